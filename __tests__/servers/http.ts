@@ -1,0 +1,145 @@
+/** Owns what every loopback server of the tests is made of: a socket, bounded bodies, replies, an end. */
+
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface Reply {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  /** Drop the connection after so many bytes of the body, though its whole length was promised. */
+  readonly cutAfter?: number;
+}
+
+/** `drop` ends the connection without an answer; `hang` keeps it and never answers. */
+export type Outcome = Reply | "drop" | "hang";
+
+/** Thrown by a handler that answers with an error from deep inside. */
+export class HttpError extends Error {
+  readonly reply: Reply;
+
+  constructor(reply: Reply) {
+    super(`${reply.status} ${typeof reply.body === "string" ? reply.body : ""}`);
+    this.name = "HttpError";
+    this.reply = reply;
+  }
+}
+
+export interface LoopbackServer extends AsyncDisposable {
+  readonly port: number;
+  /** `http://127.0.0.1:PORT` */
+  readonly origin: string;
+  /** Aborted when the server is disposed of: for whatever a handler waits on. */
+  readonly closed: AbortSignal;
+}
+
+/** Serves on 127.0.0.1 and a free port; disposing of it cuts every open connection. */
+export async function listen(
+  answer: (request: IncomingMessage) => Promise<Outcome>,
+): Promise<LoopbackServer> {
+  const end = new AbortController();
+  const server = createServer((request, response) => {
+    // Kept: a request whose body was given up in the middle no longer knows its socket.
+    const { socket } = request;
+    // A client that goes away in the middle is part of what the tests do.
+    request.on("error", () => {});
+    response.on("error", () => {});
+    answer(request)
+      .catch((thrown: unknown) => replyForThrown(thrown))
+      .then((outcome) => {
+        if (outcome === "drop") socket.destroy();
+        else if (outcome !== "hang") send(request, response, outcome);
+      })
+      .catch(() => socket.destroy());
+  });
+  // Node's 5 s would close idle connections under a client that is about to use them again.
+  server.keepAliveTimeout = 120_000;
+  server.requestTimeout = 0;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    origin: `http://127.0.0.1:${port}`,
+    closed: end.signal,
+    async [Symbol.asyncDispose]() {
+      if (end.signal.aborted) return;
+      end.abort();
+      await new Promise((resolve) => {
+        server.close(resolve);
+        server.closeAllConnections();
+      });
+    },
+  };
+}
+
+function replyForThrown(thrown: unknown): Reply {
+  if (thrown instanceof HttpError) return thrown.reply;
+  return text(500, thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
+}
+
+function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
+  // Not copied: a NAR may be large.
+  const body = typeof reply.body === "object" ? reply.body : Buffer.from(reply.body ?? "");
+  const bodiless = reply.status === 204 || reply.status === 304;
+  response.writeHead(reply.status, {
+    ...(bodiless ? {} : { "content-length": String(body.length) }),
+    ...reply.headers,
+  });
+  if (bodiless || request.method === "HEAD") {
+    response.end();
+  } else if (reply.cutAfter === undefined) {
+    response.end(body);
+  } else {
+    response.write(body.subarray(0, reply.cutAfter), () => request.socket.destroy());
+  }
+}
+
+/** The body, or 413 when it is longer than `limit`; the rest is read all the same, so the answer arrives. */
+export async function readBody(
+  request: IncomingMessage,
+  options: { readonly limit: number },
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size <= options.limit) chunks.push(chunk);
+    else chunks.length = 0;
+  }
+  if (size > options.limit) {
+    throw new HttpError(json(413, { error: `body has ${size} bytes, limit ${options.limit}` }));
+  }
+  return Buffer.concat(chunks);
+}
+
+/** A JSON body: 415 without its content type, 400 when it does not parse. */
+export async function readJson(
+  request: IncomingMessage,
+  options: { readonly limit: number },
+): Promise<unknown> {
+  const type = request.headers["content-type"] ?? "application/octet-stream";
+  const body = await readBody(request, options);
+  if (!/^application\/json\s*(;|$)/i.test(type)) {
+    throw new HttpError(json(415, { error: `content type ${type} is not application/json` }));
+  }
+  try {
+    return JSON.parse(body.toString("utf8")) as unknown;
+  } catch (thrown) {
+    throw new HttpError(json(400, { error: `not JSON: ${String(thrown)}` }));
+  }
+}
+
+export function json(status: number, value: unknown): Reply {
+  return {
+    status,
+    headers: { "content-type": "application/json;charset=utf-8" },
+    body: JSON.stringify(value),
+  };
+}
+
+export function text(status: number, body: string, type = "text/plain"): Reply {
+  return { status, headers: { "content-type": type }, body };
+}

@@ -1,0 +1,23 @@
+// Two suites: `unit` runs anywhere Node does; `nix` drives real Nix and the committed bundle.
+const shared = {
+  testEnvironment: "node",
+  extensionsToTreatAsEsm: [".ts"],
+  transform: { "\\.ts$": "<rootDir>/scripts/jest-transform.js" },
+  modulePathIgnorePatterns: ["<rootDir>/demo-out/", "<rootDir>/dist/"],
+};
+
+export default {
+  projects: [
+    {
+      ...shared,
+      displayName: "unit",
+      testMatch: ["<rootDir>/__tests__/**/*.test.ts"],
+      testPathIgnorePatterns: ["/node_modules/", "/__tests__/e2e/"],
+    },
+    {
+      ...shared,
+      displayName: "nix",
+      testMatch: ["<rootDir>/__tests__/e2e/**/*.test.ts"],
+    },
+  ],
+};

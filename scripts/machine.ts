@@ -1,0 +1,114 @@
+/** Owns a machine for tests and the demo: a Nix store, configuration and home of its own. */
+
+import { execFile } from "node:child_process";
+import { chmod, cp, lstat, mkdir, mkdtemp, readdir, realpath, rename, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export interface Machine extends AsyncDisposable {
+  readonly root: string;
+  readonly storeDir: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Runs a Nix command to its end; rejects with its error text. */
+  nix(program: string, args: readonly string[], cwd?: string): Promise<string>;
+  /** The same store folder with nothing in it: what a fresh runner starts with. */
+  forget(): Promise<void>;
+}
+
+export interface MachineOptions {
+  /** More lines of nix.conf. */
+  readonly configuration?: string;
+}
+
+/**
+ * Builds without sandbox and build users, since it runs anywhere, and asks no substituter. The
+ * store folder has the same name after `forget`, so that a cache's paths are the same machine's.
+ */
+export async function startMachine(options: MachineOptions = {}): Promise<Machine> {
+  // macOS: /tmp is a link, and a store must not be below one.
+  const root = await realpath(await mkdtemp(join(tmpdir(), "ncp-machine-")));
+  const storeDir = join(root, "store");
+  const folder = (name: string) => join(root, name);
+  await Promise.all(["home", "etc", "tmp"].map((name) => mkdir(folder(name))));
+  // biome-ignore lint/style/noProcessEnv: a machine starts with this one's PATH
+  const path = process.env["PATH"] ?? "";
+  const environment = {
+    PATH: path,
+    HOME: folder("home"),
+    USER: "root",
+    TMPDIR: folder("tmp"),
+    LANG: "C.UTF-8",
+    NIX_STORE_DIR: storeDir,
+    NIX_STATE_DIR: folder("var"),
+    NIX_LOG_DIR: folder("log"),
+    NIX_CONF_DIR: folder("etc"),
+    NIX_REMOTE: "local",
+    NIX_CONFIG: [
+      "sandbox = false",
+      "build-users-group =",
+      "substituters =",
+      "experimental-features = nix-command flakes",
+      options.configuration ?? "",
+    ].join("\n"),
+  };
+  let forgotten = 0;
+  return {
+    root,
+    storeDir,
+    environment,
+    async nix(program, args, cwd = root) {
+      const { stdout } = await run(program, args, {
+        cwd,
+        env: environment,
+        maxBuffer: 1024 * 1024 * 1024,
+      });
+      return stdout;
+    },
+    async forget() {
+      forgotten++;
+      for (const name of ["store", "var", "home"]) {
+        await rename(folder(name), folder(`${name}-${forgotten}`)).catch(() => undefined);
+      }
+      await mkdir(folder("home"));
+    },
+    async [Symbol.asyncDispose]() {
+      await makeWritable(root);
+      await rm(root, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Nix takes the write permission from what is in the store. */
+async function makeWritable(path: string): Promise<void> {
+  const stats = await lstat(path);
+  if (!stats.isDirectory()) return;
+  if ((stats.mode & 0o200) === 0) await chmod(path, stats.mode | 0o700);
+  for (const name of await readdir(path)) await makeWritable(join(path, name));
+}
+
+/** A copy of the example's home flake, locked to its copy of nixpkgs. */
+export async function quickstart(machine: Machine, example: string): Promise<string> {
+  const folder = join(machine.root, "quickstart");
+  await cp(example, folder, { recursive: true });
+  const home = join(folder, "home");
+  await lock(machine, home, { nixpkgs: join(folder, "nixpkgs") });
+  return home;
+}
+
+/** Writes flake.lock with the inputs named taken from folders. */
+export async function lock(
+  machine: Machine,
+  flake: string,
+  inputs: Readonly<Record<string, string>>,
+): Promise<void> {
+  const overrides = Object.entries(inputs).flatMap(([name, folder]) => [
+    "--override-input",
+    name,
+    `path:${folder}`,
+  ]);
+  const args = ["flake", "lock", `path:${flake}`, ...overrides];
+  await machine.nix("nix", ["--extra-experimental-features", "nix-command flakes", ...args]);
+}

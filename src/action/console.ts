@@ -1,0 +1,23 @@
+/** Owns the runner's log: groups, annotations, and no line that the runner would take for a command. */
+
+import * as core from "@actions/core";
+import type { Log } from "../domain/ports.ts";
+import type { Annotation } from "../report/annotations.ts";
+import { plainLine } from "../report/plain.ts";
+
+export const log: Log = {
+  group: (title) => core.startGroup(plainLine(title)),
+  endGroup: () => core.endGroup(),
+  info: (line) => {
+    for (const one of line.split("\n")) core.info(plainLine(one));
+  },
+  debug: (line) => core.debug(plainLine(line)),
+};
+
+export function annotate({ level, title, message }: Annotation): void {
+  const text = message.split("\n").map(plainLine).join("\n");
+  const properties = { title: plainLine(title) };
+  if (level === "error") core.error(text, properties);
+  else if (level === "warning") core.warning(text, properties);
+  else core.notice(text, properties);
+}

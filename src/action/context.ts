@@ -1,0 +1,44 @@
+/** Owns what the runner tells of the job: event, workspace, folders. */
+
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Trust } from "../domain/job.ts";
+import { processEnvironment } from "../host/environment.ts";
+import { parseInputs, type Request, readInputs } from "./inputs.ts";
+import { trustOf } from "./trust.ts";
+
+export interface Context extends Request {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workspace: string;
+  /** A folder of ours in the runner's temporary folder. */
+  readonly folder: string;
+  readonly event: string | undefined;
+}
+
+export async function readContext(): Promise<Context> {
+  const environment = processEnvironment();
+  const request = parseInputs(readInputs(environment));
+  const eventPath = environment["GITHUB_EVENT_PATH"];
+  return {
+    ...request,
+    environment,
+    workspace: environment["GITHUB_WORKSPACE"] || process.cwd(),
+    folder: join(environment["RUNNER_TEMP"] || tmpdir(), "nix-cache-preflight"),
+    event: eventPath ? await readFile(eventPath, "utf8").catch(() => undefined) : undefined,
+  };
+}
+
+/** Asked in main and again in post: trust is never carried over. */
+export function contextTrust(context: Context): Trust {
+  const { environment, job, secrets } = context;
+  return trustOf({
+    eventName: environment["GITHUB_EVENT_NAME"] ?? "",
+    event: context.event,
+    ref: environment["GITHUB_REF"] ?? "",
+    asked: context.trust,
+    cache: job.cache,
+    token: secrets.token === undefined ? "absent" : "given",
+    cacheMode: environment["ACTIONS_CACHE_MODE"],
+  });
+}

@@ -1,0 +1,168 @@
+/** Owns the action's inputs: text from the workflow becomes a Job, or an error that names the input. */
+
+import type { PinKeep } from "../domain/cache.ts";
+import { UserError } from "../domain/errors.ts";
+import { parseHeavy } from "../domain/heavy.ts";
+import {
+  FAIL_ON,
+  type FailOn,
+  type Job,
+  MODES,
+  type Secrets,
+  VERIFY_LEVELS,
+} from "../domain/job.ts";
+import { parseCacheLocation, parseSubstituters } from "../domain/location.ts";
+import { parseRegExp } from "../domain/pattern.ts";
+import { parseSigningKey } from "../domain/signature.ts";
+import { parseSize } from "../domain/size.ts";
+import { didYouMean } from "../domain/suggest.ts";
+import { parseTargets } from "../domain/target.ts";
+
+/** Every input of action.yml with its default; a test holds the two together. */
+export const DEFAULTS = {
+  mode: "prefetch",
+  targets: "",
+  cache: "github",
+  token: "",
+  "signing-key": "",
+  substituters: "",
+  push: "auto",
+  "push-filter": "",
+  pin: "auto",
+  "pin-keep": "revisions:3",
+  verify: "nar",
+  "on-push-failure": "warn",
+  "fail-on": "disk, eval",
+  heavy: ">1GB",
+  "min-free": "1GB",
+  reclaim: "off",
+  "key-files": "flake.lock\nCargo.lock\n",
+  "key-prefix": "preflight-v1",
+  "key-suffix": "",
+  trust: "auto",
+  force: "false",
+  "install-nix": "false",
+} as const;
+
+export type InputName = keyof typeof DEFAULTS;
+export type Inputs = Readonly<Record<InputName, string>>;
+
+export interface Request {
+  readonly job: Job;
+  readonly secrets: Secrets;
+  readonly trust: "auto" | "read-only";
+}
+
+/** Inputs as the runner passes them: `INPUT_` and the name in capitals, hyphens kept. */
+export function readInputs(environment: Readonly<Record<string, string>>): Inputs {
+  const names = Object.keys(DEFAULTS) as InputName[];
+  const known = new Map(names.map((name) => [`INPUT_${name.toUpperCase()}`, name]));
+  const found: Record<string, string> = { ...DEFAULTS };
+  for (const [variable, value] of Object.entries(environment)) {
+    if (!variable.startsWith("INPUT_")) continue;
+    const name = known.get(variable);
+    if (!name) {
+      const asked = variable.slice("INPUT_".length).toLowerCase().replaceAll(" ", "_");
+      throw new UserError("NCP-101", `"${asked}" is not an input.${didYouMean(asked, names)}`, {
+        hint: `inputs are ${names.join(", ")}`,
+      });
+    }
+    // The runner passes every declared input; an empty one means its default.
+    if (value.trim() !== "") found[name] = value;
+  }
+  return found as Inputs;
+}
+
+/** Reads all inputs before anything runs. */
+export function parseInputs(inputs: Inputs): Request {
+  const signingKey = inputs["signing-key"].trim() || undefined;
+  if (signingKey) parseSigningKey(signingKey);
+  return {
+    trust: choice(inputs, "trust", ["auto", "read-only"]),
+    secrets: { token: parseToken(inputs.token), signingKey },
+    job: {
+      mode: choice(inputs, "mode", MODES),
+      targets: parseTargets(inputs.targets),
+      cache: parseCacheLocation(inputs.cache.trim()),
+      cacheName: inputs.cache.trim(),
+      substituters: parseSubstituters(inputs.substituters),
+      push: choice(inputs, "push", ["auto", "targets", "off"]),
+      pushFilter:
+        inputs["push-filter"].trim() === ""
+          ? undefined
+          : parseRegExp(inputs["push-filter"].trim(), "push-filter"),
+      pin: choice(inputs, "pin", ["auto", "off"]),
+      pinKeep: parseKeep(inputs["pin-keep"].trim()),
+      verify: choice(inputs, "verify", VERIFY_LEVELS),
+      onPushFailure: choice(inputs, "on-push-failure", ["error", "warn", "ignore"]),
+      failOn: parseFailOn(inputs["fail-on"]),
+      heavy: parseHeavy(inputs.heavy),
+      minFree: parseSize(inputs["min-free"], "min-free"),
+      reclaim: choice(inputs, "reclaim", ["off", "auto"]),
+      keyFiles: lines(inputs["key-files"]),
+      keyPrefix: keyPart(inputs["key-prefix"].trim(), "key-prefix"),
+      keySuffix: lines(inputs["key-suffix"]).map((part) => keyPart(part, "key-suffix")),
+      force: choice(inputs, "force", ["true", "false"]) === "true" ? "force" : "trust",
+      installNix:
+        choice(inputs, "install-nix", ["true", "false"]) === "true" ? "install" : "require",
+    },
+  };
+}
+
+function choice<const T extends string>(inputs: Inputs, name: InputName, legal: readonly T[]): T {
+  const value = inputs[name].trim();
+  const found = legal.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw new UserError("NCP-101", `${name}: "${value}" is not legal.${didYouMean(value, legal)}`, {
+    hint: `${name} is one of ${legal.join(", ")}`,
+  });
+}
+
+function parseFailOn(text: string): FailOn[] {
+  const words = text.split(/[\s,]+/).filter((word) => word !== "");
+  if (words.length === 1 && words[0] === "none") return [];
+  return words.map((word) => {
+    const found = FAIL_ON.find((one) => one === word);
+    if (found) return found;
+    throw new UserError("NCP-101", `fail-on: "${word}" is not legal.${didYouMean(word, FAIL_ON)}`, {
+      hint: `fail-on is any of ${FAIL_ON.join(", ")}, or none`,
+    });
+  });
+}
+
+function parseKeep(text: string): PinKeep {
+  if (text === "forever") return { kind: "forever" };
+  const match = /^(days|revisions):([1-9]\d{0,5})$/.exec(text);
+  if (match?.[1] === "days") return { kind: "days", days: Number(match[2]) };
+  if (match?.[1] === "revisions") return { kind: "revisions", revisions: Number(match[2]) };
+  throw new UserError(
+    "NCP-101",
+    `pin-keep: "${text}" is not legal.${didYouMean(text, ["forever", "days:30", "revisions:3"])}`,
+    { hint: "pin-keep is forever, days:N or revisions:N" },
+  );
+}
+
+/** A token goes into a header: white space inside it is a copying mistake. It is never shown. */
+function parseToken(text: string): string | undefined {
+  const token = text.trim();
+  if (token === "") return undefined;
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new UserError("NCP-105", "token: it holds white space or characters that no token has", {
+    hint: "store it again, without line breaks or quotes",
+  });
+}
+
+/** GitHub's cache refuses commas in keys and keys over 512 characters. */
+function keyPart(text: string, input: string): string {
+  if (/^[^\s,]{1,128}$/.test(text)) return text;
+  throw new UserError("NCP-101", `${input}: "${text}" cannot be part of a cache key`, {
+    hint: "use up to 128 characters without commas or white space",
+  });
+}
+
+function lines(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+}

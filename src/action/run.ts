@@ -1,0 +1,126 @@
+/** Owns the two halves of the action, main and post, and the one catch around each. */
+
+import { join } from "node:path";
+import * as core from "@actions/core";
+import { compose } from "../compose.ts";
+import { describeError, UserError } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
+import { runPost } from "../engine/post.ts";
+import { type Run, run } from "../engine/run.ts";
+import { writeWhole } from "../host/atomic.ts";
+import { annotations } from "../report/annotations.ts";
+import { allFindings, jsonReport, outputValues } from "../report/json.ts";
+import { summary } from "../report/summary.ts";
+import { textReport } from "../report/text.ts";
+import { closing, doneWords } from "../report/words.ts";
+import { annotate, log } from "./console.ts";
+import { type Context, contextTrust, readContext } from "./context.ts";
+import { loadMemory, STATE, saveMemory } from "./state.ts";
+
+export function main(): Promise<void> {
+  return guarded(async (signal) => {
+    const context = await readContext();
+    mask(context);
+    const trust = contextTrust(context);
+    const { job } = context;
+    log.info(
+      `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
+    );
+    await using composed = await compose({
+      ...context,
+      platform: process.platform,
+      log,
+      signal,
+    });
+    const storeNames = await composed.storeNames();
+    const done = await run(job, trust, composed.world, signal);
+    await tell(done, context);
+    const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
+      outputs ? [{ name, outputs, pinName }] : [],
+    );
+    core.saveState(STATE, await saveMemory({ targets, storeNames }, context.folder));
+    conclude(allFindings(done));
+  });
+}
+
+export function post(): Promise<void> {
+  return guarded(async (signal) => {
+    const text = core.getState(STATE);
+    if (text === "") return log.info("nix-cache-preflight: main left nothing to do");
+    const context = await readContext();
+    mask(context);
+    const memory = await loadMemory(text);
+    if (!memory)
+      return log.info("nix-cache-preflight: main's record is damaged; nothing is pushed");
+    await using composed = await compose({
+      ...context,
+      platform: process.platform,
+      log,
+      signal,
+    });
+    const trust = contextTrust(context);
+    const { outcome, withheld } = await runPost(context.job, trust, composed.world, memory, signal);
+    for (const { target, paths } of withheld) {
+      log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
+    }
+    log.info(doneWords(outcome).join(", ") || "nothing new to push");
+    for (const annotation of annotations(outcome.findings)) annotate(annotation);
+    conclude(outcome.findings);
+  });
+}
+
+/** Before anything is printed: the runner then takes them out of every line. */
+function mask({ secrets }: Context): void {
+  for (const secret of [secrets.token, secrets.signingKey]) if (secret) core.setSecret(secret);
+  // The base64 part alone is just as secret as the key with its name.
+  const bare = secrets.signingKey?.split(":")[1];
+  if (bare) core.setSecret(bare);
+}
+
+async function tell(done: Run, { folder }: Context): Promise<void> {
+  const reportPath = join(folder, "report.json");
+  await writeWhole(reportPath, `${JSON.stringify(jsonReport(done), null, 2)}\n`);
+  for (const [name, value] of Object.entries(outputValues(done, reportPath))) {
+    core.setOutput(name, value);
+  }
+  for (const line of textReport(done)) log.info(line);
+  for (const annotation of annotations(allFindings(done))) annotate(annotation);
+  await core.summary
+    .addRaw(summary(done))
+    .write()
+    .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
+  log.info(closing(done));
+}
+
+function conclude(findings: readonly Finding[]): void {
+  if (findings.some(({ level }) => level === "error")) process.exitCode = core.ExitCode.Failure;
+}
+
+/** An error a user can act on is told in its own words; any other one is ours, with its stack. */
+async function guarded(task: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController();
+  const interrupt = (name: NodeJS.Signals) => {
+    controller.abort(
+      new UserError("NCP-501", `interrupted by ${name}`, {
+        hint: "what was finished is kept; running it again goes on from there",
+      }),
+    );
+  };
+  process.once("SIGINT", interrupt);
+  process.once("SIGTERM", interrupt);
+  try {
+    await task(controller.signal);
+  } catch (error) {
+    if (error instanceof UserError) {
+      const hint = error.hint ? `\n${error.hint}` : "";
+      annotate({ level: "error", title: error.code, message: `${describeError(error)}${hint}` });
+    } else {
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      annotate({ level: "error", title: "A fault of nix-cache-preflight", message: stack });
+    }
+    process.exitCode = core.ExitCode.Failure;
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}

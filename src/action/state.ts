@@ -1,0 +1,62 @@
+/** Owns what main leaves for post: one versioned, checked record. Never a secret, never trust. */
+
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod/mini";
+import type { StorePath } from "../domain/store-path.ts";
+import type { JobMemory } from "../engine/post.ts";
+import { writeWhole } from "../host/atomic.ts";
+
+const STORE_PATH = /^\/[^\s"]{1,400}$/;
+
+const State = z.object({
+  version: z.literal(1),
+  targets: z.array(
+    z.object({
+      name: z.string(),
+      outputs: z.array(z.string().check(z.regex(STORE_PATH))),
+      pinName: z.string().check(z.regex(/^[0-9A-Za-z_.+-]{0,200}$/)),
+    }),
+  ),
+  storeNames: z.object({ file: z.string(), sha256: z.string() }),
+});
+
+export const STATE = "preflight";
+
+/** The record as text; the long list of names goes to a file in the runner's temporary folder. */
+export async function saveMemory(memory: JobMemory, folder: string): Promise<string> {
+  const file = join(folder, "store-names");
+  const names = [...memory.storeNames].join("\n");
+  await writeWhole(file, names, 0o600);
+  return JSON.stringify({
+    version: 1,
+    targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
+    storeNames: { file, sha256: sum(names) },
+  } satisfies z.infer<typeof State>);
+}
+
+/**
+ * Undefined where the record is missing, damaged or changed since: then post does not know what the
+ * job started from, and pushes nothing rather than everything.
+ */
+export async function loadMemory(text: string): Promise<JobMemory | undefined> {
+  try {
+    const state = State.parse(JSON.parse(text));
+    const names = await readFile(state.storeNames.file, "utf8");
+    if (sum(names) !== state.storeNames.sha256) return undefined;
+    return {
+      targets: state.targets.map((target) => ({
+        ...target,
+        outputs: target.outputs as StorePath[],
+      })),
+      storeNames: new Set(names.split("\n")),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function sum(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,44 @@
+/** Owns whether a narinfo may be believed: the right path, the right store, a good signature. */
+
+import type { Presence } from "../domain/cache.ts";
+import { describeError } from "../domain/errors.ts";
+import { fingerprint, type NarInfo, parseNarInfo } from "../domain/narinfo.ts";
+import { findGoodSignature, type PublicKey, signatureKeyName } from "../domain/signature.ts";
+import { type StorePath, storeDirOf } from "../domain/store-path.ts";
+
+/** Whose signatures count. `by location`: trusted for where it is, this machine's own disk. */
+export type SignaturePolicy =
+  | { readonly kind: "by key"; readonly keys: readonly PublicKey[] }
+  | { readonly kind: "by location" };
+
+/** What a narinfo's text is worth as an answer about `path`. */
+export function judgeNarInfo(
+  text: string,
+  where: string,
+  path: StorePath,
+  policy: SignaturePolicy,
+): Presence {
+  let narInfo: NarInfo;
+  try {
+    narInfo = parseNarInfo(text, where, storeDirOf(path));
+  } catch (error) {
+    return { kind: "refused", why: describeError(error) };
+  }
+  if (narInfo.storePath !== path) {
+    return { kind: "refused", why: `${where} is about ${narInfo.storePath}` };
+  }
+  const why = distrust(narInfo, policy);
+  if (why) return { kind: "refused", why: `${where} ${why}` };
+  return { kind: "hit", narInfo, origin: "own" };
+}
+
+function distrust(narInfo: NarInfo, policy: SignaturePolicy): string | undefined {
+  if (policy.kind === "by location") return undefined;
+  if (findGoodSignature(fingerprint(narInfo), narInfo.signatures, policy.keys)) return undefined;
+  if (narInfo.signatures.length === 0) return "is not signed";
+  const names = [...new Set(narInfo.signatures.map(signatureKeyName))];
+  const known = names.filter((name) => policy.keys.some((key) => key.name === name));
+  return known.length > 0
+    ? `has a wrong signature by ${known.join(", ")}`
+    : `is signed by ${names.join(", ")}, which Nix does not trust here`;
+}

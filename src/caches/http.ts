@@ -1,0 +1,138 @@
+/** Owns reading plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
+
+import type { BinaryCache, Presence, Substituter } from "../domain/cache.ts";
+import { parseCacheInfo } from "../domain/cache-info.ts";
+import { asError, UserError } from "../domain/errors.ts";
+import { NARINFO_MAX_BYTES, type NarInfo } from "../domain/narinfo.ts";
+import { hashPart, type StorePath } from "../domain/store-path.ts";
+import type { HttpClient, HttpRequest } from "../host/http.ts";
+import { ASK, retry } from "../host/retry.ts";
+import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
+import type { CacheKind } from "./kind.ts";
+
+export interface HttpCacheOptions {
+  readonly name: string;
+  /** Its root; a path below it is kept. */
+  readonly base: URL;
+  readonly substituter: Substituter;
+  readonly policy: SignaturePolicy;
+  readonly storeDir: string;
+  readonly http: HttpClient;
+  /** `Authorization` and the like; sent to `base`'s host only. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Milliseconds for one try of a small request. */
+const DEADLINE = 15_000;
+/** Milliseconds a NAR may take between two chunks. */
+const STALL = 60_000;
+
+/** Absent, in the words of Nix's own client: 403 is what S3 says of a missing key. */
+const ABSENT = new Set([404, 410]);
+
+export function httpCache(options: HttpCacheOptions): BinaryCache {
+  const { name, base, http, headers, policy, storeDir } = options;
+  const at = (path: string) => new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);
+  const request = (path: string, signal: AbortSignal): HttpRequest => ({
+    method: "GET",
+    url: at(path),
+    headers,
+    signal,
+    deadline: DEADLINE,
+    maxBytes: NARINFO_MAX_BYTES,
+  });
+  return {
+    name,
+    substituter: options.substituter,
+    async describe(signal) {
+      const url = request("nix-cache-info", signal);
+      const { status, body } = await retry(() => http.request(url), signal, ASK);
+      if (status === 401 || status === 403) throw refused(name, status);
+      if (status !== 200) {
+        throw new UserError("NCP-304", `${name}: ${url.url.href} answers ${status}`, {
+          hint: "this is not the address of a binary cache: nix-cache-info stands at its root",
+        });
+      }
+      const info = parseCacheInfo(body.toString("utf8"));
+      if (!info) {
+        throw new UserError("NCP-302", `${name}: ${url.url.href} is not a nix-cache-info`, {
+          hint: "something else answers there: a login page, a proxy",
+        });
+      }
+      if (info.storeDir !== undefined && info.storeDir !== storeDir) {
+        throw new UserError(
+          "NCP-302",
+          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
+          { hint: "leave it out of substituters here" },
+        );
+      }
+      return {
+        storeDir: info.storeDir,
+        priority: info.priority,
+        publicKeys: [],
+        permission: undefined,
+      };
+    },
+    async query(path: StorePath, signal): Promise<Presence> {
+      const ask = request(`${hashPart(path)}.narinfo`, signal);
+      try {
+        const { status, body } = await retry(() => http.request(ask), signal, ASK);
+        if (status === 200) {
+          return judgeNarInfo(body.toString("utf8"), ask.url.href, path, policy);
+        }
+        if (ABSENT.has(status)) return { kind: "miss" };
+        if (status === 401 || status === 403) {
+          return { kind: "unknown", cause: refused(name, status) };
+        }
+        return { kind: "unknown", cause: new Error(`${ask.url.href} answers ${status}`) };
+      } catch (error) {
+        signal.throwIfAborted();
+        return { kind: "unknown", cause: asError(error) };
+      }
+    },
+    async narSize(narInfo: NarInfo, signal) {
+      const ask: HttpRequest = { ...request(narInfo.url, signal), method: "HEAD" };
+      const { status, headers: answer } = await retry(() => http.request(ask), signal, ASK);
+      if (ABSENT.has(status)) return undefined;
+      if (status !== 200) throw new Error(`HEAD ${ask.url.href} answers ${status}`);
+      const length = Number(answer["content-length"]);
+      return Number.isSafeInteger(length) ? length : narInfo.fileSize;
+    },
+    async *readNar(narInfo: NarInfo, signal) {
+      const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };
+      const { status, body } = await http.stream(ask);
+      if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
+      yield* body;
+    },
+  };
+}
+
+function refused(name: string, status: number): UserError {
+  return new UserError("NCP-303", `${name} refuses our credentials (HTTP ${status})`, {
+    hint: "a private cache needs a token, or an entry in the netrc file that Nix reads",
+  });
+}
+
+export const httpKind: CacheKind<"http"> = {
+  kind: "http",
+  open({ url }, request) {
+    const trusted = request.signatures === "accept any" || url.searchParams.get("trusted") === "1";
+    const base = new URL(url.pathname, url.origin);
+    return httpCache({
+      name: request.name,
+      base,
+      substituter: { url: url.href, publicKeys: request.publicKeys, priority: priorityOf(url) },
+      policy: trusted ? { kind: "by location" } : { kind: "by key", keys: request.publicKeys },
+      storeDir: request.storeDir,
+      http: request.http,
+      headers:
+        request.role === "own" && request.token ? { authorization: `Bearer ${request.token}` } : {},
+    });
+  },
+};
+
+/** `?priority=N` on a substituter's URL overrides what the cache says of itself, as in Nix. */
+function priorityOf(url: URL): number | undefined {
+  const text = url.searchParams.get("priority");
+  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+}

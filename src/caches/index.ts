@@ -1,0 +1,17 @@
+/** Owns the register: every kind of cache there is, written out. */
+
+import type { BinaryCache } from "../domain/cache.ts";
+import type { CacheLocation } from "../domain/location.ts";
+import { fileKind } from "./file.ts";
+import { guarded } from "./guard.ts";
+import { httpKind } from "./http.ts";
+import type { CacheKind, OpenRequest } from "./kind.ts";
+
+const KINDS = [fileKind, httpKind] as const;
+
+/** The cache at `location`, with patience around it; undefined for a kind that is not built yet. */
+export function openCache(location: CacheLocation, request: OpenRequest): BinaryCache | undefined {
+  // The register pairs each kind with its own shape of location; the compiler cannot see that pairing.
+  const kind = KINDS.find((one) => one.kind === location.kind) as CacheKind | undefined;
+  return kind && guarded(kind.open(location, request));
+}

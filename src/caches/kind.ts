@@ -1,0 +1,27 @@
+/** Owns what a kind of cache is given to open one of its caches. */
+
+import type { BinaryCache } from "../domain/cache.ts";
+import type { CacheLocation } from "../domain/location.ts";
+import type { PublicKey, SigningKey } from "../domain/signature.ts";
+import type { HttpClient } from "../host/http.ts";
+
+export interface OpenRequest {
+  /** As the user wrote it; its name in every report. */
+  readonly name: string;
+  /** `own`: the cache that is written to; `tier`: one more to read. */
+  readonly role: "own" | "tier";
+  readonly storeDir: string;
+  /** Keys whose signatures count. */
+  readonly publicKeys: readonly PublicKey[];
+  /** `accept any` where Nix itself is told to (`require-sigs = false`). */
+  readonly signatures: "require" | "accept any";
+  readonly token: string | undefined;
+  readonly signingKey: SigningKey | undefined;
+  readonly http: HttpClient;
+}
+
+/** One kind of cache; a new one is a file with one of these and a line in index.ts. */
+export interface CacheKind<Kind extends CacheLocation["kind"] = CacheLocation["kind"]> {
+  readonly kind: Kind;
+  open(location: Extract<CacheLocation, { kind: Kind }>, request: OpenRequest): BinaryCache;
+}

@@ -1,0 +1,85 @@
+/** Owns a NAR on its way into a cache: compressed, hashed on both sides, refused if it is not ours. */
+
+import { createHash } from "node:crypto";
+import type { NarSource } from "../domain/cache.ts";
+import { UserError } from "../domain/errors.ts";
+import { formatSha256, type Sha256, sha256FromBytes } from "../domain/hash.ts";
+import type { NarInfo, PathInfo } from "../domain/narinfo.ts";
+import { fingerprint } from "../domain/narinfo.ts";
+import type { SigningKey } from "../domain/signature.ts";
+import { baseName } from "../domain/store-path.ts";
+import { type Compression, compress, EXTENSIONS } from "../host/compress.ts";
+
+export interface NarFile {
+  /** The compressed bytes; read once, to the end, before `seal`. */
+  readonly content: AsyncIterable<Uint8Array>;
+  /** What the bytes were; throws a UserError when the NAR is not what the store's database says. */
+  seal(): { readonly fileHash: Sha256; readonly fileSize: number };
+}
+
+/** Dump → hash → compress → hash, one chunk at a time: memory does not grow with the NAR. */
+export function narFile(
+  info: PathInfo,
+  nar: NarSource,
+  compression: Compression,
+  signal: AbortSignal,
+): NarFile {
+  const inner = createHash("sha256");
+  const outer = createHash("sha256");
+  let narSize = 0;
+  let fileSize = 0;
+  let ended = false;
+  const raw = async function* () {
+    for await (const chunk of nar(info.storePath, signal)) {
+      inner.update(chunk);
+      narSize += chunk.length;
+      yield chunk;
+    }
+  };
+  const content = async function* () {
+    for await (const chunk of compress(compression, raw(), signal)) {
+      outer.update(chunk);
+      fileSize += chunk.length;
+      yield chunk;
+    }
+    ended = true;
+  };
+  return {
+    content: content(),
+    seal: () => {
+      if (!ended) throw new Error(`${info.storePath}: sealed before its end`);
+      const narHash = sha256FromBytes(inner.digest());
+      if (narHash !== info.narHash || narSize !== info.narSize) {
+        throw new UserError(
+          "NCP-308",
+          `${info.storePath}: its bytes are ${formatSha256(narHash)}, ${narSize} bytes; the store's database says ${formatSha256(info.narHash)}, ${info.narSize} bytes`,
+          { hint: `it is damaged; mend it with: nix-store --repair-path ${info.storePath}` },
+        );
+      }
+      return { fileHash: sha256FromBytes(outer.digest()), fileSize };
+    },
+  };
+}
+
+/** The narinfo of a path whose NAR lies at `nar/FILEHASH.nar.zst`, signed where there is a key. */
+export function narInfoFor(
+  info: PathInfo,
+  file: { readonly fileHash: Sha256; readonly fileSize: number },
+  compression: Compression,
+  signingKey: SigningKey | undefined,
+): NarInfo {
+  const name = formatSha256(file.fileHash).slice("sha256:".length);
+  return {
+    storePath: info.storePath,
+    url: `nar/${name}${EXTENSIONS[compression]}`,
+    compression,
+    fileHash: file.fileHash,
+    fileSize: file.fileSize,
+    narHash: info.narHash,
+    narSize: info.narSize,
+    references: info.references,
+    deriver: info.deriver && baseName(info.deriver),
+    signatures: signingKey ? [signingKey.sign(fingerprint(info))] : [],
+    contentAddress: undefined,
+  };
+}

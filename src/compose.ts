@@ -1,0 +1,164 @@
+/** Owns putting the world together: the only place where host, Nix and caches meet. */
+
+import { openCache } from "./caches/index.ts";
+import type { BinaryCache } from "./domain/cache.ts";
+import { UserError } from "./domain/errors.ts";
+import type { Job, Secrets } from "./domain/job.ts";
+import { type CacheLocation, parseCacheLocation } from "./domain/location.ts";
+import type { Log, World } from "./domain/ports.ts";
+import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
+import { clock } from "./host/clock.ts";
+import { decompress } from "./host/compress.ts";
+import { disk } from "./host/disk.ts";
+import type { Environment } from "./host/environment.ts";
+import { HttpClient } from "./host/http.ts";
+import { hashKeyFiles } from "./host/key-files.ts";
+import type { CallSubstituters } from "./nix/build.ts";
+import { storeNames } from "./nix/built-here.ts";
+import { nixCommand } from "./nix/command.ts";
+import { findFlake } from "./nix/flake.ts";
+import { nixPort } from "./nix/nix.ts";
+import { type NixMachine, readMachine } from "./nix/setup.ts";
+
+export interface ComposeRequest {
+  readonly job: Job;
+  readonly secrets: Secrets;
+  readonly environment: Environment;
+  readonly workspace: string;
+  /** Windows has no Nix: keys and disk only. */
+  readonly platform: NodeJS.Platform;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export interface Composed extends AsyncDisposable {
+  readonly world: World;
+  /** What is in the store folder now: what the job starts from. */
+  storeNames(): Promise<ReadonlySet<string>>;
+}
+
+export async function compose(request: ComposeRequest): Promise<Composed> {
+  const { environment, workspace, log, job } = request;
+  const http = new HttpClient(environment);
+  const base = {
+    disk,
+    clock,
+    log,
+    workspace,
+    keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
+    decompress,
+  };
+  const dispose = async () => http.close();
+  if (request.platform === "win32") {
+    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
+    const world = { ...base, nix: undefined, own: undefined, tiers: [], notices };
+    return { world, storeNames: async () => new Set(), [Symbol.asyncDispose]: dispose };
+  }
+  const command = nixCommand(environment, workspace);
+  const [machine, flake] = await Promise.all([
+    readMachine(command, environment, request.signal),
+    findFlake(workspace),
+  ]);
+  const caches = openCaches(job, request.secrets, machine, http);
+  const nix = nixPort({
+    command,
+    machine,
+    flake,
+    environment,
+    log,
+    substituters: () => callSubstituters(caches),
+  });
+  return {
+    world: { ...base, nix, ...caches },
+    storeNames: () => storeNames(machine.setup.realStoreDir),
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+interface Caches {
+  readonly own: BinaryCache | undefined;
+  readonly tiers: readonly BinaryCache[];
+  readonly notices: readonly string[];
+}
+
+/** Our own cache; then those of the input; then those Nix is configured with. Each once. */
+function openCaches(job: Job, secrets: Secrets, machine: NixMachine, http: HttpClient): Caches {
+  const { settings, setup } = machine;
+  const notices: string[] = [];
+  const seen = new Set<string>();
+  const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
+  const open = (
+    location: CacheLocation,
+    name: string,
+    role: "own" | "tier",
+    publicKeys: readonly PublicKey[],
+  ): BinaryCache | undefined => {
+    const key = identity(location);
+    if (location.kind === "none" || seen.has(key)) return undefined;
+    seen.add(key);
+    const cache = openCache(location, {
+      name,
+      role,
+      storeDir: setup.storeDir,
+      publicKeys,
+      signatures: settings.requireSignatures,
+      token: role === "own" ? secrets.token : undefined,
+      signingKey: role === "own" ? signingKey : undefined,
+      http,
+    });
+    if (!cache) notices.push(`${name}: this kind of cache is not supported yet; it is left out`);
+    return cache;
+  };
+  const trusted = settings.trustedPublicKeys;
+  const own = open(job.cache, job.cacheName, "own", trusted);
+  const tiers = job.substituters.flatMap(
+    ({ location, text, publicKeys }) =>
+      open(location, text, "tier", [...publicKeys, ...trusted]) ?? [],
+  );
+  for (const url of settings.substituters) {
+    const location = configuredLocation(url, notices);
+    const cache = location && open(location, url, "tier", trusted);
+    if (cache) tiers.push(cache);
+  }
+  return { own, tiers, notices };
+}
+
+/** Nix takes kinds of store that we do not read (`daemon`, `auto`); a notice says so. */
+function configuredLocation(url: string, notices: string[]): CacheLocation | undefined {
+  try {
+    return parseCacheLocation(url, "Nix's substituters");
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    notices.push(`${error.message} Nix may still use it; its paths count as absent here.`);
+    return undefined;
+  }
+}
+
+function identity(location: CacheLocation): string {
+  switch (location.kind) {
+    case "http":
+      return `${location.url.origin}${location.url.pathname}`.replace(/\/+$/, "");
+    case "file":
+      return `file:${location.directory}`;
+    case "cachix":
+      return `cachix:${location.host.href}${location.name}`;
+    case "attic":
+      return `attic:${location.server.href}${location.cache}`;
+    case "s3":
+    case "ssh-ng":
+      return location.url.href;
+    case "github":
+    case "none":
+      return location.kind;
+    default:
+      return location satisfies never;
+  }
+}
+
+function callSubstituters({ own, tiers }: Caches): CallSubstituters {
+  const all = [...(own ? [own] : []), ...tiers].map(({ substituter }) => substituter);
+  return {
+    urls: all.map(({ url }) => url),
+    publicKeys: all.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
+  };
+}

@@ -1,0 +1,103 @@
+/** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
+
+import type { NarInfo, PathInfo } from "./narinfo.ts";
+import type { PublicKey } from "./signature.ts";
+import type { StorePath } from "./store-path.ts";
+
+/** A cache as Nix's configuration names it. */
+export interface Substituter {
+  /** As `substituters` takes it, `?trusted=1` included where that is our right to say. */
+  readonly url: string;
+  readonly publicKeys: readonly PublicKey[];
+  /** Lower is asked first; undefined: what nix-cache-info says. */
+  readonly priority: number | undefined;
+}
+
+/**
+ * What a cache answered about one path. A failed question is not a miss.
+ * - `origin`: `upstream` where the cache only passes on what another one holds (Cachix).
+ * - `gone`: it serves the narinfo, and the NAR behind it is not there.
+ * - `refused`: it answered, and the answer must not be believed (signature, store, format).
+ */
+export type Presence =
+  | { readonly kind: "hit"; readonly narInfo: NarInfo; readonly origin: "own" | "upstream" }
+  | { readonly kind: "miss" }
+  | { readonly kind: "gone"; readonly narInfo: NarInfo }
+  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "unknown"; readonly cause: Error };
+
+export interface TierInfo {
+  readonly storeDir: string | undefined;
+  readonly priority: number | undefined;
+  /** Keys the cache publishes as its own, where it publishes any. */
+  readonly publicKeys: readonly PublicKey[];
+  /** What this run's credentials allow, where the cache says it. */
+  readonly permission: "read" | "write" | undefined;
+}
+
+/** A path on its way into a cache. */
+export interface PushProgress {
+  readonly path: StorePath;
+  readonly bytes: number;
+}
+
+export interface PushResult {
+  readonly pushed: readonly PushProgress[];
+  /** Paths that failed, or that were not tried because a reference of theirs failed. */
+  readonly failed: ReadonlyMap<StorePath, Error>;
+}
+
+/** The bytes of a valid path as a NAR stream; throws when the path is gone. */
+export type NarSource = (path: StorePath, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+
+export type PinKeep =
+  | { readonly kind: "forever" }
+  | { readonly kind: "days"; readonly days: number }
+  | { readonly kind: "revisions"; readonly revisions: number };
+
+export interface Pin {
+  readonly name: string;
+  readonly storePath: StorePath;
+  readonly keep: PinKeep;
+}
+
+export interface StoredPin {
+  readonly name: string;
+  readonly storePath: StorePath;
+  readonly revision: number;
+  readonly createdOn: string;
+}
+
+/** A missing verb is the capability flag: a cache without `pin` has no pins. */
+export interface BinaryCache {
+  /** How the user named it; in every report. */
+  readonly name: string;
+  readonly substituter: Substituter;
+  /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
+  describe(signal: AbortSignal): Promise<TierInfo>;
+  /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
+  query(path: StorePath, signal: AbortSignal): Promise<Presence>;
+  /** Bytes the NAR really has there; undefined when it is gone. */
+  narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | undefined>;
+  /** The NAR as stored, compressed. */
+  readNar(narInfo: NarInfo, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Uploads; a path is served only after its references. One failure does not stop the others. */
+  push?(
+    paths: readonly PathInfo[],
+    nar: NarSource,
+    progress: (done: PushProgress) => void,
+    signal: AbortSignal,
+  ): Promise<PushResult>;
+  pin?(pin: Pin, signal: AbortSignal): Promise<void>;
+  pins?(signal: AbortSignal): Promise<readonly StoredPin[]>;
+}
+
+export type Can<Verb extends "push" | "pin" | "pins"> = BinaryCache &
+  Required<Pick<BinaryCache, Verb>>;
+
+export function can<Verb extends "push" | "pin" | "pins">(
+  cache: BinaryCache | undefined,
+  verb: Verb,
+): cache is Can<Verb> {
+  return cache?.[verb] !== undefined;
+}

@@ -1,0 +1,60 @@
+/** Owns the errors a user can act on: what happened, why, what to do, and a stable code. */
+
+/** Every code has a section in docs/troubleshooting.md; a code is never reused for another meaning. */
+export type ErrorCode =
+  | "NCP-101" // an input has a wrong value
+  | "NCP-102" // a target line cannot be read
+  | "NCP-103" // a cache or substituter location cannot be read
+  | "NCP-104" // a size, duration or pattern cannot be read
+  | "NCP-105" // a secret has the wrong form
+  | "NCP-201" // there is no Nix
+  | "NCP-202" // a Nix command failed
+  | "NCP-203" // a derivation file cannot be read
+  | "NCP-204" // there is no flake here
+  | "NCP-205" // the evaluation of a target failed
+  | "NCP-206" // a build failed
+  | "NCP-301" // a narinfo cannot be read
+  | "NCP-302" // a cache did not answer
+  | "NCP-303" // a cache refused the credentials
+  | "NCP-304" // a cache does not exist
+  | "NCP-305" // a push failed
+  | "NCP-306" // a pushed path could not be verified
+  | "NCP-307" // a pin failed
+  | "NCP-308" // a store path's bytes are not what the store says
+  | "NCP-401" // not enough room
+  | "NCP-402" // something that must not be missing is missing
+  | "NCP-501"; // a deadline passed
+
+export interface ErrorDetails {
+  /** What to do about it: one line a person can follow. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** An error whose text is for the user; anything else that is thrown is a fault of ours. */
+export class UserError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "UserError";
+    this.code = code;
+    this.hint = details.hint;
+  }
+}
+
+/** The message of whatever was thrown, with the messages of its causes behind it. */
+export function describeError(thrown: unknown): string {
+  const parts: string[] = [];
+  for (let at: unknown = thrown, depth = 0; at !== undefined && depth < 5; depth++) {
+    const text = at instanceof Error ? at.message || at.name : String(at);
+    if (text !== "" && !parts.some((part) => part.includes(text))) parts.push(text);
+    at = at instanceof Error ? at.cause : undefined;
+  }
+  return parts.join(": ");
+}
+
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

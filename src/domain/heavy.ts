@@ -1,0 +1,55 @@
+/** Owns `heavy`: what must never be built from source unnoticed. */
+
+import { UserError } from "./errors.ts";
+import { matchesGlob } from "./pattern.ts";
+import { parseDuration, parseSize } from "./size.ts";
+
+export type HeavyRule =
+  | { readonly kind: "name"; readonly pattern: string }
+  | { readonly kind: "size"; readonly bytes: number }
+  | { readonly kind: "duration"; readonly seconds: number };
+
+/** What is known of a build before it runs; undefined where nothing is. */
+export interface BuildFigures {
+  readonly bytes: number | undefined;
+  readonly seconds: number | undefined;
+}
+
+/** Reads names with `*`, `>500MB`, `>10m`, divided by commas or white space. */
+export function parseHeavy(text: string): HeavyRule[] {
+  return text
+    .split(/[,\s]+/)
+    .filter((word) => word !== "")
+    .map((word): HeavyRule => {
+      if (!word.startsWith(">")) {
+        if (/^[0-9A-Za-z+\-._?=*]+$/.test(word)) return { kind: "name", pattern: word };
+        throw new UserError("NCP-104", `heavy: "${word}" is not a name, a size or a duration`, {
+          hint: "write bws-*, >500MB or >10m",
+        });
+      }
+      const value = word.slice(1);
+      if (/^\d+(\.\d+)?(s|m|min|h)$/.test(value)) {
+        return { kind: "duration", seconds: parseDuration(value, "heavy") };
+      }
+      return { kind: "size", bytes: parseSize(value, "heavy") };
+    });
+}
+
+/** A pattern without `*` matches the name with or without its version. */
+export function isHeavy(rules: readonly HeavyRule[], name: string, figures: BuildFigures): boolean {
+  return rules.some((rule) => {
+    switch (rule.kind) {
+      case "name":
+        return (
+          matchesGlob(rule.pattern, name) ||
+          (!rule.pattern.includes("*") && matchesGlob(`${rule.pattern}-*`, name))
+        );
+      case "size":
+        return figures.bytes !== undefined && figures.bytes > rule.bytes;
+      case "duration":
+        return figures.seconds !== undefined && figures.seconds > rule.seconds;
+      default:
+        return rule satisfies never;
+    }
+  });
+}

@@ -1,0 +1,52 @@
+/** Owns the job: what the user asked for, every default resolved, no secret in it. */
+
+import type { PinKeep } from "./cache.ts";
+import type { HeavyRule } from "./heavy.ts";
+import type { CacheLocation, SubstituterLine } from "./location.ts";
+import type { Target } from "./target.ts";
+
+export const MODES = ["check", "prefetch", "warm", "audit"] as const;
+export type Mode = (typeof MODES)[number];
+
+export const FAIL_ON = ["disk", "eval", "missing", "heavy", "unverified"] as const;
+export type FailOn = (typeof FAIL_ON)[number];
+
+export const VERIFY_LEVELS = ["narinfo", "nar", "full"] as const;
+export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
+
+export interface Job {
+  readonly mode: Mode;
+  /** Empty: every package of the flake for this system. */
+  readonly targets: readonly Target[];
+  readonly cache: CacheLocation;
+  /** The input `cache` as written: the name of our cache in every report. */
+  readonly cacheName: string;
+  /** Undefined: those Nix is configured with, and no others. */
+  readonly substituters: readonly SubstituterLine[];
+  readonly push: "auto" | "targets" | "off";
+  readonly pushFilter: RegExp | undefined;
+  readonly pin: "auto" | "off";
+  readonly pinKeep: PinKeep;
+  readonly verify: VerifyLevel;
+  readonly onPushFailure: "error" | "warn" | "ignore";
+  readonly failOn: readonly FailOn[];
+  readonly heavy: readonly HeavyRule[];
+  readonly minFree: number;
+  readonly reclaim: "off" | "auto";
+  readonly keyFiles: readonly string[];
+  readonly keyPrefix: string;
+  readonly keySuffix: readonly string[];
+  readonly force: "force" | "trust";
+  readonly installNix: "install" | "require";
+}
+
+/** What may be written, and why not. */
+export type Trust =
+  | { readonly kind: "write"; readonly pins: "move" | "keep"; readonly why: string }
+  | { readonly kind: "read-only"; readonly why: string };
+
+/** Kept apart from the job, so that the job can be printed, saved and compared. */
+export interface Secrets {
+  readonly token: string | undefined;
+  readonly signingKey: string | undefined;
+}

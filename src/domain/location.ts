@@ -1,0 +1,139 @@
+/** Owns the places caches are at, as the inputs `cache` and `substituters` name them. */
+
+import { UserError } from "./errors.ts";
+import { type PublicKey, parsePublicKey } from "./signature.ts";
+import { didYouMean } from "./suggest.ts";
+
+export type CacheLocation =
+  | { readonly kind: "github" }
+  | { readonly kind: "none" }
+  | { readonly kind: "cachix"; readonly name: string; readonly host: URL }
+  | { readonly kind: "attic"; readonly server: URL; readonly cache: string }
+  | { readonly kind: "http"; readonly url: URL }
+  | { readonly kind: "file"; readonly url: URL; readonly directory: string }
+  | { readonly kind: "s3"; readonly url: URL }
+  | { readonly kind: "ssh-ng"; readonly url: URL };
+
+const FORMS = [
+  "github",
+  "cachix:NAME",
+  "attic:SERVER/CACHE",
+  "s3://BUCKET",
+  "https://HOST",
+  "file:///DIRECTORY",
+  "ssh-ng://HOST",
+  "none",
+];
+
+const CACHE_NAME = /^[0-9A-Za-z][0-9A-Za-z_-]{0,62}$/;
+
+function bad(input: string, text: string, why: string): UserError {
+  const schemes = [
+    "github",
+    "none",
+    "cachix:",
+    "attic:",
+    "s3://",
+    "https://",
+    "file:///",
+    "ssh-ng://",
+  ];
+  const word = /^[A-Za-z0-9-]*:?\/*/.exec(text)?.[0] ?? text;
+  return new UserError(
+    "NCP-103",
+    `${input}: "${text}" cannot be used: ${why}.${didYouMean(word, schemes)}`,
+    { hint: `write one of ${FORMS.join(", ")}` },
+  );
+}
+
+/** Reads the input `cache`. `input` names it in the error. */
+export function parseCacheLocation(text: string, input = "cache"): CacheLocation {
+  if (text === "github" || text === "none") return { kind: text };
+  if (text.startsWith("cachix:")) return cachix(text, input);
+  if (text.startsWith("attic:")) return attic(text, input);
+  if (!/^[a-z][a-z0-9+-]*:\/\//.test(text)) throw bad(input, text, "it is not a kind of cache");
+  const url = parseUrl(text, input);
+  switch (url.protocol) {
+    case "http:":
+    case "https:":
+      return { kind: "http", url };
+    case "file:":
+      if (url.host !== "" || url.pathname === "/") {
+        throw bad(input, text, "a file cache needs an absolute directory");
+      }
+      return { kind: "file", url, directory: decodeURIComponent(url.pathname).replace(/\/+$/, "") };
+    case "s3:":
+      return { kind: "s3", url };
+    case "ssh-ng:":
+      return { kind: "ssh-ng", url };
+    default:
+      throw bad(input, text, `"${url.protocol}//" is not a kind of cache`);
+  }
+}
+
+function parseUrl(text: string, input: string): URL {
+  if (!URL.canParse(text)) throw bad(input, text, "it is not a URL");
+  const url = new URL(text);
+  if (url.password !== "") {
+    // The URL reaches logs, summaries and Nix's configuration: a password in it is a leak.
+    url.password = "";
+    throw bad(input, url.href, "it holds a password: give it in the input token");
+  }
+  return url;
+}
+
+function cachix(text: string, input: string): CacheLocation {
+  const [name = "", query = ""] = text.slice("cachix:".length).split("?", 2);
+  if (!CACHE_NAME.test(name)) {
+    throw bad(
+      input,
+      text,
+      `"${name}" is not the name of a Cachix cache (letters, digits, - and _)`,
+    );
+  }
+  const options = new URLSearchParams(query);
+  for (const key of options.keys()) {
+    if (key !== "host") throw bad(input, text, `"${key}" is not an option of cachix:NAME?host=URL`);
+  }
+  const host = options.get("host") ?? "https://cachix.org";
+  if (!/^https?:\/\//.test(host)) throw bad(input, text, `"${host}" is not an http(s) URL`);
+  return { kind: "cachix", name, host: parseUrl(host, input) };
+}
+
+function attic(text: string, input: string): CacheLocation {
+  const rest = text.slice("attic:".length);
+  const slash = rest.lastIndexOf("/");
+  const cache = rest.slice(slash + 1);
+  const server = rest.slice(0, Math.max(0, slash));
+  if (server === "" || !CACHE_NAME.test(cache)) {
+    throw bad(input, text, "it is not attic:SERVER/CACHE");
+  }
+  const url = parseUrl(/^https?:\/\//.test(server) ? server : `https://${server}`, input);
+  return { kind: "attic", server: url, cache };
+}
+
+/** A line of the input `substituters`. */
+export interface SubstituterLine {
+  readonly location: CacheLocation;
+  readonly text: string;
+  readonly publicKeys: readonly PublicKey[];
+}
+
+export function parseSubstituters(lines: string): SubstituterLine[] {
+  return lines
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && line !== "#" && !line.startsWith("# "))
+    .map((line) => {
+      const [text = "", ...keys] = line.split(/\s+/);
+      const location = parseCacheLocation(text, "substituters");
+      const publicKeys = keys.map((key) => {
+        const parsed = parsePublicKey(key);
+        if (parsed) return parsed;
+        throw new UserError("NCP-103", `substituters: "${key}" is not a public key`, {
+          hint: "a public key is NAME:BASE64 of 32 bytes, as in cache.nixos.org-1:6NCH…=",
+        });
+      });
+      return { location, text, publicKeys };
+    });
+}

@@ -1,0 +1,150 @@
+/** Owns what the engine needs of the world; compose.ts hands it the real things. */
+
+import type { BinaryCache } from "./cache.ts";
+import type { KeyFile } from "./cache-key.ts";
+import type { Derivation } from "./derivation.ts";
+import type { AttrSegment, OutputSelection } from "./installable.ts";
+import type { PathInfo } from "./narinfo.ts";
+import type { StorePath } from "./store-path.ts";
+
+export interface NixSetup {
+  /** `2.26.3`. */
+  readonly version: string;
+  readonly system: string;
+  /** Systems this machine can build for: its own, its extra platforms, its remote builders'. */
+  readonly buildable: readonly string[];
+  readonly storeDir: string;
+  /** Where the store really is, where that is another place (a chroot store). */
+  readonly realStoreDir: string;
+  /** Where this version builds, when it builds for us. */
+  readonly buildDir: string;
+  /** Whether a flake is here: without one, no targets means nothing to do. */
+  readonly flake: "here" | "absent";
+}
+
+/** One evaluation: every target with this flake, attribute path and system. */
+export interface EvaluationRequest {
+  readonly flake: string;
+  readonly attrPath: readonly AttrSegment[];
+  readonly system: string;
+  readonly outputs: OutputSelection;
+}
+
+/** One derivation an evaluation gave. */
+export interface Evaluated {
+  /** Attribute path with every `*` replaced by what it matched, as Nix takes it. */
+  readonly attrPath: string;
+  /** What the `*`s matched, in order. */
+  readonly matched: readonly string[];
+  readonly drvPath: StorePath;
+  readonly outputNames: readonly string[];
+}
+
+export interface EvaluationFailure {
+  readonly attrPath: string;
+  /** Nix's own message. */
+  readonly message: string;
+  /** Names near to one that does not exist, as installables. */
+  readonly nearest: readonly string[];
+}
+
+export interface EvaluationResult {
+  readonly derivations: readonly Evaluated[];
+  readonly failures: readonly EvaluationFailure[];
+  /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
+  readonly notices: readonly string[];
+}
+
+export interface BuildResult {
+  readonly built: readonly StorePath[];
+  /** Per derivation that failed: its message and the end of its log. */
+  readonly failed: ReadonlyMap<StorePath, string>;
+}
+
+export interface DerivationOutputs {
+  readonly drvPath: StorePath;
+  readonly outputNames: readonly string[];
+}
+
+export interface Nix {
+  readonly setup: NixSetup;
+  evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
+  /** Reads the `.drv` file; throws a UserError that names the file and the line. */
+  derivation(path: StorePath): Promise<Derivation>;
+  /** Those of `paths` that are valid in the store. */
+  valid(paths: readonly StorePath[], signal: AbortSignal): Promise<ReadonlySet<StorePath>>;
+  /** What the store's database says; a path that is not valid is left out. */
+  pathInfo(
+    paths: readonly StorePath[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<StorePath, PathInfo>>;
+  /** The runtime closure of valid paths. */
+  closure(
+    roots: readonly StorePath[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<StorePath, PathInfo>>;
+  /** Has Nix fetch `paths`; those it could not get are returned with the reason. */
+  substitute(
+    paths: readonly StorePath[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<StorePath, string>>;
+  build(wanted: readonly DerivationOutputs[], signal: AbortSignal): Promise<BuildResult>;
+  /** Adds caches to the configuration that later steps read; says what it wrote. */
+  configure(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
+  /** Paths built on this machine since the job began, that are no derivation files. */
+  builtHere(since: ReadonlySet<string>, signal: AbortSignal): Promise<readonly StorePath[]>;
+  /** The bytes of a valid path, as a NAR. */
+  nar(path: StorePath, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+/** A file system, as far as a plan has to know it. */
+export interface FileSystem {
+  /** Equal for equal file systems. */
+  readonly id: string;
+  readonly mountPoint: string;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  readonly freeInodes: number | undefined;
+}
+
+export interface Disk {
+  /** The file system `path`, or its nearest existing parent, is on. */
+  fileSystem(path: string): Promise<FileSystem>;
+}
+
+export interface Clock {
+  now(): number;
+  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
+}
+
+/** Where a run tells what it does, as it does it. */
+export interface Log {
+  group(title: string): void;
+  endGroup(): void;
+  info(line: string): void;
+  debug(line: string): void;
+}
+
+export interface World {
+  /** Undefined on a runner without Nix (Windows): keys and disk only. */
+  readonly nix: Nix | undefined;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Where the job works: its room matters too. */
+  readonly workspace: string;
+  /** The lock files that match `patterns`, hashed; one entry without a hash where none does. */
+  keyFiles(patterns: readonly string[]): Promise<readonly KeyFile[]>;
+  /** Turns a NAR as a cache stores it into a NAR; throws for a compression it does not know. */
+  decompress(
+    compression: string,
+    content: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+  /** Our own cache, the one that is written to. */
+  readonly own: BinaryCache | undefined;
+  /** Every other cache, in the order of asking. */
+  readonly tiers: readonly BinaryCache[];
+  /** What putting the world together had to leave out. */
+  readonly notices: readonly string[];
+}

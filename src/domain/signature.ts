@@ -1,0 +1,98 @@
+/**
+ * Owns Nix's signing keys and signatures: Ed25519 over a fingerprint.
+ * Source: nix/src/libutil/signature/local-keys.cc. Keys are `NAME:BASE64`, public 32 bytes,
+ * secret 64 (seed, then public), signatures 64.
+ */
+
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import { UserError } from "./errors.ts";
+
+export interface PublicKey {
+  readonly name: string;
+  /** As written, `NAME:BASE64`: the form Nix's configuration takes. */
+  readonly text: string;
+  readonly key: KeyObject;
+}
+
+export interface SigningKey {
+  readonly name: string;
+  readonly publicKey: PublicKey;
+  /** `NAME:BASE64` over `fingerprint`. */
+  readonly sign: (fingerprint: string) => string;
+}
+
+// DER headers that turn raw Ed25519 bytes into what node:crypto reads (RFC 8410).
+const PUBLIC_HEADER = Buffer.from("302a300506032b6570032100", "hex");
+const SECRET_HEADER = Buffer.from("302e020100300506032b657004220420", "hex");
+
+function split(text: string): { name: string; bytes: Buffer } | undefined {
+  const match = /^([^\s:]+):([0-9A-Za-z+/]+={0,2})$/.exec(text.trim());
+  if (!match?.[1] || !match[2]) return undefined;
+  return { name: match[1], bytes: Buffer.from(match[2], "base64") };
+}
+
+function publicKeyObject(bytes: Uint8Array): KeyObject {
+  return createPublicKey({
+    key: Buffer.concat([PUBLIC_HEADER, bytes]),
+    format: "der",
+    type: "spki",
+  });
+}
+
+/** Reads `NAME:BASE64`; undefined when it is not a public key of 32 bytes. */
+export function parsePublicKey(text: string): PublicKey | undefined {
+  const parts = split(text);
+  if (parts?.bytes.length !== 32) return undefined;
+  return { name: parts.name, text: text.trim(), key: publicKeyObject(parts.bytes) };
+}
+
+/** Reads a secret key. The error never holds any of the key. */
+export function parseSigningKey(text: string): SigningKey {
+  const parts = split(text);
+  if (parts?.bytes.length !== 64) {
+    const why = parts ? `it has ${parts.bytes.length} bytes, not 64` : "it is not NAME:BASE64";
+    throw new UserError("NCP-105", `signing-key: this is not a Nix secret key: ${why}`, {
+      hint: "make one with: nix-store --generate-binary-cache-key NAME secret.key public.key",
+    });
+  }
+  const seed = parts.bytes.subarray(0, 32);
+  const publicBytes = parts.bytes.subarray(32);
+  const key = createPrivateKey({
+    key: Buffer.concat([SECRET_HEADER, seed]),
+    format: "der",
+    type: "pkcs8",
+  });
+  const { name } = parts;
+  return {
+    name,
+    publicKey: {
+      name,
+      text: `${name}:${publicBytes.toString("base64")}`,
+      key: publicKeyObject(publicBytes),
+    },
+    sign: (fingerprint) =>
+      `${name}:${sign(null, Buffer.from(fingerprint), key).toString("base64")}`,
+  };
+}
+
+/** The name of the key that made a signature, whether or not the signature is good. */
+export function signatureKeyName(signature: string): string {
+  return signature.slice(0, Math.max(0, signature.indexOf(":")));
+}
+
+/** The first of `keys` under which one of `signatures` over `fingerprint` is good. */
+export function findGoodSignature(
+  fingerprint: string,
+  signatures: readonly string[],
+  keys: readonly PublicKey[],
+): PublicKey | undefined {
+  for (const signature of signatures) {
+    const parts = split(signature);
+    if (parts?.bytes.length !== 64) continue;
+    for (const key of keys) {
+      if (key.name !== parts.name) continue;
+      if (verify(null, Buffer.from(fingerprint), key.key, parts.bytes)) return key;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,39 @@
+/** Owns verdicts: what a fresh machine would have to do for a target. */
+
+import type { StorePath } from "./store-path.ts";
+
+export interface MissingDerivations {
+  /** To be built from source; heavy ones first, then those that most targets want. */
+  readonly source: readonly StorePath[];
+  /** Fixed-output: fetched from their origin, not from a cache. */
+  readonly download: readonly StorePath[];
+  /** Built anyway, at next to no cost: counted, never named. */
+  readonly trivial: number;
+}
+
+/**
+ * - `own`: our cache has it, whole; `upstream`: other tiers do. Either may lack trivial derivations.
+ * - `missing`: something would be built from source, or fetched from its origin.
+ * - `unknown`: a tier did not answer. Never counted as missing.
+ * - `failed`: it did not evaluate.
+ */
+export type Verdict =
+  | { readonly kind: "own"; readonly tiers: readonly string[]; readonly trivial: number }
+  | { readonly kind: "upstream"; readonly tiers: readonly string[]; readonly trivial: number }
+  | { readonly kind: "missing"; readonly missing: MissingDerivations }
+  | { readonly kind: "unknown"; readonly why: string }
+  | { readonly kind: "failed"; readonly message: string; readonly nearest: readonly string[] };
+
+export function isHit(verdict: Verdict): boolean {
+  return verdict.kind === "own" || verdict.kind === "upstream";
+}
+
+/** How a pushed path came out when it was looked at from outside. */
+export type VerificationOutcome =
+  | "verified"
+  | "not yet visible"
+  | "rejected"
+  | "mismatch"
+  | "upstream only"
+  | "gone"
+  | "unknown";

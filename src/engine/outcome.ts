@@ -1,0 +1,41 @@
+/** Owns what came of a plan: what was done, in bytes and seconds, and what went wrong. */
+
+import type { PushProgress } from "../domain/cache.ts";
+import type { Finding } from "../domain/finding.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import type { VerificationOutcome } from "../domain/verdict.ts";
+import type { Step } from "./step.ts";
+
+export interface TimedStep {
+  readonly do: Step["do"];
+  readonly what: string;
+  readonly begin: number;
+  readonly end: number;
+}
+
+export interface VerifiedTarget {
+  readonly target: string;
+  readonly outcome: VerificationOutcome;
+  readonly detail: string | undefined;
+  readonly paths: number;
+}
+
+export interface PinnedTarget {
+  readonly target: string;
+  readonly name: string;
+  readonly storePath: StorePath;
+  /** `set`: written, and not to be read back from this cache. */
+  readonly state: "confirmed" | "set" | "failed";
+  readonly detail: string | undefined;
+}
+
+export interface Outcome {
+  readonly steps: readonly TimedStep[];
+  readonly configured: readonly string[];
+  readonly substituted: { readonly paths: number; readonly bytes: number };
+  readonly built: readonly { readonly name: string; readonly seconds: number }[];
+  readonly pushed: readonly PushProgress[];
+  readonly verified: readonly VerifiedTarget[];
+  readonly pinned: readonly PinnedTarget[];
+  readonly findings: readonly Finding[];
+}

@@ -1,0 +1,84 @@
+/** Owns which paths a push sends: what the closure holds and no cache has. */
+
+import type { Can, PushProgress } from "../domain/cache.ts";
+import type { Job } from "../domain/job.ts";
+import { dependencies, type PathInfo } from "../domain/narinfo.ts";
+import type { Nix } from "../domain/ports.ts";
+import { namePart, type StorePath } from "../domain/store-path.ts";
+import type { Lookup } from "./lookup.ts";
+
+export interface Pushed {
+  readonly closure: ReadonlyMap<StorePath, PathInfo>;
+  readonly pushed: readonly PushProgress[];
+  readonly failed: ReadonlyMap<StorePath, Error>;
+  /** Roots that another cache serves: nothing of ours to protect. */
+  readonly upstreamOnly: readonly StorePath[];
+  /** Roots that are not in this machine's store. */
+  readonly absent: readonly StorePath[];
+}
+
+export async function push(
+  job: Pick<Job, "pushFilter" | "force">,
+  cache: Can<"push">,
+  lookup: Lookup,
+  nix: Nix,
+  roots: readonly StorePath[],
+  progress: (done: PushProgress) => void,
+  signal: AbortSignal,
+): Promise<Pushed> {
+  const valid = await nix.valid(roots, signal);
+  const closure = await nix.closure([...valid], signal);
+  const send = await selectPaths(job, lookup, roots, closure);
+  const result =
+    send.length === 0
+      ? { pushed: [], failed: new Map<StorePath, Error>() }
+      : await cache.push(send, (path, inner) => nix.nar(path, inner), progress, signal);
+  lookup.forget(send.map(({ storePath }) => storePath));
+  const upstreamOnly: StorePath[] = [];
+  const sent = new Set(send.map(({ storePath }) => storePath));
+  for (const root of valid) {
+    const answer = await lookup.ask(root);
+    if (!sent.has(root) && !answer.own && answer.upstream) upstreamOnly.push(root);
+  }
+  return {
+    closure,
+    pushed: result.pushed,
+    failed: result.failed,
+    upstreamOnly,
+    absent: roots.filter((root) => !valid.has(root)),
+  };
+}
+
+/**
+ * Members that no cache has. `force` distrusts what our own cache says it has, and uploads a root
+ * that an upstream serves. The push filter holds for whatever no path that is sent refers to.
+ */
+async function selectPaths(
+  { pushFilter, force }: Pick<Job, "pushFilter" | "force">,
+  lookup: Lookup,
+  roots: readonly StorePath[],
+  closure: ReadonlyMap<StorePath, PathInfo>,
+): Promise<PathInfo[]> {
+  const isRoot = new Set(roots);
+  const wanted: PathInfo[] = [];
+  await Promise.all(
+    [...closure.values()].map(async (info) => {
+      const { own, upstream } = await lookup.ask(info.storePath);
+      const again = force === "force" && (!upstream || isRoot.has(info.storePath));
+      if (again || (!own && !upstream)) wanted.push(info);
+    }),
+  );
+  if (!pushFilter) return wanted;
+  const infos = new Map(wanted.map((info) => [info.storePath, info]));
+  const send = new Set<StorePath>();
+  const stack = wanted.filter(({ storePath }) => !pushFilter.test(namePart(storePath)));
+  for (let info = stack.pop(); info !== undefined; info = stack.pop()) {
+    if (send.has(info.storePath)) continue;
+    send.add(info.storePath);
+    for (const reference of dependencies(info)) {
+      const needed = infos.get(reference);
+      if (needed) stack.push(needed);
+    }
+  }
+  return wanted.filter(({ storePath }) => send.has(storePath));
+}

@@ -1,0 +1,35 @@
+/** Owns the sentence: survey → plan → apply → report. */
+
+import type { Job, Trust } from "../domain/job.ts";
+import type { World } from "../domain/ports.ts";
+import { apply } from "./apply.ts";
+import type { Outcome } from "./outcome.ts";
+import { type Plan, plan } from "./plan.ts";
+import { measureRoom } from "./room.ts";
+import { type Survey, survey } from "./survey.ts";
+import { workOf } from "./work.ts";
+
+/** Everything a run saw, meant and did; the report room turns it into words. */
+export interface Run {
+  readonly job: Job;
+  readonly survey: Survey;
+  readonly plan: Plan;
+  readonly outcome: Outcome;
+  readonly begin: number;
+  readonly end: number;
+}
+
+export async function run(job: Job, trust: Trust, world: World, signal: AbortSignal): Promise<Run> {
+  const begin = world.clock.now();
+  const seen = await survey(job, trust, world, signal);
+  const meant = await decide(job, seen, world);
+  const outcome = await apply(job, meant, seen.lookup, world, signal);
+  return { job, survey: seen, plan: meant, outcome, begin, end: world.clock.now() };
+}
+
+async function decide(job: Job, seen: Survey, world: World): Promise<Plan> {
+  const work = workOf(job, seen);
+  const { disk, nix, workspace } = world;
+  const room = await measureRoom(disk, nix?.setup, workspace, work.fetchBytes, work.builds);
+  return plan(job, seen, work, room, world);
+}

@@ -1,0 +1,29 @@
+/** Owns the steps a plan is made of: one shape each. */
+
+import type { BinaryCache, Can, Pin } from "../domain/cache.ts";
+import type { DerivationOutputs } from "../domain/ports.ts";
+import type { StorePath } from "../domain/store-path.ts";
+
+/** What is to be in our cache for a target: its outputs, and with `closure=build` more. */
+export interface PushRoots {
+  readonly target: string;
+  readonly paths: readonly StorePath[];
+}
+
+export type Step =
+  | { readonly do: "configure"; readonly caches: readonly BinaryCache[] }
+  | { readonly do: "substitute"; readonly paths: readonly StorePath[]; readonly bytes: number }
+  | {
+      readonly do: "build";
+      readonly derivations: readonly DerivationOutputs[];
+      readonly why: string;
+    }
+  | { readonly do: "push"; readonly cache: Can<"push">; readonly roots: PushRoots }
+  | {
+      readonly do: "verify";
+      readonly cache: BinaryCache;
+      readonly roots: PushRoots;
+      /** What follows a bad answer: one more push, or only the word. */
+      readonly onTrouble: "mend" | "tell";
+    }
+  | { readonly do: "pin"; readonly cache: Can<"pin">; readonly pin: Pin; readonly target: string };

@@ -1,0 +1,206 @@
+/** Owns proof: read back from outside, past every local lookup cache, what our cache really serves. */
+
+import { createHash } from "node:crypto";
+import type { BinaryCache, Presence } from "../domain/cache.ts";
+import { describeError } from "../domain/errors.ts";
+import { sha256FromBytes } from "../domain/hash.ts";
+import type { VerifyLevel } from "../domain/job.ts";
+import { mapLimited } from "../domain/limit.ts";
+import { differences, type NarInfo, type PathInfo } from "../domain/narinfo.ts";
+import type { Clock } from "../domain/ports.ts";
+import { baseName, type StorePath } from "../domain/store-path.ts";
+import type { VerificationOutcome } from "../domain/verdict.ts";
+import type { Lookup } from "./lookup.ts";
+
+export interface VerificationRequest {
+  readonly roots: readonly StorePath[];
+  /** The closure as our store has it; empty where the roots are not valid here. */
+  readonly closure: ReadonlyMap<StorePath, PathInfo>;
+  readonly level: VerifyLevel;
+  /** Paths this run uploaded: a miss of one of these may yet become a hit. */
+  readonly pushed: ReadonlySet<StorePath>;
+  /** Milliseconds until a miss is believed. */
+  readonly deadline: number;
+}
+
+export interface Verification {
+  readonly outcome: VerificationOutcome;
+  /** The path and why, where it is not verified. */
+  readonly detail: string | undefined;
+  readonly failing: readonly StorePath[];
+  readonly paths: number;
+}
+
+export interface Verifier {
+  readonly cache: BinaryCache;
+  readonly lookup: Lookup;
+  readonly clock: Clock;
+  /** Turns a NAR as stored into a NAR. */
+  readonly decompress: (
+    compression: string,
+    content: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ) => AsyncIterable<Uint8Array>;
+  /** Members found good earlier in this run, at this level. */
+  readonly good: Set<StorePath>;
+}
+
+type Member =
+  | { readonly state: "good"; readonly references: readonly StorePath[] }
+  | {
+      readonly state: Exclude<VerificationOutcome, "verified">;
+      readonly why: string;
+    };
+
+const PARALLEL = 64;
+
+/** Verifies a target: its outputs in our cache, and every reference served by some cache. */
+export async function verify(
+  verifier: Verifier,
+  request: VerificationRequest,
+  signal: AbortSignal,
+): Promise<Verification> {
+  const until = verifier.clock.now() + request.deadline;
+  for (let pause = 250; ; pause = Math.min(pause * 2, 10_000)) {
+    const result = await verifyOnce(verifier, request, signal);
+    const mayChange = result.outcome === "not yet visible" || result.outcome === "unknown";
+    if (!mayChange || verifier.clock.now() + pause > until) return result;
+    // Half of it is chance, so that many jobs do not ask in step.
+    await verifier.clock.sleep(pause * (0.5 + Math.random() / 2), signal);
+  }
+}
+
+async function verifyOnce(
+  verifier: Verifier,
+  request: VerificationRequest,
+  signal: AbortSignal,
+): Promise<Verification> {
+  const roots = new Set(request.roots);
+  const seen = new Set<StorePath>();
+  const bad: { path: StorePath; member: Exclude<Member, { state: "good" }> }[] = [];
+  let wave: StorePath[] = [...new Set([...request.roots, ...request.closure.keys()])];
+  while (wave.length > 0) {
+    for (const path of wave) seen.add(path);
+    const next = new Set<StorePath>();
+    await mapLimited(wave, PARALLEL, async (path) => {
+      const member = await verifyMember(verifier, request, path, roots.has(path), signal);
+      if (member.state !== "good") bad.push({ path, member });
+      else for (const reference of member.references) if (!seen.has(reference)) next.add(reference);
+    });
+    wave = [...next];
+  }
+  bad.sort((a, b) => SEVERITY.indexOf(a.member.state) - SEVERITY.indexOf(b.member.state));
+  const [worst] = bad;
+  return {
+    outcome: worst?.member.state ?? "verified",
+    detail: worst && `${baseName(worst.path)}: ${worst.member.why}`,
+    failing: bad.map(({ path }) => path),
+    paths: seen.size,
+  };
+}
+
+/** The worst first: what a target with several troubles is called by. */
+const SEVERITY: readonly VerificationOutcome[] = [
+  "mismatch",
+  "rejected",
+  "gone",
+  "upstream only",
+  "not yet visible",
+  "unknown",
+];
+
+async function verifyMember(
+  verifier: Verifier,
+  request: VerificationRequest,
+  path: StorePath,
+  isRoot: boolean,
+  signal: AbortSignal,
+): Promise<Member> {
+  const { cache, lookup, good } = verifier;
+  const presence = await cache.query(path, signal);
+  if (presence.kind === "hit" && presence.origin === "own") {
+    const { narInfo } = presence;
+    if (good.has(path)) return { state: "good", references: narInfo.references };
+    const trouble = await troubleOf(verifier, request, narInfo, signal);
+    if (trouble) return trouble;
+    good.add(path);
+    return { state: "good", references: narInfo.references };
+  }
+  if (presence.kind === "refused") return { state: "rejected", why: presence.why };
+  if (presence.kind === "gone")
+    return { state: "gone", why: "its narinfo is served, its NAR is not" };
+  const { upstream } = await lookup.ask(path);
+  const served = presence.kind === "hit" ? presence.narInfo : upstream?.narInfo;
+  if (served) {
+    // A reference may well be another cache's; a root we mean to pin may not.
+    if (!isRoot) return { state: "good", references: served.references };
+    return {
+      state: "upstream only",
+      why: `${upstream?.tier ?? cache.name} serves it for another cache`,
+    };
+  }
+  return absent(presence, request.pushed.has(path));
+}
+
+function absent(presence: Presence, pushed: boolean): Member {
+  if (presence.kind === "unknown") return { state: "unknown", why: describeError(presence.cause) };
+  if (pushed) return { state: "not yet visible", why: "it was uploaded and is not served" };
+  return { state: "gone", why: "no cache serves it" };
+}
+
+async function troubleOf(
+  { cache, decompress }: Verifier,
+  { closure, level }: VerificationRequest,
+  narInfo: NarInfo,
+  signal: AbortSignal,
+): Promise<Member | undefined> {
+  const ours = closure.get(narInfo.storePath);
+  const [difference] = ours ? differences(ours, narInfo) : [];
+  if (difference !== undefined) return { state: "mismatch", why: difference };
+  if (level === "narinfo") return undefined;
+  try {
+    const size = await cache.narSize(narInfo, signal);
+    if (size === undefined) return { state: "gone", why: "its NAR is not there" };
+    if (narInfo.fileSize !== undefined && size !== narInfo.fileSize) {
+      return { state: "mismatch", why: `its NAR has ${size} bytes, not ${narInfo.fileSize}` };
+    }
+    if (level === "nar") return undefined;
+    return await compareBytes(cache, narInfo, decompress, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    return { state: "unknown", why: describeError(error) };
+  }
+}
+
+async function compareBytes(
+  cache: BinaryCache,
+  narInfo: NarInfo,
+  decompress: Verifier["decompress"],
+  signal: AbortSignal,
+): Promise<Member | undefined> {
+  const file = createHash("sha256");
+  const nar = createHash("sha256");
+  let narSize = 0;
+  const stored = async function* () {
+    for await (const chunk of cache.readNar(narInfo, signal)) {
+      file.update(chunk);
+      yield chunk;
+    }
+  };
+  try {
+    for await (const chunk of decompress(narInfo.compression, stored(), signal)) {
+      nar.update(chunk);
+      narSize += chunk.length;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    return { state: "mismatch", why: `its NAR cannot be unpacked: ${describeError(error)}` };
+  }
+  if (narInfo.fileHash && sha256FromBytes(file.digest()) !== narInfo.fileHash) {
+    return { state: "mismatch", why: "its NAR is not the file that its FileHash names" };
+  }
+  if (narSize !== narInfo.narSize || sha256FromBytes(nar.digest()) !== narInfo.narHash) {
+    return { state: "mismatch", why: "its NAR is not what its NarHash names" };
+  }
+  return undefined;
+}

@@ -1,0 +1,44 @@
+/** Owns what this machine has to do: the survey's other question, beside that of a fresh machine. Pure. */
+
+import type { Job } from "../domain/job.ts";
+import type { SurveyedDerivation } from "./derivations.ts";
+import { type Judgement, judge, type Wanted } from "./judge.ts";
+import { MAY } from "./modes.ts";
+import { bytesToFetch } from "./room.ts";
+import type { Survey, SurveyedTarget } from "./survey.ts";
+
+/** What this machine has to fetch and build: the survey's other question, for the room plan. */
+export interface Work {
+  readonly judgement: Judgement;
+  readonly fetchBytes: number;
+  /** From source and downloads; those this machine cannot build are left out. */
+  readonly builds: readonly SurveyedDerivation[];
+}
+
+export function workOf(job: Job, survey: Survey): Work {
+  const targets = MAY[job.mode].has("build")
+    ? survey.targets.filter((target) => hasToBeMade(job, survey, target))
+    : survey.targets;
+  const wanted = targets.flatMap((target): Wanted[] => [
+    ...(target.wanted ? [target.wanted] : []),
+    ...target.deepMissing.map((deep): Wanted => ({ kind: "derivation", ...deep })),
+  ]);
+  const judgement = judge(survey.facts, wanted, (path) => survey.local.has(path));
+  return {
+    judgement,
+    fetchBytes: bytesToFetch(survey.facts, judgement.fetch),
+    builds: [...judgement.build.keys()].flatMap((drvPath) => survey.derivations.get(drvPath) ?? []),
+  };
+}
+
+/** In a warming run: what no cache has whole. Where one did not answer, building would be a guess. */
+export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): boolean {
+  const { wanted, outputs, buildable, local, deepMissing } = target;
+  const makeable = wanted?.kind === "path" ? local === "here" : buildable === "here";
+  if (!wanted || !makeable) return false;
+  if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
+  return outputs.some((path) => {
+    const availability = survey.facts.availability.get(path) ?? "absent";
+    return availability === "absent" || availability === "broken";
+  });
+}

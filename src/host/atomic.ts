@@ -1,0 +1,81 @@
+/** Owns writing files so that nobody ever sees half of one. */
+
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+/**
+ * Writes `content` beside `path` and moves it there when it is whole and on the disk. A run that is
+ * killed in between leaves a `.tmp-…` file, which no reader looks at.
+ */
+export async function writeWhole(
+  path: string,
+  content: string | Uint8Array,
+  mode = 0o644,
+): Promise<void> {
+  await writeStream(
+    path,
+    (async function* () {
+      yield typeof content === "string" ? Buffer.from(content) : content;
+    })(),
+    mode,
+  );
+}
+
+/** As `writeWhole`, from a stream; nothing is left at `path` when the stream throws. */
+export async function writeStream(
+  path: string,
+  content: AsyncIterable<Uint8Array>,
+  mode = 0o644,
+): Promise<void> {
+  const staged = await stage(path, content, mode);
+  await staged.commit();
+}
+
+export interface Staged {
+  /** Moves the file to `path` (or to its first, staged target). */
+  commit(path?: string): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** Writes all of `content` to a temporary file beside `path`, to be moved later. */
+export async function stage(
+  path: string,
+  content: AsyncIterable<Uint8Array>,
+  mode = 0o644,
+): Promise<Staged> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.tmp-${randomBytes(6).toString("hex")}`;
+  let file: FileHandle | undefined;
+  try {
+    file = await open(temporary, "wx", mode);
+    for await (const chunk of content) await file.write(chunk);
+    await file.close();
+    file = undefined;
+  } catch (error) {
+    await file?.close().catch(() => undefined);
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  return {
+    commit: async (to = path) => {
+      await mkdir(dirname(to), { recursive: true });
+      await rename(temporary, to);
+    },
+    discard: () => rm(temporary, { force: true }),
+  };
+}
+
+/** Removes what killed runs left in `directory`: temporary files older than `age` milliseconds. */
+export async function sweep(directory: string, age: number): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names) {
+    if (!/\.tmp-[0-9a-f]{12}$/.test(name)) continue;
+    const file = join(directory, name);
+    const changed = await stat(file).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Date.now(),
+    );
+    if (Date.now() - changed > age) await rm(file, { force: true });
+  }
+}

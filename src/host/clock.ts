@@ -1,0 +1,11 @@
+/** Owns time: now, and waiting that can be interrupted. */
+
+import { setTimeout as wait } from "node:timers/promises";
+import type { Clock } from "../domain/ports.ts";
+
+export const clock: Clock = {
+  now: () => Date.now(),
+  sleep: async (milliseconds, signal) => {
+    await wait(milliseconds, undefined, { signal });
+  },
+};

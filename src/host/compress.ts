@@ -1,0 +1,106 @@
+/** Owns compression as streams: Node's own where it has one, the system's xz and bzip2 otherwise. */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { PassThrough, Readable, type Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import * as zlib from "node:zlib";
+import { UserError } from "../domain/errors.ts";
+
+export type Compression = "zstd" | "xz" | "none";
+
+/** What a NAR file of this compression ends in. */
+export const EXTENSIONS: Readonly<Record<Compression, string>> = {
+  zstd: ".nar.zst",
+  xz: ".nar.xz",
+  none: ".nar",
+};
+
+export function compress(
+  compression: Compression,
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  switch (compression) {
+    case "none":
+      return content;
+    case "zstd":
+      return through(zlib.createZstdCompress({ chunkSize: 256 * 1024 }), content, signal);
+    case "xz":
+      return filter("xz", ["--compress", "--stdout", "--threads=0", "-2"], content, signal);
+    default:
+      return compression satisfies never;
+  }
+}
+
+/** Decompresses what a narinfo calls `compression`; throws for one we cannot read. */
+export function decompress(
+  compression: string,
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  switch (compression) {
+    case "none":
+    case "":
+      return content;
+    case "zstd":
+      return through(zlib.createZstdDecompress(), content, signal);
+    case "gzip":
+      return through(zlib.createGunzip(), content, signal);
+    case "br":
+      return through(zlib.createBrotliDecompress(), content, signal);
+    case "xz":
+      return filter("xz", ["--decompress", "--stdout"], content, signal);
+    case "bzip2":
+      return filter("bzip2", ["--decompress", "--stdout"], content, signal);
+    default:
+      throw new UserError("NCP-306", `a NAR is compressed with "${compression}", unknown here`, {
+        hint: "use verify: nar for this cache",
+      });
+  }
+}
+
+async function* through(
+  transform: Transform,
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const done = pipeline(Readable.from(content, { objectMode: false }), transform, { signal });
+  // A failure shows in the loop below; without a handler here it would also end the process.
+  done.catch(() => undefined);
+  for await (const chunk of transform as AsyncIterable<Buffer>) yield chunk;
+  await done;
+}
+
+async function* filter(
+  command: string,
+  args: readonly string[],
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env: {} });
+  let complaint = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    complaint = (complaint + text).slice(-2_000);
+  });
+  const ended = once(child, "close") as Promise<[number | null]>;
+  ended.catch(() => undefined);
+  const fed = pipeline(Readable.from(content, { objectMode: false }), child.stdin, { signal });
+  fed.catch(() => child.kill());
+  const out = child.stdout.pipe(new PassThrough());
+  try {
+    for await (const chunk of out as AsyncIterable<Buffer>) yield chunk;
+    await fed;
+    const [code] = await ended;
+    if (code !== 0) throw new Error(`${command} ended with ${code}: ${complaint.trim()}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+      throw new UserError("NCP-306", `there is no ${command} on this machine`, {
+        hint: `install ${command}, or use verify: nar`,
+      });
+    }
+    throw error;
+  } finally {
+    child.kill();
+  }
+}

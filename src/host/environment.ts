@@ -1,0 +1,55 @@
+/** Owns the process's environment: the one place that reads it, and what a child may see of it. */
+
+export type Environment = Readonly<Record<string, string>>;
+
+/**
+ * A child gets these and no others: an impure evaluation can read its whole environment
+ * (`builtins.getEnv`), and on a runner that holds inputs, tokens and whatever the workflow put there.
+ */
+const PASSED = new Set([
+  "PATH",
+  "HOME",
+  "USER",
+  "LOGNAME",
+  "SHELL",
+  "TMPDIR",
+  "TMP",
+  "TEMP",
+  "TZ",
+  "LANG",
+  "TERM",
+  "NO_COLOR",
+  "LOCALE_ARCHIVE",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
+  "CURL_CA_BUNDLE",
+  "SSH_AUTH_SOCK",
+  "HTTP_PROXY",
+  "HTTPS_PROXY",
+  "ALL_PROXY",
+  "NO_PROXY",
+  "http_proxy",
+  "https_proxy",
+  "all_proxy",
+  "no_proxy",
+]);
+const PASSED_PREFIXES = ["LC_", "XDG_", "NIX_", "GIT_SSL_", "GIT_CONFIG_", "__ETC_PROFILE"];
+
+export function childEnvironment(from: Environment, extra: Environment = {}): Environment {
+  const passed: Record<string, string> = {};
+  for (const [name, value] of Object.entries(from)) {
+    if (PASSED.has(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix))) {
+      passed[name] = value;
+    }
+  }
+  return { ...passed, ...extra };
+}
+
+export function processEnvironment(): Environment {
+  const found: Record<string, string> = {};
+  // biome-ignore lint/style/noProcessEnv: this function is the one door to it
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
+}

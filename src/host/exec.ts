@@ -1,0 +1,103 @@
+/** Owns child processes: no shell, no secret in their environment, a deadline on every one. */
+
+import { spawn } from "node:child_process";
+import { UserError } from "../domain/errors.ts";
+
+export interface ExecOptions {
+  readonly cwd?: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  /** Milliseconds after which the process is ended. */
+  readonly deadline: number;
+  /** Each line of standard error as it comes, without its newline. */
+  readonly onErrorLine?: (line: string) => void;
+  readonly input?: string;
+}
+
+export interface ExecResult {
+  /** Undefined where a signal ended it. */
+  readonly code: number | undefined;
+  readonly stdout: string;
+  /** The end of standard error: no log is kept whole in memory. */
+  readonly stderr: string;
+}
+
+const STDERR_KEPT = 64 * 1024;
+const STDOUT_MOST = 1024 * 1024 * 1024;
+const GRACE = 5_000;
+
+/** Runs `command` to its end. Throws only when it cannot be started, is aborted or is too slow. */
+export function exec(
+  command: string,
+  args: readonly string[],
+  options: ExecOptions,
+): Promise<ExecResult> {
+  return new Promise((resolve, reject) => {
+    options.signal.throwIfAborted();
+    const child = spawn(command, args, {
+      cwd: options.cwd,
+      env: options.env as NodeJS.ProcessEnv,
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    const out: Buffer[] = [];
+    let outBytes = 0;
+    let stderr = "";
+    let rest = "";
+    let failure: Error | undefined;
+    const end = (error: Error) => {
+      if (failure) return;
+      failure = error;
+      child.kill("SIGTERM");
+      // Nix cleans up on SIGTERM; what still runs after the grace is stopped hard.
+      setTimeout(() => child.kill("SIGKILL"), GRACE).unref();
+    };
+    const onAbort = () => end(reason(options.signal));
+    options.signal.addEventListener("abort", onAbort, { once: true });
+    const timer = setTimeout(() => {
+      const seconds = Math.round(options.deadline / 1000);
+      end(
+        new UserError("NCP-501", `${command} ${args[0] ?? ""} took longer than ${seconds} s`, {
+          hint: "it was ended; what it had finished is kept, so running again goes on from there",
+        }),
+      );
+    }, options.deadline);
+
+    child.stdout.on("data", (chunk: Buffer) => {
+      outBytes += chunk.length;
+      if (outBytes > STDOUT_MOST)
+        end(new Error(`${command} printed more than ${STDOUT_MOST} bytes`));
+      else out.push(chunk);
+    });
+    child.stderr.setEncoding("utf8");
+    child.stderr.on("data", (chunk: string) => {
+      stderr = (stderr + chunk).slice(-STDERR_KEPT);
+      if (!options.onErrorLine) return;
+      const lines = (rest + chunk).split("\n");
+      rest = (lines.pop() ?? "").slice(-STDERR_KEPT);
+      for (const line of lines) options.onErrorLine(line);
+    });
+    const settle = () => {
+      clearTimeout(timer);
+      options.signal.removeEventListener("abort", onAbort);
+    };
+    child.on("error", (error) => {
+      settle();
+      reject(failure ?? error);
+    });
+    child.on("close", (code) => {
+      settle();
+      if (rest !== "") options.onErrorLine?.(rest);
+      if (failure) reject(failure);
+      else
+        resolve({ code: code ?? undefined, stdout: Buffer.concat(out).toString("utf8"), stderr });
+    });
+    child.stdin.on("error", () => {
+      // A child that ends without reading its input says so by its exit code.
+    });
+    child.stdin.end(options.input ?? "");
+  });
+}
+
+function reason(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error("interrupted");
+}

@@ -1,0 +1,5 @@
+/** Owns the action's main entry. */
+
+import { main } from "./action/run.ts";
+
+await main();

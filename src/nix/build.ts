@@ -1,0 +1,83 @@
+/** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
+
+import type { BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
+import { validPaths } from "./store.ts";
+
+/** What makes our caches known to a single call, before any configuration is written. */
+export interface CallSubstituters {
+  readonly urls: readonly string[];
+  readonly publicKeys: readonly string[];
+}
+
+function substituterOptions({ urls, publicKeys }: CallSubstituters): string[] {
+  return [
+    ...(urls.length > 0 ? ["--option", "extra-substituters", urls.join(" ")] : []),
+    ...(publicKeys.length > 0
+      ? ["--option", "extra-trusted-public-keys", publicKeys.join(" ")]
+      : []),
+    // What was pushed a minute ago is there now, whatever was answered an hour ago.
+    "--option",
+    "narinfo-cache-negative-ttl",
+    "0",
+  ];
+}
+
+export async function build(
+  nix: NixCommand,
+  log: Log,
+  substituters: CallSubstituters,
+  wanted: readonly DerivationOutputs[],
+  outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>,
+  signal: AbortSignal,
+): Promise<BuildResult> {
+  const result = await nix.try(
+    "nix-store",
+    [
+      "--realise",
+      "--keep-going",
+      ...substituterOptions(substituters),
+      ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
+    ],
+    { signal, deadline: DEADLINES.build, onErrorLine: (line) => tell(log, line) },
+  );
+  const failed = new Map<StorePath, string>();
+  const built: StorePath[] = [];
+  for (const { drvPath } of wanted) {
+    const paths = await outputs(drvPath);
+    const valid = await validPaths(nix, paths, signal);
+    if (result.code === 0 || (paths.length > 0 && valid.size === paths.length))
+      built.push(...valid);
+    else failed.set(drvPath, nixMessage(result.stderr));
+  }
+  return { built, failed };
+}
+
+export async function substitute(
+  nix: NixCommand,
+  log: Log,
+  substituters: CallSubstituters,
+  paths: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<Map<StorePath, string>> {
+  const failed = new Map<StorePath, string>();
+  for (let at = 0; at < paths.length; at += 1_000) {
+    const chunk = paths.slice(at, at + 1_000);
+    const result = await nix.try(
+      "nix-store",
+      ["--realise", "--keep-going", ...substituterOptions(substituters), ...chunk],
+      { signal, deadline: DEADLINES.build, onErrorLine: (line) => tell(log, line) },
+    );
+    if (result.code === 0) continue;
+    const valid = await validPaths(nix, chunk, signal);
+    for (const path of chunk) if (!valid.has(path)) failed.set(path, nixMessage(result.stderr));
+  }
+  return failed;
+}
+
+function tell(log: Log, line: string): void {
+  // Nix says this of every path we have it realise; the paths are rooted by the steps that use them.
+  if (line.includes("you did not specify '--add-root'")) return;
+  log.info(line);
+}

@@ -1,0 +1,90 @@
+/** Owns Nix's configuration for the steps that follow: our caches added to what is there. */
+
+import { join } from "node:path";
+import { writeWhole } from "../host/atomic.ts";
+import { readIfThere } from "../host/disk.ts";
+import type { Environment } from "../host/environment.ts";
+
+const BEGIN = "# >>> nix-cache-preflight: written by the action, replaced as a whole on each run";
+const END = "# <<< nix-cache-preflight";
+
+export interface NixConfiguration {
+  readonly substituters: readonly string[];
+  readonly publicKeys: readonly string[];
+}
+
+/** The user's own nix.conf, which Nix reads after the system's. */
+export function userConfigurationFile(environment: Environment): string {
+  const home = environment["XDG_CONFIG_HOME"] || join(environment["HOME"] ?? "/root", ".config");
+  return join(home, "nix", "nix.conf");
+}
+
+/**
+ * Writes one marked block of `extra-…` settings, which add to what other files say: what is
+ * `wanted` and not `known` to Nix from elsewhere. Run twice it writes the same file; with nothing
+ * to add, the block goes.
+ */
+export async function writeConfiguration(
+  file: string,
+  wanted: NixConfiguration,
+  known: NixConfiguration,
+): Promise<"written" | "unchanged"> {
+  const before = (await readIfThere(file)) ?? "";
+  // What Nix knows from our own block is not known from elsewhere.
+  const ours = parseBlock(before);
+  const after = withBlock(before, {
+    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
+    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+  });
+  if (after === before) return "unchanged";
+  await writeWhole(file, after);
+  return "written";
+}
+
+function additions(
+  wanted: readonly string[],
+  known: readonly string[],
+  ours: readonly string[],
+): string[] {
+  const elsewhere = new Set(known.map(plain));
+  for (const value of ours) elsewhere.delete(plain(value));
+  return [...new Set(wanted)].filter((value) => !elsewhere.has(plain(value)));
+}
+
+function plain(value: string): string {
+  return value.replace(/\/+$/, "");
+}
+
+interface Block extends NixConfiguration {
+  /** The file without it. */
+  readonly rest: string;
+}
+
+function parseBlock(text: string): Block {
+  const begin = text.indexOf(BEGIN);
+  const end = begin < 0 ? -1 : text.indexOf(END, begin);
+  // A block without its end is not ours to cut: somebody else's lines may be behind it.
+  if (end < 0) return { rest: text, substituters: [], publicKeys: [] };
+  const values = (name: string) =>
+    new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
+  return {
+    rest: text.slice(0, begin) + text.slice(end + END.length).replace(/^\n/, ""),
+    substituters: values("substituters"),
+    publicKeys: values("trusted-public-keys"),
+  };
+}
+
+export function withBlock(before: string, configuration: NixConfiguration): string {
+  const { rest } = parseBlock(before);
+  const lines = [
+    ...(configuration.substituters.length > 0
+      ? [`extra-substituters = ${configuration.substituters.join(" ")}`]
+      : []),
+    ...(configuration.publicKeys.length > 0
+      ? [`extra-trusted-public-keys = ${configuration.publicKeys.join(" ")}`]
+      : []),
+  ];
+  if (lines.length === 0) return rest;
+  const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";
+  return `${rest}${gap}${[BEGIN, ...lines, END].join("\n")}\n`;
+}

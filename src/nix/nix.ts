@@ -1,0 +1,94 @@
+/** Owns the engine's port to Nix: one object, put together from the files of this room. */
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { BinaryCache } from "../domain/cache.ts";
+import { outputPaths, parseDerivation } from "../domain/derivation.ts";
+import { UserError } from "../domain/errors.ts";
+import type { Log, Nix } from "../domain/ports.ts";
+import { baseName, type StorePath } from "../domain/store-path.ts";
+import { isMissing } from "../host/disk.ts";
+import type { Environment } from "../host/environment.ts";
+import { build, type CallSubstituters, substitute } from "./build.ts";
+import { builtHere } from "./built-here.ts";
+import type { NixCommand } from "./command.ts";
+import { type NixConfiguration, userConfigurationFile, writeConfiguration } from "./configure.ts";
+import { evaluate } from "./evaluate.ts";
+import type { Flake } from "./flake.ts";
+import { narOf } from "./nar.ts";
+import type { NixMachine } from "./setup.ts";
+import { closureOf, pathInfos, validPaths } from "./store.ts";
+
+export interface NixParts {
+  readonly command: NixCommand;
+  readonly machine: NixMachine;
+  readonly flake: Flake | undefined;
+  readonly environment: Environment;
+  readonly log: Log;
+  /** What every fetch and build may take from, before the configuration says so. */
+  readonly substituters: () => CallSubstituters;
+}
+
+export function nixPort(parts: NixParts): Nix {
+  const { command, flake, environment, log } = parts;
+  const setup = { ...parts.machine.setup, flake: flake ? ("here" as const) : ("absent" as const) };
+  const { storeDir, realStoreDir, system } = setup;
+  const real = (path: StorePath) => join(realStoreDir, baseName(path));
+  const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
+  return {
+    setup,
+    evaluate: (request, signal) =>
+      evaluate({ nix: command, storeDir, system, flake }, request, signal),
+    derivation,
+    valid: (paths, signal) => validPaths(command, paths, signal),
+    pathInfo: async (paths, signal) => {
+      const valid = await validPaths(command, paths, signal);
+      return pathInfos(command, storeDir, [...valid], signal);
+    },
+    closure: async (roots, signal) =>
+      roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
+    substitute: (paths, signal) => substitute(command, log, parts.substituters(), paths, signal),
+    build: (wanted, signal) =>
+      build(
+        command,
+        log,
+        parts.substituters(),
+        wanted,
+        async (drvPath) => {
+          const names = wanted.find((one) => one.drvPath === drvPath)?.outputNames ?? [];
+          return outputPaths(await derivation(drvPath), names) ?? [];
+        },
+        signal,
+      ),
+    configure: async (caches) => {
+      const file = userConfigurationFile(environment);
+      const { substituters, trustedPublicKeys } = parts.machine.settings;
+      const state = await writeConfiguration(file, configurationOf(caches), {
+        substituters,
+        publicKeys: trustedPublicKeys.map(({ text }) => text),
+      });
+      return [`${file}: ${state === "written" ? "caches added" : "already as it should be"}`];
+    },
+    builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
+    nar: (path, signal) => narOf(real(path), signal),
+  };
+}
+
+async function readDrv(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    if (!isMissing(cause)) throw cause;
+    throw new UserError("NCP-203", `${file}: there is no such derivation`, {
+      hint: "it was collected as garbage, or it is another machine's; evaluate it anew",
+      cause,
+    });
+  }
+}
+
+function configurationOf(caches: readonly BinaryCache[]): NixConfiguration {
+  return {
+    substituters: caches.map(({ substituter }) => substituter.url),
+    publicKeys: caches.flatMap(({ substituter }) => substituter.publicKeys.map(({ text }) => text)),
+  };
+}

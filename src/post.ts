@@ -1,0 +1,5 @@
+/** Owns the action's post entry. */
+
+import { post } from "./action/run.ts";
+
+await post();

@@ -1,0 +1,163 @@
+/** Owns the JSON report and the outputs' values: the run as data, for machines. Pure. */
+
+import { describeError } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
+import { isHit, type Verdict } from "../domain/verdict.ts";
+import { matrixOf } from "../engine/matrix.ts";
+import type { Run } from "../engine/run.ts";
+import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+
+/** Raised when a field changes its meaning; new fields do not raise it. */
+export const REPORT_VERSION = 1;
+
+export function jsonReport(run: Run) {
+  const { survey, plan, outcome } = run;
+  return {
+    version: REPORT_VERSION,
+    mode: run.job.mode,
+    cache: run.job.cacheName,
+    system: survey.system ?? null,
+    trust: survey.trust,
+    key: survey.key.key,
+    restoreKeys: survey.key.restoreKeys,
+    hashes: hashes(survey),
+    hitRate: hitRate(survey),
+    targets: survey.targets.map((target) => targetReport(survey, target)),
+    derivations: [...survey.derivations.values()].map((derivation) => ({
+      ...derivation,
+      space: derivation.space ?? null,
+    })),
+    tiers: survey.tiers.map(({ name, role, state, count }) => ({
+      name,
+      role,
+      reachable: state.kind === "reachable",
+      milliseconds: state.kind === "reachable" ? state.milliseconds : null,
+      priority: state.kind === "reachable" ? (state.info.priority ?? null) : null,
+      error: state.kind === "down" ? describeError(state.error) : null,
+      asked: count.asked,
+      hits: count.hits,
+      unknown: count.unknown,
+      refused: count.refused,
+    })),
+    room: plan.room.fileSystems.map(({ fileSystem, needs, bytesNeeded, bytesAfter }) => ({
+      mountPoint: fileSystem.mountPoint,
+      freeBytes: fileSystem.freeBytes,
+      bytesNeeded,
+      bytesAfter,
+      needs,
+    })),
+    steps: outcome.steps,
+    fetched: outcome.substituted,
+    built: outcome.built,
+    pushed: outcome.pushed,
+    verified: outcome.verified,
+    pinned: outcome.pinned,
+    withheld: plan.withheld,
+    findings: allFindings(run),
+    seconds: (run.end - run.begin) / 1000,
+  };
+}
+
+export function allFindings(run: Run): Finding[] {
+  return [...run.plan.findings, ...run.outcome.findings];
+}
+
+function targetReport(survey: Survey, target: SurveyedTarget) {
+  return {
+    name: target.name,
+    system: target.system,
+    drvPath: target.wanted?.kind === "derivation" ? target.wanted.drvPath : null,
+    outputs: target.outputs ?? null,
+    local: target.local === "here",
+    buildableHere: target.buildable === "here",
+    pin: target.pinName,
+    verdict: verdictReport(survey, target.verdict),
+  };
+}
+
+export function verdictReport(survey: Survey, verdict: Verdict) {
+  const names = (paths: readonly string[]) =>
+    paths.map((path) => {
+      const derivation = survey.derivations.get(path as never);
+      return derivation?.name ?? path;
+    });
+  switch (verdict.kind) {
+    case "missing":
+      return {
+        kind: verdict.kind,
+        source: names(verdict.missing.source),
+        download: names(verdict.missing.download),
+        trivial: verdict.missing.trivial,
+      };
+    case "own":
+    case "upstream":
+    case "unknown":
+    case "failed":
+      return verdict;
+    default:
+      return verdict satisfies never;
+  }
+}
+
+export function hashes(survey: Survey): Record<string, string | null> {
+  return Object.fromEntries(survey.keyFiles.map(({ name, hash }) => [name, hash ?? null]));
+}
+
+/** Cached targets among those that evaluated; 1 where there are none. */
+export function hitRate(survey: Survey): number {
+  const asked = survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
+  if (asked.length === 0) return 1;
+  const hits = asked.filter(({ verdict }) => isHit(verdict)).length;
+  return Math.round((hits / asked.length) * 1000) / 1000;
+}
+
+/** What is missing, as the output `missing` lists it: from source only, heavy ones first. */
+export function missingReport(survey: Survey) {
+  return [...survey.derivations.values()]
+    .filter(({ kind }) => kind === "source")
+    .map(({ name, drvPath, system, heavy, wantedBy }) => ({
+      name,
+      drvPath,
+      system,
+      heavy: heavy === "heavy",
+      wantedBy,
+    }));
+}
+
+/** Every output of action.yml as text. */
+export function outputValues(run: Run, reportPath: string): Record<string, string> {
+  const { survey, plan } = run;
+  const { targets } = survey;
+  const missing = missingReport(survey);
+  const tightest = [...plan.room.fileSystems].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
+  const needed = plan.room.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
+  const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
+  const changed = targets.filter(
+    ({ outputs, pinName }) => outputs?.[0] !== undefined && pinned.get(pinName) !== outputs[0],
+  );
+  return {
+    "cache-key": survey.key.key,
+    "restore-keys": survey.key.restoreKeys.join("\n"),
+    hashes: JSON.stringify(hashes(survey)),
+    "read-only": String(survey.trust.kind === "read-only"),
+    hit: String(targets.every(({ verdict }) => isHit(verdict))),
+    "hit-rate": String(hitRate(survey)),
+    verdicts: JSON.stringify(
+      Object.fromEntries(
+        targets.map(({ name, verdict }) => [name, verdictReport(survey, verdict)]),
+      ),
+    ),
+    missing: JSON.stringify(missing),
+    matrix: JSON.stringify({ include: matrixOf(targets) }),
+    "any-missing": String(missing.length > 0),
+    changed: JSON.stringify(changed.map(({ name }) => name)),
+    "store-paths": JSON.stringify(
+      Object.fromEntries(
+        targets.flatMap(({ name, outputs }) => (outputs?.[0] ? [[name, outputs[0]]] : [])),
+      ),
+    ),
+    "bytes-needed": String(needed),
+    "bytes-free": String(tightest?.fileSystem.freeBytes ?? 0),
+    report: reportPath,
+  };
+}

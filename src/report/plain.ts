@@ -1,0 +1,33 @@
+/** Owns making other people's text harmless: in a log, in Markdown, in an annotation. Pure. */
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+const CONTROL = /\u001b\[[0-9;?]*[ -/]*[@-~]|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/** Marks that turn the direction of text can make a name read as another one. */
+const BIDI = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** One line for the log: no escape sequences, and nothing the runner would take for a command. */
+export function plainLine(text: string): string {
+  return text
+    .replace(CONTROL, "")
+    .replace(BIDI, "")
+    .replaceAll("##[", "## [")
+    .replace(/^(\s*):(?=:)/, "$1: ");
+}
+
+/** Text inside a Markdown paragraph or table cell: every sign that Markdown or HTML gives a meaning. */
+export function markdown(text: string): string {
+  return text
+    .replace(CONTROL, "")
+    .replace(BIDI, "")
+    .replace(/\s+/g, " ")
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replace(/[\\`*_{}[\]()#|~!@]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+}
+
+/** A name in code style; HTML, because a backtick in a name would end Markdown's. */
+export function code(text: string): string {
+  return `<code>${markdown(text)}</code>`;
+}
