@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{a}from"./chunk-SGHZ2L7U.js";await a();
+import{a}from"./chunk-4XXXOJ5V.js";import"./chunk-MEAFEUW2.js";await a();
