@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{D as R,F as C,G as m,H as y,J as O,a as s,b,c as k,d as p,e as N,g as $,h as j,i as v,s as I,u as T,v as S,x as w}from"./chunk-MEAFEUW2.js";import{parseArgs as L}from"node:util";var G={token:"NIX_CACHE_PREFLIGHT_TOKEN","signing-key":"NIX_CACHE_PREFLIGHT_SIGNING_KEY"},A=new Set(["targets","mode","token","signing-key","install-nix"]),E=Object.keys(y).filter(t=>!A.has(t)),P=`nix-cache-preflight MODE [TARGET \u2026] [--INPUT VALUE \u2026]
+import{D as R,F as C,G as m,H as y,J as O,a as s,b,c as k,d as p,e as N,g as $,h as j,i as v,t as I,u as T,v as S,x as w}from"./chunk-CF5P3HV3.js";import{parseArgs as L}from"node:util";var G={token:"NIX_CACHE_PREFLIGHT_TOKEN","signing-key":"NIX_CACHE_PREFLIGHT_SIGNING_KEY"},A=new Set(["targets","mode","token","signing-key","install-nix"]),E=Object.keys(y).filter(t=>!A.has(t)),P=`nix-cache-preflight MODE [TARGET \u2026] [--INPUT VALUE \u2026]
 
   check      what is cached, and what would another machine have to build?
   prefetch   and fetch what is cached

@@ -3,8 +3,8 @@
 import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
-import type { DerivationOutputs } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { buildSteps, knownOutputs } from "./build-order.ts";
 import { findingsOf } from "./findings.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
@@ -43,18 +43,22 @@ export function plan(
     steps.push(...substituteSteps(work));
     if (MAY[job.mode].has("push")) {
       const byPriority = [...survey.targets].sort((a, b) => b.target.priority - a.target.priority);
-      const made = new Set(byPriority.filter((target) => hasToBeMade(job, survey, target)));
+      const made = byPriority.filter((target) => hasToBeMade(job, survey, target));
       const writable = writableCache(job, survey, caches.own);
-      steps.push(...buildSteps(survey, work, [...made], writable));
+      steps.push(...buildSteps(survey, work, made, writable));
       for (const target of byPriority) {
-        const mine = made.has(target);
+        const mine = made.includes(target);
         if (!mine && !isOurs(survey, target)) continue;
         const roots = { target: target.name, paths: rootsOf(survey, target) };
-        if (mine && survey.trust.kind === "read-only" && caches.own?.push) withheld.push(roots);
-        if (!writable) continue;
-        if (mine) steps.push({ do: "push", cache: writable, roots });
-        steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
-        steps.push(...pinSteps(job, survey, target, writable));
+        if (writable) {
+          if (mine) steps.push({ do: "push", cache: writable, roots });
+          steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
+          steps.push(...pinSteps(job, survey, target, writable));
+        } else if (mine) {
+          if (survey.trust.kind === "read-only" && can(caches.own, "push")) withheld.push(roots);
+        } else if (caches.own) {
+          steps.push({ do: "verify", cache: caches.own, roots, onTrouble: "tell" });
+        }
       }
     }
   }
@@ -134,61 +138,10 @@ function substituteSteps({ judgement, fetchBytes }: Work): Step[] {
   return [{ do: "substitute", paths: [...judgement.fetch], bytes: fetchBytes }];
 }
 
-/**
- * Heavy derivations and those that several targets share come first, one by one, each pushed as
- * soon as it is built: what a cancelled job had finished is not lost. Then the targets.
- */
-function buildSteps(
-  survey: Survey,
-  work: Work,
-  targets: readonly SurveyedTarget[],
-  cache: Can<"push"> | undefined,
-): Step[] {
-  const first = work.builds.filter(
-    ({ kind, heavy, wantedBy }) => kind === "source" && (heavy === "heavy" || wantedBy.length > 1),
-  );
-  const steps: Step[] = [];
-  for (const { drvPath, outputNames, name, heavy, wantedBy } of first) {
-    const wanted = { drvPath, outputNames };
-    const why = heavy === "heavy" ? "heavy" : `wanted by ${wantedBy.length} targets`;
-    steps.push({ do: "build", derivations: [wanted], why: `${name}: ${why}` });
-    if (cache) steps.push(...pushBuilt(survey, wanted, name, cache));
-  }
-  const rest = targets.flatMap((target): DerivationOutputs[] => [
-    ...(target.wanted?.kind === "derivation" ? [target.wanted] : []),
-    ...target.deepMissing,
-  ]);
-  if (rest.length > 0) {
-    steps.push({ do: "build", derivations: unique(rest), why: "targets" });
-  }
-  return steps;
-}
-
-function pushBuilt(
-  survey: Survey,
-  { drvPath, outputNames }: DerivationOutputs,
-  name: string,
-  cache: Can<"push">,
-): Step[] {
-  const paths = knownOutputs(survey, { drvPath, outputNames });
-  return paths.length > 0 ? [{ do: "push", cache, roots: { target: name, paths } }] : [];
-}
-
-function unique(wanted: readonly DerivationOutputs[]): DerivationOutputs[] {
-  const found = new Map<string, DerivationOutputs>();
-  for (const one of wanted) found.set(`${one.drvPath}!${one.outputNames.join(",")}`, one);
-  return [...found.values()];
-}
-
 /** The target's outputs and, with `closure=build`, those of what was missing below it. */
 function rootsOf(survey: Survey, target: SurveyedTarget): readonly StorePath[] {
   const deep = target.deepMissing.flatMap((wanted) => knownOutputs(survey, wanted));
   return [...new Set([...(target.outputs ?? []), ...deep])];
-}
-
-function knownOutputs(survey: Survey, { drvPath, outputNames }: DerivationOutputs): StorePath[] {
-  const outputs = survey.facts.derivations.get(drvPath)?.outputs;
-  return outputNames.flatMap((name) => outputs?.get(name)?.path ?? []);
 }
 
 function pinSteps(job: Job, survey: Survey, target: SurveyedTarget, cache: BinaryCache): Step[] {

@@ -8,7 +8,7 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { DerivationOutputs, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Verdict } from "../domain/verdict.ts";
-import { describeDerivations, type SurveyedDerivation } from "./derivations.ts";
+import { describeDerivations, freshBuilds, type SurveyedDerivation } from "./derivations.ts";
 import { FactFinder, type Facts } from "./facts.ts";
 import { type Judgement, judge, nothing } from "./judge.ts";
 import { Lookup, type TierCount } from "./lookup.ts";
@@ -91,7 +91,12 @@ export async function survey(
     ? await nix.valid([...pathsToCheck(facts, found.targets)], signal)
     : new Set<StorePath>();
   const wanted = found.targets.flatMap(({ wanted }) => (wanted ? [wanted] : []));
-  const derivations = describeDerivations(job, facts, found.targets);
+  const derivations = describeDerivations(
+    job,
+    facts,
+    found.targets,
+    freshBuilds(facts, found.targets),
+  );
   const targets = found.targets.map(
     (target): SurveyedTarget => ({
       ...target,
