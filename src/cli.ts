@@ -12,7 +12,7 @@ import { run } from "./engine/run.ts";
 import { type Environment, processEnvironment } from "./host/environment.ts";
 import { allFindings, jsonReport } from "./report/json.ts";
 import { plainLine } from "./report/plain.ts";
-import { textReport } from "./report/text.ts";
+import { findingLines, textReport } from "./report/text.ts";
 import { closing } from "./report/words.ts";
 
 /** Secrets come from the environment: an argument list can be read by every user of the machine. */
@@ -147,7 +147,8 @@ async function cli(args: readonly string[]): Promise<0 | 1 | 2> {
     if (command.format === "json") {
       process.stdout.write(`${JSON.stringify(jsonReport(done), null, 2)}\n`);
     } else {
-      for (const line of textReport(done)) process.stdout.write(`${line}\n`);
+      for (const line of [...textReport(done), ...findingLines(done)])
+        process.stdout.write(`${line}\n`);
       process.stdout.write(`${closing(done)}\n`);
     }
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;

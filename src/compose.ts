@@ -1,6 +1,7 @@
 /** Owns putting the world together: the only place where host, Nix and caches meet. */
 
 import { openCache } from "./caches/index.ts";
+import { memory } from "./caches/memo.ts";
 import type { BinaryCache } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
@@ -17,6 +18,7 @@ import type { CallSubstituters } from "./nix/build.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
+import { memoKey } from "./nix/memo-key.ts";
 import { nixPort } from "./nix/nix.ts";
 import { type NixMachine, readMachine } from "./nix/setup.ts";
 
@@ -51,7 +53,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   const dispose = async () => http.close();
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const world = { ...base, nix: undefined, own: undefined, tiers: [], notices };
+    const world = {
+      ...base,
+      nix: undefined,
+      own: undefined,
+      tiers: [],
+      memory: undefined,
+      notices,
+    };
     return { world, storeNames: async () => new Set(), [Symbol.asyncDispose]: dispose };
   }
   const command = nixCommand(environment, workspace);
@@ -60,6 +69,23 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     findFlake(workspace),
   ]);
   const caches = openCaches(job, request.secrets, machine, http);
+  const also = [
+    job.cacheName,
+    ...job.substituters.map(({ text }) => text),
+    ...machine.settings.substituters,
+  ];
+  const store = caches.own?.memos;
+  const key =
+    store && job.force === "trust"
+      ? await memoKey({
+          setup: machine.setup,
+          flake,
+          targets: job.targets,
+          also,
+          environment,
+          signal: request.signal,
+        })
+      : undefined;
   const nix = nixPort({
     command,
     machine,
@@ -69,7 +95,21 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     substituters: () => callSubstituters(caches),
   });
   return {
-    world: { ...base, nix, ...caches },
+    world: {
+      ...base,
+      nix,
+      ...caches,
+      memory:
+        store && key
+          ? memory({
+              store,
+              key,
+              storeDir: machine.setup.storeDir,
+              secret: request.secrets.signingKey ?? request.secrets.token,
+              log,
+            })
+          : undefined,
+    },
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: dispose,
   };

@@ -1,5 +1,6 @@
 /** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
 
+import type { MemoStore } from "./memo.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
 import type { StorePath } from "./store-path.ts";
@@ -90,6 +91,8 @@ export interface BinaryCache {
   ): Promise<PushResult>;
   pin?(pin: Pin, signal: AbortSignal): Promise<void>;
   pins?(signal: AbortSignal): Promise<readonly StoredPin[]>;
+  /** A place for memos beside the paths. */
+  readonly memos?: MemoStore;
 }
 
 export type Can<Verb extends "push" | "pin" | "pins"> = BinaryCache &

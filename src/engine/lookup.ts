@@ -55,6 +55,13 @@ export class Lookup {
     return answer;
   }
 
+  /** Takes answers for granted; a path that was asked for already keeps its own. */
+  assume(answers: Iterable<readonly [StorePath, Answer]>): void {
+    for (const [path, answer] of answers) {
+      if (!this.answers.has(path)) this.answers.set(path, Promise.resolve(answer));
+    }
+  }
+
   /** What was answered before a push is no longer so after it. */
   forget(paths: Iterable<StorePath>): void {
     for (const path of paths) this.answers.delete(path);

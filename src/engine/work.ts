@@ -46,6 +46,8 @@ export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): b
   const { wanted, outputs, buildable, local, deepMissing } = target;
   const makeable = wanted?.kind === "path" ? local === "here" : buildable === "here";
   if (!wanted || !makeable) return false;
+  // What a memo answers for is served; only the derivation of a trivial root is not at hand.
+  if (wanted.kind === "recalled") return false;
   if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
   return outputs.some((path) => {
     const availability = survey.facts.availability.get(path) ?? "absent";
