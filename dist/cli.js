@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as I,d as T,e as S,g as w,n as R,p as C,q as O}from"./chunk-UR6QIJAD.js";import{J as m,K as y,M as L,a as s,b,c as k,d as l,e as N,o as $,q as j,s as v}from"./chunk-ZVU3JTHA.js";import{parseArgs as A}from"node:util";var G={token:"NIX_CACHE_PREFLIGHT_TOKEN","signing-key":"NIX_CACHE_PREFLIGHT_SIGNING_KEY"},P=new Set(["targets","mode","token","signing-key","install-nix"]),E=Object.keys(y).filter(n=>!P.has(n)),_=`nix-cache-preflight MODE [TARGET \u2026] [--INPUT VALUE \u2026]
+import{c as I,d as T,e as S,g as w,n as R,p as C,q as O}from"./chunk-SY2DQSMV.js";import{J as m,K as y,M as L,a as s,b,c as k,d as l,e as N,o as $,q as j,s as v}from"./chunk-FVOPK75C.js";import{parseArgs as A}from"node:util";var G={token:"NIX_CACHE_PREFLIGHT_TOKEN","signing-key":"NIX_CACHE_PREFLIGHT_SIGNING_KEY"},P=new Set(["targets","mode","token","signing-key","install-nix"]),E=Object.keys(y).filter(n=>!P.has(n)),_=`nix-cache-preflight MODE [TARGET \u2026] [--INPUT VALUE \u2026]
 
   check      what is cached, and what would another machine have to build?
   prefetch   and fetch what is cached

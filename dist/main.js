@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{a}from"./chunk-I3WXUXNT.js";import"./chunk-KV2EGWMQ.js";import"./chunk-UR6QIJAD.js";import"./chunk-ZVU3JTHA.js";await a();
+import{a}from"./chunk-PPEUE4R2.js";import"./chunk-UAV6ROOE.js";import"./chunk-SY2DQSMV.js";import"./chunk-FVOPK75C.js";await a();

@@ -92,7 +92,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     flake,
     environment,
     log,
-    substituters: () => callSubstituters(caches),
+    substituters: () => callSubstituters(caches, request.signal),
   });
   return {
     world: {
@@ -195,10 +195,26 @@ function identity(location: CacheLocation): string {
   }
 }
 
-function callSubstituters({ own, tiers }: Caches): CallSubstituters {
-  const all = [...(own ? [own] : []), ...tiers].map(({ substituter }) => substituter);
+/**
+ * Those that are there. Nix would wait for a dead one, and would make the folders of a `file://`
+ * cache that does not exist yet, which a read-only run must not.
+ */
+async function callSubstituters(
+  { own, tiers }: Caches,
+  signal: AbortSignal,
+): Promise<CallSubstituters> {
+  const all = [...(own ? [own] : []), ...tiers];
+  const there = await Promise.all(
+    all.map((cache) =>
+      cache.describe(signal).then(
+        ({ storeDir }) => storeDir !== undefined,
+        () => false,
+      ),
+    ),
+  );
+  const found = all.filter((_, index) => there[index]).map(({ substituter }) => substituter);
   return {
-    urls: all.map(({ url }) => url),
-    publicKeys: all.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
+    urls: found.map(({ url }) => url),
+    publicKeys: found.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
   };
 }

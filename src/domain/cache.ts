@@ -28,6 +28,7 @@ export type Presence =
   | { readonly kind: "unknown"; readonly cause: Error };
 
 export interface TierInfo {
+  /** Undefined where nothing was written yet: a `file://` cache that does not exist. */
   readonly storeDir: string | undefined;
   readonly priority: number | undefined;
   /** Keys the cache publishes as its own, where it publishes any. */

@@ -126,8 +126,15 @@ function configureSteps(
   survey: Survey,
   { own, tiers }: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Step[] {
+  // Nix makes the folders of a file:// cache that does not exist: not in a read-only run.
   const reachable = new Set(
-    survey.tiers.filter(({ state }) => state.kind === "reachable").map(({ name }) => name),
+    survey.tiers
+      .filter(
+        ({ state }) =>
+          state.kind === "reachable" &&
+          (state.info.storeDir !== undefined || survey.trust.kind === "write"),
+      )
+      .map(({ name }) => name),
   );
   const caches = [...(own ? [own] : []), ...tiers].filter(({ name }) => reachable.has(name));
   return caches.length > 0 ? [{ do: "configure", caches }] : [];

@@ -26,7 +26,7 @@ export interface NixParts {
   readonly environment: Environment;
   readonly log: Log;
   /** What every fetch and build may take from, before the configuration says so. */
-  readonly substituters: () => CallSubstituters;
+  readonly substituters: () => Promise<CallSubstituters>;
 }
 
 export function nixPort(parts: NixParts): Nix {
@@ -47,12 +47,13 @@ export function nixPort(parts: NixParts): Nix {
     },
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
-    substitute: (paths, signal) => substitute(command, log, parts.substituters(), paths, signal),
-    build: (wanted, signal) =>
+    substitute: async (paths, signal) =>
+      substitute(command, log, await parts.substituters(), paths, signal),
+    build: async (wanted, signal) =>
       build(
         command,
         log,
-        parts.substituters(),
+        await parts.substituters(),
         wanted,
         async (drvPath) => {
           const names = wanted.find((one) => one.drvPath === drvPath)?.outputNames ?? [];
