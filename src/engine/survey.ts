@@ -169,6 +169,8 @@ async function gather(facts: FactFinder, target: FoundTarget): Promise<void> {
   if (wanted?.kind === "path") await facts.path(wanted.path);
   if (wanted?.kind !== "derivation") return;
   await facts.explore(wanted, "until cached");
+  // What Nix must not fetch (`allowSubstitutes = false`) is pushed, pinned and audited all the same.
+  await Promise.all((target.outputs ?? []).map((path) => facts.path(path)));
   if (target.target.closure === "build") await facts.explore(wanted, "until upstream");
 }
 
