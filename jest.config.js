@@ -18,8 +18,6 @@ export default {
       ...shared,
       displayName: "nix",
       testMatch: ["<rootDir>/__tests__/e2e/**/*.test.ts"],
-      // A step is a handful of Nix processes, on a machine that may be busy.
-      testTimeout: 120_000,
     },
   ],
 };

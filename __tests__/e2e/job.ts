@@ -4,9 +4,13 @@ import { execFile } from "node:child_process";
 import { cp, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { jest } from "@jest/globals";
 import { lock, type Machine, type MachineOptions, startMachine } from "../../scripts/machine.ts";
 import { runStage, type StageResult, type StepRequest } from "../../scripts/runner.ts";
 import type { jsonReport } from "../../src/report/json.ts";
+
+// A step is a handful of Nix processes, on a machine that may be busy.
+jest.setTimeout(120_000);
 
 /** The folder of a fixture flake. */
 export function flake(name: string): string {
@@ -53,6 +57,9 @@ export interface JobOptions extends MachineOptions {
 export const NIX = (await promisify(execFile)("nix", ["--version"])).stdout
   .trim()
   .replace("nix (Nix) ", "Nix ");
+
+/** 26 of 2.26.3. */
+export const MINOR = Number(NIX.split(".")[1]);
 
 /** A job whose workspace is a copy of the folder, or empty. */
 export async function startJob(
