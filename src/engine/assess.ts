@@ -51,7 +51,7 @@ export async function assess(
   };
 }
 
-async function gather(facts: FactFinder, { wanted, target }: FoundTarget): Promise<void> {
+async function gather(facts: FactFinder, { wanted, target, outputs }: FoundTarget): Promise<void> {
   switch (wanted?.kind) {
     case "path":
       await facts.path(wanted.path);
@@ -61,6 +61,8 @@ async function gather(facts: FactFinder, { wanted, target }: FoundTarget): Promi
       return;
     case "derivation":
       await facts.explore(wanted, "until cached");
+      // What Nix must not fetch (`allowSubstitutes = false`) is pushed, pinned and audited all the same.
+      await Promise.all((outputs ?? []).map((path) => facts.path(path)));
       if (target.closure === "build") await facts.explore(wanted, "until upstream");
       return;
     case undefined:

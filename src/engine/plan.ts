@@ -4,6 +4,7 @@ import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { auditSteps } from "./audit.ts";
 import { buildSteps, knownOutputs } from "./build-order.ts";
 import { findingsOf } from "./findings.ts";
 import { MAY } from "./modes.ts";
@@ -54,16 +55,16 @@ export function plan(
           if (mine) steps.push({ do: "push", cache: writable, roots });
           steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
           steps.push(...pinSteps(job, survey, target, writable));
-        } else if (mine) {
-          if (survey.trust.kind === "read-only" && can(caches.own, "push")) withheld.push(roots);
-        } else if (caches.own) {
-          steps.push({ do: "verify", cache: caches.own, roots, onTrouble: "tell" });
+        } else if (mine && survey.trust.kind === "read-only" && can(caches.own, "push")) {
+          withheld.push(roots);
         }
       }
+      // Trust takes away push and pin; looking is left.
+      if (!writable) steps.push(...auditSteps(survey, caches.own, []));
     }
   }
   if (MAY[job.mode].has("verify") && !MAY[job.mode].has("push")) {
-    steps.push(...auditSteps(survey, caches.own));
+    steps.push(...auditSteps(survey, caches.own, survey.pins ?? []));
   }
   return {
     steps: steps.filter((step) => MAY[job.mode].has(step.do)),
@@ -71,36 +72,6 @@ export function plan(
     withheld,
     room,
   };
-}
-
-/** Looks after what was pushed or pinned, and after nothing else: what never was is not lost. */
-function auditSteps(survey: Survey, own: BinaryCache | undefined): Step[] {
-  const reachable = survey.tiers.some(
-    ({ role, state }) => role === "own" && state.kind === "reachable",
-  );
-  if (!own || !reachable) return [];
-  const roots = new Map<string, readonly StorePath[]>();
-  for (const { name, outputs, pinName } of survey.targets) {
-    if (!outputs || outputs.length === 0) continue;
-    const known = outputs.some((path) => {
-      const answer = survey.facts.answers.get(path);
-      return answer?.own !== undefined || answer?.gone !== undefined;
-    });
-    const pinned = survey.pins?.some(
-      (pin) => pin.name === pinName && outputs.includes(pin.storePath),
-    );
-    if (known || pinned) roots.set(name, outputs);
-  }
-  const looked = new Set([...roots.values()].flat());
-  for (const { name, storePath } of survey.pins ?? []) {
-    if (!looked.has(storePath)) roots.set(`pin ${name}`, [storePath]);
-  }
-  return [...roots].map(([target, paths]) => ({
-    do: "verify" as const,
-    cache: own,
-    roots: { target, paths },
-    onTrouble: "tell" as const,
-  }));
 }
 
 /** Our cache holds the target: a warming run looks after it, too. */

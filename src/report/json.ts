@@ -29,6 +29,8 @@ export function jsonReport(run: Run) {
       ...derivation,
       space: derivation.space ?? null,
     })),
+    // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
+    fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
     tiers: survey.tiers.map(({ name, role, state, count }) => ({
       name,
       role,
