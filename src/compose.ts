@@ -13,7 +13,6 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import type { CallSubstituters } from "./nix/build.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
@@ -25,6 +24,8 @@ export interface ComposeRequest {
   readonly secrets: Secrets;
   readonly environment: Environment;
   readonly workspace: string;
+  /** A folder of ours in the runner's temporary folder. */
+  readonly folder: string;
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
@@ -66,7 +67,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     flake,
     environment,
     log,
-    substituters: () => callSubstituters(caches),
+    caches: () => [...(caches.own ? [caches.own] : []), ...caches.tiers],
+    folder: request.folder,
   });
   return {
     world: { ...base, nix, ...caches },
@@ -153,12 +155,4 @@ function identity(location: CacheLocation): string {
     default:
       return location satisfies never;
   }
-}
-
-function callSubstituters({ own, tiers }: Caches): CallSubstituters {
-  const all = [...(own ? [own] : []), ...tiers].map(({ substituter }) => substituter);
-  return {
-    urls: all.map(({ url }) => url),
-    publicKeys: all.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
-  };
 }
