@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{b as o}from"./chunk-PPEUE4R2.js";import"./chunk-UAV6ROOE.js";import"./chunk-SY2DQSMV.js";import"./chunk-FVOPK75C.js";await o();
+import{b as o}from"./chunk-4YXR4VC6.js";import"./chunk-QOVWK44M.js";import"./chunk-AQIUDUQI.js";import"./chunk-FS6M2VEC.js";await o();

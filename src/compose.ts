@@ -14,7 +14,6 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import type { CallSubstituters } from "./nix/build.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
@@ -27,6 +26,8 @@ export interface ComposeRequest {
   readonly secrets: Secrets;
   readonly environment: Environment;
   readonly workspace: string;
+  /** A folder of ours in the runner's temporary folder. */
+  readonly folder: string;
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
@@ -92,7 +93,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     flake,
     environment,
     log,
-    substituters: () => callSubstituters(caches, request.signal),
+    caches: () => cachesThere(caches, request.signal),
+    folder: request.folder,
   });
   return {
     world: {
@@ -199,10 +201,7 @@ function identity(location: CacheLocation): string {
  * Those that are there. Nix would wait for a dead one, and would make the folders of a `file://`
  * cache that does not exist yet, which a read-only run must not.
  */
-async function callSubstituters(
-  { own, tiers }: Caches,
-  signal: AbortSignal,
-): Promise<CallSubstituters> {
+async function cachesThere({ own, tiers }: Caches, signal: AbortSignal): Promise<BinaryCache[]> {
   const all = [...(own ? [own] : []), ...tiers];
   const there = await Promise.all(
     all.map((cache) =>
@@ -212,9 +211,5 @@ async function callSubstituters(
       ),
     ),
   );
-  const found = all.filter((_, index) => there[index]).map(({ substituter }) => substituter);
-  return {
-    urls: found.map(({ url }) => url),
-    publicKeys: found.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
-  };
+  return all.filter((_, index) => there[index]);
 }

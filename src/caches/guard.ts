@@ -18,6 +18,10 @@ export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): B
   let described: Promise<TierInfo> | undefined;
   return {
     ...cache,
+    // Some caches learn their own address only when they are described.
+    get substituter() {
+      return cache.substituter;
+    },
     describe(signal) {
       // Asked once: the survey, the plan and the push all want to know.
       described ??= within(options.describe, cache.name, signal, (inner) =>

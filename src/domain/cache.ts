@@ -1,5 +1,6 @@
 /** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
 
+import type { UserError } from "./errors.ts";
 import type { MemoStore } from "./memo.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
@@ -12,6 +13,15 @@ export interface Substituter {
   readonly publicKeys: readonly PublicKey[];
   /** Lower is asked first; undefined: what nix-cache-info says. */
   readonly priority: number | undefined;
+  /** A private cache's, for Nix's netrc file. A function, so that nothing prints it by accident. */
+  readonly credentials?: () => Credentials;
+}
+
+/** What a netrc file says of one host. */
+export interface Credentials {
+  readonly machine: string;
+  readonly login: string;
+  readonly password: string;
 }
 
 /**
@@ -35,6 +45,8 @@ export interface TierInfo {
   readonly publicKeys: readonly PublicKey[];
   /** What this run's credentials allow, where the cache says it. */
   readonly permission: "read" | "write" | undefined;
+  /** Why less than was asked for can be done with it: told before any build. */
+  readonly trouble?: UserError;
 }
 
 /** A path on its way into a cache. */
@@ -91,7 +103,8 @@ export interface BinaryCache {
     signal: AbortSignal,
   ): Promise<PushResult>;
   pin?(pin: Pin, signal: AbortSignal): Promise<void>;
-  pins?(signal: AbortSignal): Promise<readonly StoredPin[]>;
+  /** Undefined where this cache does not list its pins to us. */
+  pins?(signal: AbortSignal): Promise<readonly StoredPin[] | undefined>;
   /** A place for memos beside the paths. */
   readonly memos?: MemoStore;
 }

@@ -2,6 +2,7 @@
 
 import type { BinaryCache, Presence } from "../domain/cache.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
+import { signatureKeyName } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 
 export interface Served {
@@ -30,6 +31,12 @@ export interface TierCount {
 export interface Tier {
   readonly cache: BinaryCache;
   readonly role: "own" | "upstream";
+}
+
+/** Our cache serves it, and another one signed it. */
+function passedOnBy(cache: string, { signatures }: NarInfo): string {
+  const keys = [...new Set(signatures.map(signatureKeyName))].join(", ");
+  return `${keys || "an unsigned upstream"}, passed on by ${cache}`;
 }
 
 export class Lookup {
@@ -73,6 +80,7 @@ export class Lookup {
     );
     let own: Served | undefined;
     let upstream: Served | undefined;
+    let passedOn: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
     this.tiers.forEach(({ cache, role }, index) => {
@@ -80,12 +88,14 @@ export class Lookup {
       this.count(cache.name, presence);
       if (presence.kind === "hit") {
         const served = { tier: cache.name, narInfo: presence.narInfo };
-        if (role === "own" && presence.origin === "own") own = served;
-        else upstream ??= served;
+        if (role !== "own") upstream ??= served;
+        else if (presence.origin === "own") own = served;
+        else passedOn = { ...served, tier: passedOnBy(cache.name, presence.narInfo) };
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
       else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
     });
-    return { own, upstream, unknown, gone };
+    // A tier that serves it itself is the better word for where it is.
+    return { own, upstream: upstream ?? passedOn, unknown, gone };
   }
 
   private count(name: string, presence: Presence): void {

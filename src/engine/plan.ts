@@ -38,7 +38,10 @@ export function plan(
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
   // Too little room ends the run before anything is fetched or built.
-  const stop = findings.some(({ kind, level }) => kind === "disk" && level === "error");
+  // So does a cache that cannot be written to, where the user said that this fails the job.
+  const stop = findings.some(
+    ({ kind, level }) => (kind === "disk" || kind === "tier") && level === "error",
+  );
   if (!stop && survey.system !== undefined) {
     steps.push(...configureSteps(survey, caches));
     steps.push(...substituteSteps(work));
@@ -49,12 +52,13 @@ export function plan(
       steps.push(...buildSteps(survey, work, made, writable));
       for (const target of byPriority) {
         const mine = made.includes(target);
-        if (!mine && !isOurs(survey, target)) continue;
+        const ours = isOurs(survey, target);
+        if (!mine && !ours && !isUpstreamOnly(survey, target)) continue;
         const roots = { target: target.name, paths: rootsOf(survey, target) };
         if (writable) {
           if (mine) steps.push({ do: "push", cache: writable, roots });
           steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
-          steps.push(...pinSteps(job, survey, target, writable));
+          if (mine || ours) steps.push(...pinSteps(job, survey, target, writable));
         } else if (mine && survey.trust.kind === "read-only" && can(caches.own, "push")) {
           withheld.push(roots);
         }
@@ -79,6 +83,13 @@ function isOurs(survey: Survey, target: SurveyedTarget): boolean {
   const { outputs } = target;
   if (!outputs || outputs.length === 0) return false;
   return outputs.every((path) => survey.facts.answers.get(path)?.own !== undefined);
+}
+
+/** Others serve it and our cache does not hold it: said in so many words, and never pinned. */
+function isUpstreamOnly(survey: Survey, { outputs }: SurveyedTarget): boolean {
+  if (!outputs || outputs.length === 0) return false;
+  const answers = outputs.map((path) => survey.facts.answers.get(path));
+  return answers.every((answer) => answer?.own ?? answer?.upstream);
 }
 
 /** Trust, the job and the cache must all allow it. */

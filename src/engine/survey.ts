@@ -1,6 +1,6 @@
 /** Owns looking: everything a plan needs to know, and nothing that changes the world. */
 
-import { can, type StoredPin, type TierInfo } from "../domain/cache.ts";
+import { type BinaryCache, can, type StoredPin, type TierInfo } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError } from "../domain/errors.ts";
 import type { Job, Trust } from "../domain/job.ts";
@@ -113,7 +113,7 @@ export async function describeTiers(world: World, signal: AbortSignal) {
     ...(world.own ? [{ cache: world.own, role: "own" as const }] : []),
     ...world.tiers.map((cache) => ({ cache, role: "upstream" as const })),
   ];
-  const described = await Promise.all(
+  const answered = await Promise.all(
     all.map(async (tier) => {
       const begun = world.clock.now();
       const state: SurveyedTier["state"] = await tier.cache.describe(signal).then(
@@ -126,11 +126,21 @@ export async function describeTiers(world: World, signal: AbortSignal) {
       return { tier, state };
     }),
   );
+  // Nix may be configured with our own cache already, by an earlier run for one: an upstream it is not.
+  const own = world.own && placeOf(world.own);
+  const described = answered.filter(
+    ({ tier }) => tier.role === "own" || placeOf(tier.cache) !== own,
+  );
   // Nix's own default where a cache does not say: 50.
   const priority = ({ tier, state }: (typeof described)[number]) =>
     tier.cache.substituter.priority ??
     (state.kind === "reachable" ? (state.info.priority ?? 50) : 50);
   return described.sort((a, b) => priority(a) - priority(b));
+}
+
+/** Where Nix reads a cache: host and path, without the options behind them. */
+function placeOf({ substituter }: BinaryCache): string {
+  return substituter.url.replace(/[?#].*$/, "").replace(/\/+$/, "");
 }
 
 async function readPins(
