@@ -95,6 +95,7 @@ describe("what is no installable", () => {
 describe("a target line", () => {
   test("without attributes has the defaults", () => {
     expect(parseTarget(" nixpkgs#bws ")).toEqual({
+      line: "nixpkgs#bws",
       text: "nixpkgs#bws",
       installable: parseInstallable("nixpkgs#bws"),
       pin: undefined,
