@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{b as o}from"./chunk-4YXR4VC6.js";import"./chunk-QOVWK44M.js";import"./chunk-AQIUDUQI.js";import"./chunk-FS6M2VEC.js";await o();
+import{b as o}from"./chunk-HJK7V2XM.js";import"./chunk-UNK422QX.js";import"./chunk-TA3NRS55.js";import"./chunk-DJPEQMPR.js";await o();
