@@ -44,7 +44,11 @@ export function main(): Promise<void> {
     );
     const watcher = maySendAtOnce(job, trust, composed.world)
       ? await startBackground(
-          { environment: context.environment, storeNames: [...storeNames] },
+          {
+            environment: context.environment,
+            // What this step built, it has dealt with itself.
+            storeNames: [...(await composed.storeNames())],
+          },
           context.folder,
         )
       : undefined;
