@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{b as o}from"./chunk-FZB3NY3A.js";import"./chunk-UNK422QX.js";import"./chunk-TA3NRS55.js";import"./chunk-DJPEQMPR.js";await o();
+import{b as o}from"./chunk-DJKEFCD3.js";import"./chunk-TI2QIEMD.js";import"./chunk-NZLA7JIK.js";import"./chunk-RSQAH6K4.js";import"./chunk-SKG5NSYY.js";import"./chunk-3OKBVCPH.js";await o();
