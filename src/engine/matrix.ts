@@ -63,12 +63,12 @@ function entry(group: readonly SurveyedTarget[]): MatrixEntry {
 }
 
 /** The target as a line again, its attributes kept; a member of a set is named by itself. */
-function line({ name, target, pinName, system }: SurveyedTarget): string {
+function line({ name, target, pinName }: SurveyedTarget): string {
   const attributes = [
     ...(pinName ? [`pin=${pinName}`] : []),
     ...(target.priority === 50 ? [] : [`priority=${target.priority}`]),
     ...(target.space === undefined ? [] : [`space=${target.space}B`]),
-    ...(target.system === undefined ? [] : [`system=${system}`]),
+    ...(target.system === undefined ? [] : [`system=${target.system}`]),
     ...(target.closure === "build" ? ["closure=build"] : []),
   ];
   return [name, ...attributes].join(" ");

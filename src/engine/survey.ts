@@ -3,7 +3,7 @@
 import type { StoredPin, TierInfo } from "../domain/cache.ts";
 import { can } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
-import { asError } from "../domain/errors.ts";
+import { asError, describeError, UserError } from "../domain/errors.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { DerivationOutputs, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -85,14 +85,14 @@ export async function survey(
     if (!nix) throw new Error("derivations are read by Nix only");
     return nix.derivation(path);
   });
-  await Promise.all(found.targets.map((target) => gather(facts, target)));
+  const gathered = await Promise.all(found.targets.map((target) => gather(facts, target, signal)));
 
   const local = nix
-    ? await nix.valid([...pathsToCheck(facts, found.targets)], signal)
+    ? await nix.valid([...pathsToCheck(facts, gathered)], signal)
     : new Set<StorePath>();
-  const wanted = found.targets.flatMap(({ wanted }) => (wanted ? [wanted] : []));
-  const derivations = describeDerivations(job, facts, found.targets);
-  const targets = found.targets.map(
+  const wanted = gathered.flatMap(({ wanted }) => (wanted ? [wanted] : []));
+  const derivations = describeDerivations(job, facts, gathered);
+  const targets = gathered.map(
     (target): SurveyedTarget => ({
       ...target,
       verdict: verdictOf(target, facts, derivations),
@@ -164,12 +164,25 @@ async function readPins(
   }
 }
 
-async function gather(facts: FactFinder, target: FoundTarget): Promise<void> {
+/** A derivation that cannot be read fails the targets that need it, and no others. */
+async function gather(
+  facts: FactFinder,
+  target: FoundTarget,
+  signal: AbortSignal,
+): Promise<FoundTarget> {
   const { wanted } = target;
-  if (wanted?.kind === "path") await facts.path(wanted.path);
-  if (wanted?.kind !== "derivation") return;
-  await facts.explore(wanted, "until cached");
-  if (target.target.closure === "build") await facts.explore(wanted, "until upstream");
+  try {
+    if (wanted?.kind === "path") await facts.path(wanted.path);
+    if (wanted?.kind !== "derivation") return target;
+    await facts.explore(wanted, "until cached");
+    if (target.target.closure === "build") await facts.explore(wanted, "until upstream");
+    return target;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    const failure = { message: describeError(error), nearest: [] };
+    return { ...target, wanted: undefined, outputs: undefined, failure };
+  }
 }
 
 function pathsToCheck(facts: Facts, targets: readonly FoundTarget[]): Set<StorePath> {
