@@ -1,7 +1,7 @@
 /** Owns what this machine has to do: the survey's other question, beside that of a fresh machine. Pure. */
 
 import type { Job } from "../domain/job.ts";
-import type { SurveyedDerivation } from "./derivations.ts";
+import { byWeight, type SurveyedDerivation } from "./derivations.ts";
 import { type Judgement, judge, type Wanted } from "./judge.ts";
 import { MAY } from "./modes.ts";
 import { bytesToFetch } from "./room.ts";
@@ -11,7 +11,7 @@ import type { Survey, SurveyedTarget } from "./survey.ts";
 export interface Work {
   readonly judgement: Judgement;
   readonly fetchBytes: number;
-  /** From source and downloads; those this machine cannot build are left out. */
+  /** Heavy ones first. Those this machine cannot build are left out. */
   readonly builds: readonly SurveyedDerivation[];
 }
 
@@ -27,7 +27,9 @@ export function workOf(job: Job, survey: Survey): Work {
   return {
     judgement,
     fetchBytes: bytesToFetch(survey.facts, judgement.fetch),
-    builds: [...judgement.build.keys()].flatMap((drvPath) => survey.derivations.get(drvPath) ?? []),
+    builds: [...judgement.build.keys()]
+      .flatMap((drvPath) => survey.derivations.get(drvPath) ?? [])
+      .sort(byWeight),
   };
 }
 
