@@ -32,12 +32,13 @@ export async function assess(
   world: World,
   lookup: Lookup,
   targets: readonly FoundTarget[],
+  signal: AbortSignal,
 ): Promise<Assessment> {
   const facts = new FactFinder(lookup, (path) => {
     if (!world.nix) throw new Error("derivations are read by Nix only");
     return world.nix.derivation(path);
   });
-  const found = await Promise.all(targets.map((target) => gather(facts, target)));
+  const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap((target) => (target.wanted ? [target.wanted] : []));
   const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found));
   return {
@@ -53,11 +54,16 @@ export async function assess(
 }
 
 /** The target as it was found; failed where something below it cannot be read. */
-async function gather(facts: FactFinder, target: FoundTarget): Promise<FoundTarget> {
+async function gather(
+  facts: FactFinder,
+  target: FoundTarget,
+  signal: AbortSignal,
+): Promise<FoundTarget> {
   try {
     await ask(facts, target);
     return target;
   } catch (error) {
+    signal.throwIfAborted();
     if (!(error instanceof UserError)) throw error;
     const message = error.hint ? `${error.message}; ${error.hint}` : error.message;
     return { ...target, wanted: undefined, outputs: undefined, failure: { message, nearest: [] } };
