@@ -1,5 +1,7 @@
 /** Owns our side of the bench: one task of the engine a process, over the real caches and the real Nix. */
 
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { DEFAULTS, parseInputs } from "../src/action/inputs.ts";
 import { openCache } from "../src/caches/index.ts";
 import { compose } from "../src/compose.ts";
@@ -58,10 +60,9 @@ async function composed({ inputs }: RunRequest) {
   const environment = processEnvironment();
   const workspace = process.cwd();
   const platform = process.platform;
-  return {
-    job,
-    made: await compose({ job, secrets, environment, workspace, platform, log: quiet, signal }),
-  };
+  const folder = join(tmpdir(), "nix-cache-preflight-bench");
+  const request = { job, secrets, environment, workspace, folder, platform, log: quiet, signal };
+  return { job, made: await compose(request) };
 }
 
 /** Everything a plan needs to know: what `mode: check` does before it reports. */

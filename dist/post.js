@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{b as o}from"./chunk-SGHZ2L7U.js";await o();
+import{b as o}from"./chunk-HJK7V2XM.js";import"./chunk-UNK422QX.js";import"./chunk-TA3NRS55.js";import"./chunk-DJPEQMPR.js";await o();

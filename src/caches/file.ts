@@ -13,6 +13,7 @@ import { stage, sweep, writeWhole } from "../host/atomic.ts";
 import { type Compression, EXTENSIONS } from "../host/compress.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
+import { fileMemos } from "./file-memos.ts";
 import { readPins, writePin } from "./file-pins.ts";
 import type { CacheKind } from "./kind.ts";
 import { narFile, narInfoFor } from "./nar-file.ts";
@@ -142,6 +143,7 @@ export function writableFileCache(options: FileCacheOptions): BinaryCache {
       }
       return pushInOrder(paths, PARALLEL, (info) => upload(info, nar, signal), progress, signal);
     },
+    memos: fileMemos(directory),
     pin: (pin) => writePin(directory, pin),
     pins: () => readPins(directory, storeDir),
   };

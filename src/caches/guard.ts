@@ -10,7 +10,7 @@ export interface GuardOptions {
   readonly describe: number;
   /** Milliseconds for any later one, from when its turn has come. */
   readonly query: number;
-  /** Questions at once. */
+  /** Questions at once, where the cache does not say. */
   readonly parallel: number;
 }
 
@@ -24,9 +24,13 @@ export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): B
     new Deadlines(milliseconds, () => tooSlow(cache.name, milliseconds));
   const first = deadlines(options.describe);
   const later = deadlines(options.query);
-  const limit = limiter(options.parallel);
+  const limit = limiter(cache.questionsAtOnce ?? options.parallel);
   return {
     ...cache,
+    // Some caches learn their own address only when they are described.
+    get substituter() {
+      return cache.substituter;
+    },
     describe(signal) {
       // Asked once: the survey, the plan and the push all want to know.
       described ??= first

@@ -67,7 +67,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
         );
       }
       return {
-        storeDir: info.storeDir,
+        storeDir: info.storeDir ?? storeDir,
         priority: info.priority,
         publicKeys: [],
         permission: undefined,

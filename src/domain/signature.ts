@@ -63,13 +63,15 @@ export function parseSigningKey(text: string): SigningKey {
     type: "pkcs8",
   });
   const { name } = parts;
+  const publicKey = publicKeyObject(publicBytes);
+  if (!createPublicKey(key).equals(publicKey)) {
+    throw new UserError("NCP-105", "signing-key: its two halves do not belong together", {
+      hint: "it was damaged in copying: store it again, or make a new one",
+    });
+  }
   return {
     name,
-    publicKey: {
-      name,
-      text: `${name}:${publicBytes.toString("base64")}`,
-      key: publicKeyObject(publicBytes),
-    },
+    publicKey: { name, text: `${name}:${publicBytes.toString("base64")}`, key: publicKey },
     sign: (fingerprint) =>
       `${name}:${sign(null, Buffer.from(fingerprint), key).toString("base64")}`,
   };

@@ -2,6 +2,7 @@
 
 import type { BinaryCache, Presence } from "../domain/cache.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
+import { signatureKeyName } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 
 export interface Served {
@@ -32,6 +33,12 @@ export interface Tier {
   readonly role: "own" | "upstream";
 }
 
+/** Our cache serves it, and another one signed it. */
+function passedOnBy(cache: string, { signatures }: NarInfo): string {
+  const keys = [...new Set(signatures.map(signatureKeyName))].join(", ");
+  return `${keys || "an unsigned upstream"}, passed on by ${cache}`;
+}
+
 /** So many misses, and nothing else, make a tier cold once others had as many hits. */
 const COLD = 48;
 
@@ -58,6 +65,13 @@ export class Lookup {
       this.answers.set(path, answer);
     }
     return answer;
+  }
+
+  /** Takes answers for granted; a path that was asked for already keeps its own. */
+  assume(answers: Iterable<readonly [StorePath, Answer]>): void {
+    for (const [path, answer] of answers) {
+      if (!this.answers.has(path)) this.answers.set(path, Promise.resolve(answer));
+    }
   }
 
   /** What was answered before a push is no longer so after it. */
@@ -97,6 +111,7 @@ export class Lookup {
     const presences = await Promise.all(tiers.map(({ cache }) => cache.query(path, this.signal)));
     let own: Served | undefined;
     let upstream: Served | undefined;
+    let passedOn: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
     tiers.forEach(({ cache, role }, index) => {
@@ -104,12 +119,14 @@ export class Lookup {
       this.count(cache.name, presence);
       if (presence.kind === "hit") {
         const served = { tier: cache.name, narInfo: presence.narInfo };
-        if (role === "own" && presence.origin === "own") own = served;
-        else upstream ??= served;
+        if (role !== "own") upstream ??= served;
+        else if (presence.origin === "own") own = served;
+        else passedOn = { ...served, tier: passedOnBy(cache.name, presence.narInfo) };
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
       else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
     });
-    return { own, upstream, unknown, gone };
+    // A tier that serves it itself is the better word for where it is.
+    return { own, upstream: upstream ?? passedOn, unknown, gone };
   }
 
   private count(name: string, presence: Presence): void {

@@ -9,7 +9,8 @@ export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | string;
+  /** A list is sent as it stands, one piece after the other, without a copy. */
+  readonly body?: Uint8Array | string | readonly Uint8Array[];
   readonly signal: AbortSignal;
   /** Milliseconds for one try, connection to last byte. */
   readonly deadline: number;
@@ -29,6 +30,8 @@ export interface HttpStream {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly body: AsyncIterable<Uint8Array>;
+  /** Lets go of a body that is not wanted. One that is neither read nor let go of keeps its connection. */
+  discard(): void;
 }
 
 const BODY_MOST = 64 * 1024 * 1024;
@@ -92,7 +95,17 @@ export class HttpClient {
         }
       };
       timed.pause();
-      return { status: response.statusCode ?? 0, headers: response.headers, body: body() };
+      return {
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        body: body(),
+        discard: () => {
+          timed.done();
+          // Nobody listens any more, and a body that ends early would end the process.
+          response.on("error", () => undefined);
+          response.destroy();
+        },
+      };
     } catch (error) {
       timed.done();
       throw timed.explain(error);
@@ -135,6 +148,7 @@ export class HttpClient {
     headers: Record<string, string>,
     timed: Timed,
   ): Promise<http.IncomingMessage> {
+    const pieces = piecesOf(request.body);
     return new Promise((resolve, reject) => {
       const options = {
         ...address(url),
@@ -145,14 +159,15 @@ export class HttpClient {
           ...headers,
           ...(request.body === undefined
             ? {}
-            : { "content-length": String(Buffer.byteLength(request.body)) }),
+            : { "content-length": String(pieces.reduce((sum, one) => sum + one.length, 0)) }),
         },
       };
       const module = url.protocol === "https:" ? https : http;
       const sent = module.request(options, resolve);
       timed.attach(sent);
       sent.on("error", reject);
-      sent.end(request.body);
+      for (const piece of pieces) sent.write(piece);
+      sent.end();
     });
   }
 }
@@ -203,6 +218,12 @@ function underWay(signal: AbortSignal): Set<Timed> {
     requests = made;
   }
   return requests;
+}
+
+function piecesOf(body: HttpRequest["body"]): readonly Uint8Array[] {
+  if (body === undefined) return [];
+  if (typeof body === "string") return [Buffer.from(body)];
+  return body instanceof Uint8Array ? [body] : body;
 }
 
 /** One request's deadline and the caller's signal, whichever comes first. */

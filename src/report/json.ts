@@ -22,11 +22,15 @@ export function jsonReport(run: Run) {
     restoreKeys: survey.key.restoreKeys,
     hashes: hashes(survey),
     hitRate: hitRate(survey),
+    /** When a memo stood in for the evaluation: the time it was made. */
+    recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
     targets: survey.targets.map((target) => targetReport(survey, target)),
     derivations: [...survey.derivations.values()].map((derivation) => ({
       ...derivation,
       space: derivation.space ?? null,
     })),
+    // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
+    fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
     tiers: survey.tiers.map(({ name, role, state, count }) => ({
       name,
       role,
