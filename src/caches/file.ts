@@ -71,7 +71,7 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
       try {
         const text = await readIfThere(file);
         if (text === undefined) return { kind: "miss" };
-        return await withNar(judgeNarInfo(text, file, path, policy), directory);
+        return await withNar(await judgeNarInfo(text, file, path, policy), directory);
       } catch (error) {
         return { kind: "unknown", cause: asError(error) };
       }

@@ -39,11 +39,16 @@ function passedOnBy(cache: string, { signatures }: NarInfo): string {
   return `${keys || "an unsigned upstream"}, passed on by ${cache}`;
 }
 
+/** So many misses, and nothing else, make a tier cold once others had as many hits. */
+const COLD = 48;
+
 export class Lookup {
   readonly tiers: readonly Tier[];
   readonly counts = new Map<string, TierCount>();
   private readonly answers = new Map<StorePath, Promise<Answer>>();
   private readonly signal: AbortSignal;
+  /** Of all tiers together. */
+  private hits = 0;
 
   constructor(tiers: readonly Tier[], signal: AbortSignal) {
     this.tiers = tiers;
@@ -75,15 +80,41 @@ export class Lookup {
   }
 
   private async askAll(path: StorePath): Promise<Answer> {
-    const presences = await Promise.all(
-      this.tiers.map(({ cache }) => cache.query(path, this.signal)),
+    const warm = this.tiers.filter((tier) => !this.isCold(tier));
+    const answer = await this.askTiers(warm, path);
+    if (answer.own || answer.upstream || warm.length === this.tiers.length) return answer;
+    // Nobody else has it: now the answer of a cold tier is the one that counts.
+    const rest = await this.askTiers(
+      this.tiers.filter((tier) => !warm.includes(tier)),
+      path,
     );
+    return {
+      own: rest.own,
+      upstream: rest.upstream,
+      unknown: answer.unknown ?? rest.unknown,
+      gone: answer.gone ?? rest.gone,
+    };
+  }
+
+  /**
+   * A tier that had nothing of what others have is asked only for what those have not. Our own
+   * cache is always asked: whether it has a path decides what is pushed and pinned.
+   */
+  private isCold({ cache, role }: Tier): boolean {
+    if (role === "own" || this.tiers.length === 1) return false;
+    const mine = this.counts.get(cache.name);
+    if (!mine || mine.hits > 0 || mine.refused.length > 0) return false;
+    return mine.asked - mine.unknown >= COLD && this.hits >= COLD;
+  }
+
+  private async askTiers(tiers: readonly Tier[], path: StorePath): Promise<Answer> {
+    const presences = await Promise.all(tiers.map(({ cache }) => cache.query(path, this.signal)));
     let own: Served | undefined;
     let upstream: Served | undefined;
     let passedOn: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
-    this.tiers.forEach(({ cache, role }, index) => {
+    tiers.forEach(({ cache, role }, index) => {
       const presence = presences[index] as Presence;
       this.count(cache.name, presence);
       if (presence.kind === "hit") {
@@ -102,8 +133,10 @@ export class Lookup {
     const count = this.counts.get(name);
     if (!count) return;
     count.asked++;
-    if (presence.kind === "hit") count.hits++;
-    else if (presence.kind === "unknown") count.unknown++;
+    if (presence.kind === "hit") {
+      count.hits++;
+      this.hits++;
+    } else if (presence.kind === "unknown") count.unknown++;
     else if (presence.kind === "refused") count.refused.push(presence.why);
     else if (presence.kind === "gone")
       count.refused.push(
