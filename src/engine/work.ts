@@ -11,7 +11,7 @@ import type { Survey, SurveyedTarget } from "./survey.ts";
 export interface Work {
   readonly judgement: Judgement;
   readonly fetchBytes: number;
-  /** Heavy ones first. Those this machine cannot build are left out. */
+  /** From source and downloads, heavy ones first. */
   readonly builds: readonly SurveyedDerivation[];
 }
 
@@ -29,6 +29,8 @@ export function workOf(job: Job, survey: Survey): Work {
     fetchBytes: bytesToFetch(survey.facts, judgement.fetch),
     builds: [...judgement.build.keys()]
       .flatMap((drvPath) => survey.derivations.get(drvPath) ?? [])
+      // A trivial build takes no room worth a word, unless somebody said that it does.
+      .filter(({ kind, space }) => kind !== "trivial" || space !== undefined)
       .sort(byWeight),
   };
 }
