@@ -16,7 +16,7 @@ const State = z.object({
     z.object({
       name: z.string(),
       outputs: z.array(z.string().check(z.regex(STORE_PATH))),
-      pinName: z.string().check(z.regex(/^[0-9A-Za-z_.+-]{0,200}$/)),
+      pinName: z.string().check(z.regex(/^[0-9A-Za-z_.+-]{1,200}$/)),
     }),
   ),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
@@ -50,7 +50,7 @@ export async function loadMemory(text: string): Promise<JobMemory | undefined> {
         ...target,
         outputs: target.outputs as StorePath[],
       })),
-      storeNames: new Set(names.split("\n")),
+      storeNames: new Set(names === "" ? [] : names.split("\n")),
     };
   } catch {
     return undefined;
