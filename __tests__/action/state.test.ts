@@ -1,15 +1,10 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { loadMemory, saveMemory } from "../../src/action/state.ts";
 import type { JobMemory } from "../../src/engine/post.ts";
+import { temporaryFolder } from "../support/folder.ts";
 import { storePath } from "../support/paths.ts";
-
-async function folder() {
-  const path = await mkdtemp(join(tmpdir(), "ncp-state-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
-}
 
 const MEMORY: JobMemory = {
   targets: [
@@ -21,12 +16,12 @@ const MEMORY: JobMemory = {
 
 describe("what main leaves for post", () => {
   test("is read back as it was", async () => {
-    await using temp = await folder();
+    await using temp = await temporaryFolder();
     expect(await loadMemory(await saveMemory(MEMORY, temp.path))).toEqual(MEMORY);
   });
 
   test("is short, whatever the size of the store: the names are in a file of the owner's", async () => {
-    await using temp = await folder();
+    await using temp = await temporaryFolder();
     const storeNames = new Set(Array.from({ length: 100_000 }, (_, n) => `name-${n}`));
     const text = await saveMemory({ ...MEMORY, storeNames }, temp.path);
     expect(text.length).toBeLessThan(2000);
@@ -36,7 +31,7 @@ describe("what main leaves for post", () => {
   });
 
   test("of an empty store is an empty store", async () => {
-    await using temp = await folder();
+    await using temp = await temporaryFolder();
     const text = await saveMemory({ targets: [], storeNames: new Set() }, temp.path);
     expect((await loadMemory(text))?.storeNames.size).toBe(0);
   });
@@ -81,7 +76,7 @@ describe("what was changed since", () => {
     ],
     ["a number for a name", (state) => ({ ...state, targets: [{ ...state.targets[0], name: 7 }] })],
   ])("%s: is not believed", async (_, change) => {
-    await using temp = await folder();
+    await using temp = await temporaryFolder();
     const state = JSON.parse(await saveMemory(MEMORY, temp.path)) as Saved;
     const changed = change(state);
     const text = typeof changed === "string" ? changed : JSON.stringify(changed);
@@ -89,7 +84,7 @@ describe("what was changed since", () => {
   });
 
   test("the file of names: is not believed", async () => {
-    await using temp = await folder();
+    await using temp = await temporaryFolder();
     const text = await saveMemory(MEMORY, temp.path);
     const file = join(temp.path, "store-names");
     await writeFile(file, (await readFile(file, "utf8")).replace("x-1", "z-1"));

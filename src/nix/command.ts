@@ -51,7 +51,7 @@ export function noNix(): UserError {
   });
 }
 
-/** Nix's own message out of its standard error: from the last `error:` on, without colours. */
+/** Nix's own message out of its standard error: from the first `error:` on, without colours. */
 export function nixMessage(stderr: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes are what is taken out
   const plain = stderr.replace(/\u001b\[[0-9;]*m/g, "");
