@@ -139,6 +139,14 @@ export async function listing(folder: string): Promise<string[]> {
   return lines.sort();
 }
 
+/** As `listing`, without the empty folders that Nix makes wherever it looks for a cache. */
+export async function content(cache: string): Promise<string[]> {
+  const all = await listing(cache);
+  return all.filter(
+    (line) => !/^(log|nar|realisations|build-trace-v\d+|nix-cache-info) /.test(line),
+  );
+}
+
 export interface CachedPath {
   readonly file: string;
   readonly fields: Readonly<Record<string, string>>;

@@ -51,6 +51,8 @@ export function plan(
         const mine = made.has(target);
         if (!mine && !isOurs(survey, target)) continue;
         const roots = { target: target.name, paths: rootsOf(survey, target) };
+        // Known only when it is built (content-addressed): the end of the job pushes it.
+        if (roots.paths.length === 0) continue;
         if (mine && survey.trust.kind === "read-only" && caches.own?.push) withheld.push(roots);
         if (!writable) continue;
         if (mine) steps.push({ do: "push", cache: writable, roots });

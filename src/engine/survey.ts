@@ -37,6 +37,7 @@ export interface Survey {
   readonly key: CacheKey;
   readonly keyFiles: readonly KeyFile[];
   readonly system: string | undefined;
+  readonly nixVersion: string | undefined;
   readonly targets: readonly SurveyedTarget[];
   /** Every derivation a fresh machine would build. */
   readonly derivations: ReadonlyMap<StorePath, SurveyedDerivation>;
@@ -105,6 +106,7 @@ export async function survey(
     key: cacheKey(job.keyPrefix, keyFiles, job.keySuffix),
     keyFiles,
     system: nix?.setup.system,
+    nixVersion: nix?.setup.version,
     targets,
     derivations,
     tiers: tiers.map(({ tier, state }) => ({
