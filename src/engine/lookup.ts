@@ -18,6 +18,8 @@ export interface Answer {
   /** Somebody did not answer, so that "nobody has it" would be a guess. */
   readonly unknown: Error | undefined;
   readonly gone: Served | undefined;
+  /** Why our own cache's answer is not believed. */
+  readonly refused: string | undefined;
 }
 
 export interface TierCount {
@@ -68,6 +70,7 @@ export class Lookup {
     let upstream: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
+    let refused: string | undefined;
     this.tiers.forEach(({ cache, role }, index) => {
       const presence = presences[index] as Presence;
       this.count(cache.name, presence);
@@ -77,8 +80,9 @@ export class Lookup {
         else upstream ??= served;
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
       else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
+      else if (presence.kind === "refused" && role === "own") refused ??= presence.why;
     });
-    return { own, upstream, unknown, gone };
+    return { own, upstream, unknown, gone, refused };
   }
 
   private count(name: string, presence: Presence): void {
