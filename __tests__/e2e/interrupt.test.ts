@@ -83,13 +83,13 @@ describe(`stopped anywhere, on ${NIX}`, () => {
       await rm(job.cache, { recursive: true });
       await job.machine.forget();
       // One moment in each eighth of the run, so that every part of it is hit.
-      const after = Math.round(((n + random()) / 8) * duration);
+      const at = Math.round(((n + random()) / 8) * duration);
       const signal = n % 2 === 0 ? ("SIGKILL" as const) : ("SIGTERM" as const);
-      const cut = await job.main(inputs, { kill: { after, signal } });
+      const cut = await job.main(inputs, { kill: { at, signal } });
       stopped.push(cut.exitCode);
       await expectWhole(job);
       const again = await job.main(inputs);
-      expect([n, after, again.exitCode]).toEqual([n, after, 0]);
+      expect([n, at, again.exitCode]).toEqual([n, at, 0]);
       await expectWhole(job);
       expect(again.report().verified.map(({ outcome }) => outcome)).toEqual(
         Array(4).fill("verified"),
@@ -105,7 +105,7 @@ describe(`stopped anywhere, on ${NIX}`, () => {
     "%s ends the run with a word and a failure",
     async (signal) => {
       await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
-      const cut = await job.main(inputs, { kill: { after: 250, signal } });
+      const cut = await job.main(inputs, { kill: { at: /Build bws-deps/, signal } });
       expect(cut.exitCode).toBe(1);
       expect(cut.annotations).toContainEqual(
         expect.objectContaining({
