@@ -38,6 +38,20 @@ export function compress(
   }
 }
 
+/** For what is in memory as a whole: no stream, which for a small NAR costs more than compressing. */
+export function compressWhole(
+  compression: "zstd" | "none",
+  content: Uint8Array,
+): Promise<Uint8Array> {
+  if (compression === "none") return Promise.resolve(content);
+  return new Promise((resolve, reject) => {
+    zlib.zstdCompress(content, { pledgedSrcSize: content.length }, (error, compressed) => {
+      if (error) reject(error);
+      else resolve(compressed);
+    });
+  });
+}
+
 const CHUNK = 256 * 1024;
 
 function zstdOptions(expectedBytes: number | undefined): zlib.ZstdOptions {
