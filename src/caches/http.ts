@@ -106,6 +106,16 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
       yield* body;
     },
+    async *readNarRange(narInfo: NarInfo, { from, to }, signal) {
+      const ask = { ...request(narInfo.url, signal), deadline: STALL };
+      const range = `bytes=${from}-${to - 1}`;
+      const stream = await http.stream({ ...ask, headers: { ...headers, range } });
+      if (stream.status !== 206) {
+        stream.discard();
+        throw new Error(`${ask.url.href} answers ${stream.status} to a range`);
+      }
+      yield* stream.body;
+    },
   };
 }
 
