@@ -20,30 +20,35 @@ const withoutOidc: Plugin = {
   },
 };
 
-await rm("dist", { recursive: true, force: true });
-const result = await build({
-  entryPoints: ["src/main.ts", "src/post.ts"],
-  outdir: "dist",
-  bundle: true,
-  splitting: true,
-  format: "esm",
-  platform: "node",
-  target: "node24",
-  minify: true,
-  // @actions/cache compares class names at run time; minified ones would not be equal.
-  keepNames: true,
-  legalComments: "none",
-  metafile: true,
-  plugins: [withoutOidc],
-  banner: {
-    // Bundled CommonJS packages call require for Node's own modules.
-    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-  },
-});
-// The repository's package.json says "module"; a copied dist/ has to say so itself.
-await writeFile("dist/package.json", '{"type":"module"}\n');
-await writeFile("dist/licenses.txt", await licences(Object.keys(result.metafile.inputs)));
+/** Bundles the entries into `folder`, which is emptied first: chunk names hold a hash. */
+export async function buildTo(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  const { metafile } = await bundle(folder);
+  // The repository's package.json says "module"; a copied dist/ has to say so itself.
+  await writeFile(`${folder}/package.json`, '{"type":"module"}\n');
+  await writeFile(`${folder}/licenses.txt`, await licences(Object.keys(metafile.inputs)));
+}
 
+const bundle = (outdir: string) =>
+  build({
+    entryPoints: ["src/main.ts", "src/post.ts", "src/watch.ts", "src/cli.ts"],
+    outdir,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node24",
+    minify: true,
+    // @actions/cache compares class names at run time; minified ones would not be equal.
+    keepNames: true,
+    legalComments: "none",
+    metafile: true,
+    plugins: [withoutOidc],
+    banner: {
+      // Bundled CommonJS packages call require for Node's own modules.
+      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+    },
+  });
 /** The licence of every package that the bundle holds. */
 async function licences(inputs: readonly string[]): Promise<string> {
   const folders = new Set(
@@ -62,3 +67,5 @@ async function licences(inputs: readonly string[]): Promise<string> {
   }
   return parts.join(`\n${"-".repeat(72)}\n\n`);
 }
+
+if (import.meta.main) await buildTo("dist");

@@ -1,7 +1,18 @@
 /** Owns a machine for tests and the demo: a Nix store, configuration and home of its own. */
 
 import { execFile } from "node:child_process";
-import { chmod, cp, lstat, mkdir, mkdtemp, readdir, realpath, rename, rm } from "node:fs/promises";
+import {
+  chmod,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -46,14 +57,19 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     NIX_LOG_DIR: folder("log"),
     NIX_CONF_DIR: folder("etc"),
     NIX_REMOTE: "local",
-    NIX_CONFIG: [
-      "sandbox = false",
-      "build-users-group =",
-      "substituters =",
-      "experimental-features = nix-command flakes",
-      options.configuration ?? "",
-    ].join("\n"),
   };
+  const configuration = [
+    "sandbox = false",
+    "build-users-group =",
+    "substituters =",
+    "experimental-features = nix-command flakes",
+    // Nobody is asked what `nixpkgs` is: a test that wants a registry names one.
+    `flake-registry = ${join(folder("etc"), "registry.json")}`,
+    options.configuration ?? "",
+  ];
+  await writeFile(join(folder("etc"), "registry.json"), '{"flakes":[],"version":2}');
+  // In a file, as on a runner: what the action adds to the user's own file comes on top of it.
+  await writeFile(join(folder("etc"), "nix.conf"), `${configuration.join("\n")}\n`);
   let forgotten = 0;
   return {
     root,
@@ -76,17 +92,22 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     },
     async [Symbol.asyncDispose]() {
       await makeWritable(root);
-      await rm(root, { recursive: true, force: true });
+      await rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
     },
   };
 }
 
 /** Nix takes the write permission from what is in the store. */
 async function makeWritable(path: string): Promise<void> {
-  const stats = await lstat(path);
-  if (!stats.isDirectory()) return;
-  if ((stats.mode & 0o200) === 0) await chmod(path, stats.mode | 0o700);
-  for (const name of await readdir(path)) await makeWritable(join(path, name));
+  try {
+    const stats = await lstat(path);
+    if (!stats.isDirectory()) return;
+    if ((stats.mode & 0o200) === 0) await chmod(path, stats.mode | 0o700);
+    for (const name of await readdir(path)) await makeWritable(join(path, name));
+  } catch (error) {
+    // What a job left running may still take its own files away.
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
 }
 
 /** A copy of the example's home flake, locked to its copy of nixpkgs. */

@@ -54,7 +54,7 @@ export async function readNarInfo(
   const request = requestOf(reader, `${hashPart(path)}.narinfo`, signal);
   try {
     const answer = await retry(() => api.http.request(request), signal, api.askPolicy);
-    if (answer.status === 200) return judge(reader, path, request.url.href, answer);
+    if (answer.status === 200) return await judge(reader, path, request.url.href, answer);
     if (answer.status === 404 || answer.status === 410) return { kind: "miss" };
     // To Nix's own client 403 is a miss: a bad credential would look like one.
     const isRefused = answer.status === 401 || answer.status === 403;
@@ -69,16 +69,16 @@ export async function readNarInfo(
 }
 
 /** The cache's own keys first: what none of them signed is only passed on. */
-function judge(
+async function judge(
   { cache, trusted, signatures }: CachixReader,
   path: StorePath,
   where: string,
   { body }: HttpResponse,
-): Presence {
+): Promise<Presence> {
   const text = body.toString("utf8");
-  const own = judgeNarInfo(text, where, path, { kind: "by key", keys: cache.keys });
+  const own = await judgeNarInfo(text, where, path, { kind: "by key", keys: cache.keys });
   if (own.kind === "hit") return own;
-  const anybody = judgeNarInfo(
+  const anybody = await judgeNarInfo(
     text,
     where,
     path,

@@ -62,6 +62,8 @@ export function cachixCache(options: CachixOptions): BinaryCache {
 
   const reading: BinaryCache = {
     name: label,
+    // Bulk questions are made of what is asked side by side.
+    questionsAtOnce: 4_096,
     get substituter() {
       return known ? substituterOf(known) : guess(name, host);
     },

@@ -1,6 +1,7 @@
 /** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
 
 import type { UserError } from "./errors.ts";
+import type { MemoStore } from "./memo.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
 import type { StorePath } from "./store-path.ts";
@@ -37,6 +38,7 @@ export type Presence =
   | { readonly kind: "unknown"; readonly cause: Error };
 
 export interface TierInfo {
+  /** Undefined where nothing was written yet: a `file://` cache that does not exist. */
   readonly storeDir: string | undefined;
   readonly priority: number | undefined;
   /** Keys the cache publishes as its own, where it publishes any. */
@@ -85,6 +87,8 @@ export interface BinaryCache {
   /** How the user named it; in every report. */
   readonly name: string;
   readonly substituter: Substituter;
+  /** Questions at once, the others wait their turn; undefined: what one server is asked at a time. */
+  readonly questionsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
   describe(signal: AbortSignal): Promise<TierInfo>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
@@ -93,6 +97,12 @@ export interface BinaryCache {
   narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | undefined>;
   /** The NAR as stored, compressed. */
   readNar(narInfo: NarInfo, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** The bytes from `from` to before `to`, as stored; throws where the cache gives no ranges. */
+  readNarRange?(
+    narInfo: NarInfo,
+    range: { readonly from: number; readonly to: number },
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
   /** Uploads; a path is served only after its references. One failure does not stop the others. */
   push?(
     paths: readonly PathInfo[],
@@ -103,6 +113,8 @@ export interface BinaryCache {
   pin?(pin: Pin, signal: AbortSignal): Promise<void>;
   /** Undefined where this cache does not list its pins to us. */
   pins?(signal: AbortSignal): Promise<readonly StoredPin[] | undefined>;
+  /** A place for memos beside the paths. */
+  readonly memos?: MemoStore;
 }
 
 export type Can<Verb extends "push" | "pin" | "pins"> = BinaryCache &

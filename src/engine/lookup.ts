@@ -19,6 +19,8 @@ export interface Answer {
   /** Somebody did not answer, so that "nobody has it" would be a guess. */
   readonly unknown: Error | undefined;
   readonly gone: Served | undefined;
+  /** Why our own cache's answer is not believed. */
+  readonly refused: string | undefined;
 }
 
 export interface TierCount {
@@ -39,11 +41,16 @@ function passedOnBy(cache: string, { signatures }: NarInfo): string {
   return `${keys || "an unsigned upstream"}, passed on by ${cache}`;
 }
 
+/** So many misses, and nothing else, make a tier cold once others had as many hits. */
+const COLD = 48;
+
 export class Lookup {
   readonly tiers: readonly Tier[];
   readonly counts = new Map<string, TierCount>();
   private readonly answers = new Map<StorePath, Promise<Answer>>();
   private readonly signal: AbortSignal;
+  /** Of all tiers together. */
+  private hits = 0;
 
   constructor(tiers: readonly Tier[], signal: AbortSignal) {
     this.tiers = tiers;
@@ -62,21 +69,63 @@ export class Lookup {
     return answer;
   }
 
+  /** Takes answers for granted; a path that was asked for already keeps its own. */
+  assume(answers: Iterable<readonly [StorePath, Answer]>): void {
+    for (const [path, answer] of answers) {
+      if (!this.answers.has(path)) this.answers.set(path, Promise.resolve(answer));
+    }
+  }
+
   /** What was answered before a push is no longer so after it. */
   forget(paths: Iterable<StorePath>): void {
     for (const path of paths) this.answers.delete(path);
   }
 
+  /** The cache that said it. */
+  cacheOf({ tier }: Served): BinaryCache | undefined {
+    return this.tiers.find(
+      ({ cache: { name } }) => name === tier || tier.endsWith(`passed on by ${name}`),
+    )?.cache;
+  }
+
   private async askAll(path: StorePath): Promise<Answer> {
-    const presences = await Promise.all(
-      this.tiers.map(({ cache }) => cache.query(path, this.signal)),
+    const warm = this.tiers.filter((tier) => !this.isCold(tier));
+    const answer = await this.askTiers(warm, path);
+    if (answer.own || answer.upstream || warm.length === this.tiers.length) return answer;
+    // Nobody else has it: now the answer of a cold tier is the one that counts.
+    const rest = await this.askTiers(
+      this.tiers.filter((tier) => !warm.includes(tier)),
+      path,
     );
+    return {
+      own: rest.own,
+      upstream: rest.upstream,
+      unknown: answer.unknown ?? rest.unknown,
+      gone: answer.gone ?? rest.gone,
+      refused: answer.refused ?? rest.refused,
+    };
+  }
+
+  /**
+   * A tier that had nothing of what others have is asked only for what those have not. Our own
+   * cache is always asked: whether it has a path decides what is pushed and pinned.
+   */
+  private isCold({ cache, role }: Tier): boolean {
+    if (role === "own" || this.tiers.length === 1) return false;
+    const mine = this.counts.get(cache.name);
+    if (!mine || mine.hits > 0 || mine.refused.length > 0) return false;
+    return mine.asked - mine.unknown >= COLD && this.hits >= COLD;
+  }
+
+  private async askTiers(tiers: readonly Tier[], path: StorePath): Promise<Answer> {
+    const presences = await Promise.all(tiers.map(({ cache }) => cache.query(path, this.signal)));
     let own: Served | undefined;
     let upstream: Served | undefined;
     let passedOn: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
-    this.tiers.forEach(({ cache, role }, index) => {
+    let refused: string | undefined;
+    tiers.forEach(({ cache, role }, index) => {
       const presence = presences[index] as Presence;
       this.count(cache.name, presence);
       if (presence.kind === "hit") {
@@ -86,17 +135,20 @@ export class Lookup {
         else passedOn = { ...served, tier: passedOnBy(cache.name, presence.narInfo) };
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
       else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
+      else if (presence.kind === "refused" && role === "own") refused ??= presence.why;
     });
     // A tier that serves it itself is the better word for where it is.
-    return { own, upstream: upstream ?? passedOn, unknown, gone };
+    return { own, upstream: upstream ?? passedOn, unknown, gone, refused };
   }
 
   private count(name: string, presence: Presence): void {
     const count = this.counts.get(name);
     if (!count) return;
     count.asked++;
-    if (presence.kind === "hit") count.hits++;
-    else if (presence.kind === "unknown") count.unknown++;
+    if (presence.kind === "hit") {
+      count.hits++;
+      this.hits++;
+    } else if (presence.kind === "unknown") count.unknown++;
     else if (presence.kind === "refused") count.refused.push(presence.why);
     else if (presence.kind === "gone")
       count.refused.push(

@@ -3,8 +3,9 @@
 import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
-import type { DerivationOutputs } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { auditSteps } from "./audit.ts";
+import { buildSteps, knownOutputs } from "./build-order.ts";
 import { findingsOf } from "./findings.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
@@ -46,24 +47,30 @@ export function plan(
     steps.push(...substituteSteps(work));
     if (MAY[job.mode].has("push")) {
       const byPriority = [...survey.targets].sort((a, b) => b.target.priority - a.target.priority);
-      const made = new Set(byPriority.filter((target) => hasToBeMade(job, survey, target)));
+      const made = byPriority.filter((target) => hasToBeMade(job, survey, target));
       const writable = writableCache(job, survey, caches.own);
-      steps.push(...buildSteps(survey, work, [...made], writable));
+      steps.push(...buildSteps(survey, work, made, writable));
       for (const target of byPriority) {
-        const mine = made.has(target);
+        const mine = made.includes(target);
         const ours = isOurs(survey, target);
         if (!mine && !ours && !isUpstreamOnly(survey, target)) continue;
         const roots = { target: target.name, paths: rootsOf(survey, target) };
-        if (mine && survey.trust.kind === "read-only" && caches.own?.push) withheld.push(roots);
-        if (!writable) continue;
-        if (mine) steps.push({ do: "push", cache: writable, roots });
-        steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
-        if (mine || ours) steps.push(...pinSteps(job, survey, target, writable));
+        // Known only when it is built (content-addressed): the end of the job pushes it.
+        if (roots.paths.length === 0) continue;
+        if (writable) {
+          if (mine) steps.push({ do: "push", cache: writable, roots });
+          steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
+          if (mine || ours) steps.push(...pinSteps(job, survey, target, writable));
+        } else if (mine && survey.trust.kind === "read-only" && can(caches.own, "push")) {
+          withheld.push(roots);
+        }
       }
+      // Trust takes away push and pin; looking is left.
+      if (!writable) steps.push(...auditSteps(survey, caches.own, []));
     }
   }
   if (MAY[job.mode].has("verify") && !MAY[job.mode].has("push")) {
-    steps.push(...auditSteps(survey, caches.own));
+    steps.push(...auditSteps(survey, caches.own, survey.pins ?? []));
   }
   return {
     steps: steps.filter((step) => MAY[job.mode].has(step.do)),
@@ -71,36 +78,6 @@ export function plan(
     withheld,
     room,
   };
-}
-
-/** Looks after what was pushed or pinned, and after nothing else: what never was is not lost. */
-function auditSteps(survey: Survey, own: BinaryCache | undefined): Step[] {
-  const reachable = survey.tiers.some(
-    ({ role, state }) => role === "own" && state.kind === "reachable",
-  );
-  if (!own || !reachable) return [];
-  const roots = new Map<string, readonly StorePath[]>();
-  for (const { name, outputs, pinName } of survey.targets) {
-    if (!outputs || outputs.length === 0) continue;
-    const known = outputs.some((path) => {
-      const answer = survey.facts.answers.get(path);
-      return answer?.own !== undefined || answer?.gone !== undefined;
-    });
-    const pinned = survey.pins?.some(
-      (pin) => pin.name === pinName && outputs.includes(pin.storePath),
-    );
-    if (known || pinned) roots.set(name, outputs);
-  }
-  const looked = new Set([...roots.values()].flat());
-  for (const { name, storePath } of survey.pins ?? []) {
-    if (!looked.has(storePath)) roots.set(`pin ${name}`, [storePath]);
-  }
-  return [...roots].map(([target, paths]) => ({
-    do: "verify" as const,
-    cache: own,
-    roots: { target, paths },
-    onTrouble: "tell" as const,
-  }));
 }
 
 /** Our cache holds the target: a warming run looks after it, too. */
@@ -133,8 +110,15 @@ function configureSteps(
   survey: Survey,
   { own, tiers }: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Step[] {
+  // Nix makes the folders of a file:// cache that does not exist: not in a read-only run.
   const reachable = new Set(
-    survey.tiers.filter(({ state }) => state.kind === "reachable").map(({ name }) => name),
+    survey.tiers
+      .filter(
+        ({ state }) =>
+          state.kind === "reachable" &&
+          (state.info.storeDir !== undefined || survey.trust.kind === "write"),
+      )
+      .map(({ name }) => name),
   );
   const caches = [...(own ? [own] : []), ...tiers].filter(({ name }) => reachable.has(name));
   return caches.length > 0 ? [{ do: "configure", caches }] : [];
@@ -145,61 +129,10 @@ function substituteSteps({ judgement, fetchBytes }: Work): Step[] {
   return [{ do: "substitute", paths: [...judgement.fetch], bytes: fetchBytes }];
 }
 
-/**
- * Heavy derivations and those that several targets share come first, one by one, each pushed as
- * soon as it is built: what a cancelled job had finished is not lost. Then the targets.
- */
-function buildSteps(
-  survey: Survey,
-  work: Work,
-  targets: readonly SurveyedTarget[],
-  cache: Can<"push"> | undefined,
-): Step[] {
-  const first = work.builds.filter(
-    ({ kind, heavy, wantedBy }) => kind === "source" && (heavy === "heavy" || wantedBy.length > 1),
-  );
-  const steps: Step[] = [];
-  for (const { drvPath, outputNames, name, heavy, wantedBy } of first) {
-    const wanted = { drvPath, outputNames };
-    const why = heavy === "heavy" ? "heavy" : `wanted by ${wantedBy.length} targets`;
-    steps.push({ do: "build", derivations: [wanted], why: `${name}: ${why}` });
-    if (cache) steps.push(...pushBuilt(survey, wanted, name, cache));
-  }
-  const rest = targets.flatMap((target): DerivationOutputs[] => [
-    ...(target.wanted?.kind === "derivation" ? [target.wanted] : []),
-    ...target.deepMissing,
-  ]);
-  if (rest.length > 0) {
-    steps.push({ do: "build", derivations: unique(rest), why: "targets" });
-  }
-  return steps;
-}
-
-function pushBuilt(
-  survey: Survey,
-  { drvPath, outputNames }: DerivationOutputs,
-  name: string,
-  cache: Can<"push">,
-): Step[] {
-  const paths = knownOutputs(survey, { drvPath, outputNames });
-  return paths.length > 0 ? [{ do: "push", cache, roots: { target: name, paths } }] : [];
-}
-
-function unique(wanted: readonly DerivationOutputs[]): DerivationOutputs[] {
-  const found = new Map<string, DerivationOutputs>();
-  for (const one of wanted) found.set(`${one.drvPath}!${one.outputNames.join(",")}`, one);
-  return [...found.values()];
-}
-
 /** The target's outputs and, with `closure=build`, those of what was missing below it. */
 function rootsOf(survey: Survey, target: SurveyedTarget): readonly StorePath[] {
   const deep = target.deepMissing.flatMap((wanted) => knownOutputs(survey, wanted));
   return [...new Set([...(target.outputs ?? []), ...deep])];
-}
-
-function knownOutputs(survey: Survey, { drvPath, outputNames }: DerivationOutputs): StorePath[] {
-  const outputs = survey.facts.derivations.get(drvPath)?.outputs;
-  return outputNames.flatMap((name) => outputs?.get(name)?.path ?? []);
 }
 
 function pinSteps(job: Job, survey: Survey, target: SurveyedTarget, cache: BinaryCache): Step[] {

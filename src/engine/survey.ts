@@ -1,26 +1,20 @@
 /** Owns looking: everything a plan needs to know, and nothing that changes the world. */
 
-import type { BinaryCache, StoredPin, TierInfo } from "../domain/cache.ts";
-import { can } from "../domain/cache.ts";
+import { type BinaryCache, can, type StoredPin, type TierInfo } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError } from "../domain/errors.ts";
 import type { Job, Trust } from "../domain/job.ts";
-import type { DerivationOutputs, World } from "../domain/ports.ts";
+import type { Memo } from "../domain/memo.ts";
+import type { World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import type { Verdict } from "../domain/verdict.ts";
-import { describeDerivations, type SurveyedDerivation } from "./derivations.ts";
-import { FactFinder, type Facts } from "./facts.ts";
-import { type Judgement, judge, nothing } from "./judge.ts";
+import { type AssessedTarget, type Assessment, assess } from "./assess.ts";
 import { Lookup, type TierCount } from "./lookup.ts";
-import { type FoundTarget, findTargets } from "./targets.ts";
-import { deepMissing, verdictOf } from "./verdicts.ts";
+import { recall } from "./memo.ts";
+import { type FoundTargets, findTargets } from "./targets.ts";
 
-export interface SurveyedTarget extends FoundTarget {
-  readonly verdict: Verdict;
+export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */
   readonly local: "here" | "absent";
-  /** For `closure=build`: what neither our cache nor an upstream has below it. */
-  readonly deepMissing: readonly DerivationOutputs[];
 }
 
 export interface SurveyedTier {
@@ -32,23 +26,23 @@ export interface SurveyedTier {
   readonly count: TierCount;
 }
 
-export interface Survey {
+export interface Survey extends Assessment {
+  readonly targets: readonly SurveyedTarget[];
   readonly trust: Trust;
   readonly key: CacheKey;
   readonly keyFiles: readonly KeyFile[];
   readonly system: string | undefined;
-  readonly targets: readonly SurveyedTarget[];
-  /** Every derivation a fresh machine would build. */
-  readonly derivations: ReadonlyMap<StorePath, SurveyedDerivation>;
+  readonly nixVersion: string | undefined;
   readonly tiers: readonly SurveyedTier[];
-  readonly facts: Facts;
-  /** For all targets together, on a fresh machine. */
-  readonly fresh: Judgement;
   /** Paths that are valid in this machine's store. */
   readonly local: ReadonlySet<StorePath>;
   readonly pins: readonly StoredPin[] | undefined;
   readonly notices: readonly string[];
   readonly lookup: Lookup;
+  /** When a memo answered for the evaluation, and its closure was last asked for. */
+  readonly recalled: number | undefined;
+  /** What the evaluation had to say; a memo keeps it. */
+  readonly foundNotices: readonly string[];
 }
 
 /** Looks at keys, caches, targets and pins, side by side where nothing waits for another. */
@@ -59,9 +53,10 @@ export async function survey(
   signal: AbortSignal,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
-  const [keyFiles, tiers] = await Promise.all([
+  const [keyFiles, tiers, sought] = await Promise.all([
     world.keyFiles(job.keyFiles),
     describeTiers(world, signal),
+    seek(job, world, signal),
   ]);
   for (const { name, hash } of keyFiles) {
     if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
@@ -69,57 +64,49 @@ export async function survey(
   // A cache that is down, or another store's, is asked nothing.
   const reachable = tiers.flatMap(({ tier, state }) => (state.kind === "reachable" ? [tier] : []));
   const lookup = new Lookup(reachable, signal);
-  const [found, pins] = await Promise.all([
-    findTargets(job, world, signal),
-    readPins(
-      world,
-      reachable.some(({ role }) => role === "own"),
-      notices,
-      signal,
-    ),
+  const ownIsReachable = reachable.some(({ role }) => role === "own");
+  const [recalled, pins] = await Promise.all([
+    sought.memo && recall(sought.memo, job, world, lookup, signal),
+    readPins(world, ownIsReachable, notices, signal),
   ]);
-  notices.push(...found.notices);
-
-  const { nix } = world;
-  const facts = new FactFinder(lookup, (path) => {
-    if (!nix) throw new Error("derivations are read by Nix only");
-    return nix.derivation(path);
-  });
-  await Promise.all(found.targets.map((target) => gather(facts, target)));
-
-  const local = nix
-    ? await nix.valid([...pathsToCheck(facts, found.targets)], signal)
-    : new Set<StorePath>();
-  const wanted = found.targets.flatMap(({ wanted }) => (wanted ? [wanted] : []));
-  const derivations = describeDerivations(job, facts, found.targets);
-  const targets = found.targets.map(
-    (target): SurveyedTarget => ({
-      ...target,
-      verdict: verdictOf(target, facts, derivations),
-      local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
-      deepMissing: target.target.closure === "build" ? deepMissing(target, facts) : [],
-    }),
-  );
+  const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
+  const assessment = await assess(job, world, lookup, found.targets, signal);
+  const local =
+    (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
   return {
+    ...assessment,
     trust,
     key: cacheKey(job.keyPrefix, keyFiles, job.keySuffix),
     keyFiles,
-    system: nix?.setup.system,
-    targets,
-    derivations,
+    system: world.nix?.setup.system,
+    nixVersion: world.nix?.setup.version,
+    targets: assessment.targets.map((target) => ({
+      ...target,
+      local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
+    })),
     tiers: tiers.map(({ tier, state }) => ({
       name: tier.cache.name,
       role: tier.role,
       state,
       count: lookup.counts.get(tier.cache.name) ?? { asked: 0, hits: 0, unknown: 0, refused: [] },
     })),
-    facts,
-    fresh: judge(facts, wanted, nothing),
     local,
     pins,
-    notices,
+    notices: [...notices, ...found.notices],
     lookup,
+    recalled: recalled && sought.memo?.checked,
+    foundNotices: found.notices,
   };
+}
+
+/** A memo, where there is one; else the evaluation begins while the caches are described. */
+async function seek(
+  job: Job,
+  world: World,
+  signal: AbortSignal,
+): Promise<{ readonly memo?: Memo; readonly found?: FoundTargets }> {
+  const memo = await world.memory?.recall(signal);
+  return memo ? { memo } : { found: await findTargets(job, world, signal) };
 }
 
 /** Our own cache and the others, in the order in which Nix would ask them. */
@@ -174,15 +161,7 @@ async function readPins(
   }
 }
 
-async function gather(facts: FactFinder, target: FoundTarget): Promise<void> {
-  const { wanted } = target;
-  if (wanted?.kind === "path") await facts.path(wanted.path);
-  if (wanted?.kind !== "derivation") return;
-  await facts.explore(wanted, "until cached");
-  if (target.target.closure === "build") await facts.explore(wanted, "until upstream");
-}
-
-function pathsToCheck(facts: Facts, targets: readonly FoundTarget[]): Set<StorePath> {
+function pathsToCheck({ facts, targets }: Assessment): Set<StorePath> {
   const paths = new Set(facts.answers.keys());
   for (const { outputs } of targets) for (const path of outputs ?? []) paths.add(path);
   for (const derivation of facts.derivations.values()) {

@@ -132,8 +132,7 @@ async function verifyMember(
     return { state: "good", references: narInfo.references };
   }
   if (presence.kind === "refused") return { state: "rejected", why: presence.why };
-  if (presence.kind === "gone")
-    return { state: "gone", why: "its narinfo is served, its NAR is not" };
+  if (presence.kind === "gone") return lostNar(cache, presence.narInfo, signal);
   const { upstream } = await lookup.ask(path);
   const served = presence.kind === "hit" ? presence.narInfo : upstream?.narInfo;
   if (served) {
@@ -145,6 +144,13 @@ async function verifyMember(
     };
   }
   return absent(presence, request.pushed.has(path));
+}
+
+/** A cache that looks for itself says so of a NAR that is not whole, too: that is another trouble. */
+async function lostNar(cache: BinaryCache, narInfo: NarInfo, signal: AbortSignal): Promise<Member> {
+  const size = await cache.narSize(narInfo, signal).catch(() => undefined);
+  if (size === undefined) return { state: "gone", why: "its narinfo is served, its NAR is not" };
+  return { state: "mismatch", why: `its NAR has ${size} bytes, not ${narInfo.fileSize}` };
 }
 
 function absent(presence: Presence, pushed: boolean): Member {

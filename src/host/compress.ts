@@ -40,6 +40,20 @@ export function compress(
   }
 }
 
+/** For what is in memory as a whole: no stream, which for a small NAR costs more than compressing. */
+export function compressWhole(
+  compression: "zstd" | "none",
+  content: Uint8Array,
+): Promise<Uint8Array> {
+  if (compression === "none") return Promise.resolve(content);
+  return new Promise((resolve, reject) => {
+    zlib.zstdCompress(content, { pledgedSrcSize: content.length }, (error, compressed) => {
+      if (error) reject(error);
+      else resolve(compressed);
+    });
+  });
+}
+
 const CHUNK = 256 * 1024;
 
 /** Up to so many bytes a stream's own cost, half a millisecond, is more than the compression's. */

@@ -3,14 +3,18 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import { finished } from "node:stream/promises";
-import { UserError } from "../domain/errors.ts";
+import { bodyOf, sendBody, wholeBody } from "./http-body.ts";
+import { Timed } from "./http-timed.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  /** A list is sent as it stands, one piece after the other, without a copy. */
-  readonly body?: Uint8Array | string | readonly Uint8Array[];
+  /**
+   * A list is sent as it stands, one piece after the other, without a copy. A stream is sent as it
+   * comes, in chunks, and the deadline then holds for each wait.
+   */
+  readonly body?: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
   /** Milliseconds for one try, connection to last byte. */
   readonly deadline: number;
@@ -65,19 +69,13 @@ export class HttpClient {
     try {
       const { response, url } = await this.follow(request, timed);
       const most = request.maxBytes ?? BODY_MOST;
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      for await (const chunk of response as AsyncIterable<Buffer>) {
-        bytes += chunk.length;
-        if (bytes > most) throw new Error(`${url.href} answered with more than ${most} bytes`);
-        chunks.push(chunk);
-      }
-      const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+      const body = await wholeBody(response, url, most);
       return { status: response.statusCode ?? 0, headers: response.headers, body, url };
     } catch (error) {
       throw timed.explain(error);
     } finally {
       timed.done();
+      timed.letGo();
     }
   }
 
@@ -155,81 +153,37 @@ export class HttpClient {
     headers: Record<string, string>,
     timed: Timed,
   ): Promise<http.IncomingMessage> {
-    const pieces = piecesOf(request.body);
+    const body = bodyOf(request.body);
     return new Promise((resolve, reject) => {
       const options = {
+        ...address(url),
         method: request.method,
         agent: url.protocol === "https:" ? this.secure : this.plain,
         headers: {
           "user-agent": "nix-cache-preflight",
           ...headers,
-          ...(request.body === undefined
-            ? {}
-            : { "content-length": String(pieces.reduce((sum, one) => sum + one.length, 0)) }),
+          ...(body?.kind === "pieces" ? { "content-length": String(body.bytes) } : {}),
         },
       };
       const module = url.protocol === "https:" ? https : http;
-      const sent = module.request(url, options, resolve);
+      const sent = module.request(options, resolve);
       timed.attach(sent);
       sent.on("error", reject);
-      for (const piece of pieces) sent.write(piece);
-      sent.end();
+      sendBody(sent, body, timed).catch((error) => {
+        reject(error);
+        sent.destroy();
+      });
     });
   }
 }
 
-function piecesOf(body: HttpRequest["body"]): readonly Uint8Array[] {
-  if (body === undefined) return [];
-  if (typeof body === "string") return [Buffer.from(body)];
-  return body instanceof Uint8Array ? [body] : body;
-}
-
-/** One request's deadline and the caller's signal, whichever comes first. */
-class Timed {
-  private readonly request: HttpRequest;
-  private timer: NodeJS.Timeout | undefined;
-  private sent: http.ClientRequest | undefined;
-  private late = false;
-  private readonly onAbort = () => this.sent?.destroy(new Error("interrupted"));
-
-  constructor(request: HttpRequest) {
-    request.signal.throwIfAborted();
-    this.request = request;
-    request.signal.addEventListener("abort", this.onAbort, { once: true });
-    this.restart();
-  }
-
-  attach(sent: http.ClientRequest): void {
-    this.sent = sent;
-    if (this.late) sent.destroy();
-  }
-
-  restart(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.late = true;
-      this.sent?.destroy(new Error("too slow"));
-    }, this.request.deadline);
-  }
-
-  pause(): void {
-    clearTimeout(this.timer);
-  }
-
-  done(): void {
-    clearTimeout(this.timer);
-    this.request.signal.removeEventListener("abort", this.onAbort);
-  }
-
-  explain(error: unknown): unknown {
-    if (this.request.signal.aborted) return this.request.signal.reason;
-    const { method, url, deadline } = this.request;
-    // The query may hold a signed upload's secret; the path never does.
-    const what = `${method} ${url.origin}${url.pathname}`;
-    if (this.late)
-      return new UserError("NCP-501", `${what}: no answer within ${deadline / 1000} s`);
-    return new Error(`${what}: ${error instanceof Error ? error.message : error}`, {
-      cause: error,
-    });
-  }
+/** As Node would take it out of the URL, which it does anew, and slowly, for every request. */
+function address(url: URL): http.RequestOptions {
+  const { hostname, port, pathname, search, username } = url;
+  return {
+    hostname: hostname.startsWith("[") ? hostname.slice(1, -1) : hostname,
+    path: `${pathname}${search}`,
+    ...(port === "" ? {} : { port: Number(port) }),
+    ...(username === "" ? {} : { auth: `${decodeURIComponent(username)}:` }),
+  };
 }

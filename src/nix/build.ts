@@ -2,7 +2,7 @@
 
 import type { BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
+import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { validPaths } from "./store.ts";
 
 /** What makes our caches known to a single call, before any configuration is written. */
@@ -52,9 +52,42 @@ export async function build(
     const valid = await validPaths(nix, paths, signal);
     if (result.code === 0 || (paths.length > 0 && valid.size === paths.length))
       built.push(...valid);
-    else failed.set(drvPath, nixMessage(result.stderr));
+    else failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
   }
   return { built, failed };
+}
+
+const LOG_LINES = 10;
+
+/**
+ * What Nix says of this derivation; of all that failed, where it was one of its dependencies. With
+ * it the end of the builder's log, which Nix leaves out where it has shown the log before.
+ */
+async function failureOf(
+  nix: NixCommand,
+  drvPath: StorePath,
+  stderr: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const errors = nixErrors(stderr).filter((message) => !message.startsWith("build of '"));
+  const own = errors.filter(
+    (message) => message.includes(`'${drvPath}'`) && !/\bdependenc(y|ies)\b/.test(message),
+  );
+  const told = own.length > 0 ? own : errors;
+  const builders = told.flatMap(
+    (message) => /^(?:builder for|Cannot build) '([^']+\.drv)'/.exec(message)?.[1] ?? [],
+  );
+  const tails = await Promise.all(
+    builders.slice(0, 3).map(async (path) => {
+      const log = await nix.try("nix-store", ["--read-log", path], {
+        signal,
+        deadline: DEADLINES.query,
+      });
+      return log.stdout.trimEnd().split("\n").slice(-LOG_LINES);
+    }),
+  );
+  const lines = tails.flat().filter((line) => line !== "");
+  return [told.join("\n") || nixMessage(stderr), ...lines.map((line) => `> ${line}`)].join("\n");
 }
 
 export async function substitute(
@@ -77,6 +110,36 @@ export async function substitute(
     for (const path of chunk) if (!valid.has(path)) failed.set(path, nixMessage(result.stderr));
   }
   return failed;
+}
+
+/** An argument list may hold 128 kB; a store path takes some 80 bytes. */
+const COPIED_AT_ONCE = 1_000;
+
+/** Undefined when all are valid; `--no-recursive`: what they refer to is valid, or among them. */
+export async function importFrom(
+  nix: NixCommand,
+  url: string,
+  publicKeys: readonly string[],
+  paths: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (let at = 0; at < paths.length; at += COPIED_AT_ONCE) {
+    const { code, stderr } = await nix.try(
+      "nix",
+      [
+        "copy",
+        "--no-recursive",
+        ...["--from", url],
+        ...(publicKeys.length > 0
+          ? ["--option", "extra-trusted-public-keys", publicKeys.join(" ")]
+          : []),
+        ...paths.slice(at, at + COPIED_AT_ONCE),
+      ],
+      { signal, deadline: DEADLINES.build },
+    );
+    if (code !== 0) return nixMessage(stderr);
+  }
+  return undefined;
 }
 
 function tell(log: Log, line: string): void {

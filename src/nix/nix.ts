@@ -9,7 +9,7 @@ import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
-import { build, type CallSubstituters, substitute } from "./build.ts";
+import { build, type CallSubstituters, importFrom, substitute } from "./build.ts";
 import { builtHere } from "./built-here.ts";
 import type { NixCommand } from "./command.ts";
 import {
@@ -32,7 +32,7 @@ export interface NixParts {
   readonly environment: Environment;
   readonly log: Log;
   /** What every fetch and build may take from, before the configuration says so. */
-  readonly caches: () => readonly BinaryCache[];
+  readonly caches: () => Promise<readonly BinaryCache[]>;
   /** Where the netrc file for private caches goes: a folder of ours that is the job's own. */
   readonly folder: string;
 }
@@ -57,6 +57,10 @@ export function nixPort(parts: NixParts): Nix {
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
     substitute: async (paths, signal) =>
       substitute(command, log, await perCall(parts), paths, signal),
+    importFrom: async (url, paths, signal) => {
+      const { publicKeys } = configurationOf(await parts.caches());
+      return importFrom(command, url, publicKeys, paths, signal);
+    },
     build: async (wanted, signal) =>
       build(
         command,
@@ -99,7 +103,7 @@ async function readDrv(file: string): Promise<string> {
 
 /** Every cache, for one call of Nix's: its configuration may not name them yet. */
 async function perCall(parts: NixParts): Promise<CallSubstituters> {
-  const caches = parts.caches();
+  const caches = await parts.caches();
   const { substituters, publicKeys } = configurationOf(caches);
   const netrc = await prepareNetrc(parts, caches);
   return { urls: substituters, publicKeys, netrcFile: netrc?.file };

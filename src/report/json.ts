@@ -17,16 +17,21 @@ export function jsonReport(run: Run) {
     mode: run.job.mode,
     cache: run.job.cacheName,
     system: survey.system ?? null,
+    nix: survey.nixVersion ?? null,
     trust: survey.trust,
     key: survey.key.key,
     restoreKeys: survey.key.restoreKeys,
     hashes: hashes(survey),
     hitRate: hitRate(survey),
+    /** When a memo stood in for the evaluation: the time it was made. */
+    recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
     targets: survey.targets.map((target) => targetReport(survey, target)),
     derivations: [...survey.derivations.values()].map((derivation) => ({
       ...derivation,
       space: derivation.space ?? null,
     })),
+    // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
+    fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
     tiers: survey.tiers.map(({ name, role, state, count }) => ({
       name,
       role,

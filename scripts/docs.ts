@@ -1,0 +1,50 @@
+/** Owns the generated parts of the documents: tables out of action.yml, between markers. */
+
+import { readFile, writeFile } from "node:fs/promises";
+import { parse } from "yaml";
+
+interface ActionFile {
+  readonly inputs: Record<string, { description: string; default?: string }>;
+  readonly outputs: Record<string, { description: string }>;
+}
+
+/** README.md with its tables made anew. */
+export async function renderReadme(): Promise<string> {
+  const action = parse(await readFile("action.yml", "utf8")) as ActionFile;
+  const readme = await readFile("README.md", "utf8");
+  return replace(replace(readme, "inputs", inputs(action)), "outputs", outputs(action));
+}
+
+function inputs(action: ActionFile): string {
+  const rows = Object.entries(action.inputs).map(([name, { description, default: value }]) => {
+    const shown = (value ?? "")
+      .trim()
+      .split("\n")
+      .filter(Boolean)
+      .map((one) => `\`${one}\``);
+    return `| \`${name}\` | ${cell(description)} | ${shown.join(", ")} |`;
+  });
+  return ["| input | meaning | default |", "|-|-|-|", ...rows].join("\n");
+}
+
+function outputs(action: ActionFile): string {
+  const rows = Object.entries(action.outputs).map(
+    ([name, { description }]) => `| \`${name}\` | ${cell(description)} |`,
+  );
+  return ["| output | meaning |", "|-|-|", ...rows].join("\n");
+}
+
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|");
+}
+
+function replace(text: string, name: string, content: string): string {
+  const begin = `<!-- ${name} -->`;
+  const end = `<!-- /${name} -->`;
+  const from = text.indexOf(begin);
+  const to = text.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`README.md has no ${begin} … ${end}`);
+  return `${text.slice(0, from + begin.length)}\n${content}\n${text.slice(to)}`;
+}
+
+if (import.meta.main) await writeFile("README.md", await renderReadme());
