@@ -1,13 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { clock } from "../../src/host/clock.ts";
 
-test("sleeping takes its time", async () => {
-  const begun = clock.now();
-  await clock.sleep(20, new AbortController().signal);
-  // Timers may come a millisecond early by the wall clock.
-  expect(clock.now() - begun).toBeGreaterThanOrEqual(19);
-});
-
 test.each(["before", "in the middle"])(
   "an interruption %s ends it, for its own reason",
   async (when) => {
