@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{D as R,F as C,G as m,H as y,J as O,a as s,b,c as k,d as p,e as N,g as $,h as j,i as v,s as I,u as T,v as S,x as w}from"./chunk-MEAFEUW2.js";import{parseArgs as L}from"node:util";var G={token:"NIX_CACHE_PREFLIGHT_TOKEN","signing-key":"NIX_CACHE_PREFLIGHT_SIGNING_KEY"},A=new Set(["targets","mode","token","signing-key","install-nix"]),E=Object.keys(y).filter(t=>!A.has(t)),P=`nix-cache-preflight MODE [TARGET \u2026] [--INPUT VALUE \u2026]
+import{c as v,d as I,e as S,g as w,n as R,p as O,q as C}from"./chunk-I2O2HV4W.js";import{B as $,S as m,T as y,V as x,a as l,b as k,w as N,y as T}from"./chunk-IYCTIAIV.js";import{a as o,e as b,f as j}from"./chunk-3OKBVCPH.js";import{homedir as _}from"node:os";import{join as G}from"node:path";import{parseArgs as M}from"node:util";var A={token:"NIX_CACHE_PREFLIGHT_TOKEN","signing-key":"NIX_CACHE_PREFLIGHT_SIGNING_KEY"},P=new Set(["targets","mode","token","signing-key","install-nix"]),E=Object.keys(y).filter(t=>!P.has(t)),H=`nix-cache-preflight MODE [TARGET \u2026] [--INPUT VALUE \u2026]
 
   check      what is cached, and what would another machine have to build?
   prefetch   and fetch what is cached
@@ -15,17 +15,17 @@ package of the flake here. Its attributes follow it in one word: 'nixpkgs#bws pi
 
 Every input of the action is an option, with the same values and defaults, but for
 --cache, which is none unless given:
-${_(E.map(t=>`--${t}`))}
-Secrets come from the environment: ${Object.values(G).join(", ")}.
+${F(E.map(t=>`--${t}`))}
+Secrets come from the environment: ${Object.values(A).join(", ")}.
 
 Exit status: 0 fine, 1 findings that --fail-on names, 2 a wrong command line.
-`;function _(t){let n=[];for(let r of t){let i=n.at(-1);i!==void 0&&i.length+r.length<84?n[n.length-1]+=` ${r}`:n.push(`  ${r}`)}return n.join(`
-`)}s(_,"wrapped");function M(t,n){let r=Object.fromEntries(E.map(o=>[o,{type:"string"}])),{values:i,positionals:c}=L({args:[...t],allowPositionals:!0,options:{...r,json:{type:"boolean"},help:{type:"boolean",short:"h"}}});if(i.help||c.length===0)return"help";let[a="",...l]=c;if(!m.some(o=>o===a))throw new p("NCP-101",`"${a}" is not a mode.${$(a,m)}`,{hint:`say one of ${m.join(", ")}, or --help`});let u=i,f=Object.fromEntries(E.flatMap(o=>{let e=u[o];return typeof e=="string"?[[o,e]]:[]})),h=Object.fromEntries(Object.entries(G).map(([o,e])=>[o,n[e]??""]));return{inputs:{...y,cache:"none",...f,...h,mode:a,targets:l.join(`
-`)},format:i.json?"json":"text"}}s(M,"parseCommand");function F(t){return t==="read-only"?{kind:"read-only",why:"--trust read-only was asked for"}:{kind:"write",pins:"keep",why:"at a desk"}}s(F,"deskTrust");var H={group:s(t=>process.stderr.write(`${w(t)}
-`),"group"),endGroup:s(()=>{},"endGroup"),info:s(t=>process.stderr.write(`  ${w(t)}
-`),"info"),debug:s(()=>{},"debug")};async function U(t){let n=new AbortController,r=s(e=>n.abort(new p("NCP-501",`interrupted by ${e}`)),"interrupt");process.once("SIGINT",r),process.once("SIGTERM",r);let i=j(),c,a;try{if(c=M(t,i),c==="help")return process.stdout.write(P),t.length===0?2:0;a=O(c.inputs)}catch(e){return x(e),2}try{var l=[];try{let e=b(l,await v({...a,environment:i,workspace:process.cwd(),platform:process.platform,log:H,signal:n.signal}),!0);let d=await I(a.job,F(a.trust),e.world,n.signal);if(c.format==="json")process.stdout.write(`${JSON.stringify(T(d),null,2)}
-`);else{for(let g of C(d))process.stdout.write(`${g}
-`);process.stdout.write(`${R(d)}
-`)}return S(d).some(({level:g})=>g==="error")?1:0}catch(u){var f=u,h=!0}finally{var o=k(l,f,h);o&&await o}}catch(e){return x(e),1}}s(U,"cli");function x(t){let n=t instanceof p&&t.hint?`
-  ${t.hint}`:"",r=t instanceof p?` ${t.code}`:"";process.stderr.write(`error${r}: ${N(t)}${n}
-`)}s(x,"tell");process.exitCode=await U(process.argv.slice(2));
+`;function F(t){let n=[];for(let r of t){let i=n.at(-1);i!==void 0&&i.length+r.length<84?n[n.length-1]+=` ${r}`:n.push(`  ${r}`)}return n.join(`
+`)}o(F,"wrapped");function U(t,n){let r=Object.fromEntries(E.map(s=>[s,{type:"string"}])),{values:i,positionals:c}=M({args:[...t],allowPositionals:!0,options:{...r,json:{type:"boolean"},help:{type:"boolean",short:"h"}}});if(i.help||c.length===0)return"help";let[a="",...d]=c;if(!m.some(s=>s===a))throw new l("NCP-101",`"${a}" is not a mode.${N(a,m)}`,{hint:`say one of ${m.join(", ")}, or --help`});let u=i,f=Object.fromEntries(E.flatMap(s=>{let e=u[s];return typeof e=="string"?[[s,e]]:[]})),h=Object.fromEntries(Object.entries(A).map(([s,e])=>[s,n[e]??""]));return{inputs:{...y,cache:"none",...f,...h,mode:a,targets:d.join(`
+`)},format:i.json?"json":"text"}}o(U,"parseCommand");function D(t){return t==="read-only"?{kind:"read-only",why:"--trust read-only was asked for"}:{kind:"write",pins:"keep",why:"at a desk"}}o(D,"deskTrust");function Y(t){let n=t.HOME??_();return G(t.XDG_STATE_HOME||G(n,".local","state"),"nix-cache-preflight")}o(Y,"stateFolder");var J={group:o(t=>process.stderr.write(`${w(t)}
+`),"group"),endGroup:o(()=>{},"endGroup"),info:o(t=>process.stderr.write(`  ${w(t)}
+`),"info"),debug:o(()=>{},"debug")};async function X(t){let n=new AbortController,r=o(e=>n.abort(new l("NCP-501",`interrupted by ${e}`)),"interrupt");process.once("SIGINT",r),process.once("SIGTERM",r);let i=T(),c,a;try{if(c=U(t,i),c==="help")return process.stdout.write(H),t.length===0?2:0;a=x(c.inputs)}catch(e){return L(e),2}try{var d=[];try{let e=b(d,await $({...a,environment:i,workspace:process.cwd(),folder:Y(i),platform:process.platform,log:J,signal:n.signal}),!0);let p=await v(a.job,D(a.trust),e.world,n.signal);if(c.format==="json")process.stdout.write(`${JSON.stringify(I(p),null,2)}
+`);else{for(let g of[...O(p),...C(p)])process.stdout.write(`${g}
+`);process.stdout.write(`${R(p)}
+`)}return S(p).some(({level:g})=>g==="error")?1:0}catch(u){var f=u,h=!0}finally{var s=j(d,f,h);s&&await s}}catch(e){return L(e),1}}o(X,"cli");function L(t){let n=t instanceof l&&t.hint?`
+  ${t.hint}`:"",r=t instanceof l?` ${t.code}`:"";process.stderr.write(`error${r}: ${k(t)}${n}
+`)}o(L,"tell");process.exitCode=await X(process.argv.slice(2));

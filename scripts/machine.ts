@@ -92,17 +92,22 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     },
     async [Symbol.asyncDispose]() {
       await makeWritable(root);
-      await rm(root, { recursive: true, force: true });
+      await rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
     },
   };
 }
 
 /** Nix takes the write permission from what is in the store. */
 async function makeWritable(path: string): Promise<void> {
-  const stats = await lstat(path);
-  if (!stats.isDirectory()) return;
-  if ((stats.mode & 0o200) === 0) await chmod(path, stats.mode | 0o700);
-  for (const name of await readdir(path)) await makeWritable(join(path, name));
+  try {
+    const stats = await lstat(path);
+    if (!stats.isDirectory()) return;
+    if ((stats.mode & 0o200) === 0) await chmod(path, stats.mode | 0o700);
+    for (const name of await readdir(path)) await makeWritable(join(path, name));
+  } catch (error) {
+    // What a job left running may still take its own files away.
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
 }
 
 /** A copy of the example's home flake, locked to its copy of nixpkgs. */

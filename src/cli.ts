@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** Owns the command at a desk: the same engine, its words on a terminal instead of a job page. */
 
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { DEFAULTS, type InputName, parseInputs } from "./action/inputs.ts";
 import { compose } from "./compose.ts";
@@ -12,7 +14,7 @@ import { run } from "./engine/run.ts";
 import { type Environment, processEnvironment } from "./host/environment.ts";
 import { allFindings, jsonReport } from "./report/json.ts";
 import { plainLine } from "./report/plain.ts";
-import { textReport } from "./report/text.ts";
+import { findingLines, textReport } from "./report/text.ts";
 import { closing } from "./report/words.ts";
 
 /** Secrets come from the environment: an argument list can be read by every user of the machine. */
@@ -102,6 +104,15 @@ function deskTrust(asked: "auto" | "read-only"): Trust {
   return { kind: "write", pins: "keep", why: "at a desk" };
 }
 
+/** Nix goes on reading a private cache's netrc from there, so it is no temporary place. */
+function stateFolder(environment: Environment): string {
+  const home = environment["HOME"] ?? homedir();
+  return join(
+    environment["XDG_STATE_HOME"] || join(home, ".local", "state"),
+    "nix-cache-preflight",
+  );
+}
+
 const log: Log = {
   group: (title) => process.stderr.write(`${plainLine(title)}\n`),
   endGroup: () => undefined,
@@ -134,6 +145,7 @@ async function cli(args: readonly string[]): Promise<0 | 1 | 2> {
       ...request,
       environment,
       workspace: process.cwd(),
+      folder: stateFolder(environment),
       platform: process.platform,
       log,
       signal: controller.signal,
@@ -147,7 +159,8 @@ async function cli(args: readonly string[]): Promise<0 | 1 | 2> {
     if (command.format === "json") {
       process.stdout.write(`${JSON.stringify(jsonReport(done), null, 2)}\n`);
     } else {
-      for (const line of textReport(done)) process.stdout.write(`${line}\n`);
+      for (const line of [...textReport(done), ...findingLines(done)])
+        process.stdout.write(`${line}\n`);
       process.stdout.write(`${closing(done)}\n`);
     }
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;

@@ -1,6 +1,7 @@
 /** Owns putting the world together: the only place where host, Nix and caches meet. */
 
 import { openCache } from "./caches/index.ts";
+import { memory } from "./caches/memo.ts";
 import type { BinaryCache } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
@@ -13,10 +14,10 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import type { CallSubstituters } from "./nix/build.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
+import { memoKey } from "./nix/memo-key.ts";
 import { nixPort } from "./nix/nix.ts";
 import { type NixMachine, readMachine } from "./nix/setup.ts";
 
@@ -25,6 +26,8 @@ export interface ComposeRequest {
   readonly secrets: Secrets;
   readonly environment: Environment;
   readonly workspace: string;
+  /** A folder of ours in the runner's temporary folder. */
+  readonly folder: string;
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
@@ -51,7 +54,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   const dispose = async () => http.close();
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const world = { ...base, nix: undefined, own: undefined, tiers: [], notices };
+    const world = {
+      ...base,
+      nix: undefined,
+      own: undefined,
+      tiers: [],
+      memory: undefined,
+      notices,
+    };
     return { world, storeNames: async () => new Set(), [Symbol.asyncDispose]: dispose };
   }
   const command = nixCommand(environment, workspace);
@@ -60,16 +70,48 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     findFlake(workspace),
   ]);
   const caches = openCaches(job, request.secrets, machine, http);
+  const also = [
+    job.cacheName,
+    ...job.substituters.map(({ text }) => text),
+    ...machine.settings.substituters,
+  ];
+  const store = caches.own?.memos;
+  const key =
+    store && job.force === "trust"
+      ? await memoKey({
+          setup: machine.setup,
+          flake,
+          targets: job.targets,
+          also,
+          environment,
+          signal: request.signal,
+        })
+      : undefined;
   const nix = nixPort({
     command,
     machine,
     flake,
     environment,
     log,
-    substituters: () => callSubstituters(caches),
+    caches: () => cachesThere(caches, request.signal),
+    folder: request.folder,
   });
   return {
-    world: { ...base, nix, ...caches },
+    world: {
+      ...base,
+      nix,
+      ...caches,
+      memory:
+        store && key
+          ? memory({
+              store,
+              key,
+              storeDir: machine.setup.storeDir,
+              secret: request.secrets.signingKey ?? request.secrets.token,
+              log,
+            })
+          : undefined,
+    },
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: dispose,
   };
@@ -155,10 +197,19 @@ function identity(location: CacheLocation): string {
   }
 }
 
-function callSubstituters({ own, tiers }: Caches): CallSubstituters {
-  const all = [...(own ? [own] : []), ...tiers].map(({ substituter }) => substituter);
-  return {
-    urls: all.map(({ url }) => url),
-    publicKeys: all.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
-  };
+/**
+ * Those that are there. Nix would wait for a dead one, and would make the folders of a `file://`
+ * cache that does not exist yet, which a read-only run must not.
+ */
+async function cachesThere({ own, tiers }: Caches, signal: AbortSignal): Promise<BinaryCache[]> {
+  const all = [...(own ? [own] : []), ...tiers];
+  const there = await Promise.all(
+    all.map((cache) =>
+      cache.describe(signal).then(
+        ({ storeDir }) => storeDir !== undefined,
+        () => false,
+      ),
+    ),
+  );
+  return all.filter((_, index) => there[index]);
 }

@@ -4,20 +4,19 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Trust } from "../domain/job.ts";
-import { processEnvironment } from "../host/environment.ts";
+import type { Environment } from "../host/environment.ts";
 import { parseInputs, type Request, readInputs } from "./inputs.ts";
 import { trustOf } from "./trust.ts";
 
 export interface Context extends Request {
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Environment;
   readonly workspace: string;
   /** A folder of ours in the runner's temporary folder. */
   readonly folder: string;
   readonly event: string | undefined;
 }
 
-export async function readContext(): Promise<Context> {
-  const environment = processEnvironment();
+export async function readContext(environment: Environment): Promise<Context> {
   const request = parseInputs(readInputs(environment));
   const eventPath = environment["GITHUB_EVENT_PATH"];
   return {

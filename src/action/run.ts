@@ -1,31 +1,38 @@
 /** Owns the two halves of the action, main and post, and the one catch around each. */
 
-import { join } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import { compose } from "../compose.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
+import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Run, run } from "../engine/run.ts";
+import { maySendAtOnce } from "../engine/watch.ts";
 import { writeWhole } from "../host/atomic.ts";
+import { processEnvironment } from "../host/environment.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing, doneWords } from "../report/words.ts";
+import { BUDGET, endBackground, startBackground } from "./background.ts";
 import { annotate, log } from "./console.ts";
 import { type Context, contextTrust, readContext } from "./context.ts";
-import { loadMemory, STATE, saveMemory } from "./state.ts";
+import { hasNix, installNix, RELEASE } from "./install-nix.ts";
+import { loadState, STATE, saveState } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
-    const context = await readContext();
-    mask(context);
-    const trust = contextTrust(context);
-    const { job } = context;
+    const given = await readContext(processEnvironment());
+    mask(given);
+    const trust = contextTrust(given);
+    const { job } = given;
     log.info(
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
     );
+    const context = await withNix(given, signal);
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -38,7 +45,20 @@ export function main(): Promise<void> {
     const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
       outputs ? [{ name, outputs, pinName }] : [],
     );
-    core.saveState(STATE, await saveMemory({ targets, storeNames }, context.folder));
+    const watcher = maySendAtOnce(job, trust, composed.world)
+      ? await startBackground(
+          {
+            environment: context.environment,
+            // What this step built, it has dealt with itself.
+            storeNames: [...(await composed.storeNames())],
+          },
+          context.folder,
+        )
+      : undefined;
+    core.saveState(
+      STATE,
+      await saveState({ memory: { targets, storeNames }, watcher }, context.folder),
+    );
     conclude(allFindings(done));
   });
 }
@@ -47,11 +67,11 @@ export function post(): Promise<void> {
   return guarded(async (signal) => {
     const text = core.getState(STATE);
     if (text === "") return log.info("nix-cache-preflight: main left nothing to do");
-    const context = await readContext();
+    const context = await readContext(processEnvironment());
     mask(context);
-    const memory = await loadMemory(text);
-    if (!memory)
-      return log.info("nix-cache-preflight: main's record is damaged; nothing is pushed");
+    const state = await loadState(text);
+    if (!state) return log.info("nix-cache-preflight: main's record is damaged; nothing is pushed");
+    if (state.watcher !== undefined) await endWatcher(state.watcher, context.folder, signal);
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -59,7 +79,13 @@ export function post(): Promise<void> {
       signal,
     });
     const trust = contextTrust(context);
-    const { outcome, withheld } = await runPost(context.job, trust, composed.world, memory, signal);
+    const { outcome, withheld } = await runPost(
+      context.job,
+      trust,
+      composed.world,
+      state.memory,
+      signal,
+    );
     for (const { target, paths } of withheld) {
       log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
     }
@@ -67,6 +93,40 @@ export function post(): Promise<void> {
     for (const annotation of annotations(outcome.findings)) annotate(annotation);
     conclude(outcome.findings);
   });
+}
+
+/** Where the job asks for it and the runner has none, Nix is installed first. */
+async function withNix(context: Context, signal: AbortSignal): Promise<Context> {
+  const { environment, folder, job } = context;
+  const { platform, arch } = process;
+  if (job.installNix !== "install" || platform === "win32" || (await hasNix(environment))) {
+    return context;
+  }
+  await mkdir(folder, { recursive: true });
+  const folders = await installNix({
+    release: RELEASE,
+    environment,
+    platform,
+    arch,
+    folder,
+    log,
+    signal,
+  });
+  for (const one of folders) core.addPath(one);
+  const path = [...folders, environment["PATH"] ?? ""].join(delimiter);
+  return { ...context, environment: { ...environment, PATH: path } };
+}
+
+async function endWatcher(pid: number, folder: string, signal: AbortSignal): Promise<void> {
+  const { how, pushed } = await endBackground(pid, folder, signal);
+  const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
+  if (pushed.length > 0) {
+    log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
+  }
+  if (how === "finished") return;
+  const why =
+    how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
+  log.info(`the background push ${why}; what is left is pushed now`);
 }
 
 /** Before anything is printed: the runner then takes them out of every line. */

@@ -20,12 +20,19 @@ const State = z.object({
     }),
   ),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
+  watcher: z.optional(z.int().check(z.positive())),
 });
+
+export interface StepState {
+  readonly memory: JobMemory;
+  /** The process that pushes while the job runs. */
+  readonly watcher: number | undefined;
+}
 
 export const STATE = "preflight";
 
 /** The record as text; the long list of names goes to a file in the runner's temporary folder. */
-export async function saveMemory(memory: JobMemory, folder: string): Promise<string> {
+export async function saveState({ memory, watcher }: StepState, folder: string): Promise<string> {
   const file = join(folder, "store-names");
   const names = [...memory.storeNames].join("\n");
   await writeWhole(file, names, 0o600);
@@ -33,6 +40,7 @@ export async function saveMemory(memory: JobMemory, folder: string): Promise<str
     version: 1,
     targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
     storeNames: { file, sha256: sum(names) },
+    ...(watcher === undefined ? {} : { watcher }),
   } satisfies z.infer<typeof State>);
 }
 
@@ -40,17 +48,18 @@ export async function saveMemory(memory: JobMemory, folder: string): Promise<str
  * Undefined where the record is missing, damaged or changed since: then post does not know what the
  * job started from, and pushes nothing rather than everything.
  */
-export async function loadMemory(text: string): Promise<JobMemory | undefined> {
+export async function loadState(text: string): Promise<StepState | undefined> {
   try {
     const state = State.parse(JSON.parse(text));
     const names = await readFile(state.storeNames.file, "utf8");
     if (sum(names) !== state.storeNames.sha256) return undefined;
+    const targets = state.targets.map((target) => ({
+      ...target,
+      outputs: target.outputs as StorePath[],
+    }));
     return {
-      targets: state.targets.map((target) => ({
-        ...target,
-        outputs: target.outputs as StorePath[],
-      })),
-      storeNames: new Set(names.split("\n")),
+      memory: { targets, storeNames: new Set(names.split("\n")) },
+      watcher: state.watcher,
     };
   } catch {
     return undefined;

@@ -3,7 +3,7 @@
 import type { Presence } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import { fingerprint, type NarInfo, parseNarInfo } from "../domain/narinfo.ts";
-import { findGoodSignature, type PublicKey, signatureKeyName } from "../domain/signature.ts";
+import { findGoodSignatureAside, type PublicKey, signatureKeyName } from "../domain/signature.ts";
 import { type StorePath, storeDirOf } from "../domain/store-path.ts";
 
 /** Whose signatures count. `by location`: trusted for where it is, this machine's own disk. */
@@ -12,12 +12,12 @@ export type SignaturePolicy =
   | { readonly kind: "by location" };
 
 /** What a narinfo's text is worth as an answer about `path`. */
-export function judgeNarInfo(
+export async function judgeNarInfo(
   text: string,
   where: string,
   path: StorePath,
   policy: SignaturePolicy,
-): Presence {
+): Promise<Presence> {
   let narInfo: NarInfo;
   try {
     narInfo = parseNarInfo(text, where, storeDirOf(path));
@@ -27,16 +27,17 @@ export function judgeNarInfo(
   if (narInfo.storePath !== path) {
     return { kind: "refused", why: `${where} is about ${narInfo.storePath}` };
   }
-  const why = distrust(narInfo, policy);
+  const why = await distrust(narInfo, policy);
   if (why) return { kind: "refused", why: `${where} ${why}` };
   return { kind: "hit", narInfo, origin: "own" };
 }
 
-function distrust(narInfo: NarInfo, policy: SignaturePolicy): string | undefined {
+async function distrust(narInfo: NarInfo, policy: SignaturePolicy): Promise<string | undefined> {
   if (policy.kind === "by location") return undefined;
-  if (findGoodSignature(fingerprint(narInfo), narInfo.signatures, policy.keys)) return undefined;
-  if (narInfo.signatures.length === 0) return "is not signed";
-  const names = [...new Set(narInfo.signatures.map(signatureKeyName))];
+  const { signatures } = narInfo;
+  if (await findGoodSignatureAside(fingerprint(narInfo), signatures, policy.keys)) return undefined;
+  if (signatures.length === 0) return "is not signed";
+  const names = [...new Set(signatures.map(signatureKeyName))];
   const known = names.filter((name) => policy.keys.some((key) => key.name === name));
   return known.length > 0
     ? `has a wrong signature by ${known.join(", ")}`

@@ -1,7 +1,7 @@
 /** Owns `file://` caches: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { BinaryCache, Presence } from "../domain/cache.ts";
 import { formatCacheInfo, parseCacheInfo } from "../domain/cache-info.ts";
@@ -13,6 +13,7 @@ import { stage, sweep, writeWhole } from "../host/atomic.ts";
 import { type Compression, EXTENSIONS } from "../host/compress.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
+import { fileMemos } from "./file-memos.ts";
 import { readPins, writePin } from "./file-pins.ts";
 import type { CacheKind } from "./kind.ts";
 import { narFile, narInfoFor } from "./nar-file.ts";
@@ -70,7 +71,7 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
       try {
         const text = await readIfThere(file);
         if (text === undefined) return { kind: "miss" };
-        return await withNar(judgeNarInfo(text, file, path, policy), directory);
+        return await withNar(await judgeNarInfo(text, file, path, policy), directory);
       } catch (error) {
         return { kind: "unknown", cause: asError(error) };
       }
@@ -136,12 +137,17 @@ export function writableFileCache(options: FileCacheOptions): BinaryCache {
     async push(paths, nar, progress, signal) {
       await sweep(directory, STALE);
       await sweep(join(directory, "nar"), STALE);
+      // Nix makes these folders when it reads a cache without them: then reading would be writing.
+      for (const name of ["nar", "log", "realisations"]) {
+        await mkdir(join(directory, name), { recursive: true });
+      }
       const infoFile = join(directory, "nix-cache-info");
       if ((await readIfThere(infoFile)) === undefined) {
         await writeWhole(infoFile, formatCacheInfo(storeDir, PRIORITY));
       }
       return pushInOrder(paths, PARALLEL, (info) => upload(info, nar, signal), progress, signal);
     },
+    memos: fileMemos(directory),
     pin: (pin) => writePin(directory, pin),
     pins: () => readPins(directory, storeDir),
   };

@@ -2,72 +2,64 @@
 
 import type { BinaryCache, Presence, TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
+import { limiter } from "../domain/limit.ts";
+import { Deadlines } from "../host/deadlines.ts";
 
 export interface GuardOptions {
   /** Milliseconds for the first question, retries included. */
   readonly describe: number;
-  /** Milliseconds for any later one. */
+  /** Milliseconds for any later one, from when its turn has come. */
   readonly query: number;
+  /** Questions at once, where the cache does not say. */
+  readonly parallel: number;
 }
 
-export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000 };
+export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 128 };
 
 /** A cache that did not answer in time is asked nothing more in this run: its answers are unknown. */
 export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): BinaryCache {
   let down: Error | undefined;
   let described: Promise<TierInfo> | undefined;
+  const deadlines = (milliseconds: number) =>
+    new Deadlines(milliseconds, () => tooSlow(cache.name, milliseconds));
+  const first = deadlines(options.describe);
+  const later = deadlines(options.query);
+  const limit = limiter(cache.questionsAtOnce ?? options.parallel);
   return {
     ...cache,
+    // Some caches learn their own address only when they are described.
+    get substituter() {
+      return cache.substituter;
+    },
     describe(signal) {
       // Asked once: the survey, the plan and the push all want to know.
-      described ??= within(options.describe, cache.name, signal, (inner) =>
-        cache.describe(inner),
-      ).catch((error) => {
-        down = asError(error);
-        throw error;
-      });
+      described ??= first
+        .run(signal, (inner) => cache.describe(inner))
+        .catch((error) => {
+          down = asError(error);
+          throw error;
+        });
       return described;
     },
-    async query(path, signal): Promise<Presence> {
-      if (down) return { kind: "unknown", cause: down };
-      try {
-        const presence = await within(options.query, cache.name, signal, (inner) =>
-          cache.query(path, inner),
-        );
-        if (presence.kind === "unknown") down ??= presence.cause;
-        return presence;
-      } catch (error) {
-        signal.throwIfAborted();
-        down ??= asError(error);
-        return { kind: "unknown", cause: down };
-      }
-    },
+    query: (path, signal) =>
+      // Waiting for one's turn is no fault of the cache: the deadline begins behind the limit.
+      limit(async (): Promise<Presence> => {
+        if (down) return { kind: "unknown", cause: down };
+        try {
+          const presence = await later.run(signal, (inner) => cache.query(path, inner));
+          if (presence.kind === "unknown") down ??= presence.cause;
+          return presence;
+        } catch (error) {
+          signal.throwIfAborted();
+          down ??= asError(error);
+          return { kind: "unknown", cause: down };
+        }
+      }),
   };
 }
 
-async function within<T>(
-  milliseconds: number,
-  name: string,
-  signal: AbortSignal,
-  task: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const late = new UserError("NCP-501", `${name} did not answer within ${milliseconds / 1000} s`, {
+function tooSlow(name: string, milliseconds: number): UserError {
+  return new UserError("NCP-501", `${name} did not answer within ${milliseconds / 1000} s`, {
     hint: "it is left out of this run; what only it has counts as unknown, not as missing",
   });
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(late), milliseconds);
-  const onAbort = () => controller.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    const aborted = new Promise<never>((_, reject) => {
-      controller.signal.addEventListener("abort", () => reject(controller.signal.reason), {
-        once: true,
-      });
-    });
-    return await Promise.race([task(controller.signal), aborted]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -67,7 +67,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
         );
       }
       return {
-        storeDir: info.storeDir,
+        storeDir: info.storeDir ?? storeDir,
         priority: info.priority,
         publicKeys: [],
         permission: undefined,
@@ -78,7 +78,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       try {
         const { status, body } = await retry(() => http.request(ask), signal, ASK);
         if (status === 200) {
-          return judgeNarInfo(body.toString("utf8"), ask.url.href, path, policy);
+          return await judgeNarInfo(body.toString("utf8"), ask.url.href, path, policy);
         }
         if (ABSENT.has(status)) return { kind: "miss" };
         if (status === 401 || status === 403) {

@@ -33,11 +33,14 @@ export function narFile(
     for await (const chunk of nar(info.storePath, signal)) {
       inner.update(chunk);
       narSize += chunk.length;
+      // Said here and not by the compressor, which was promised so many bytes.
+      if (narSize > info.narSize) throw damaged(info, "it has more bytes than that");
       yield chunk;
     }
+    if (narSize < info.narSize) throw damaged(info, `it has ${narSize} bytes`);
   };
   const content = async function* () {
-    for await (const chunk of compress(compression, raw(), signal)) {
+    for await (const chunk of compress(compression, raw(), signal, info.narSize)) {
       outer.update(chunk);
       fileSize += chunk.length;
       yield chunk;
@@ -49,16 +52,18 @@ export function narFile(
     seal: () => {
       if (!ended) throw new Error(`${info.storePath}: sealed before its end`);
       const narHash = sha256FromBytes(inner.digest());
-      if (narHash !== info.narHash || narSize !== info.narSize) {
-        throw new UserError(
-          "NCP-308",
-          `${info.storePath}: its bytes are ${formatSha256(narHash)}, ${narSize} bytes; the store's database says ${formatSha256(info.narHash)}, ${info.narSize} bytes`,
-          { hint: `it is damaged; mend it with: nix-store --repair-path ${info.storePath}` },
-        );
-      }
+      if (narHash !== info.narHash) throw damaged(info, `it is ${formatSha256(narHash)}`);
       return { fileHash: sha256FromBytes(outer.digest()), fileSize };
     },
   };
+}
+
+function damaged(info: PathInfo, what: string): UserError {
+  return new UserError(
+    "NCP-308",
+    `${info.storePath} is not what the store's database says (${formatSha256(info.narHash)}, ${info.narSize} bytes): ${what}`,
+    { hint: `it is damaged; mend it with: nix-store --repair-path ${info.storePath}` },
+  );
 }
 
 /** The narinfo of a path whose NAR lies at `nar/FILEHASH.nar.zst`, signed where there is a key. */

@@ -1,5 +1,7 @@
 /** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
 
+import type { UserError } from "./errors.ts";
+import type { MemoStore } from "./memo.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
 import type { StorePath } from "./store-path.ts";
@@ -11,6 +13,15 @@ export interface Substituter {
   readonly publicKeys: readonly PublicKey[];
   /** Lower is asked first; undefined: what nix-cache-info says. */
   readonly priority: number | undefined;
+  /** A private cache's, for Nix's netrc file. A function, so that nothing prints it by accident. */
+  readonly credentials?: () => Credentials;
+}
+
+/** What a netrc file says of one host. */
+export interface Credentials {
+  readonly machine: string;
+  readonly login: string;
+  readonly password: string;
 }
 
 /**
@@ -27,12 +38,15 @@ export type Presence =
   | { readonly kind: "unknown"; readonly cause: Error };
 
 export interface TierInfo {
+  /** Undefined where nothing was written yet: a `file://` cache that does not exist. */
   readonly storeDir: string | undefined;
   readonly priority: number | undefined;
   /** Keys the cache publishes as its own, where it publishes any. */
   readonly publicKeys: readonly PublicKey[];
   /** What this run's credentials allow, where the cache says it. */
   readonly permission: "read" | "write" | undefined;
+  /** Why less than was asked for can be done with it: told before any build. */
+  readonly trouble?: UserError;
 }
 
 /** A path on its way into a cache. */
@@ -73,6 +87,8 @@ export interface BinaryCache {
   /** How the user named it; in every report. */
   readonly name: string;
   readonly substituter: Substituter;
+  /** Questions at once, the others wait their turn; undefined: what one server is asked at a time. */
+  readonly questionsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
   describe(signal: AbortSignal): Promise<TierInfo>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
@@ -89,7 +105,10 @@ export interface BinaryCache {
     signal: AbortSignal,
   ): Promise<PushResult>;
   pin?(pin: Pin, signal: AbortSignal): Promise<void>;
-  pins?(signal: AbortSignal): Promise<readonly StoredPin[]>;
+  /** Undefined where this cache does not list its pins to us. */
+  pins?(signal: AbortSignal): Promise<readonly StoredPin[] | undefined>;
+  /** A place for memos beside the paths. */
+  readonly memos?: MemoStore;
 }
 
 export type Can<Verb extends "push" | "pin" | "pins"> = BinaryCache &

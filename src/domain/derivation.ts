@@ -57,7 +57,8 @@ class Reader {
     let dynamic = false;
     if (this.text.startsWith("DrvWithVersion(")) {
       this.expect("DrvWithVersion(");
-      this.string();
+      const version = this.string();
+      if (version !== "xp-dyn-drv") this.fail(`its format "${version.slice(0, 40)}" is not known`);
       this.expect(",");
       dynamic = true;
     } else this.expect("Derive(");
@@ -82,9 +83,9 @@ class Reader {
       this.expect("(");
       const input = this.storePath(this.string());
       this.expect(",");
-      if (dynamic && this.text[this.at] === "(")
-        hasDynamicInputs = this.dynamicInput(input, inputs);
-      else inputs.set(input, this.strings());
+      if (dynamic && this.text[this.at] === "(") {
+        if (this.dynamicInput(input, inputs)) hasDynamicInputs = true;
+      } else inputs.set(input, this.strings());
       this.expect(")");
     });
     this.expect(",");
@@ -121,16 +122,25 @@ class Reader {
     };
   }
 
-  /** `(["out"],[("out",…)])`: outputs used directly, then those of derivations built first. */
+  /**
+   * `(["out"],[("out",…)])`: outputs used directly, then those that are derivations themselves, to
+   * be built first and used by their own outputs, which nobody can name before.
+   */
   private dynamicInput(input: StorePath, inputs: Map<StorePath, readonly string[]>): boolean {
     this.expect("(");
-    inputs.set(input, this.strings());
+    const direct = this.strings();
     this.expect(",");
-    const before = this.at;
-    this.skipNested();
-    const nested = this.text.slice(before, this.at) !== "[]";
+    const built: string[] = [];
+    this.list(() => {
+      this.expect("(");
+      built.push(this.string());
+      this.expect(",");
+      this.skipNested();
+      this.expect(")");
+    });
     this.expect(")");
-    return nested;
+    inputs.set(input, [...new Set([...direct, ...built])]);
+    return built.length > 0;
   }
 
   private skipNested(): void {

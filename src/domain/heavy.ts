@@ -22,6 +22,11 @@ export function parseHeavy(text: string): HeavyRule[] {
     .filter((word) => word !== "")
     .map((word): HeavyRule => {
       if (!word.startsWith(">")) {
+        if (/^\d+(\.\d+)?([kmgt]i?b|s|m|min|h)$/i.test(word)) {
+          throw new UserError("NCP-104", `heavy: "${word}" would be the name of a derivation`, {
+            hint: `write >${word} for what is larger or longer than that`,
+          });
+        }
         if (/^[0-9A-Za-z+\-._?=*]+$/.test(word)) return { kind: "name", pattern: word };
         throw new UserError("NCP-104", `heavy: "${word}" is not a name, a size or a duration`, {
           hint: "write bws-*, >500MB or >10m",
@@ -35,14 +40,14 @@ export function parseHeavy(text: string): HeavyRule[] {
     });
 }
 
-/** A pattern without `*` matches the name with or without its version. */
+/** A pattern without `*` matches the name with or without its version: `bws` is not `bws-docs-1.0.0`. */
 export function isHeavy(rules: readonly HeavyRule[], name: string, figures: BuildFigures): boolean {
   return rules.some((rule) => {
     switch (rule.kind) {
       case "name":
         return (
           matchesGlob(rule.pattern, name) ||
-          (!rule.pattern.includes("*") && matchesGlob(`${rule.pattern}-*`, name))
+          (!rule.pattern.includes("*") && rule.pattern === withoutVersion(name))
         );
       case "size":
         return figures.bytes !== undefined && figures.bytes > rule.bytes;
@@ -52,4 +57,10 @@ export function isHeavy(rules: readonly HeavyRule[], name: string, figures: Buil
         return rule satisfies never;
     }
   });
+}
+
+/** Source: nix/src/libstore/names.cc: the version begins behind the first dash no letter follows. */
+function withoutVersion(name: string): string {
+  const dash = name.search(/-(?![A-Za-z])/);
+  return dash < 0 ? name : name.slice(0, dash);
 }

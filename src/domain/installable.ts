@@ -30,6 +30,10 @@ export type Installable =
 
 /** Reads `.#name`, `nixpkgs#bws^bin`, `.#packages.SYSTEM.*`, `/nix/store/…`, `/nix/store/….drv^out`. */
 export function parseInstallable(text: string): Installable {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
+  if (/[\u0000-\u001f\u007f]/.test(text)) {
+    throw bad(text, "it holds a control character", "write it again by hand");
+  }
   const { body, outputs } = splitOutputs(text);
   const store = asStorePath(body);
   if (store) {

@@ -41,9 +41,16 @@ function bad(input: string, text: string, why: string): UserError {
   const word = /^[A-Za-z0-9-]*:?\/*/.exec(text)?.[0] ?? text;
   return new UserError(
     "NCP-103",
-    `${input}: "${text}" cannot be used: ${why}.${didYouMean(word, schemes)}`,
+    `${input}: "${withoutPassword(text)}" cannot be used: ${why}.${didYouMean(word, schemes)}`,
     { hint: `write one of ${FORMS.join(", ")}` },
   );
+}
+
+/** What cannot be read may hold a password all the same, and errors are printed. */
+function withoutPassword(text: string): string {
+  const at = text.lastIndexOf("@");
+  if (at < 0) return text;
+  return `${/^[0-9A-Za-z+.-]*:?\/*/.exec(text)?.[0] ?? ""}***${text.slice(at)}`;
 }
 
 /** Reads the input `cache`. `input` names it in the error. */
@@ -61,11 +68,11 @@ export function parseCacheLocation(text: string, input = "cache"): CacheLocation
       if (url.host !== "" || url.pathname === "/") {
         throw bad(input, text, "a file cache needs an absolute directory");
       }
-      return { kind: "file", url, directory: decodeURIComponent(url.pathname).replace(/\/+$/, "") };
+      return { kind: "file", url, directory: directoryOf(url, text, input) };
     case "s3:":
-      return { kind: "s3", url };
     case "ssh-ng:":
-      return { kind: "ssh-ng", url };
+      if (url.host === "") throw bad(input, text, "there is no name behind the //");
+      return { kind: url.protocol === "s3:" ? "s3" : "ssh-ng", url };
     default:
       throw bad(input, text, `"${url.protocol}//" is not a kind of cache`);
   }
@@ -79,7 +86,19 @@ function parseUrl(text: string, input: string): URL {
     url.password = "";
     throw bad(input, url.href, "it holds a password: give it in the input token");
   }
+  // Nix's configuration would take what follows for a comment.
+  if (url.hash !== "") throw bad(input, text, "it holds a #");
   return url;
+}
+
+function directoryOf(url: URL, text: string, input: string): string {
+  try {
+    const directory = decodeURIComponent(url.pathname).replace(/\/+$/, "");
+    if (!directory.includes("\0")) return directory;
+  } catch {
+    // A percent sign that encodes nothing: said below.
+  }
+  throw bad(input, text, "its directory is not percent-encoded text");
 }
 
 function cachix(text: string, input: string): CacheLocation {
@@ -88,7 +107,7 @@ function cachix(text: string, input: string): CacheLocation {
     throw bad(
       input,
       text,
-      `"${name}" is not the name of a Cachix cache (letters, digits, - and _)`,
+      `"${withoutPassword(name)}" is not the name of a Cachix cache (letters, digits, - and _)`,
     );
   }
   const options = new URLSearchParams(query);
@@ -96,7 +115,9 @@ function cachix(text: string, input: string): CacheLocation {
     if (key !== "host") throw bad(input, text, `"${key}" is not an option of cachix:NAME?host=URL`);
   }
   const host = options.get("host") ?? "https://cachix.org";
-  if (!/^https?:\/\//.test(host)) throw bad(input, text, `"${host}" is not an http(s) URL`);
+  if (!/^https?:\/\//.test(host)) {
+    throw bad(input, text, `"${withoutPassword(host)}" is not an http(s) URL`);
+  }
   return { kind: "cachix", name, host: parseUrl(host, input) };
 }
 

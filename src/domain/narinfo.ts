@@ -35,6 +35,19 @@ export interface PathInfo {
 /** The largest narinfo we read: a path with 5,000 references has about 300 kB. */
 export const NARINFO_MAX_BYTES = 4 * 1024 * 1024;
 
+const FIELDS = new Set([
+  "StorePath",
+  "URL",
+  "Compression",
+  "FileHash",
+  "FileSize",
+  "NarHash",
+  "NarSize",
+  "References",
+  "Deriver",
+  "CA",
+]);
+
 /**
  * Reads a narinfo of `storeDir`. `where` (a URL or file) and the line stand in every error.
  * Unknown fields are passed over, as Nix does.
@@ -48,16 +61,18 @@ export function parseNarInfo(text: string, where: string, storeDir: string): Nar
   const fields = new Map<string, { value: string; line: number }>();
   const signatures: string[] = [];
   const lines = text.split("\n");
-  lines.forEach((line, index) => {
+  lines.forEach((whole, index) => {
+    const line = whole.replace(/\r$/, "");
     if (line === "") return;
     const colon = line.indexOf(": ");
     const bare = line.endsWith(":") ? line.length - 1 : -1;
     if (colon < 0 && bare < 0) fail(index + 1, `"${line.slice(0, 60)}" is not "Name: value"`);
     const name = line.slice(0, colon < 0 ? bare : colon);
-    const value = colon < 0 ? "" : line.slice(colon + 2).replace(/\r$/, "");
+    const value = colon < 0 ? "" : line.slice(colon + 2);
     if (name === "Sig") signatures.push(value);
     else if (!fields.has(name)) fields.set(name, { value, line: index + 1 });
-    else if (name === "StorePath" || name.startsWith("Nar")) fail(index + 1, `a second ${name}`);
+    // Of two, Nix takes the last: to read another one than Nix does would be to prove the wrong thing.
+    else if (FIELDS.has(name)) fail(index + 1, `a second ${name}`);
   });
   const end = lines.length;
   const need = (name: string) => fields.get(name) ?? fail(end, `there is no ${name}`);
@@ -90,14 +105,13 @@ export function parseNarInfo(text: string, where: string, storeDir: string): Nar
   return {
     storePath,
     url: url.value,
-    // No Compression line means bzip2: older than the line itself.
-    compression: fields.get("Compression")?.value ?? "bzip2",
+    // No Compression means bzip2: older than the line itself.
+    compression: fields.get("Compression")?.value || "bzip2",
     fileHash: fileHash && sum(fileHash, "FileHash"),
     fileSize: fileSize && size(fileSize, "FileSize"),
     narHash: sum(narHash, "NarHash"),
     narSize: narBytes,
-    references: (references?.value ?? "")
-      .split(" ")
+    references: [...new Set((references?.value ?? "").split(" "))]
       .filter((base) => base !== "")
       .map(
         (base) =>

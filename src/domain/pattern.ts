@@ -2,7 +2,7 @@
 
 import { UserError } from "./errors.ts";
 
-/** Whether `name` is matched by `pattern`, in which `*` stands for any characters. Linear in both. */
+/** Whether `name` is matched by `pattern`, in which `*` stands for any characters. At most their lengths' product. */
 export function matchesGlob(pattern: string, name: string): boolean {
   let p = 0;
   let n = 0;

@@ -4,6 +4,7 @@ import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
+import type { Memo } from "./memo.ts";
 import type { PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
 
@@ -125,6 +126,12 @@ export interface Log {
   debug(line: string): void;
 }
 
+/** What an earlier run with the same sources, caches and Nix left. */
+export interface Memory {
+  recall(signal: AbortSignal): Promise<Memo | undefined>;
+  remember(memo: Memo, signal: AbortSignal): Promise<void>;
+}
+
 export interface World {
   /** Undefined on a runner without Nix (Windows): keys and disk only. */
   readonly nix: Nix | undefined;
@@ -145,6 +152,8 @@ export interface World {
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
   readonly tiers: readonly BinaryCache[];
+  /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
+  readonly memory: Memory | undefined;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }

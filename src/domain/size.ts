@@ -23,7 +23,7 @@ const UNITS: ReadonlyMap<string, number> = new Map([
  * A number without a unit is refused unless it is 0: `5` could be bytes or gigabytes.
  */
 export function parseSize(text: string, what: string): number {
-  const match = /^(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]{0,4})$/.exec(text.trim());
+  const match = /^(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]{0,4})$/.exec(text.trim());
   const amount = Number(match?.[1]);
   const unit = (match?.[2] ?? "").toLowerCase();
   if (match && unit === "" && amount === 0) return 0;

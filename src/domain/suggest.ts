@@ -2,26 +2,30 @@
 
 /** Edits (insert, delete, replace, swap neighbours) that turn `a` into `b`. */
 export function editDistance(a: string, b: string): number {
-  let before: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  // Flat arrays: a set of packages has 100,000 names, and each is compared.
+  let before = new Uint32Array(b.length + 1);
+  let last = Uint32Array.from(before, (_, j) => j);
+  let row = new Uint32Array(b.length + 1);
   for (let i = 1; i <= a.length; i++) {
-    const row = [i];
+    const char = a.charCodeAt(i - 1);
+    const charBefore = i > 1 ? a.charCodeAt(i - 2) : -1;
+    row[0] = i;
     for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      let best = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + same);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        best = Math.min(best, at(before, j - 2) + 1);
+      const other = b.charCodeAt(j - 1);
+      let best = (last[j - 1] ?? 0) + (char === other ? 0 : 1);
+      const deleted = (last[j] ?? 0) + 1;
+      if (deleted < best) best = deleted;
+      const inserted = (row[j - 1] ?? 0) + 1;
+      if (inserted < best) best = inserted;
+      if (i > 1 && j > 1 && charBefore === other && char === b.charCodeAt(j - 2)) {
+        const swapped = (before[j - 2] ?? 0) + 1;
+        if (swapped < best) best = swapped;
       }
-      row.push(best);
+      row[j] = best;
     }
-    before = last;
-    last = row;
+    [before, last, row] = [last, row, before];
   }
-  return at(last, b.length);
-}
-
-function at(row: readonly number[], index: number): number {
-  return row[index] ?? Number.POSITIVE_INFINITY;
+  return last[b.length] ?? 0;
 }
 
 /** The names nearest to `wanted`, best first; none that share nothing with it. */

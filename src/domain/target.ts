@@ -7,6 +7,8 @@ import { didYouMean } from "./suggest.ts";
 import { parseSystem } from "./system.ts";
 
 export interface Target {
+  /** The whole line as the user wrote it. */
+  readonly line: string;
   /** The installable as the user wrote it. */
   readonly text: string;
   readonly installable: Installable;
@@ -66,6 +68,7 @@ export function parseTarget(line: string): Target {
   const space = attributes.get("space");
   const system = attributes.get("system");
   return {
+    line: line.trim(),
     text,
     installable,
     pin,

@@ -21,28 +21,41 @@ export interface SurveyedDerivation {
   readonly outputNames: readonly string[];
 }
 
+/** What would be built for each target, by name of the target. */
+export type Builds = ReadonlyMap<string, Iterable<readonly [StorePath, ReadonlySet<string>]>>;
+
+/** Every derivation a fresh machine would build for the targets. */
+export function freshBuilds(facts: Facts, targets: readonly FoundTarget[]): Builds {
+  return new Map(
+    targets.flatMap(({ name, wanted }) =>
+      wanted ? [[name, judge(facts, [wanted], nothing).build] as const] : [],
+    ),
+  );
+}
+
 export function describeDerivations(
-  job: Job,
+  job: Pick<Job, "heavy">,
   facts: Facts,
   targets: readonly FoundTarget[],
+  builds: Builds,
 ): Map<StorePath, SurveyedDerivation> {
   const spaces = new Map<StorePath, number>();
-  const wantedBy = new Map<StorePath, string[]>();
-  const outputs = new Map<StorePath, Set<string>>();
-  for (const { name, target, wanted } of targets) {
-    if (!wanted) continue;
-    if (wanted.kind === "derivation" && target.space !== undefined) {
+  for (const { target, wanted } of targets) {
+    if (wanted?.kind === "derivation" && target.space !== undefined) {
       spaces.set(wanted.drvPath, Math.max(target.space, spaces.get(wanted.drvPath) ?? 0));
     }
-    for (const [drvPath, names] of judge(facts, [wanted], nothing).build) {
-      const wanting = wantedBy.get(drvPath);
-      if (wanting) wanting.push(name);
-      else wantedBy.set(drvPath, [name]);
-      outputs.set(drvPath, new Set([...(outputs.get(drvPath) ?? []), ...names]));
+  }
+  const wanting = new Map<StorePath, { by: string[]; outputs: Set<string> }>();
+  for (const [name, build] of builds) {
+    for (const [drvPath, outputs] of build) {
+      const entry = wanting.get(drvPath) ?? { by: [], outputs: new Set() };
+      entry.by.push(name);
+      for (const output of outputs) entry.outputs.add(output);
+      wanting.set(drvPath, entry);
     }
   }
   const found: SurveyedDerivation[] = [];
-  for (const [drvPath, wanting] of wantedBy) {
+  for (const [drvPath, { by, outputs }] of wanting) {
     const derivation = facts.derivations.get(drvPath);
     if (!derivation) continue;
     const kind = buildKind(derivation);
@@ -55,8 +68,8 @@ export function describeDerivations(
       kind,
       heavy: kind === "source" && isHeavy(job.heavy, derivation.name, figures) ? "heavy" : "light",
       space,
-      wantedBy: wanting,
-      outputNames: [...(outputs.get(drvPath) ?? [])],
+      wantedBy: by,
+      outputNames: [...outputs],
     });
   }
   found.sort(byWeight);

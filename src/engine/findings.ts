@@ -1,7 +1,7 @@
 /** Owns what a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
 
 import type { ErrorCode } from "../domain/errors.ts";
-import { describeError } from "../domain/errors.ts";
+import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding, FindingKind } from "../domain/finding.ts";
 import type { FailOn, Job } from "../domain/job.ts";
 import { count } from "../domain/size.ts";
@@ -33,7 +33,7 @@ export function findingsOf(
     ...lackOfRoom(room, job.minFree, level("disk")),
     ...evaluationFindings(survey, level("eval")),
     ...missingFindings(job, survey, intent),
-    ...tierFindings(survey),
+    ...tierFindings(job, survey, intent),
     ...twinFindings(survey),
     ...systemFindings(survey),
     ...lostFindings(work),
@@ -89,20 +89,31 @@ export function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): 
   return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
 }
 
-function tierFindings(survey: Survey): Finding[] {
+function tierFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  // A push that cannot be is told before the hours of building that it would end.
+  const pushes = intent === "builds" && job.push !== "off" && survey.trust.kind === "write";
+  const ownLevel = pushes && job.onPushFailure === "error" ? "error" : "warning";
   return survey.tiers.flatMap(({ name, role, state, count: answers }): Finding[] => {
     if (state.kind === "down") {
-      const hint = (state.error as { hint?: string }).hint;
       return [
         {
           kind: "tier",
-          level: role === "own" ? "warning" : "notice",
+          level: role === "own" ? ownLevel : "notice",
           message: `${name} is left out: ${describeError(state.error)}`,
-          ...(hint ? { hint } : {}),
+          ...adviceOf(state.error),
         },
       ];
     }
     const found: Finding[] = [];
+    const { trouble } = state.info;
+    if (trouble) {
+      found.push({
+        kind: "tier",
+        level: ownLevel,
+        message: `${describeError(trouble)}: nothing is pushed or pinned, it is only read`,
+        ...adviceOf(trouble),
+      });
+    }
     if (answers.unknown > 0) {
       found.push({
         kind: "tier",
@@ -120,6 +131,11 @@ function tierFindings(survey: Survey): Finding[] {
     }
     return found;
   });
+}
+
+function adviceOf(error: Error): Pick<Finding, "code" | "hint"> {
+  if (!(error instanceof UserError)) return {};
+  return { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }
 
 function twinFindings(survey: Survey): Finding[] {

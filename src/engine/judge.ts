@@ -8,7 +8,9 @@ import type { Facts } from "./facts.ts";
 
 export type Wanted =
   | ({ readonly kind: "derivation" } & DerivationOutputs)
-  | { readonly kind: "path"; readonly path: StorePath };
+  | { readonly kind: "path"; readonly path: StorePath }
+  /** From a memo: what its derivations would fetch, and how many trivial ones there are. */
+  | { readonly kind: "recalled"; readonly paths: readonly StorePath[]; readonly trivial: number };
 
 export interface Judgement {
   /** Derivations that would be built, with the outputs wanted of them; dependents first. */
@@ -62,8 +64,10 @@ export function judge(
   };
 
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-    if (next.kind === "path") {
-      if (settle([next.path]) === "absent") lost.add(next.path);
+    if (next.kind !== "derivation") {
+      for (const path of next.kind === "path" ? [next.path] : next.paths) {
+        if (settle([path]) === "absent") lost.add(path);
+      }
       continue;
     }
     const { drvPath, outputNames } = next;

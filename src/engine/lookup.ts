@@ -2,6 +2,7 @@
 
 import type { BinaryCache, Presence } from "../domain/cache.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
+import { signatureKeyName } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 
 export interface Served {
@@ -34,11 +35,22 @@ export interface Tier {
   readonly role: "own" | "upstream";
 }
 
+/** Our cache serves it, and another one signed it. */
+function passedOnBy(cache: string, { signatures }: NarInfo): string {
+  const keys = [...new Set(signatures.map(signatureKeyName))].join(", ");
+  return `${keys || "an unsigned upstream"}, passed on by ${cache}`;
+}
+
+/** So many misses, and nothing else, make a tier cold once others had as many hits. */
+const COLD = 48;
+
 export class Lookup {
   readonly tiers: readonly Tier[];
   readonly counts = new Map<string, TierCount>();
   private readonly answers = new Map<StorePath, Promise<Answer>>();
   private readonly signal: AbortSignal;
+  /** Of all tiers together. */
+  private hits = 0;
 
   constructor(tiers: readonly Tier[], signal: AbortSignal) {
     this.tiers = tiers;
@@ -57,40 +69,79 @@ export class Lookup {
     return answer;
   }
 
+  /** Takes answers for granted; a path that was asked for already keeps its own. */
+  assume(answers: Iterable<readonly [StorePath, Answer]>): void {
+    for (const [path, answer] of answers) {
+      if (!this.answers.has(path)) this.answers.set(path, Promise.resolve(answer));
+    }
+  }
+
   /** What was answered before a push is no longer so after it. */
   forget(paths: Iterable<StorePath>): void {
     for (const path of paths) this.answers.delete(path);
   }
 
   private async askAll(path: StorePath): Promise<Answer> {
-    const presences = await Promise.all(
-      this.tiers.map(({ cache }) => cache.query(path, this.signal)),
+    const warm = this.tiers.filter((tier) => !this.isCold(tier));
+    const answer = await this.askTiers(warm, path);
+    if (answer.own || answer.upstream || warm.length === this.tiers.length) return answer;
+    // Nobody else has it: now the answer of a cold tier is the one that counts.
+    const rest = await this.askTiers(
+      this.tiers.filter((tier) => !warm.includes(tier)),
+      path,
     );
+    return {
+      own: rest.own,
+      upstream: rest.upstream,
+      unknown: answer.unknown ?? rest.unknown,
+      gone: answer.gone ?? rest.gone,
+      refused: answer.refused,
+    };
+  }
+
+  /**
+   * A tier that had nothing of what others have is asked only for what those have not. Our own
+   * cache is always asked: whether it has a path decides what is pushed and pinned.
+   */
+  private isCold({ cache, role }: Tier): boolean {
+    if (role === "own" || this.tiers.length === 1) return false;
+    const mine = this.counts.get(cache.name);
+    if (!mine || mine.hits > 0 || mine.refused.length > 0) return false;
+    return mine.asked - mine.unknown >= COLD && this.hits >= COLD;
+  }
+
+  private async askTiers(tiers: readonly Tier[], path: StorePath): Promise<Answer> {
+    const presences = await Promise.all(tiers.map(({ cache }) => cache.query(path, this.signal)));
     let own: Served | undefined;
     let upstream: Served | undefined;
+    let passedOn: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
     let refused: string | undefined;
-    this.tiers.forEach(({ cache, role }, index) => {
+    tiers.forEach(({ cache, role }, index) => {
       const presence = presences[index] as Presence;
       this.count(cache.name, presence);
       if (presence.kind === "hit") {
         const served = { tier: cache.name, narInfo: presence.narInfo };
-        if (role === "own" && presence.origin === "own") own = served;
-        else upstream ??= served;
+        if (role !== "own") upstream ??= served;
+        else if (presence.origin === "own") own = served;
+        else passedOn = { ...served, tier: passedOnBy(cache.name, presence.narInfo) };
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
       else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
       else if (presence.kind === "refused" && role === "own") refused ??= presence.why;
     });
-    return { own, upstream, unknown, gone, refused };
+    // A tier that serves it itself is the better word for where it is.
+    return { own, upstream: upstream ?? passedOn, unknown, gone, refused };
   }
 
   private count(name: string, presence: Presence): void {
     const count = this.counts.get(name);
     if (!count) return;
     count.asked++;
-    if (presence.kind === "hit") count.hits++;
-    else if (presence.kind === "unknown") count.unknown++;
+    if (presence.kind === "hit") {
+      count.hits++;
+      this.hits++;
+    } else if (presence.kind === "unknown") count.unknown++;
     else if (presence.kind === "refused") count.refused.push(presence.why);
     else if (presence.kind === "gone")
       count.refused.push(

@@ -21,7 +21,7 @@ export async function push(
   job: Pick<Job, "pushFilter" | "force">,
   cache: Can<"push">,
   lookup: Lookup,
-  nix: Nix,
+  nix: Pick<Nix, "valid" | "closure" | "nar">,
   roots: readonly StorePath[],
   progress: (done: PushProgress) => void,
   signal: AbortSignal,

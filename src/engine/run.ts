@@ -1,8 +1,11 @@
 /** Owns the sentence: survey → plan → apply → report. */
 
 import type { Job, Trust } from "../domain/job.ts";
+import { CLOSURE_AGE } from "../domain/memo.ts";
 import type { World } from "../domain/ports.ts";
 import { apply } from "./apply.ts";
+import { assess } from "./assess.ts";
+import { memoOf } from "./memo.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Plan, plan } from "./plan.ts";
 import { measureRoom } from "./room.ts";
@@ -24,7 +27,29 @@ export async function run(job: Job, trust: Trust, world: World, signal: AbortSig
   const seen = await survey(job, trust, world, signal);
   const meant = await decide(job, seen, world);
   const outcome = await apply(job, meant, seen.lookup, world, signal);
+  await remember(job, seen, outcome, world, signal);
   return { job, survey: seen, plan: meant, outcome, begin, end: world.clock.now() };
+}
+
+/**
+ * Only a run that may write leaves a memo, and only one that looked at the closure itself. After a
+ * push the caches are asked again, for what they hold now.
+ */
+async function remember(
+  job: Job,
+  seen: Survey,
+  outcome: Outcome,
+  world: World,
+  signal: AbortSignal,
+): Promise<void> {
+  const now = world.clock.now();
+  const fresh = seen.recalled !== undefined && now - seen.recalled < CLOSURE_AGE;
+  if (!world.memory || seen.trust.kind !== "write" || fresh) return;
+  if (outcome.verified.some((target) => target.outcome !== "verified")) return;
+  const assessment =
+    outcome.pushed.length > 0 ? await assess(job, world, seen.lookup, seen.targets, signal) : seen;
+  const memo = memoOf(assessment, seen.foundNotices, now);
+  if (memo) await world.memory.remember(memo, signal);
 }
 
 async function decide(job: Job, seen: Survey, world: World): Promise<Plan> {

@@ -30,7 +30,7 @@ export function verdictOf(
     built.filter((derivation) => derivation.kind === kind).map(({ drvPath }) => drvPath);
   const source = of("source");
   const download = of("download");
-  const trivial = of("trivial").length;
+  const trivial = wanted.kind === "recalled" ? wanted.trivial : of("trivial").length;
   if (unknown.size > 0 && source.length === 0 && download.length === 0) {
     const [path] = unknown;
     const cause = path && facts.answers.get(path)?.unknown;

@@ -63,7 +63,8 @@ export async function verify(
   const until = verifier.clock.now() + request.deadline;
   for (let pause = 250; ; pause = Math.min(pause * 2, 10_000)) {
     const result = await verifyOnce(verifier, request, signal);
-    const mayChange = result.outcome === "not yet visible" || result.outcome === "unknown";
+    // Unknown stays so: each question was asked again for as long as it is worth it.
+    const mayChange = result.outcome === "not yet visible";
     if (!mayChange || verifier.clock.now() + pause > until) return result;
     // Half of it is chance, so that many jobs do not ask in step.
     await verifier.clock.sleep(pause * (0.5 + Math.random() / 2), signal);
@@ -78,7 +79,8 @@ async function verifyOnce(
   const roots = new Set(request.roots);
   const seen = new Set<StorePath>();
   const bad: { path: StorePath; member: Exclude<Member, { state: "good" }> }[] = [];
-  let wave: StorePath[] = [...new Set([...request.roots, ...request.closure.keys()])];
+  // The roots alone come first: where one is another cache's, its closure is nothing of ours to prove.
+  let wave: StorePath[] = [...roots];
   while (wave.length > 0) {
     for (const path of wave) seen.add(path);
     const next = new Set<StorePath>();
@@ -87,6 +89,8 @@ async function verifyOnce(
       if (member.state !== "good") bad.push({ path, member });
       else for (const reference of member.references) if (!seen.has(reference)) next.add(reference);
     });
+    if (bad.some(({ member }) => member.state === "upstream only")) break;
+    for (const path of request.closure.keys()) if (!seen.has(path)) next.add(path);
     wave = [...next];
   }
   bad.sort((a, b) => SEVERITY.indexOf(a.member.state) - SEVERITY.indexOf(b.member.state));
@@ -135,7 +139,7 @@ async function verifyMember(
     if (!isRoot) return { state: "good", references: served.references };
     return {
       state: "upstream only",
-      why: `${upstream?.tier ?? cache.name} serves it for another cache`,
+      why: `served by ${upstream?.tier ?? cache.name}, not held by ${cache.name} itself`,
     };
   }
   return absent(presence, request.pushed.has(path));

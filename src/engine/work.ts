@@ -1,7 +1,9 @@
 /** Owns what this machine has to do: the survey's other question, beside that of a fresh machine. Pure. */
 
 import type { Job } from "../domain/job.ts";
-import type { SurveyedDerivation } from "./derivations.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import { isHit } from "../domain/verdict.ts";
+import { describeDerivations, type SurveyedDerivation } from "./derivations.ts";
 import { type Judgement, judge, type Wanted } from "./judge.ts";
 import { MAY } from "./modes.ts";
 import { bytesToFetch } from "./room.ts";
@@ -11,24 +13,32 @@ import type { Survey, SurveyedTarget } from "./survey.ts";
 export interface Work {
   readonly judgement: Judgement;
   readonly fetchBytes: number;
-  /** From source and downloads; those this machine cannot build are left out. */
+  /** What this machine would build, by weight. */
   readonly builds: readonly SurveyedDerivation[];
 }
 
 export function workOf(job: Job, survey: Survey): Work {
   const targets = MAY[job.mode].has("build")
     ? survey.targets.filter((target) => hasToBeMade(job, survey, target))
-    : survey.targets;
-  const wanted = targets.flatMap((target): Wanted[] => [
-    ...(target.wanted ? [target.wanted] : []),
-    ...target.deepMissing.map((deep): Wanted => ({ kind: "derivation", ...deep })),
-  ]);
-  const judgement = judge(survey.facts, wanted, (path) => survey.local.has(path));
+    : survey.targets.filter(({ buildable, verdict }) => buildable === "here" || isHit(verdict));
+  const has = (path: StorePath) => survey.local.has(path);
+  const wantedBy = new Map(targets.map((target) => [target.name, wantedOf(target)]));
+  const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has);
+  const builds = new Map(
+    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has).build]),
+  );
   return {
     judgement,
     fetchBytes: bytesToFetch(survey.facts, judgement.fetch),
-    builds: [...judgement.build.keys()].flatMap((drvPath) => survey.derivations.get(drvPath) ?? []),
+    builds: [...describeDerivations(job, survey.facts, survey.targets, builds).values()],
   };
+}
+
+function wantedOf({ wanted, deepMissing }: SurveyedTarget): Wanted[] {
+  return [
+    ...(wanted ? [wanted] : []),
+    ...deepMissing.map((deep): Wanted => ({ kind: "derivation", ...deep })),
+  ];
 }
 
 /** In a warming run: what no cache has whole. Where one did not answer, building would be a guess. */
@@ -36,6 +46,8 @@ export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): b
   const { wanted, outputs, buildable, local, deepMissing } = target;
   const makeable = wanted?.kind === "path" ? local === "here" : buildable === "here";
   if (!wanted || !makeable) return false;
+  // What a memo answers for is served; only the derivation of a trivial root is not at hand.
+  if (wanted.kind === "recalled") return false;
   if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
   return outputs.some((path) => {
     const availability = survey.facts.availability.get(path) ?? "absent";

@@ -16,21 +16,35 @@ export const EXTENSIONS: Readonly<Record<Compression, string>> = {
   none: ".nar",
 };
 
+/**
+ * `expectedBytes`, where given, must be what `content` has: a small input then takes a small state
+ * instead of some 4 MB, and many can be compressed side by side.
+ */
 export function compress(
   compression: Compression,
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
+  expectedBytes?: number,
 ): AsyncIterable<Uint8Array> {
   switch (compression) {
     case "none":
       return content;
     case "zstd":
-      return through(zlib.createZstdCompress({ chunkSize: 256 * 1024 }), content, signal);
+      return through(zlib.createZstdCompress(zstdOptions(expectedBytes)), content, signal);
     case "xz":
       return filter("xz", ["--compress", "--stdout", "--threads=0", "-2"], content, signal);
     default:
       return compression satisfies never;
   }
+}
+
+const CHUNK = 256 * 1024;
+
+function zstdOptions(expectedBytes: number | undefined): zlib.ZstdOptions {
+  if (expectedBytes === undefined) return { chunkSize: CHUNK };
+  // The output buffer is taken whole however little comes out; below 64 bytes Node refuses it.
+  const chunkSize = Math.max(1_024, Math.min(CHUNK, expectedBytes + 512));
+  return { chunkSize, pledgedSrcSize: expectedBytes };
 }
 
 /** Decompresses what a narinfo calls `compression`; throws for one we cannot read. */

@@ -9,7 +9,8 @@ export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | string;
+  /** A list is sent as it stands, one piece after the other, without a copy. */
+  readonly body?: Uint8Array | string | readonly Uint8Array[];
   readonly signal: AbortSignal;
   /** Milliseconds for one try, connection to last byte. */
   readonly deadline: number;
@@ -29,6 +30,8 @@ export interface HttpStream {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly body: AsyncIterable<Uint8Array>;
+  /** Lets go of a body that is not wanted. One that is neither read nor let go of keeps its connection. */
+  discard(): void;
 }
 
 const BODY_MOST = 64 * 1024 * 1024;
@@ -62,14 +65,7 @@ export class HttpClient {
     try {
       const { response, url } = await this.follow(request, timed);
       const most = request.maxBytes ?? BODY_MOST;
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      for await (const chunk of response as AsyncIterable<Buffer>) {
-        bytes += chunk.length;
-        if (bytes > most) throw new Error(`${url.href} answered with more than ${most} bytes`);
-        chunks.push(chunk);
-      }
-      const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+      const body = await wholeBody(response, url, most);
       return { status: response.statusCode ?? 0, headers: response.headers, body, url };
     } catch (error) {
       throw timed.explain(error);
@@ -99,7 +95,17 @@ export class HttpClient {
         }
       };
       timed.pause();
-      return { status: response.statusCode ?? 0, headers: response.headers, body: body() };
+      return {
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        body: body(),
+        discard: () => {
+          timed.done();
+          // Nobody listens any more, and a body that ends early would end the process.
+          response.on("error", () => undefined);
+          response.destroy();
+        },
+      };
     } catch (error) {
       timed.done();
       throw timed.explain(error);
@@ -142,8 +148,10 @@ export class HttpClient {
     headers: Record<string, string>,
     timed: Timed,
   ): Promise<http.IncomingMessage> {
+    const pieces = piecesOf(request.body);
     return new Promise((resolve, reject) => {
       const options = {
+        ...address(url),
         method: request.method,
         agent: url.protocol === "https:" ? this.secure : this.plain,
         headers: {
@@ -151,16 +159,71 @@ export class HttpClient {
           ...headers,
           ...(request.body === undefined
             ? {}
-            : { "content-length": String(Buffer.byteLength(request.body)) }),
+            : { "content-length": String(pieces.reduce((sum, one) => sum + one.length, 0)) }),
         },
       };
       const module = url.protocol === "https:" ? https : http;
-      const sent = module.request(url, options, resolve);
+      const sent = module.request(options, resolve);
       timed.attach(sent);
       sent.on("error", reject);
-      sent.end(request.body);
+      for (const piece of pieces) sent.write(piece);
+      sent.end();
     });
   }
+}
+
+function wholeBody(response: http.IncomingMessage, url: URL, most: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    response.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      chunks.push(chunk);
+      if (bytes > most) {
+        response.destroy(new Error(`${url.href} answered with more than ${most} bytes`));
+      }
+    });
+    response.on("end", () => {
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
+    });
+    response.on("error", reject);
+    // Behind `end` it changes nothing; without one the other side hung up in the middle.
+    response.on("close", () => reject(new Error("the connection was closed in the middle")));
+  });
+}
+
+/** As Node would take it out of the URL, which it does anew, and slowly, for every request. */
+function address(url: URL): http.RequestOptions {
+  const { hostname, port, pathname, search, username } = url;
+  return {
+    hostname: hostname.startsWith("[") ? hostname.slice(1, -1) : hostname,
+    path: `${pathname}${search}`,
+    ...(port === "" ? {} : { port: Number(port) }),
+    ...(username === "" ? {} : { auth: `${decodeURIComponent(username)}:` }),
+  };
+}
+
+/** What is under way for a signal: one listener for all of it, not one for each request. */
+const REQUESTS = new WeakMap<AbortSignal, Set<Timed>>();
+
+function underWay(signal: AbortSignal): Set<Timed> {
+  let requests = REQUESTS.get(signal);
+  if (!requests) {
+    const made = new Set<Timed>();
+    const interrupt = () => {
+      for (const timed of made) timed.interrupt();
+    };
+    signal.addEventListener("abort", interrupt, { once: true });
+    REQUESTS.set(signal, made);
+    requests = made;
+  }
+  return requests;
+}
+
+function piecesOf(body: HttpRequest["body"]): readonly Uint8Array[] {
+  if (body === undefined) return [];
+  if (typeof body === "string") return [Buffer.from(body)];
+  return body instanceof Uint8Array ? [body] : body;
 }
 
 /** One request's deadline and the caller's signal, whichever comes first. */
@@ -169,13 +232,18 @@ class Timed {
   private timer: NodeJS.Timeout | undefined;
   private sent: http.ClientRequest | undefined;
   private late = false;
-  private readonly onAbort = () => this.sent?.destroy(new Error("interrupted"));
+  private readonly underWay: Set<Timed>;
 
   constructor(request: HttpRequest) {
     request.signal.throwIfAborted();
     this.request = request;
-    request.signal.addEventListener("abort", this.onAbort, { once: true });
+    this.underWay = underWay(request.signal);
+    this.underWay.add(this);
     this.restart();
+  }
+
+  interrupt(): void {
+    this.sent?.destroy(new Error("interrupted"));
   }
 
   attach(sent: http.ClientRequest): void {
@@ -197,7 +265,7 @@ class Timed {
 
   done(): void {
     clearTimeout(this.timer);
-    this.request.signal.removeEventListener("abort", this.onAbort);
+    this.underWay.delete(this);
   }
 
   explain(error: unknown): unknown {

@@ -9,14 +9,17 @@ import { validPaths } from "./store.ts";
 export interface CallSubstituters {
   readonly urls: readonly string[];
   readonly publicKeys: readonly string[];
+  /** For private caches; Nix reads the token from it, and no argument list holds one. */
+  readonly netrcFile: string | undefined;
 }
 
-function substituterOptions({ urls, publicKeys }: CallSubstituters): string[] {
+function substituterOptions({ urls, publicKeys, netrcFile }: CallSubstituters): string[] {
   return [
     ...(urls.length > 0 ? ["--option", "extra-substituters", urls.join(" ")] : []),
     ...(publicKeys.length > 0
       ? ["--option", "extra-trusted-public-keys", publicKeys.join(" ")]
       : []),
+    ...(netrcFile === undefined ? [] : ["--option", "netrc-file", netrcFile]),
     // What was pushed a minute ago is there now, whatever was answered an hour ago.
     "--option",
     "narinfo-cache-negative-ttl",

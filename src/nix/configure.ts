@@ -7,10 +7,13 @@ import type { Environment } from "../host/environment.ts";
 
 const BEGIN = "# >>> nix-cache-preflight: written by the action, replaced as a whole on each run";
 const END = "# <<< nix-cache-preflight";
+const NETRC_BEFORE = "# it holds the entries of ";
 
 export interface NixConfiguration {
   readonly substituters: readonly string[];
   readonly publicKeys: readonly string[];
+  /** A netrc file of ours, and the one it stands in for. */
+  readonly netrc?: { readonly file: string; readonly before: string | undefined };
 }
 
 /** The user's own nix.conf, which Nix reads after the system's. */
@@ -35,10 +38,20 @@ export async function writeConfiguration(
   const after = withBlock(before, {
     substituters: additions(wanted.substituters, known.substituters, ours.substituters),
     publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+    ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
   });
   if (after === before) return "unchanged";
   await writeWhole(file, after);
   return "written";
+}
+
+/** The netrc file Nix is told of elsewhere than in our block; `setting` is what it says of itself. */
+export async function netrcBefore(
+  file: string,
+  setting: string | undefined,
+): Promise<string | undefined> {
+  const { netrc } = parseBlock((await readIfThere(file)) ?? "");
+  return netrc && netrc.file === setting ? netrc.before : setting;
 }
 
 function additions(
@@ -67,7 +80,10 @@ function parseBlock(text: string): Block {
   if (end < 0) return { rest: text, substituters: [], publicKeys: [] };
   const values = (name: string) =>
     new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
+  const netrc = /^netrc-file = (.*)$/m.exec(text.slice(begin, end))?.[1];
+  const before = new RegExp(`^${NETRC_BEFORE}(.+)$`, "m").exec(text.slice(begin, end))?.[1];
   return {
+    ...(netrc === undefined ? {} : { netrc: { file: netrc, before } }),
     rest: text.slice(0, begin) + text.slice(end + END.length).replace(/^\n/, ""),
     substituters: values("substituters"),
     publicKeys: values("trusted-public-keys"),
@@ -83,8 +99,16 @@ export function withBlock(before: string, configuration: NixConfiguration): stri
     ...(configuration.publicKeys.length > 0
       ? [`extra-trusted-public-keys = ${configuration.publicKeys.join(" ")}`]
       : []),
+    ...netrcLines(configuration.netrc),
   ];
   if (lines.length === 0) return rest;
   const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";
   return `${rest}${gap}${[BEGIN, ...lines, END].join("\n")}\n`;
+}
+
+function netrcLines(netrc: NixConfiguration["netrc"]): string[] {
+  if (!netrc) return [];
+  // The next run reads the user's own file again, not our copy of it.
+  const before = netrc.before === undefined ? [] : [`${NETRC_BEFORE}${netrc.before}`];
+  return [...before, `netrc-file = ${netrc.file}`];
 }

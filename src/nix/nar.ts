@@ -7,6 +7,7 @@
 import type { Dirent } from "node:fs";
 import { lstat, open, readdir, readlink } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
+import { isMissing } from "../host/disk.ts";
 
 const READ = 1024 * 1024;
 const FLUSH = 256 * 1024;
@@ -15,7 +16,15 @@ const FLUSH = 256 * 1024;
 export async function* narOf(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const writer = new NarWriter();
   writer.string("nix-archive-1");
-  yield* node(Buffer.from(path), writer, signal);
+  try {
+    yield* node(Buffer.from(path), writer, signal);
+  } catch (cause) {
+    if (!isMissing(cause)) throw cause;
+    throw new UserError("NCP-308", `${path} is not in the store any more`, {
+      hint: "something collected garbage while this run was at work; run it again",
+      cause,
+    });
+  }
   yield writer.take();
 }
 

@@ -12,10 +12,16 @@ import type { Environment } from "../host/environment.ts";
 import { build, type CallSubstituters, substitute } from "./build.ts";
 import { builtHere } from "./built-here.ts";
 import type { NixCommand } from "./command.ts";
-import { type NixConfiguration, userConfigurationFile, writeConfiguration } from "./configure.ts";
+import {
+  type NixConfiguration,
+  netrcBefore,
+  userConfigurationFile,
+  writeConfiguration,
+} from "./configure.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { narOf } from "./nar.ts";
+import { writeNetrc } from "./netrc.ts";
 import type { NixMachine } from "./setup.ts";
 import { closureOf, pathInfos, validPaths } from "./store.ts";
 
@@ -26,7 +32,9 @@ export interface NixParts {
   readonly environment: Environment;
   readonly log: Log;
   /** What every fetch and build may take from, before the configuration says so. */
-  readonly substituters: () => CallSubstituters;
+  readonly caches: () => Promise<readonly BinaryCache[]>;
+  /** Where the netrc file for private caches goes: a folder of ours that is the job's own. */
+  readonly folder: string;
 }
 
 export function nixPort(parts: NixParts): Nix {
@@ -47,12 +55,13 @@ export function nixPort(parts: NixParts): Nix {
     },
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
-    substitute: (paths, signal) => substitute(command, log, parts.substituters(), paths, signal),
-    build: (wanted, signal) =>
+    substitute: async (paths, signal) =>
+      substitute(command, log, await perCall(parts), paths, signal),
+    build: async (wanted, signal) =>
       build(
         command,
         log,
-        parts.substituters(),
+        await perCall(parts),
         wanted,
         async (drvPath) => {
           const names = wanted.find((one) => one.drvPath === drvPath)?.outputNames ?? [];
@@ -63,7 +72,9 @@ export function nixPort(parts: NixParts): Nix {
     configure: async (caches) => {
       const file = userConfigurationFile(environment);
       const { substituters, trustedPublicKeys } = parts.machine.settings;
-      const state = await writeConfiguration(file, configurationOf(caches), {
+      const netrc = await prepareNetrc(parts, caches);
+      const wanted = { ...configurationOf(caches), ...(netrc ? { netrc } : {}) };
+      const state = await writeConfiguration(file, wanted, {
         substituters,
         publicKeys: trustedPublicKeys.map(({ text }) => text),
       });
@@ -84,6 +95,28 @@ async function readDrv(file: string): Promise<string> {
       cause,
     });
   }
+}
+
+/** Every cache, for one call of Nix's: its configuration may not name them yet. */
+async function perCall(parts: NixParts): Promise<CallSubstituters> {
+  const caches = await parts.caches();
+  const { substituters, publicKeys } = configurationOf(caches);
+  const netrc = await prepareNetrc(parts, caches);
+  return { urls: substituters, publicKeys, netrcFile: netrc?.file };
+}
+
+/** The netrc file, written where a private cache needs one. */
+async function prepareNetrc(
+  { environment, folder, machine }: NixParts,
+  caches: readonly BinaryCache[],
+): Promise<NixConfiguration["netrc"]> {
+  const credentials = caches.flatMap(({ substituter }) => substituter.credentials?.() ?? []);
+  if (credentials.length === 0) return undefined;
+  const configuration = userConfigurationFile(environment);
+  const before = await netrcBefore(configuration, machine.settings.netrcFile);
+  const file = join(folder, "netrc");
+  await writeNetrc(file, credentials, before);
+  return { file, before };
 }
 
 function configurationOf(caches: readonly BinaryCache[]): NixConfiguration {

@@ -23,6 +23,8 @@ export function jsonReport(run: Run) {
     restoreKeys: survey.key.restoreKeys,
     hashes: hashes(survey),
     hitRate: hitRate(survey),
+    /** When a memo stood in for the evaluation: the time it was made. */
+    recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
     targets: survey.targets.map((target) => targetReport(survey, target)),
     derivations: [...survey.derivations.values()].map((derivation) => ({
       ...derivation,

@@ -6,7 +6,7 @@ import type { RoomOnFileSystem } from "../engine/room.ts";
 import type { Run } from "../engine/run.ts";
 import { allFindings } from "./json.ts";
 import { code, markdown } from "./plain.ts";
-import { doneWords, headline, targetBytes, verdictWords } from "./words.ts";
+import { doneWords, headline, recalledWords, targetBytes, verdictWords } from "./words.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
@@ -154,5 +154,6 @@ function tiers({ survey }: Run): string {
 }
 
 function key({ survey }: Run): string {
-  return `Cache key: ${code(survey.key.key)}`;
+  const memo = survey.recalled === undefined ? "" : `; ${markdown(recalledWords(survey.recalled))}`;
+  return `Cache key: ${code(survey.key.key)}${memo}.`;
 }

@@ -4,7 +4,7 @@ import { formatBytes } from "../domain/size.ts";
 import type { Run } from "../engine/run.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
-import { headline, verdictWords } from "./words.ts";
+import { headline, recalledWords, verdictWords } from "./words.ts";
 
 export function textReport(run: Run): string[] {
   const { survey, plan } = run;
@@ -24,7 +24,14 @@ export function textReport(run: Run): string[] {
     const reach = state.kind === "reachable" ? `${count.hits} of ${count.asked} paths` : "left out";
     lines.push(`  ${name}: ${reach}`);
   }
-  lines.push(`  key: ${survey.key.key}`, "");
+  lines.push(`  key: ${survey.key.key}`);
+  if (survey.recalled !== undefined) lines.push(`  ${recalledWords(survey.recalled)}`);
+  return lines.flatMap((line) => line.split("\n")).map(plainLine);
+}
+
+/** Findings as lines, where there are no annotations to show them. */
+export function findingLines(run: Run): string[] {
+  const lines: string[] = [];
   for (const { level, code, message, hint } of allFindings(run)) {
     lines.push(`${level}${code ? ` ${code}` : ""}: ${message}`);
     if (hint) lines.push(`  → ${hint}`);

@@ -70,6 +70,12 @@ function fewNames(names: readonly string[]): string {
   return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
 }
 
+/** Why nothing was evaluated. */
+export function recalledWords(checked: number): string {
+  const time = new Date(checked).toISOString().slice(0, 16).replace("T", " ");
+  return `nothing was evaluated: sources, caches and Nix are those of the run of ${time} UTC`;
+}
+
 /** Bytes to download and to unpack for a target's closure, where a cache serves it. */
 export function targetBytes(survey: Survey, target: SurveyedTarget): number | undefined {
   const [path] = target.outputs ?? [];

@@ -1,0 +1,32 @@
+import { startCachix } from "../servers/cachix.ts";
+import { generateSecretKey } from "../servers/cachix-state.ts";
+import { Client, TOKEN } from "./cachix-client.ts";
+import { cacheContract } from "./contract.ts";
+
+const secret = generateSecretKey("mycache.cachix.org-1");
+
+cacheContract("cachix: (zstd, signed by the server)", () => subject({}));
+cacheContract("cachix: (xz, redirects off)", () =>
+  subject({ preferredCompression: "xz", narDelivery: "direct" }),
+);
+cacheContract("cachix: (private, signed by us)", () =>
+  subject({ isPrivate: true, selfSignedBy: secret }, secret),
+);
+
+async function subject(options: Parameters<typeof startCachix>[0], signingKey?: string) {
+  const server = await startCachix({ tokens: { [TOKEN]: "Write" }, ...options });
+  const clients: Client[] = [];
+  const open = () => {
+    const client = new Client(server, signingKey === undefined ? {} : { signingKey });
+    clients.push(client);
+    return client.cache;
+  };
+  return {
+    cache: open(),
+    reopen: async () => open(),
+    async [Symbol.asyncDispose]() {
+      for (const client of clients) client[Symbol.dispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,174 @@
+import { describe, expect, test } from "@jest/globals";
+import {
+  formatAttrPath,
+  formatOutputs,
+  hasWildcard,
+  parseInstallable,
+} from "../../src/domain/installable.ts";
+import { parseTarget, parseTargets } from "../../src/domain/target.ts";
+import { userError } from "../support/thrown.ts";
+
+const PATH = "/nix/store/0c4dcmsd1s2zla7mfpzhpk3s9cbijwqm-bws-1.0.0";
+
+describe("an installable of a flake", () => {
+  test.each([
+    [".#name", ".", "name", ""],
+    ["nixpkgs#bws", "nixpkgs", "bws", ""],
+    ["nixpkgs#bws^bin", "nixpkgs", "bws", "^bin"],
+    ["nixpkgs#bws^bin,man", "nixpkgs", "bws", "^bin,man"],
+    ["nixpkgs#bws^*", "nixpkgs", "bws", "^*"],
+    [".#homeConfigurations.*.activationPackage", ".", "homeConfigurations.*.activationPackage", ""],
+    [
+      ".#nixosConfigurations.*.config.system.build.toplevel",
+      ".",
+      "nixosConfigurations.*.config.system.build.toplevel",
+      "",
+    ],
+    [".#packages.SYSTEM.*", ".", "packages.SYSTEM.*", ""],
+    [".#*", ".", "*", ""],
+    ['.#a."b.c"."*"', ".", 'a."b.c"."*"', ""],
+    [".#a-b.c'd._e", ".", "a-b.c'd._e", ""],
+    ["#name", ".", "name", ""],
+    [".", ".", "", ""],
+    [".#", ".", "", ""],
+    ["./sub", "./sub", "", ""],
+    ["github:owner/repo/branch?dir=x#a", "github:owner/repo/branch?dir=x", "a", ""],
+    ["git+https://host/repo?ref=main#a^dev", "git+https://host/repo?ref=main", "a", "^dev"],
+    ["path:/some/where#a", "path:/some/where", "a", ""],
+  ])("%s", (text, flake, attrPath, outputs) => {
+    const installable = parseInstallable(text);
+    if (installable.kind !== "flake") throw new Error(installable.kind);
+    expect(installable.flake).toBe(flake);
+    expect(formatAttrPath(installable.attrPath)).toBe(attrPath);
+    expect(formatOutputs(installable.outputs)).toBe(outputs);
+    expect(hasWildcard(installable)).toBe(/\*(\.|$)/.test(attrPath));
+  });
+
+  test("a quoted star is a name", () => {
+    const installable = parseInstallable('.#"*"');
+    expect(installable).toMatchObject({ attrPath: [{ kind: "name", name: "*" }] });
+  });
+});
+
+describe("an installable of the store", () => {
+  test.each([
+    [PATH, { kind: "store path", path: PATH }],
+    [`${PATH}.drv`, { kind: "derivation", path: `${PATH}.drv`, outputs: { kind: "default" } }],
+    [`${PATH}.drv^*`, { kind: "derivation", path: `${PATH}.drv`, outputs: { kind: "all" } }],
+    [
+      `${PATH}.drv^out,dev`,
+      {
+        kind: "derivation",
+        path: `${PATH}.drv`,
+        outputs: { kind: "named", names: ["out", "dev"] },
+      },
+    ],
+  ])("%s", (text, expected) => {
+    expect(parseInstallable(text)).toEqual(expected);
+  });
+});
+
+describe("what is no installable", () => {
+  test.each([
+    ["--impure", "it starts with a dash"],
+    ["-", "it starts with a dash"],
+    [".#a.", "it ends in a dot"],
+    [".#a..b", '"a..b" is not an attribute path'],
+    ['.#"a', '""a" is not an attribute path'],
+    [".#a.b*", '"b*" holds a *'],
+    ["*", "the * stands outside an attribute path"],
+    ["pkgs*#a", "the * stands outside an attribute path"],
+    [".#a^", '"^" names no outputs'],
+    [".#a^bin,", '"^bin," names no outputs'],
+    [".#a^b/c", '"^b/c" names no outputs'],
+    [`${PATH}^out`, "an output is selected of a path that is one already"],
+    [".#a\u0000b", "it holds a control character"],
+    [".#a\u001b[31m", "it holds a control character"],
+  ])("%j", (text, why) => {
+    const error = userError(() => parseInstallable(text));
+    expect(error.code).toBe("NCP-102");
+    expect(error.message).toContain(why);
+    expect(error.hint).toBeTruthy();
+  });
+});
+
+describe("a target line", () => {
+  test("without attributes has the defaults", () => {
+    expect(parseTarget(" nixpkgs#bws ")).toEqual({
+      line: "nixpkgs#bws",
+      text: "nixpkgs#bws",
+      installable: parseInstallable("nixpkgs#bws"),
+      pin: undefined,
+      priority: 50,
+      space: undefined,
+      system: undefined,
+      closure: "runtime",
+    });
+  });
+
+  test("with every attribute", () => {
+    const line = "nixpkgs#bws  pin=bws\tpriority=90 space=6GB system=aarch64-darwin closure=build";
+    expect(parseTarget(line)).toMatchObject({
+      pin: "bws",
+      priority: 90,
+      space: 6e9,
+      system: "aarch64-darwin",
+      closure: "build",
+    });
+  });
+
+  test.each(["0", "100", "7"])("priority=%s is legal", (value) => {
+    expect(parseTarget(`.#a priority=${value}`).priority).toBe(Number(value));
+  });
+
+  test.each([
+    [".#a prority=9", '"prority=9" is not an attribute of a target. Did you mean "priority"?'],
+    [".#a Pin=x", 'Did you mean "pin"?'],
+    [".#a sytem=x86_64-linux", 'Did you mean "system"?'],
+    [".#a closure", '"closure" is not key=value. Did you mean "closure"?'],
+    [".#a .#b", '".#b" is not key=value'],
+    [".#a zzzzzz=1", '"zzzzzz=1" is not an attribute of a target'],
+    [".#a pin=a pin=b", "pin= stands twice"],
+    [".#a closure=biuld", '"biuld" is neither "runtime" nor "build". Did you mean "build"?'],
+    [".#a closure=", 'closure="" is neither'],
+    [".#a priority=high", 'priority="high" is not from 0 to 100'],
+    [".#a priority=101", 'priority="101" is not from 0 to 100'],
+    [".#a priority=-1", 'priority="-1" is not from 0 to 100'],
+    [".#a priority=1.5", 'priority="1.5" is not from 0 to 100'],
+    [".#a pin=a/b", 'pin="a/b" is not a pin name'],
+    [".#a pin=..", 'pin=".." is not a pin name'],
+    [".#a pin=", 'pin="" is not a pin name'],
+    [`.#a pin=${"p".repeat(201)}`, "is not a pin name"],
+    [".#a system=x86_64-linus", '"x86_64-linus" is not a system. Did you mean "x86_64-linux"?'],
+    [".#a system=SYSTEM", '"SYSTEM" is not a system'],
+  ])("%j", (line, message) => {
+    const error = userError(() => parseTarget(line));
+    expect(error.code).toBe("NCP-102");
+    expect(error.message).toContain(message);
+    expect(error.hint).toBeTruthy();
+  });
+
+  test("legal values stand in the hint", () => {
+    expect(userError(() => parseTarget(".#a x=1")).hint).toBe(
+      "attributes are pin=, priority=, space=, system=, closure=",
+    );
+    expect(userError(() => parseTarget(".#a system=x")).hint).toContain("aarch64-darwin");
+  });
+
+  test("a bad size names the target it is of", () => {
+    const error = userError(() => parseTarget(".#a space=5"));
+    expect(error.code).toBe("NCP-104");
+    expect(error.message).toBe('targets: ".#a": space: "5" cannot be used: it has no unit');
+  });
+});
+
+describe("target lines", () => {
+  test("are read in order; empty ones and comments are passed over", () => {
+    const lines = "\n.#a\r\n# a comment\n\n  #b pin=b  \n#\n";
+    expect(parseTargets(lines).map(({ text }) => text)).toEqual([".#a", "#b"]);
+  });
+
+  test("none are none", () => {
+    expect(parseTargets(" \n \n")).toEqual([]);
+  });
+});

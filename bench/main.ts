@@ -1,0 +1,71 @@
+/**
+ * Owns `npm run bench [-- NAME… | --all] [--rounds N] [--readme]`: without names, every row that
+ * does not take long. The peer is the Nix in $BENCH_NIX (a folder), else the one on PATH.
+ */
+
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { availableParallelism, totalmem } from "node:os";
+import { delimiter } from "node:path";
+import { parseArgs } from "node:util";
+import type { Result } from "./row.ts";
+import { ROWS } from "./rows/index.ts";
+import { Bench } from "./site.ts";
+import { type Circumstances, table, writeReadme } from "./table.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    all: { type: "boolean", default: false },
+    readme: { type: "boolean", default: false },
+    rounds: { type: "string" },
+  },
+});
+const unknown = positionals.filter((name) => !ROWS.some((row) => row.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `no such row: ${unknown.join(", ")}; there are ${ROWS.map(({ name }) => name).join(", ")}`,
+  );
+  process.exit(2);
+}
+// biome-ignore-start lint/style/noProcessEnv: the peer is chosen by the environment, and so is the Nix of ours
+const folder = process.env["BENCH_NIX"];
+if (folder) process.env["PATH"] = `${folder}${delimiter}${process.env["PATH"] ?? ""}`;
+// biome-ignore-end lint/style/noProcessEnv: the end of it
+
+const chosen = ROWS.filter(({ name, length }) =>
+  positionals.length > 0 ? positionals.includes(name) : values.all || length === "short",
+);
+await using bench = await Bench.start(values.rounds ? Number(values.rounds) : undefined);
+const where: Circumstances = {
+  date: new Date().toISOString().slice(0, 10),
+  cores: availableParallelism(),
+  memoryBytes: totalmem(),
+  nixVersion: bench.nixVersion,
+  nodeVersion: process.versions.node,
+};
+await mkdir("bench-out", { recursive: true });
+const records = "bench-out/results.jsonl";
+const results: Result[] = [];
+for (const row of chosen) {
+  console.error(`bench: ${row.name}, against Nix ${bench.nixVersion}`);
+  for (const result of await row.run(bench)) {
+    results.push(result);
+    await appendFile(records, `${JSON.stringify({ ...where, ...result })}\n`);
+  }
+}
+console.log(table(results, where));
+await writeFile("bench-out/table.md", table(await latest(), where));
+if (values.readme) await writeReadme("README.md", table(await latest(), where));
+
+/** The last result of every row measured today on this machine with this Nix, in the rows' order. */
+async function latest(): Promise<Result[]> {
+  const found = new Map<string, Result>();
+  for (const line of (await readFile(records, "utf8")).trim().split("\n")) {
+    const record = JSON.parse(line) as Result & Circumstances;
+    const same = record.date === where.date && record.nixVersion === where.nixVersion;
+    if (same && record.cores === where.cores) found.set(record.row, record);
+  }
+  const order = ROWS.map(({ name }) => name);
+  const place = ({ row }: Result) => order.findIndex((name) => row.startsWith(name));
+  return [...found.values()].sort((a, b) => place(a) - place(b));
+}

@@ -1,0 +1,98 @@
+/** Owns our side of the bench: one task of the engine a process, over the real caches and the real Nix. */
+
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DEFAULTS, parseInputs } from "../src/action/inputs.ts";
+import { openCache } from "../src/caches/index.ts";
+import { compose } from "../src/compose.ts";
+import { can } from "../src/domain/cache.ts";
+import { parseCacheLocation } from "../src/domain/location.ts";
+import type { Log } from "../src/domain/ports.ts";
+import { parsePublicKey } from "../src/domain/signature.ts";
+import type { StorePath } from "../src/domain/store-path.ts";
+import { FactFinder } from "../src/engine/facts.ts";
+import { Lookup } from "../src/engine/lookup.ts";
+import { push } from "../src/engine/push.ts";
+import { survey } from "../src/engine/survey.ts";
+import { processEnvironment } from "../src/host/environment.ts";
+import { HttpClient } from "../src/host/http.ts";
+
+const signal = new AbortController().signal;
+const quiet: Log = { group() {}, endGroup() {}, info() {}, debug() {} };
+
+interface LookupRequest {
+  readonly url: string;
+  readonly publicKey: string;
+  readonly storeDir: string;
+  readonly root: StorePath;
+}
+
+/** Asks for a closure: nothing but the engine's lookup through a cache. */
+async function lookup({ url, publicKey, storeDir, root }: LookupRequest): Promise<string> {
+  const http = new HttpClient(processEnvironment());
+  const key = parsePublicKey(publicKey);
+  const cache = openCache(parseCacheLocation(url), {
+    name: url,
+    role: "tier",
+    storeDir,
+    publicKeys: key ? [key] : [],
+    signatures: "require",
+    token: undefined,
+    signingKey: undefined,
+    http,
+  });
+  if (!cache) throw new Error(`no cache at ${url}`);
+  const facts = new FactFinder(new Lookup([{ cache, role: "upstream" }], signal), () => {
+    throw new Error("no derivations here");
+  });
+  const availability = await facts.path(root);
+  http.close();
+  return `${availability} ${facts.answers.size}`;
+}
+
+interface RunRequest {
+  readonly inputs: Readonly<Record<string, string>>;
+  readonly roots?: readonly StorePath[];
+}
+
+async function composed({ inputs }: RunRequest) {
+  const { job, secrets } = parseInputs({ ...DEFAULTS, ...inputs });
+  const environment = processEnvironment();
+  const workspace = process.cwd();
+  const platform = process.platform;
+  const folder = join(tmpdir(), "nix-cache-preflight-bench");
+  const request = { job, secrets, environment, workspace, folder, platform, log: quiet, signal };
+  return { job, made: await compose(request) };
+}
+
+/** Everything a plan needs to know: what `mode: check` does before it reports. */
+async function verdicts(request: RunRequest): Promise<string> {
+  const { job, made } = await composed(request);
+  await using world = made;
+  const seen = await survey(job, { kind: "read-only", why: "bench" }, world.world, signal);
+  return `${seen.targets[0]?.verdict.kind} ${seen.facts.answers.size}`;
+}
+
+/** Pushes the closure of the roots to our own cache. */
+async function pushAll(request: RunRequest): Promise<string> {
+  const { job, made } = await composed(request);
+  await using composing = made;
+  const { own, nix } = composing.world;
+  if (!nix || !can(own, "push")) throw new Error("this cache cannot be pushed to");
+  await own.describe(signal);
+  const asking = new Lookup([{ cache: own, role: "own" }], signal);
+  const done = await push(job, own, asking, nix, request.roots ?? [], () => undefined, signal);
+  for (const error of done.failed.values()) throw error;
+  return `pushed ${done.pushed.length}`;
+}
+
+const [task, text = "{}"] = process.argv.slice(2);
+const request: unknown = JSON.parse(text);
+const tasks: Readonly<Record<string, () => Promise<string>>> = {
+  lookup: () => lookup(request as LookupRequest),
+  verdicts: () => verdicts(request as RunRequest),
+  push: () => pushAll(request as RunRequest),
+};
+const chosen = tasks[task ?? ""];
+if (!chosen) throw new Error(`no task ${task}`);
+console.log(await chosen());

@@ -1,0 +1,31 @@
+/** Owns the register of rows, in the order of the table. */
+
+import type { Row } from "../row.ts";
+import { lookup } from "./lookup.ts";
+import { memoryLarge, memoryPaths, memoryPush } from "./memory.ts";
+import { post } from "./post.ts";
+import { prefetch1, prefetch3 } from "./prefetch.ts";
+import { pushLarge, pushSmall } from "./push.ts";
+import { scaling } from "./scaling.ts";
+import { server } from "./server.ts";
+import { start } from "./start.ts";
+import { unchanged } from "./unchanged.ts";
+import { verdicts1, verdicts3 } from "./verdicts.ts";
+
+export const ROWS: readonly Row[] = [
+  server,
+  start,
+  lookup,
+  verdicts1,
+  verdicts3,
+  prefetch1,
+  prefetch3,
+  pushSmall,
+  pushLarge,
+  unchanged,
+  post,
+  memoryPaths,
+  memoryPush,
+  memoryLarge,
+  scaling,
+];

@@ -1,0 +1,46 @@
+/** Owns the row `lookup`: who serves each path of a closure. */
+
+import { inTurn } from "../measure.ts";
+import { DELAY, pairResult, type Row } from "../row.ts";
+import type { Bench, Cache } from "../site.ts";
+
+export const PATHS = 5_001;
+
+export function askOurs(bench: Bench, cache: Cache, url: string) {
+  const { storeDir } = bench.machine;
+  const publicKey = bench.key.publicKey.text;
+  return bench.ours("lookup", { url, publicKey, storeDir, root: cache.root });
+}
+
+export const lookup: Row = {
+  name: "lookup",
+  length: "short",
+  async run(bench) {
+    const cache = await bench.closure(PATHS, "NARs too");
+    await using served = await bench.serve([{ directory: cache.directory, delay: DELAY }]);
+    const [url = ""] = served.origins;
+    const pairs = await inTurn(
+      bench.rounds ?? 3,
+      async () => {
+        const { ms, stdout } = await askOurs(bench, cache, url);
+        if (stdout.trim() !== `whole ${PATHS}`) throw new Error(`ours says ${stdout}`);
+        return ms;
+      },
+      async () => {
+        const { ms, stdout } = await bench.nix(["path-info", "-r", "--store", url, cache.root]);
+        const found = stdout.trim().split("\n").length;
+        if (found !== PATHS) throw new Error(`Nix names ${found} paths`);
+        return ms;
+      },
+    );
+    return [
+      pairResult(
+        "lookup",
+        `closure of ${PATHS} paths, ${DELAY} ms a request`,
+        "nix path-info -r --store",
+        pairs,
+        { kind: "times the peer", atLeast: 60 },
+      ),
+    ];
+  },
+};

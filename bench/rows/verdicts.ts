@@ -1,0 +1,58 @@
+/** Owns the rows `verdicts`: what would be fetched and built, over one tier and over three. */
+
+import { inTurn } from "../measure.ts";
+import { DELAY, pairResult, type Result, type Row } from "../row.ts";
+import type { Bench } from "../site.ts";
+
+/** The folders of `n` tiers of which only the last has anything. */
+export async function tiers(bench: Bench, n: number, full: string): Promise<string[]> {
+  const folders: string[] = [];
+  for (let tier = 1; tier < n; tier++) {
+    await bench.emptyCache(bench.machine.root, `empty-tier-${tier}`);
+    folders.push(bench.folder(`empty-tier-${tier}`));
+  }
+  return [...folders, full];
+}
+
+export async function askVerdicts(bench: Bench, n: number, atLeast: number): Promise<Result> {
+  const cache = await bench.derivations();
+  await bench.fresh();
+  const folders = await tiers(bench, n, cache.directory);
+  await using served = await bench.serve(folders.map((directory) => ({ directory, delay: DELAY })));
+  const urls = served.origins;
+  const { length } = cache.members;
+  const target = `${cache.drvPath}^*`;
+  const inputs = { mode: "check", cache: "none", targets: target, substituters: urls.join("\n") };
+  const pairs = await inTurn(
+    bench.rounds ?? 5,
+    async () => {
+      const { ms, stdout } = await bench.ours("verdicts", { inputs });
+      if (stdout.trim() !== `upstream ${length}`) throw new Error(`ours says ${stdout}`);
+      return ms;
+    },
+    async () => {
+      const substituters = ["--option", "substituters", urls.join(" ")];
+      const { ms } = await bench.nix(["build", "--dry-run", "--no-link", ...substituters, target]);
+      return ms;
+    },
+  );
+  return pairResult(
+    n === 1 ? "verdicts-1" : `verdicts-${n}`,
+    `verdicts on ${length} derivations, ${n === 1 ? "1 tier" : `${n} tiers, the last has all`}`,
+    "nix build --dry-run",
+    pairs,
+    { kind: "times the peer", atLeast },
+  );
+}
+
+export const verdicts1: Row = {
+  name: "verdicts-1",
+  length: "short",
+  run: async (bench) => [await askVerdicts(bench, 1, 4)],
+};
+
+export const verdicts3: Row = {
+  name: "verdicts-3",
+  length: "short",
+  run: async (bench) => [await askVerdicts(bench, 3, 10)],
+};

@@ -1,0 +1,187 @@
+/** Owns what all rows stand on: one machine, one key, one Nix, and the servers. */
+
+import { execFile, spawn } from "node:child_process";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { build } from "esbuild";
+import { type Machine, startMachine } from "../scripts/machine.ts";
+import type { SigningKey } from "../src/domain/signature.ts";
+import type { StorePath } from "../src/domain/store-path.ts";
+import {
+  expression,
+  inventedClosure,
+  type Member,
+  newSigningKey,
+  outputMembers,
+  writeCache,
+} from "./fixture.ts";
+import { type Measured, timeProcess } from "./measure.ts";
+import type { Site } from "./server.ts";
+
+const run = promisify(execFile);
+
+export interface Served extends AsyncDisposable {
+  readonly origins: readonly string[];
+}
+
+export interface Cache {
+  readonly directory: string;
+  readonly root: StorePath;
+  readonly members: readonly Member[];
+}
+
+export interface DerivationCache extends Cache {
+  readonly drvPath: StorePath;
+}
+
+export class Bench implements AsyncDisposable {
+  readonly machine: Machine;
+  readonly key: SigningKey;
+  readonly nixVersion: string;
+  /** Overrides the rows' own number of rounds. */
+  readonly rounds: number | undefined;
+  private readonly caches = new Map<string, Promise<Cache>>();
+  private derived: Promise<DerivationCache> | undefined;
+  private homes = 0;
+
+  private constructor(
+    machine: Machine,
+    key: SigningKey,
+    nixVersion: string,
+    rounds: number | undefined,
+  ) {
+    this.machine = machine;
+    this.key = key;
+    this.nixVersion = nixVersion;
+    this.rounds = rounds;
+  }
+
+  static async start(rounds: number | undefined): Promise<Bench> {
+    const key = newSigningKey();
+    const machine = await startMachine({
+      configuration: `trusted-public-keys = ${key.publicKey.text}`,
+    });
+    const version = (await machine.nix("nix", ["--version"])).trim().split(" ").at(-1) ?? "";
+    // What runs is what ships: bundled and minified, not read as TypeScript.
+    await build({
+      entryPoints: ["bench/ours.ts"],
+      outfile: join(machine.root, "ours", "ours.js"),
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      target: "node24",
+      minify: true,
+      banner: {
+        js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+      },
+      logLevel: "warning",
+    });
+    await writeFile(join(machine.root, "ours", "package.json"), '{"type":"module"}\n');
+    return new Bench(machine, key, version, rounds);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.machine[Symbol.asyncDispose]();
+  }
+
+  folder(name: string): string {
+    return join(this.machine.root, name);
+  }
+
+  /** A cache of `n` invented paths; made once. */
+  closure(n: number, what: "NARs too" | "narinfos only"): Promise<Cache> {
+    const name = `closure-${n}-${what === "NARs too" ? "full" : "narinfos"}`;
+    let cache = this.caches.get(name);
+    if (!cache) {
+      cache = (async () => {
+        const { storeDir } = this.machine;
+        const members = inventedClosure(n, storeDir);
+        writeCache(this.folder(name), storeDir, members, this.key, what);
+        return { directory: this.folder(name), root: members[0]?.path as StorePath, members };
+      })();
+      this.caches.set(name, cache);
+    }
+    return cache;
+  }
+
+  /** 2,051 derivations in the store, their outputs in a cache; a copy of that store to go back to. */
+  derivations(n = 2_051): Promise<DerivationCache> {
+    this.derived ??= (async () => {
+      const { machine } = this;
+      const file = this.folder("packages.nix");
+      await writeFile(file, expression(n));
+      const drvPath = (await machine.nix("nix-instantiate", [file])).trim() as StorePath;
+      const members = await outputMembers(drvPath, machine.storeDir);
+      const directory = this.folder("derivations-cache");
+      writeCache(directory, machine.storeDir, members, this.key);
+      await mkdir(this.folder("template"));
+      await run("cp", ["-a", machine.storeDir, this.folder("var"), this.folder("template")]);
+      return { directory, drvPath, root: members[0]?.path as StorePath, members };
+    })();
+    return this.derived;
+  }
+
+  /** The store as it was when the derivations were made: no output in it. */
+  async fresh(): Promise<void> {
+    await this.derivations();
+    await this.machine.forget();
+    const template = this.folder("template");
+    await run("cp", ["-a", join(template, "store"), join(template, "var"), this.machine.root]);
+  }
+
+  /** A machine whose Nix and whose client remember no answer. */
+  private async forgetAnswers(): Promise<Record<string, string>> {
+    const home = this.folder(`home-of-run-${this.homes++}`);
+    await mkdir(home);
+    return { ...this.machine.environment, HOME: home };
+  }
+
+  /** Nix as users run it, with nothing remembered. */
+  async nix(args: readonly string[], program = "nix"): Promise<Measured> {
+    const environment = await this.forgetAnswers();
+    return timeProcess({ command: program, args, environment, cwd: this.machine.root });
+  }
+
+  /** A task of bench/ours.ts, as a process of its own. */
+  async ours(task: string, request: unknown): Promise<Measured> {
+    const environment = await this.forgetAnswers();
+    const args = [join(this.machine.root, "ours", "ours.js"), task, JSON.stringify(request)];
+    return timeProcess({ command: process.execPath, args, environment, cwd: this.machine.root });
+  }
+
+  /** Servers for these folders, all in one process of their own. */
+  async serve(sites: readonly Site[]): Promise<Served> {
+    const child = spawn(process.execPath, [resolve("bench/server.ts"), JSON.stringify(sites)], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    const [line] = await new Promise<string[]>((done, fail) => {
+      createInterface(child.stdout).once("line", (text: string) => done([text]));
+      child.once("exit", () => fail(new Error("the server did not start")));
+    });
+    const ports = JSON.parse(line ?? "[]") as number[];
+    return {
+      origins: ports.map((port) => `http://127.0.0.1:${port}`),
+      async [Symbol.asyncDispose]() {
+        const ended = new Promise((done) => child.once("exit", done));
+        child.stdin.end();
+        await ended;
+      },
+    };
+  }
+
+  /** An empty cache to push to, below a folder that is served. */
+  async emptyCache(parent: string, name: string): Promise<void> {
+    const directory = join(parent, name);
+    await mkdir(directory, { recursive: true });
+    await writeFile(
+      join(directory, "nix-cache-info"),
+      `StoreDir: ${this.machine.storeDir}\nWantMassQuery: 1\nPriority: 40\n`,
+    );
+  }
+
+  async remove(folder: string): Promise<void> {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

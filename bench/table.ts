@@ -1,0 +1,100 @@
+/** Owns the bench's table: Markdown out of results, and its place in the README. */
+
+import { readFile, writeFile } from "node:fs/promises";
+import type { Spread } from "./measure.ts";
+import type { Goal, Result } from "./row.ts";
+
+export interface Circumstances {
+  readonly date: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly nixVersion: string;
+  readonly nodeVersion: string;
+}
+
+const BEGIN = "<!-- bench -->";
+const END = "<!-- /bench -->";
+
+export function table(results: readonly Result[], where: Circumstances): string {
+  const gigabytes = Math.round(where.memoryBytes / 1024 ** 3);
+  const lines = [
+    `Measured on ${where.date}, ${where.cores} cores, ${gigabytes} GB of memory, Nix ${where.nixVersion}, Node ${where.nodeVersion};`,
+    "medians (lowest to highest), ours and the peer in turn on the same loopback servers.",
+    "",
+    "| what | ours | peer | times faster | goal | |",
+    "|---|---|---|---|---|---|",
+    ...results.map(line),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function line(result: Result): string {
+  const { what, ours, peer, peerIs, ratio, unit, goal, note, rounds } = result;
+  const show = (spread: Spread | undefined) => (spread ? figures(spread, unit) : "");
+  const cells = [
+    what,
+    show(ours),
+    peer ? `${show(peer)} \`${peerIs}\`` : "",
+    ratio ? range(ratio, (value) => `${value.toFixed(value < 10 ? 1 : 0)}×`) : "",
+    goalWords(goal, result),
+    [note, rounds > 0 ? `${rounds} rounds` : ""].filter((text) => text !== "").join("; "),
+  ];
+  return `| ${cells.join(" | ")} |`;
+}
+
+function figures(spread: Spread, unit: Result["unit"]): string {
+  return range(spread, (value) => {
+    if (unit === "bytes") return `${(value / 1024 ** 2).toFixed(0)} MB`;
+    return value >= 10_000
+      ? `${(value / 1000).toFixed(1)} s`
+      : value >= 1_000
+        ? `${(value / 1000).toFixed(2)} s`
+        : `${value.toFixed(0)} ms`;
+  });
+}
+
+function range({ median, min, max }: Spread, show: (value: number) => string): string {
+  return min === max ? show(median) : `${show(median)} (${show(min)}–${show(max)})`;
+}
+
+function goalWords(goal: Goal, result: Result): string {
+  const met = isMet(goal, result);
+  const mark = met === undefined ? "" : met ? " ✓" : " ✗";
+  switch (goal.kind) {
+    case "times the peer":
+      return `${goal.atLeast}×${mark}`;
+    case "milliseconds":
+      return `${goal.atMost} ms${mark}`;
+    case "bytes":
+      return `${goal.atMost / 1024 ** 2} MB${mark}`;
+    case "none":
+      return "";
+    default:
+      return goal satisfies never;
+  }
+}
+
+/** Undefined where nothing was measured. */
+export function isMet(goal: Goal, { ours, ratio }: Result): boolean | undefined {
+  switch (goal.kind) {
+    case "times the peer":
+      return ratio && ratio.median >= goal.atLeast;
+    case "milliseconds":
+    case "bytes":
+      return ours && ours.median <= goal.atMost;
+    case "none":
+      return undefined;
+    default:
+      return goal satisfies never;
+  }
+}
+
+/** Puts the table between the README's markers; throws where they are not. */
+export async function writeReadme(file: string, text: string): Promise<void> {
+  const readme = await readFile(file, "utf8");
+  const begin = readme.indexOf(BEGIN);
+  const end = readme.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`${file} has no ${BEGIN} … ${END}`);
+  const before = readme.slice(0, begin + BEGIN.length);
+  await writeFile(file, `${before}\n${text}${readme.slice(end)}`);
+}

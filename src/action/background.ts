@@ -1,0 +1,125 @@
+/** Owns the process that pushes while the job runs: its start in main, its end in post. */
+
+import { spawn } from "node:child_process";
+import { open, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { PushProgress } from "../domain/cache.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import { writeWhole } from "../host/atomic.ts";
+import { isMissing, readIfThere } from "../host/disk.ts";
+import { childEnvironment, type Environment } from "../host/environment.ts";
+
+/** Milliseconds that post waits for it to finish what it is pushing. */
+export const BUDGET = 10 * 60_000;
+const POLL = 20;
+const GRACE = 5_000;
+
+/** Its files, all in the action's folder. */
+export const files = (folder: string) => ({
+  log: join(folder, "push.log"),
+  /** One JSON line for each path that it pushed. */
+  pushed: join(folder, "pushed.jsonl"),
+  stop: join(folder, "push.stop"),
+  /** Written last: without it, it did not end by itself. */
+  done: join(folder, "push.done"),
+});
+
+/** What it is started with, over its standard input: no secret in arguments or environment. */
+export interface BackgroundRequest {
+  readonly environment: Environment;
+  readonly storeNames: readonly string[];
+}
+
+/** Starts it detached, so that it outlives this step; returns its process id. */
+export async function startBackground(
+  request: BackgroundRequest,
+  folder: string,
+): Promise<number | undefined> {
+  const paths = files(folder);
+  for (const path of [paths.stop, paths.done, paths.pushed]) await rm(path, { force: true });
+  const log = await open(paths.log, "w", 0o600);
+  try {
+    const child = spawn(process.execPath, [fileURLToPath(new URL("watch.js", import.meta.url))], {
+      detached: true,
+      stdio: ["pipe", log.fd, log.fd],
+      env: {
+        ...childEnvironment(request.environment),
+        // By this the runner finds what a job left running, and ends it.
+        RUNNER_TRACKING_ID: request.environment["RUNNER_TRACKING_ID"] ?? "",
+      } as NodeJS.ProcessEnv,
+    });
+    child.on("error", () => undefined);
+    const { stdin } = child;
+    await new Promise<void>((resolve) => {
+      stdin?.on("error", () => resolve());
+      stdin?.end(JSON.stringify(request), () => resolve());
+    });
+    child.unref();
+    return child.pid;
+  } finally {
+    await log.close();
+  }
+}
+
+export interface BackgroundEnd {
+  /** `early`: it was killed, or failed; what it left is post's to push. */
+  readonly how: "finished" | "early" | "too slow";
+  readonly pushed: readonly PushProgress[];
+}
+
+/** Asks it to finish and waits, at most the budget; then it is ended. */
+export async function endBackground(
+  pid: number,
+  folder: string,
+  signal: AbortSignal,
+): Promise<BackgroundEnd> {
+  const paths = files(folder);
+  await writeWhole(paths.stop, "");
+  const until = Date.now() + BUDGET;
+  while (isRunning(pid) && Date.now() < until) {
+    if (await exists(paths.done)) break;
+    await wait(POLL, undefined, { signal });
+  }
+  const done = await exists(paths.done);
+  if (!done && isRunning(pid)) {
+    process.kill(pid, "SIGTERM");
+    for (const end = Date.now() + GRACE; isRunning(pid) && Date.now() < end; ) await wait(POLL);
+    if (isRunning(pid)) process.kill(pid, "SIGKILL");
+    return { how: "too slow", pushed: await readPushed(paths.pushed) };
+  }
+  return { how: done ? "finished" : "early", pushed: await readPushed(paths.pushed) };
+}
+
+/** Whether the process is there; a number that was given to another one since is told by `done`. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+async function readPushed(file: string): Promise<PushProgress[]> {
+  const lines = ((await readIfThere(file)) ?? "").split("\n");
+  return lines.flatMap((line) => {
+    try {
+      const { path, bytes } = JSON.parse(line) as { path: string; bytes: number };
+      return [{ path: path as StorePath, bytes }];
+    } catch {
+      return []; // its last line may be half written
+    }
+  });
+}

@@ -1,0 +1,211 @@
+/** Owns one multipart upload to Cachix: opened late, parts side by side, ended or aborted. */
+
+import { createHash, type Hash } from "node:crypto";
+import * as z from "zod/mini";
+import type { ByteBudget } from "../domain/budget.ts";
+import { UserError } from "../domain/errors.ts";
+import { type RetryPolicy, retry } from "../host/retry.ts";
+import type { CachixApi } from "./cachix-api.ts";
+
+/** What Cachix's own client sends; S3 allows 5 MiB to 5 GiB and 10,000 parts: 320 GB. */
+export const PART_BYTES = 32 * 1024 * 1024;
+const PARTS_AT_ONCE = 4;
+/** Milliseconds for one try: 32 MiB at 1 Mbit/s take 270 s. */
+const PUT_DEADLINE = 300_000;
+/** Times a part's URL is signed anew, where the storage says it has expired. */
+const SIGNED_ANEW = 2;
+const ABORT_DEADLINE = 10_000;
+
+const Opened = z.object({ narId: z.string(), uploadId: z.string() });
+const Signed = z.object({ uploadUrl: z.string() });
+
+export interface SentPart {
+  readonly partNumber: number;
+  /** Null where the storage gave none; then the completion names no parts at all. */
+  readonly eTag: string | null;
+}
+
+interface Part {
+  readonly partNumber: number;
+  readonly chunks: readonly Uint8Array[];
+  readonly md5: string;
+}
+
+export class MultipartUpload {
+  private readonly api: CachixApi;
+  private readonly extension: "zst" | "xz";
+  private readonly policy: RetryPolicy;
+  private opened: Promise<z.infer<typeof Opened>> | undefined;
+
+  constructor(api: CachixApi, extension: "zst" | "xz") {
+    this.api = api;
+    this.extension = extension;
+    this.policy = api.writePolicy;
+  }
+
+  /**
+   * Sends `content` in parts; the last one only after `seal`, which throws where the bytes are not
+   * what they should be. A file of one part is sealed before any of it leaves the machine.
+   * The caller holds memory for one part; more is taken from `budget` where there is some.
+   */
+  async send(
+    content: AsyncIterable<Uint8Array>,
+    seal: () => void,
+    budget: ByteBudget,
+    signal: AbortSignal,
+  ): Promise<SentPart[]> {
+    const failed = new AbortController();
+    const either = AbortSignal.any([signal, failed.signal]);
+    const parts: Promise<SentPart>[] = [];
+    const underWay = new Set<Promise<void>>();
+    let slots = 1;
+    const launch = (part: Part) => {
+      const sending = this.part(part, either);
+      parts.push(sending);
+      const settled: Promise<void> = sending.then(
+        () => {
+          underWay.delete(settled);
+        },
+        (error: unknown) => {
+          underWay.delete(settled);
+          failed.abort(error);
+        },
+      );
+      underWay.add(settled);
+    };
+    try {
+      let next = new PartBuffer(1);
+      for await (const chunk of content) {
+        for (let rest = chunk; rest.length > 0; ) {
+          either.throwIfAborted();
+          // A full part is sent when more comes, so that the last one is never empty.
+          if (next.isFull) {
+            launch(next.part());
+            while (underWay.size >= slots) {
+              if (slots < PARTS_AT_ONCE && budget.tryTake(PART_BYTES)) slots++;
+              else await Promise.race(underWay);
+            }
+            next = new PartBuffer(next.partNumber + 1);
+          }
+          rest = next.add(rest);
+        }
+      }
+      seal();
+      launch(next.part());
+      return await Promise.all(parts);
+    } catch (error) {
+      failed.abort(error);
+      await Promise.allSettled(parts);
+      throw either.reason ?? error;
+    } finally {
+      budget.give((slots - 1) * PART_BYTES);
+    }
+  }
+
+  /** Publishes the path. `tookEffect` is asked where an answer was lost. */
+  async complete(
+    parts: readonly SentPart[],
+    narInfoCreate: unknown,
+    tookEffect: () => Promise<boolean>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { narId, uploadId } = await this.open(signal);
+    const all = parts.every(({ eTag }) => eTag !== null) ? parts : null;
+    const path = `/multipart-nar/${encodeURIComponent(narId)}/complete`;
+    const body = { parts: all, narInfoCreate };
+    await this.api.write({ method: "POST", path, query: { uploadId }, body, signal }, tookEffect);
+  }
+
+  /** Has the server let go of what was sent. Its own deadline: it also runs when all else is stopped. */
+  async abort(): Promise<void> {
+    const opened = await this.opened?.catch(() => undefined);
+    if (!opened) return;
+    const path = `/multipart-nar/${encodeURIComponent(opened.narId)}/abort`;
+    const query = { uploadId: opened.uploadId };
+    const signal = AbortSignal.timeout(ABORT_DEADLINE);
+    await this.api.write({ method: "POST", path, query, signal });
+  }
+
+  private open(signal: AbortSignal): Promise<z.infer<typeof Opened>> {
+    const query = { compression: this.extension };
+    this.opened ??= this.api.writeFor(
+      { method: "POST", path: "/multipart-nar", query, signal },
+      Opened,
+    );
+    return this.opened;
+  }
+
+  private async part(part: Part, signal: AbortSignal): Promise<SentPart> {
+    const { partNumber, chunks, md5 } = part;
+    const { narId, uploadId } = await this.open(signal);
+    for (let anew = 0; ; anew++) {
+      const { uploadUrl } = await this.api.writeFor(
+        {
+          method: "POST",
+          path: `/multipart-nar/${encodeURIComponent(narId)}`,
+          query: { uploadId, partNumber: String(partNumber) },
+          body: { contentMD5: md5 },
+          signal,
+        },
+        Signed,
+      );
+      const url = this.storageUrl(uploadUrl);
+      const answer = await retry(
+        () =>
+          this.api.http.request({
+            method: "PUT",
+            url,
+            // As signed; and no token: these bytes go to a storage that is not Cachix's.
+            headers: { "content-type": "application/octet-stream", "content-md5": md5 },
+            body: chunks,
+            signal,
+            deadline: PUT_DEADLINE,
+          }),
+        signal,
+        this.policy,
+      );
+      if (answer.status === 200) {
+        return { partNumber, eTag: answer.headers["etag"] ?? null };
+      }
+      // 403 is what an expired URL gives: asking for a new one is another request, not the same again.
+      if (answer.status !== 403 || anew >= SIGNED_ANEW) {
+        throw this.api.failure(`PUT of part ${partNumber}`, answer, this.policy);
+      }
+    }
+  }
+
+  private storageUrl(text: string): URL {
+    if (URL.canParse(text) && /^https?:\/\//.test(text)) return new URL(text);
+    throw new UserError("NCP-302", `${this.api.label}: a part's URL is not one`);
+  }
+}
+
+/** One part as it fills: pieces as they came, not copied. */
+class PartBuffer {
+  readonly partNumber: number;
+  private readonly chunks: Uint8Array[] = [];
+  private readonly hash: Hash = createHash("md5");
+  private size = 0;
+
+  constructor(partNumber: number) {
+    this.partNumber = partNumber;
+  }
+
+  get isFull(): boolean {
+    return this.size >= PART_BYTES;
+  }
+
+  /** Takes what fits and gives the rest back. */
+  add(chunk: Uint8Array): Uint8Array {
+    const piece = chunk.subarray(0, PART_BYTES - this.size);
+    this.chunks.push(piece);
+    this.hash.update(piece);
+    this.size += piece.length;
+    return chunk.subarray(piece.length);
+  }
+
+  part(): Part {
+    const { partNumber, chunks } = this;
+    return { partNumber, chunks, md5: this.hash.digest("base64") };
+  }
+}

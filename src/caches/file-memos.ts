@@ -1,0 +1,35 @@
+/** Owns memos beside a `file://` cache: a file each, the oldest removed. */
+
+import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { MemoStore } from "../domain/memo.ts";
+import { writeWhole } from "../host/atomic.ts";
+import { isMissing } from "../host/disk.ts";
+
+/** A branch or two, a few sets of targets each. */
+const KEPT = 20;
+
+export function fileMemos(directory: string): MemoStore {
+  const folder = join(directory, "memos");
+  return {
+    async read(key) {
+      try {
+        return await readFile(join(folder, key));
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
+    async write(key, content) {
+      await writeWhole(join(folder, key), content);
+      const files = await Promise.all(
+        (await readdir(folder)).map(async (name) => {
+          const { mtimeMs } = await stat(join(folder, name));
+          return { name, mtimeMs };
+        }),
+      );
+      files.sort((a, b) => b.mtimeMs - a.mtimeMs);
+      for (const { name } of files.slice(KEPT)) await rm(join(folder, name), { force: true });
+    },
+  };
+}

@@ -1,0 +1,60 @@
+/** Owns memos on their way into a cache and back: compressed, and sealed against change. */
+
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { promisify } from "node:util";
+import { zstdCompress, zstdDecompress } from "node:zlib";
+import { describeError } from "../domain/errors.ts";
+import { formatMemo, type Memo, type MemoStore, parseMemo } from "../domain/memo.ts";
+import type { Log, Memory } from "../domain/ports.ts";
+
+const SEAL = 32;
+const MOST = 256 * 1024 * 1024;
+
+export interface MemoryOptions {
+  readonly store: MemoStore;
+  /** What the targets were evaluated from, as a hash. */
+  readonly key: string;
+  readonly storeDir: string;
+  /**
+   * Seals the record where this run has a secret. Without one the seal is a plain checksum: then who
+   * can write a record into the cache can write paths into it just as well.
+   */
+  readonly secret: string | undefined;
+  readonly log: Log;
+}
+
+/** A record that is corrupt, forged or of another version is ignored, and said at debug level. */
+export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Memory {
+  const seal = (content: Uint8Array) =>
+    (secret ? createHmac("sha256", secret) : createHash("sha256"))
+      .update(key)
+      .update(content)
+      .digest();
+  return {
+    async recall(signal) {
+      try {
+        const file = await store.read(key, signal);
+        if (!file) return undefined;
+        const content = file.subarray(SEAL);
+        if (file.length < SEAL || !timingSafeEqual(file.subarray(0, SEAL), seal(content))) {
+          throw new Error("its seal is not ours");
+        }
+        const text = await promisify(zstdDecompress)(content, { maxOutputLength: MOST });
+        return parseMemo(text.toString("utf8"), storeDir);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.debug(`memo ${key} is ignored: ${describeError(error)}`);
+        return undefined;
+      }
+    },
+    async remember(memo: Memo, signal) {
+      try {
+        const content = await promisify(zstdCompress)(Buffer.from(formatMemo(memo)));
+        await store.write(key, Buffer.concat([seal(content), content]), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.debug(`memo ${key} was not written: ${describeError(error)}`);
+      }
+    },
+  };
+}

@@ -1,0 +1,110 @@
+/** Owns the memo: what a verified run found, so that the next one need not evaluate it again. */
+
+import { formatNarInfo, type NarInfo, parseNarInfo } from "./narinfo.ts";
+import { parseStorePath, type StorePath } from "./store-path.ts";
+
+export interface MemoTarget {
+  readonly name: string;
+  /** The target line it came from, as the job has it. */
+  readonly line: string;
+  readonly system: string;
+  readonly outputs: readonly StorePath[];
+  readonly pinName: string;
+  readonly buildable: "here" | "elsewhere";
+  /** What caches have to serve for the verdict to hold: its outputs, or what a trivial build takes. */
+  readonly served: readonly StorePath[];
+  readonly trivial: number;
+}
+
+export interface MemoMember {
+  /** The name of the cache that served it. */
+  readonly tier: string;
+  readonly narInfo: NarInfo;
+}
+
+export interface Memo {
+  /** Milliseconds since the epoch when the whole closure was last asked for. */
+  readonly checked: number;
+  readonly targets: readonly MemoTarget[];
+  readonly notices: readonly string[];
+  readonly closure: readonly MemoMember[];
+}
+
+/** Past this age, in milliseconds, every path of the closure is asked for again. */
+export const CLOSURE_AGE = 24 * 3_600_000;
+
+const VERSION = 1;
+
+/** Where a memo is kept; whatever goes wrong there, the run goes on without. */
+export interface MemoStore {
+  read(key: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  write(key: string, content: Uint8Array, signal: AbortSignal): Promise<void>;
+}
+
+export function formatMemo(memo: Memo): string {
+  const { checked, targets, notices, closure } = memo;
+  return JSON.stringify({
+    version: VERSION,
+    checked,
+    targets,
+    notices,
+    closure: closure.map(({ tier, narInfo }) => [tier, formatNarInfo(narInfo)]),
+  });
+}
+
+/** Reads what `formatMemo` wrote; throws for anything else, with what is wrong. */
+export function parseMemo(text: string, storeDir: string): Memo {
+  const raw = JSON.parse(text) as Record<string, unknown>;
+  if (raw["version"] !== VERSION) throw new Error(`it is of version ${String(raw["version"])}`);
+  return {
+    checked: number(raw["checked"]),
+    notices: array(raw["notices"]).map(string),
+    targets: array(raw["targets"]).map((one) => parseTarget(one, storeDir)),
+    closure: array(raw["closure"]).map((one) => {
+      const [tier, narInfo] = array(one).map(string);
+      if (tier === undefined || narInfo === undefined) throw new Error("a member is no pair");
+      return { tier, narInfo: parseNarInfo(narInfo, "memo", storeDir) };
+    }),
+  };
+}
+
+function parseTarget(raw: unknown, storeDir: string): MemoTarget {
+  if (typeof raw !== "object" || raw === null) throw new Error("a target is no object");
+  const { name, line, system, outputs, pinName, buildable, served, trivial } = raw as Record<
+    string,
+    unknown
+  >;
+  const paths = (value: unknown) =>
+    array(value).map((one) => {
+      const path = parseStorePath(string(one), storeDir);
+      if (!path) throw new Error(`"${String(one).slice(0, 100)}" is not in ${storeDir}`);
+      return path;
+    });
+  const pin = string(pinName);
+  if (!/^[0-9A-Za-z_.+-]{0,200}$/.test(pin)) throw new Error(`"${pin}" is no pin name`);
+  return {
+    name: string(name),
+    line: string(line),
+    system: string(system),
+    outputs: paths(outputs),
+    pinName: pin,
+    buildable: buildable === "here" ? "here" : "elsewhere",
+    served: paths(served),
+    trivial: number(trivial),
+  };
+}
+
+function array(value: unknown): unknown[] {
+  if (!Array.isArray(value)) throw new Error("a list is missing");
+  return value;
+}
+
+function string(value: unknown): string {
+  if (typeof value !== "string") throw new Error("a text is missing");
+  return value;
+}
+
+function number(value: unknown): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) throw new Error("a number is missing");
+  return value;
+}

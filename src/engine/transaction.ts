@@ -1,0 +1,208 @@
+/** Owns push → verify → pin of each target: what one failed is not built upon by the next. */
+
+import { type BinaryCache, type Can, can, type Pin, type PushProgress } from "../domain/cache.ts";
+import { asError, describeError, UserError } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
+import type { Job } from "../domain/job.ts";
+import type { Nix, World } from "../domain/ports.ts";
+import { count, formatBytes } from "../domain/size.ts";
+import { baseName, type StorePath } from "../domain/store-path.ts";
+import type { Lookup } from "./lookup.ts";
+import type { PinnedTarget, VerifiedTarget } from "./outcome.ts";
+import { setPin } from "./pin.ts";
+import { type Pushed, push } from "./push.ts";
+import { pushFindings } from "./push-failures.ts";
+import type { Step } from "./step.ts";
+import { type Verification, verify } from "./verify.ts";
+
+/** Milliseconds a pushed path has to become visible. */
+const VISIBLE = 120_000;
+
+export interface TransactionParts {
+  readonly job: Job;
+  readonly lookup: Lookup;
+  readonly world: World;
+  readonly nix: Nix;
+  readonly signal: AbortSignal;
+}
+
+export class Transaction {
+  readonly pushed = new Map<StorePath, PushProgress>();
+  readonly verified = new Map<string, VerifiedTarget>();
+  readonly pinned: PinnedTarget[] = [];
+  readonly findings: Finding[] = [];
+  private readonly parts: TransactionParts;
+  private readonly good = new Set<StorePath>();
+  /** Targets whose push failed: neither verified nor pinned. */
+  private readonly broken = new Set<string>();
+  private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
+  private buildsFailed: "none" | "some" = "none";
+
+  constructor(parts: TransactionParts) {
+    this.parts = parts;
+  }
+
+  /** A build failed, and was told: what it should have made is not there, and needs no second word. */
+  notBuilt(): void {
+    this.buildsFailed = "some";
+  }
+
+  async push({ cache, roots }: Extract<Step, { do: "push" }>): Promise<void> {
+    const { target, paths } = roots;
+    const { job, signal } = this.parts;
+    try {
+      const { failed, absent } = await this.send(cache, paths, job);
+      if (failed.size > 0 || absent.length > 0) this.broken.add(target);
+      const lost = this.buildsFailed === "some" ? [] : absent;
+      this.findings.push(
+        ...pushFindings(
+          job,
+          new Map([...failed, ...lost.map((path) => [path, vanished(path)] as const)]),
+        ),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      this.pushFailed(target, paths, error);
+    }
+  }
+
+  private pushFailed(target: string, paths: readonly StorePath[], error: unknown): void {
+    this.broken.add(target);
+    const failed = new Map(paths.map((path) => [path, asError(error)]));
+    this.findings.push(...pushFindings(this.parts.job, failed));
+  }
+
+  private async send(
+    cache: Can<"push">,
+    paths: readonly StorePath[],
+    how: Pick<Job, "pushFilter" | "force">,
+  ): Promise<Pushed> {
+    const { world, lookup, nix, signal } = this.parts;
+    const told = (done: PushProgress) => {
+      this.pushed.set(done.path, done);
+      world.log.info(`pushed ${baseName(done.path)} (${formatBytes(done.bytes)})`);
+    };
+    const result = await push(how, cache, lookup, nix, paths, told, signal);
+    if (result.pushed.length === 0 && result.failed.size === 0 && result.closure.size > 0) {
+      world.log.info(`nothing to push: all ${count(result.closure.size, "path")} are in a cache`);
+    }
+    return result;
+  }
+
+  async verify(step: Extract<Step, { do: "verify" }>): Promise<void> {
+    const { cache } = step;
+    const { target } = step.roots;
+    this.roots.set(target, step);
+    if (this.broken.has(target)) return;
+    const { job, world } = this.parts;
+    const { outcome, detail, paths } = await this.proof(step);
+    this.verified.set(target, { target, outcome, detail, paths });
+    world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
+    if (outcome === "verified" || outcome === "upstream only") return;
+    this.findings.push({
+      kind: "unverified",
+      level: job.failOn.includes("unverified") ? "error" : "warning",
+      code: "NCP-306",
+      message: `${target} is not verified in ${cache.name}: ${outcome}${detail ? `: ${detail}` : ""}`,
+      hint: "it is not pinned; see docs/troubleshooting.md for what each outcome means",
+    });
+  }
+
+  /** Looks; where a push turned out wrong, pushes once more and looks again: then it is what it is. */
+  private async proof(step: Extract<Step, { do: "verify" }>): Promise<Verification> {
+    const { cache, roots, onTrouble } = step;
+    const { world, lookup, nix, signal } = this.parts;
+    const result = await this.look(cache, roots.paths);
+    const isMendable =
+      result.outcome === "gone" ||
+      result.outcome === "not yet visible" ||
+      // What others put there is not ours to push over; what this run did may have gone wrong.
+      ((result.outcome === "mismatch" || result.outcome === "rejected") &&
+        result.failing.some((path) => this.pushed.has(path)));
+    if (!isMendable || onTrouble !== "mend" || !can(cache, "push")) return result;
+    world.log.info(`${roots.target}: ${result.outcome} (${result.detail}); pushing it again`);
+    lookup.forget(result.failing);
+    const local = [...(await nix.valid(result.failing, signal))];
+    if (local.length === 0) return result;
+    try {
+      const again = { pushFilter: undefined, force: "force" as const };
+      const { failed } = await this.send(cache, local, again);
+      this.findings.push(...pushFindings(this.parts.job, failed));
+    } catch (error) {
+      signal.throwIfAborted();
+      this.pushFailed(roots.target, local, error);
+    }
+    return this.look(cache, roots.paths);
+  }
+
+  private async look(cache: BinaryCache, paths: readonly StorePath[]): Promise<Verification> {
+    const { job, world, lookup, nix, signal } = this.parts;
+    const valid = await nix.valid(paths, signal);
+    const closure = await nix.closure([...valid], signal);
+    const { clock, decompress } = world;
+    return verify(
+      { cache, lookup, clock, decompress, good: this.good },
+      {
+        roots: paths,
+        closure,
+        level: job.verify,
+        pushed: new Set(this.pushed.keys()),
+        deadline: VISIBLE,
+      },
+      signal,
+    );
+  }
+
+  async pin(step: Extract<Step, { do: "pin" }>): Promise<void> {
+    const { cache, pin, target } = step;
+    const { job, world, signal } = this.parts;
+    if (this.verified.get(target)?.outcome !== "verified") return;
+    const done = (state: PinnedTarget["state"], detail?: string) => {
+      this.pinned.push({ target, name: pin.name, storePath: pin.storePath, state, detail });
+      world.log.info(`pin ${pin.name}: ${state}${detail ? ` (${detail})` : ""}`);
+    };
+    try {
+      done(await this.pinOrMend(cache, pin, target));
+    } catch (error) {
+      signal.throwIfAborted();
+      done("failed", describeError(error));
+      const verified = this.verified.get(target)?.outcome === "verified";
+      this.findings.push({
+        kind: "pin",
+        level: job.onPushFailure === "error" ? "error" : "warning",
+        code: "NCP-307",
+        message: `pin ${pin.name} was not set: ${describeError(error)}`,
+        hint: verified
+          ? "the path is in the cache and verified; run again to pin it"
+          : "the cache lost the path after it was verified; run again to push it",
+      });
+    }
+  }
+
+  /** A cache may collect its garbage between the proof and the pin: then all of it is done once more. */
+  private async pinOrMend(
+    cache: Can<"pin">,
+    pin: Pin,
+    target: string,
+  ): Promise<"confirmed" | "set"> {
+    const { world, signal } = this.parts;
+    const step = this.roots.get(target);
+    try {
+      return await setPin(cache, pin, world.clock, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const presence = await cache.query(pin.storePath, signal);
+      if (!step || presence.kind !== "miss") throw error;
+      world.log.info(`pin ${pin.name}: ${describeError(error)}; the path is gone`);
+      await this.verify(step);
+      if (this.verified.get(target)?.outcome !== "verified") throw error;
+      return setPin(cache, pin, world.clock, signal);
+    }
+  }
+}
+
+function vanished(path: StorePath): UserError {
+  return new UserError("NCP-308", `${path} is not in this machine's store any more`, {
+    hint: "something collected garbage while this run was at work; run it again",
+  });
+}

@@ -1,0 +1,41 @@
+/**
+ * Owns the netrc file that lets Nix into private caches: whatever one was there before, and ours.
+ * It is the only file that ever holds a token: mode 600, in the runner's temporary folder.
+ */
+
+import type { Credentials } from "../domain/cache.ts";
+import { writeWhole } from "../host/atomic.ts";
+import { readIfThere } from "../host/disk.ts";
+
+/**
+ * Writes `file`: `credentials`, then the entries of `before`, the file Nix was told to use. curl takes
+ * the first entry of a host, so ours come first, and an older one of ours is left out. The format
+ * (`login ""`) is the one Cachix's own client writes (cachix/src/Cachix/Client/NetRc.hs).
+ */
+export async function writeNetrc(
+  file: string,
+  credentials: readonly Credentials[],
+  before: string | undefined,
+): Promise<"written" | "unchanged"> {
+  const base = before === undefined || before === file ? "" : await readOther(before);
+  const lines = credentials.map(
+    ({ machine, login, password }) =>
+      `machine ${machine} login ${login === "" ? '""' : login} password ${password}`,
+  );
+  const heads = credentials.map(({ machine }) => `machine ${machine} login "" password `);
+  const others = base.split("\n").filter((line) => !heads.some((head) => line.startsWith(head)));
+  const text = `${[...new Set(lines), ...others].join("\n").trimEnd()}\n`;
+  if ((await readIfThere(file)) === text) return "unchanged";
+  await writeWhole(file, text, 0o600);
+  return "written";
+}
+
+/** A file that only the daemon may read has entries that only the daemon could use. */
+async function readOther(file: string): Promise<string> {
+  try {
+    return (await readIfThere(file)) ?? "";
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EACCES") return "";
+    throw error;
+  }
+}
