@@ -19,12 +19,13 @@ export interface Member {
   readonly references: readonly StorePath[];
 }
 
-/** A key pair of the bench's own, as Nix writes one. */
-export function newSigningKey(): SigningKey {
+/** A key pair of the bench's own, and its secret as Nix writes it. */
+export function newSigningKey(): { readonly key: SigningKey; readonly secret: string } {
   const { privateKey } = generateKeyPairSync("ed25519");
   const { d = "", x = "" } = privateKey.export({ format: "jwk" });
   const bytes = Buffer.concat([Buffer.from(d, "base64url"), Buffer.from(x, "base64url")]);
-  return parseSigningKey(`bench-1:${bytes.toString("base64")}`);
+  const secret = `bench-1:${bytes.toString("base64")}`;
+  return { key: parseSigningKey(secret), secret };
 }
 
 /** A closure of `n` store paths that nothing here builds; the first is its root. */

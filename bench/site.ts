@@ -59,7 +59,7 @@ export class Bench implements AsyncDisposable {
   }
 
   static async start(rounds: number | undefined): Promise<Bench> {
-    const key = newSigningKey();
+    const { key, secret } = newSigningKey();
     const machine = await startMachine({
       configuration: `trusted-public-keys = ${key.publicKey.text}`,
     });
@@ -78,6 +78,7 @@ export class Bench implements AsyncDisposable {
       },
       logLevel: "warning",
     });
+    await writeFile(join(machine.root, "secret.key"), secret, { mode: 0o600 });
     await writeFile(join(machine.root, "ours", "package.json"), '{"type":"module"}\n');
     return new Bench(machine, key, version, rounds);
   }

@@ -7,8 +7,9 @@ import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
+import { fetchPaths } from "./fetch.ts";
 import type { Lookup } from "./lookup.ts";
-import type { Outcome, TimedStep } from "./outcome.ts";
+import { NOTHING_DONE, type Outcome, type TimedStep } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
 import type { Step } from "./step.ts";
 import { Transaction } from "./transaction.ts";
@@ -20,6 +21,8 @@ export async function apply(
   world: World,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  // A runner without Nix has nothing to do, and that is no failure.
+  if (plan.steps.length === 0) return NOTHING_DONE;
   const run = new Application(job, lookup, world, signal);
   for (const step of plan.steps) await run.step(step);
   return run.outcome();
@@ -27,6 +30,7 @@ export async function apply(
 
 class Application {
   private readonly world: World;
+  private readonly lookup: Lookup;
   private readonly signal: AbortSignal;
   private readonly nix: Nix;
   private readonly steps: TimedStep[] = [];
@@ -39,6 +43,7 @@ class Application {
   constructor(job: Job, lookup: Lookup, world: World, signal: AbortSignal) {
     if (!world.nix) throw new UserError("NCP-201", "a plan with steps needs Nix");
     this.world = world;
+    this.lookup = lookup;
     this.signal = signal;
     this.nix = world.nix;
     this.transaction = new Transaction({ job, lookup, world, nix: world.nix, signal });
@@ -98,7 +103,8 @@ class Application {
   }
 
   private async substitute(paths: readonly StorePath[], bytes: number): Promise<void> {
-    const failed = await this.nix.substitute(paths, this.signal);
+    const { world, nix, lookup, signal } = this;
+    const failed = await fetchPaths(world, nix, lookup, paths, signal);
     this.substituted = { paths: paths.length - failed.size, bytes };
     const [first] = failed;
     if (!first) return;

@@ -81,6 +81,13 @@ export class Lookup {
     for (const path of paths) this.answers.delete(path);
   }
 
+  /** The cache that said it. */
+  cacheOf({ tier }: Served): BinaryCache | undefined {
+    return this.tiers.find(
+      ({ cache: { name } }) => name === tier || tier.endsWith(`passed on by ${name}`),
+    )?.cache;
+  }
+
   private async askAll(path: StorePath): Promise<Answer> {
     const warm = this.tiers.filter((tier) => !this.isCold(tier));
     const answer = await this.askTiers(warm, path);
@@ -95,7 +102,7 @@ export class Lookup {
       upstream: rest.upstream,
       unknown: answer.unknown ?? rest.unknown,
       gone: answer.gone ?? rest.gone,
-      refused: answer.refused,
+      refused: answer.refused ?? rest.refused,
     };
   }
 

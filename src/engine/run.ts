@@ -6,9 +6,10 @@ import type { World } from "../domain/ports.ts";
 import { apply } from "./apply.ts";
 import { assess } from "./assess.ts";
 import { memoOf } from "./memo.ts";
+import { MAY } from "./modes.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Plan, plan } from "./plan.ts";
-import { measureRoom } from "./room.ts";
+import { bytesToStage, measureRoom } from "./room.ts";
 import { type Survey, survey } from "./survey.ts";
 import { workOf } from "./work.ts";
 
@@ -54,7 +55,20 @@ async function remember(
 
 async function decide(job: Job, seen: Survey, world: World): Promise<Plan> {
   const work = workOf(job, seen);
-  const { disk, nix, workspace } = world;
-  const room = await measureRoom(disk, nix?.setup, workspace, work.fetchBytes, work.builds);
+  const { disk, nix, workspace, staging } = world;
+  const { fetchBytes, builds, judgement } = work;
+  const staged = staging &&
+    MAY[job.mode].has("substitute") && {
+      directory: staging.directory,
+      bytes: bytesToStage(seen.facts, judgement.fetch, staging.bytes),
+    };
+  const room = await measureRoom(
+    disk,
+    nix?.setup,
+    workspace,
+    fetchBytes,
+    builds,
+    staged || undefined,
+  );
   return plan(job, seen, work, room, world);
 }

@@ -50,6 +50,8 @@ type Member =
   | {
       readonly state: Exclude<VerificationOutcome, "verified">;
       readonly why: string;
+      /** A NAR that broke off may come whole the next time; other questions were asked again already. */
+      readonly next?: "may differ";
     };
 
 const PARALLEL = 64;
@@ -62,9 +64,7 @@ export async function verify(
 ): Promise<Verification> {
   const until = verifier.clock.now() + request.deadline;
   for (let pause = 250; ; pause = Math.min(pause * 2, 10_000)) {
-    const result = await verifyOnce(verifier, request, signal);
-    // Unknown stays so: each question was asked again for as long as it is worth it.
-    const mayChange = result.outcome === "not yet visible";
+    const { mayChange, ...result } = await verifyOnce(verifier, request, signal);
     if (!mayChange || verifier.clock.now() + pause > until) return result;
     // Half of it is chance, so that many jobs do not ask in step.
     await verifier.clock.sleep(pause * (0.5 + Math.random() / 2), signal);
@@ -75,7 +75,7 @@ async function verifyOnce(
   verifier: Verifier,
   request: VerificationRequest,
   signal: AbortSignal,
-): Promise<Verification> {
+): Promise<Verification & { readonly mayChange: boolean }> {
   const roots = new Set(request.roots);
   const seen = new Set<StorePath>();
   const bad: { path: StorePath; member: Exclude<Member, { state: "good" }> }[] = [];
@@ -96,6 +96,7 @@ async function verifyOnce(
   bad.sort((a, b) => SEVERITY.indexOf(a.member.state) - SEVERITY.indexOf(b.member.state));
   const [worst] = bad;
   return {
+    mayChange: worst?.member.state === "not yet visible" || worst?.member.next === "may differ",
     outcome: worst?.member.state ?? "verified",
     detail: worst && `${baseName(worst.path)}: ${worst.member.why}`,
     failing: bad.map(({ path }) => path),
@@ -178,7 +179,7 @@ async function troubleOf(
     return await compareBytes(cache, narInfo, decompress, signal);
   } catch (error) {
     signal.throwIfAborted();
-    return { state: "unknown", why: describeError(error) };
+    return { state: "unknown", why: describeError(error), next: "may differ" };
   }
 }
 
@@ -191,10 +192,16 @@ async function compareBytes(
   const file = createHash("sha256");
   const nar = createHash("sha256");
   let narSize = 0;
+  let brokenOff: unknown;
   const stored = async function* () {
-    for await (const chunk of cache.readNar(narInfo, signal)) {
-      file.update(chunk);
-      yield chunk;
+    try {
+      for await (const chunk of cache.readNar(narInfo, signal)) {
+        file.update(chunk);
+        yield chunk;
+      }
+    } catch (error) {
+      brokenOff = error;
+      throw error;
     }
   };
   try {
@@ -204,6 +211,8 @@ async function compareBytes(
     }
   } catch (error) {
     signal.throwIfAborted();
+    // The journey failed, which says nothing of the bytes.
+    if (brokenOff !== undefined) throw brokenOff;
     return { state: "mismatch", why: `its NAR cannot be unpacked: ${describeError(error)}` };
   }
   if (narInfo.fileHash && sha256FromBytes(file.digest()) !== narInfo.fileHash) {

@@ -112,6 +112,36 @@ export async function substitute(
   return failed;
 }
 
+/** An argument list may hold 128 kB; a store path takes some 80 bytes. */
+const COPIED_AT_ONCE = 1_000;
+
+/** Undefined when all are valid; `--no-recursive`: what they refer to is valid, or among them. */
+export async function importFrom(
+  nix: NixCommand,
+  url: string,
+  publicKeys: readonly string[],
+  paths: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (let at = 0; at < paths.length; at += COPIED_AT_ONCE) {
+    const { code, stderr } = await nix.try(
+      "nix",
+      [
+        "copy",
+        "--no-recursive",
+        ...["--from", url],
+        ...(publicKeys.length > 0
+          ? ["--option", "extra-trusted-public-keys", publicKeys.join(" ")]
+          : []),
+        ...paths.slice(at, at + COPIED_AT_ONCE),
+      ],
+      { signal, deadline: DEADLINES.build },
+    );
+    if (code !== 0) return nixMessage(stderr);
+  }
+  return undefined;
+}
+
 function tell(log: Log, line: string): void {
   // Nix says this of every path we have it realise; the paths are rooted by the steps that use them.
   if (line.includes("you did not specify '--add-root'")) return;
