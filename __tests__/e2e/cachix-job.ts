@@ -1,6 +1,6 @@
 /** Owns a job against the Cachix stand-in: a machine with the incident's flake, and steps of the bundle. */
 
-import { readFile } from "node:fs/promises";
+import { appendFile, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Machine, quickstart, startMachine } from "../../scripts/machine.ts";
 import { runStage, type StageResult } from "../../scripts/runner.ts";
@@ -48,10 +48,10 @@ export async function startCachixJob(options: CachixOptions = {}): Promise<Cachi
   const temp = join(machine.root, "runner-temp");
   const cache = `cachix:${server.name}?host=${server.origin}`;
   // As cache.nixos.org's is: Nix trusts the upstream whatever we do.
-  const trusting = {
-    ...machine.environment,
-    NIX_CONFIG: `${machine.environment["NIX_CONFIG"]}\ntrusted-public-keys = ${server.upstreamPublicKey}`,
-  };
+  await appendFile(
+    join(machine.root, "etc", "nix.conf"),
+    `trusted-public-keys = ${server.upstreamPublicKey}\n`,
+  );
   return {
     server,
     machine,
@@ -65,7 +65,7 @@ export async function startCachixJob(options: CachixOptions = {}): Promise<Cachi
         temp,
         eventName: "push",
         event: { repository: { default_branch: "main" } },
-        environment: { ...trusting, ...how.environment },
+        environment: { ...machine.environment, ...how.environment },
         ...(how.state ? { state: how.state } : {}),
       });
       const file = result.outputs["report"];
