@@ -105,7 +105,12 @@ class Application {
   private async substitute(paths: readonly StorePath[], bytes: number): Promise<void> {
     const { world, nix, lookup, signal } = this;
     const failed = await fetchPaths(world, nix, lookup, paths, signal);
-    this.substituted = { paths: paths.length - failed.size, bytes };
+    let lacking = 0;
+    for (const path of failed.keys()) {
+      const { own, upstream } = await lookup.ask(path);
+      lacking += (own ?? upstream)?.narInfo.narSize ?? 0;
+    }
+    this.substituted = { paths: paths.length - failed.size, bytes: bytes - lacking };
     const [first] = failed;
     if (!first) return;
     this.findings.push({

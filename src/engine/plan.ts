@@ -28,13 +28,7 @@ export function plan(
   room: Room,
   caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Plan {
-  const findings = findingsOf(
-    job,
-    survey,
-    work,
-    room,
-    MAY[job.mode].has("build") ? "builds" : "looks",
-  );
+  const findings = findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks");
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
   // Too little room ends the run before anything is fetched or built.
