@@ -244,8 +244,10 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
         if (message !== undefined) failed.set(drvPath, message);
         else {
           for (const { path } of known.get(drvPath)?.outputs.values() ?? []) {
-            if (path && !store.has(path)) store.set(path, []);
-            if (path) built.push(path);
+            if (path && !store.has(path)) {
+              store.set(path, []);
+              if (!built.includes(drvPath)) built.push(drvPath);
+            }
           }
         }
       }

@@ -124,15 +124,11 @@ class Application {
 
   private async build({ derivations }: Extract<Step, { do: "build" }>): Promise<void> {
     const begun = this.world.clock.now();
-    const { failed } = await this.nix.build(derivations, this.signal);
+    const { built, failed } = await this.nix.build(derivations, this.signal);
     const seconds = (this.world.clock.now() - begun) / 1000;
-    for (const { drvPath } of derivations) {
+    for (const drvPath of built) this.built.push({ name: derivationName(drvPath), seconds });
+    for (const [drvPath, message] of failed) {
       const name = derivationName(drvPath);
-      const message = failed.get(drvPath);
-      if (message === undefined) {
-        if (!this.built.some((built) => built.name === name)) this.built.push({ name, seconds });
-        continue;
-      }
       this.transaction.notBuilt();
       this.findings.push({
         kind: "missing",
