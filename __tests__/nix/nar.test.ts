@@ -123,7 +123,11 @@ describe("the NAR of a tree", () => {
   });
 
   test.each([
-    ["a path that is not there", (folder: Folder) => folder.at("nowhere"), "ENOENT"],
+    [
+      "a path that is not there",
+      (folder: Folder) => folder.at("nowhere"),
+      "is not in the store any more",
+    ],
     [
       "a pipe",
       async (folder: Folder) => {

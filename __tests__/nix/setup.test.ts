@@ -80,11 +80,8 @@ describe("Nix's own message", () => {
     ["error: attribute 'x' missing", "attribute 'x' missing"],
     ["\u001b[31;1merror:\u001b[0m it is \u001b[35;1mred\u001b[0m", "it is red"],
     ["warning: Git tree is dirty\nerror: x\n       at a:1:2\n", "x\n       at a:1:2"],
-    ["building '/nix/store/x'...\nerror: x\nerror: y", "x\nerror: y"],
-    [
-      "error:\n       … while evaluating\n\n       error: undefined variable",
-      "… while evaluating\n\n       error: undefined variable",
-    ],
+    ["building '/nix/store/x'...\nerror: x\nerror: y", "x\ny"],
+    ["error:\n       … while evaluating\n\n       error: undefined variable", "undefined variable"],
     ["something else went wrong\n", "something else went wrong"],
     ["", "it failed without a message"],
     ["warning: only warned", "it failed without a message"],
