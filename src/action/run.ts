@@ -2,7 +2,6 @@
 
 import { join } from "node:path";
 import * as core from "@actions/core";
-import { compose } from "../compose.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
@@ -30,6 +29,7 @@ export function main(): Promise<void> {
     log.info(
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
     );
+    const { compose } = await world();
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -65,6 +65,7 @@ export function post(): Promise<void> {
     const state = await loadState(text);
     if (!state) return log.info("nix-cache-preflight: main's record is damaged; nothing is pushed");
     if (state.watcher !== undefined) await endWatcher(state.watcher, context.folder, signal);
+    const { compose } = await world();
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -98,6 +99,11 @@ async function endWatcher(pid: number, folder: string, signal: AbortSignal): Pro
   const why =
     how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${why}; what is left is pushed now`);
+}
+
+/** Loaded behind the first line: a wrong input is told without it, and sooner. */
+function world(): Promise<typeof import("../compose.ts")> {
+  return import("../compose.ts");
 }
 
 /** Before anything is printed: the runner then takes them out of every line. */
