@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as v,d as I,e as S,g as w,n as R,p as O,q as C}from"./chunk-TA3NRS55.js";import{B as T,D as $,U as m,V as y,X as x,a as o,b,c as j,d as l,e as k,z as N}from"./chunk-DJPEQMPR.js";import{homedir as _}from"node:os";import{join as G}from"node:path";import{parseArgs as M}from"node:util";var A={token:"NIX_CACHE_PREFLIGHT_TOKEN","signing-key":"NIX_CACHE_PREFLIGHT_SIGNING_KEY"},P=new Set(["targets","mode","token","signing-key","install-nix"]),E=Object.keys(y).filter(t=>!P.has(t)),H=`nix-cache-preflight MODE [TARGET \u2026] [--INPUT VALUE \u2026]
+import{d as v,e as I,f as S,h as w,o as R,q as O,r as C}from"./chunk-FUTA2W75.js";import{C as $,T as m,U as y,W as x,a as l,b as k,x as N,z as T}from"./chunk-TIRH6EHK.js";import{a as o,e as b,f as j}from"./chunk-3OKBVCPH.js";import{homedir as _}from"node:os";import{join as G}from"node:path";import{parseArgs as M}from"node:util";var A={token:"NIX_CACHE_PREFLIGHT_TOKEN","signing-key":"NIX_CACHE_PREFLIGHT_SIGNING_KEY"},P=new Set(["targets","mode","token","signing-key","install-nix"]),E=Object.keys(y).filter(t=>!P.has(t)),H=`nix-cache-preflight MODE [TARGET \u2026] [--INPUT VALUE \u2026]
 
   check      what is cached, and what would another machine have to build?
   prefetch   and fetch what is cached

@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{b as o}from"./chunk-HJK7V2XM.js";import"./chunk-UNK422QX.js";import"./chunk-TA3NRS55.js";import"./chunk-DJPEQMPR.js";await o();
+import{b as o}from"./chunk-4ONZDVPW.js";import"./chunk-D2WCYPDJ.js";import"./chunk-FUTA2W75.js";import"./chunk-TIRH6EHK.js";import"./chunk-SKG5NSYY.js";import"./chunk-3OKBVCPH.js";await o();

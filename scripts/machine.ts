@@ -1,7 +1,18 @@
 /** Owns a machine for tests and the demo: a Nix store, configuration and home of its own. */
 
 import { execFile } from "node:child_process";
-import { chmod, cp, lstat, mkdir, mkdtemp, readdir, realpath, rename, rm } from "node:fs/promises";
+import {
+  chmod,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -46,14 +57,19 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     NIX_LOG_DIR: folder("log"),
     NIX_CONF_DIR: folder("etc"),
     NIX_REMOTE: "local",
-    NIX_CONFIG: [
-      "sandbox = false",
-      "build-users-group =",
-      "substituters =",
-      "experimental-features = nix-command flakes",
-      options.configuration ?? "",
-    ].join("\n"),
   };
+  const configuration = [
+    "sandbox = false",
+    "build-users-group =",
+    "substituters =",
+    "experimental-features = nix-command flakes",
+    // Nobody is asked what `nixpkgs` is: a test that wants a registry names one.
+    `flake-registry = ${join(folder("etc"), "registry.json")}`,
+    options.configuration ?? "",
+  ];
+  await writeFile(join(folder("etc"), "registry.json"), '{"flakes":[],"version":2}');
+  // In a file, as on a runner: what the action adds to the user's own file comes on top of it.
+  await writeFile(join(folder("etc"), "nix.conf"), `${configuration.join("\n")}\n`);
   let forgotten = 0;
   return {
     root,

@@ -1,6 +1,7 @@
 /** Owns the two halves of the action, main and post, and the one catch around each. */
 
-import { join } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
@@ -18,17 +19,19 @@ import { closing, doneWords } from "../report/words.ts";
 import { BUDGET, endBackground, startBackground } from "./background.ts";
 import { annotate, log } from "./console.ts";
 import { type Context, contextTrust, readContext } from "./context.ts";
+import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { loadState, STATE, saveState } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
-    const context = await readContext(processEnvironment());
-    mask(context);
-    const trust = contextTrust(context);
-    const { job } = context;
+    const given = await readContext(processEnvironment());
+    mask(given);
+    const trust = contextTrust(given);
+    const { job } = given;
     log.info(
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
     );
+    const context = await withNix(given, signal);
     const { compose } = await world();
     await using composed = await compose({
       ...context,
@@ -44,7 +47,11 @@ export function main(): Promise<void> {
     );
     const watcher = maySendAtOnce(job, trust, composed.world)
       ? await startBackground(
-          { environment: context.environment, storeNames: [...storeNames] },
+          {
+            environment: context.environment,
+            // What this step built, it has dealt with itself.
+            storeNames: [...(await composed.storeNames())],
+          },
           context.folder,
         )
       : undefined;
@@ -87,6 +94,28 @@ export function post(): Promise<void> {
     for (const annotation of annotations(outcome.findings)) annotate(annotation);
     conclude(outcome.findings);
   });
+}
+
+/** Where the job asks for it and the runner has none, Nix is installed first. */
+async function withNix(context: Context, signal: AbortSignal): Promise<Context> {
+  const { environment, folder, job } = context;
+  const { platform, arch } = process;
+  if (job.installNix !== "install" || platform === "win32" || (await hasNix(environment))) {
+    return context;
+  }
+  await mkdir(folder, { recursive: true });
+  const folders = await installNix({
+    release: RELEASE,
+    environment,
+    platform,
+    arch,
+    folder,
+    log,
+    signal,
+  });
+  for (const one of folders) core.addPath(one);
+  const path = [...folders, environment["PATH"] ?? ""].join(delimiter);
+  return { ...context, environment: { ...environment, PATH: path } };
 }
 
 async function endWatcher(pid: number, folder: string, signal: AbortSignal): Promise<void> {

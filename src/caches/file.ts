@@ -1,7 +1,7 @@
 /** Owns `file://` caches: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { BinaryCache, Presence } from "../domain/cache.ts";
 import { formatCacheInfo, parseCacheInfo } from "../domain/cache-info.ts";
@@ -138,6 +138,10 @@ export function writableFileCache(options: FileCacheOptions): BinaryCache {
     async push(paths, nar, progress, signal) {
       await sweep(directory, STALE);
       await sweep(join(directory, "nar"), STALE);
+      // Nix makes these folders when it reads a cache without them: then reading would be writing.
+      for (const name of ["nar", "log", "realisations"]) {
+        await mkdir(join(directory, name), { recursive: true });
+      }
       const infoFile = join(directory, "nix-cache-info");
       if ((await readIfThere(infoFile)) === undefined) {
         await writeWhole(infoFile, formatCacheInfo(storeDir, PRIORITY));

@@ -9,7 +9,7 @@ import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
 import { fetchPaths } from "./fetch.ts";
 import type { Lookup } from "./lookup.ts";
-import type { Outcome, TimedStep } from "./outcome.ts";
+import { NOTHING_DONE, type Outcome, type TimedStep } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
 import type { Step } from "./step.ts";
 import { Transaction } from "./transaction.ts";
@@ -21,6 +21,8 @@ export async function apply(
   world: World,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  // A runner without Nix has nothing to do, and that is no failure.
+  if (plan.steps.length === 0) return NOTHING_DONE;
   const run = new Application(job, lookup, world, signal);
   for (const step of plan.steps) await run.step(step);
   return run.outcome();

@@ -1,5 +1,6 @@
 /** Owns assessing targets: ask what has to be asked, and give each its verdict. */
 
+import { UserError } from "../domain/errors.ts";
 import type { Job } from "../domain/job.ts";
 import type { DerivationOutputs, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -30,13 +31,14 @@ export async function assess(
   job: Job,
   world: World,
   lookup: Lookup,
-  found: readonly FoundTarget[],
+  targets: readonly FoundTarget[],
+  signal: AbortSignal,
 ): Promise<Assessment> {
   const facts = new FactFinder(lookup, (path) => {
     if (!world.nix) throw new Error("derivations are read by Nix only");
     return world.nix.derivation(path);
   });
-  await Promise.all(found.map((target) => gather(facts, target)));
+  const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap((target) => (target.wanted ? [target.wanted] : []));
   const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found));
   return {
@@ -51,7 +53,24 @@ export async function assess(
   };
 }
 
-async function gather(facts: FactFinder, { wanted, target, outputs }: FoundTarget): Promise<void> {
+/** The target as it was found; failed where something below it cannot be read. */
+async function gather(
+  facts: FactFinder,
+  target: FoundTarget,
+  signal: AbortSignal,
+): Promise<FoundTarget> {
+  try {
+    await ask(facts, target);
+    return target;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    const message = error.hint ? `${error.message}; ${error.hint}` : error.message;
+    return { ...target, wanted: undefined, outputs: undefined, failure: { message, nearest: [] } };
+  }
+}
+
+async function ask(facts: FactFinder, { wanted, target, outputs }: FoundTarget): Promise<void> {
   switch (wanted?.kind) {
     case "path":
       await facts.path(wanted.path);

@@ -20,7 +20,7 @@ export function auditSteps(
     if (!outputs || outputs.length === 0) continue;
     const known = outputs.some((path) => {
       const answer = survey.facts.answers.get(path);
-      return answer?.own !== undefined || answer?.gone !== undefined;
+      return answer?.own ?? answer?.gone ?? answer?.refused;
     });
     const pinned = pins.some((pin) => pin.name === pinName && outputs.includes(pin.storePath));
     if (known || pinned) roots.set(name, outputs);

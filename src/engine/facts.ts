@@ -1,21 +1,10 @@
 /** Owns gathering: which derivations there are under a target, and who has their outputs. */
 
-import {
-  allowsSubstitutes,
-  buildKind,
-  type Derivation,
-  outputPaths,
-} from "../domain/derivation.ts";
-import { dependencies } from "../domain/narinfo.ts";
+import { allowsSubstitutes, type Derivation, outputPaths } from "../domain/derivation.ts";
 import type { DerivationOutputs } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { type Availability, Closures } from "./closures.ts";
 import type { Answer, Lookup } from "./lookup.ts";
-
-/**
- * Whether a path can be had from caches together with all it refers to.
- * - `broken`: it is served, and something in its closure is not: Nix would have to build it.
- */
-export type Availability = "whole" | "broken" | "absent" | "unknown";
 
 export interface Facts {
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
@@ -28,16 +17,17 @@ export type Depth = "until cached" | "until upstream";
 
 export class FactFinder implements Facts {
   readonly derivations = new Map<StorePath, Derivation>();
-  readonly answers = new Map<StorePath, Answer>();
-  readonly availability = new Map<StorePath, Availability>();
-  private readonly lookup: Lookup;
+  readonly answers: ReadonlyMap<StorePath, Answer>;
+  readonly availability: ReadonlyMap<StorePath, Availability>;
+  private readonly closures: Closures;
   private readonly read: (path: StorePath) => Promise<Derivation>;
-  private readonly available = new Map<StorePath, Promise<Availability>>();
   private readonly explored = new Map<string, Promise<void>>();
   private readonly reading = new Map<StorePath, Promise<Derivation>>();
 
   constructor(lookup: Lookup, read: (path: StorePath) => Promise<Derivation>) {
-    this.lookup = lookup;
+    this.closures = new Closures(lookup);
+    this.answers = this.closures.answers;
+    this.availability = this.closures.availability;
     this.read = read;
   }
 
@@ -78,7 +68,8 @@ export class FactFinder implements Facts {
       const found = await Promise.all(paths.map((path) => this.path(path)));
       const cached = found.every((availability) => availability === "whole");
       // Where a tier did not answer, looking further down would only guess.
-      const unsure = found.includes("unknown") && !found.includes("absent");
+      const unsure =
+        found.includes("unknown") && !found.includes("absent") && !found.includes("broken");
       if (allowsSubstitutes(derivation)) {
         if (depth === "until cached" && (cached || unsure)) return;
         if (depth === "until upstream" && paths.every((path) => this.answers.get(path)?.upstream)) {
@@ -96,37 +87,6 @@ export class FactFinder implements Facts {
 
   /** Asks for a path and for everything it refers to. */
   path(path: StorePath): Promise<Availability> {
-    let available = this.available.get(path);
-    if (!available) {
-      available = this.pathOnce(path);
-      this.available.set(path, available);
-    }
-    return available;
+    return this.closures.of(path);
   }
-
-  private async pathOnce(path: StorePath): Promise<Availability> {
-    const answer = await this.lookup.ask(path);
-    this.answers.set(path, answer);
-    const availability = await this.closureOf(answer);
-    this.availability.set(path, availability);
-    return availability;
-  }
-
-  private async closureOf(answer: Answer): Promise<Availability> {
-    const served = answer.own ?? answer.upstream;
-    if (!served) return answer.unknown ? "unknown" : "absent";
-    const references = await Promise.all(
-      dependencies(served.narInfo).map((reference) => this.path(reference)),
-    );
-    if (references.some((reference) => reference === "absent" || reference === "broken")) {
-      return "broken";
-    }
-    return references.includes("unknown") ? "unknown" : "whole";
-  }
-}
-
-/** What a derivation is to the verdict; unknown outputs are a build whatever the caches say. */
-export function kindOf(facts: Facts, drvPath: StorePath) {
-  const derivation = facts.derivations.get(drvPath);
-  return derivation ? buildKind(derivation) : "source";
 }

@@ -19,6 +19,8 @@ export interface Answer {
   /** Somebody did not answer, so that "nobody has it" would be a guess. */
   readonly unknown: Error | undefined;
   readonly gone: Served | undefined;
+  /** Why our own cache's answer is not believed. */
+  readonly refused: string | undefined;
 }
 
 export interface TierCount {
@@ -100,6 +102,7 @@ export class Lookup {
       upstream: rest.upstream,
       unknown: answer.unknown ?? rest.unknown,
       gone: answer.gone ?? rest.gone,
+      refused: answer.refused ?? rest.refused,
     };
   }
 
@@ -121,6 +124,7 @@ export class Lookup {
     let passedOn: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
+    let refused: string | undefined;
     tiers.forEach(({ cache, role }, index) => {
       const presence = presences[index] as Presence;
       this.count(cache.name, presence);
@@ -131,9 +135,10 @@ export class Lookup {
         else passedOn = { ...served, tier: passedOnBy(cache.name, presence.narInfo) };
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
       else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
+      else if (presence.kind === "refused" && role === "own") refused ??= presence.why;
     });
     // A tier that serves it itself is the better word for where it is.
-    return { own, upstream: upstream ?? passedOn, unknown, gone };
+    return { own, upstream: upstream ?? passedOn, unknown, gone, refused };
   }
 
   private count(name: string, presence: Presence): void {

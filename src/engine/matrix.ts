@@ -25,30 +25,45 @@ const JOBS_MOST = 256;
 /** Targets that lack the same derivation come into one job. */
 export function matrixOf(targets: readonly SurveyedTarget[]): MatrixEntry[] {
   const missing = targets.filter(({ verdict }) => verdict.kind === "missing");
-  const groups = new Map<SurveyedTarget, SurveyedTarget[]>();
-  const groupOf = new Map<string, SurveyedTarget[]>();
+  const joined = new Joined();
   for (const target of missing) {
-    let group: SurveyedTarget[] = [target];
-    for (const key of sharedKeys(target)) {
-      const other = groupOf.get(key);
-      if (other && other !== group) {
-        // The smaller group moves, so that joining stays cheap for thousands of targets.
-        const [small, large] = other.length < group.length ? [other, group] : [group, other];
-        large.push(...small);
-        for (const moved of small) for (const one of sharedKeys(moved)) groupOf.set(one, large);
-        group = large;
-      }
-      groupOf.set(key, group);
-    }
-    for (const member of group) groups.set(member, group);
+    for (const key of sharedKeys(target)) joined.join(`target ${target.name}`, key);
   }
-  const entries = [...new Set(missing.map((target) => groups.get(target) ?? [target]))].map(entry);
+  const groups = new Map<string, SurveyedTarget[]>();
+  for (const target of missing) {
+    const key = joined.groupOf(`target ${target.name}`);
+    const group = groups.get(key);
+    if (group) group.push(target);
+    else groups.set(key, [target]);
+  }
+  const entries = [...groups.values()].map(entry);
   return entries.length <= JOBS_MOST ? entries : folded(entries);
 }
 
-function sharedKeys({ verdict, system, name }: SurveyedTarget): string[] {
+function sharedKeys({ verdict, system }: SurveyedTarget): string[] {
   const drvPaths: readonly StorePath[] = verdict.kind === "missing" ? verdict.missing.source : [];
-  return [`target ${name}`, ...drvPaths.map((drvPath) => `${system} ${drvPath}`)];
+  return drvPaths.map((drvPath) => `${system} ${drvPath}`);
+}
+
+/** Which keys belong together, however they came to: disjoint sets, each named by one of its keys. */
+class Joined {
+  private readonly parents = new Map<string, string>();
+
+  groupOf(key: string): string {
+    let at = key;
+    for (let up = this.parents.get(at); up !== undefined; up = this.parents.get(at)) {
+      // Half the way is cut on each walk, so that walks stay short.
+      const above = this.parents.get(up);
+      if (above !== undefined) this.parents.set(at, above);
+      at = up;
+    }
+    return at;
+  }
+
+  join(a: string, b: string): void {
+    const [one, other] = [this.groupOf(a), this.groupOf(b)];
+    if (one !== other) this.parents.set(other, one);
+  }
 }
 
 function entry(group: readonly SurveyedTarget[]): MatrixEntry {
@@ -63,12 +78,12 @@ function entry(group: readonly SurveyedTarget[]): MatrixEntry {
 }
 
 /** The target as a line again, its attributes kept; a member of a set is named by itself. */
-function line({ name, target, pinName, system }: SurveyedTarget): string {
+function line({ name, target, pinName }: SurveyedTarget): string {
   const attributes = [
     ...(pinName ? [`pin=${pinName}`] : []),
     ...(target.priority === 50 ? [] : [`priority=${target.priority}`]),
     ...(target.space === undefined ? [] : [`space=${target.space}B`]),
-    ...(target.system === undefined ? [] : [`system=${system}`]),
+    ...(target.system === undefined ? [] : [`system=${target.system}`]),
     ...(target.closure === "build" ? ["closure=build"] : []),
   ];
   return [name, ...attributes].join(" ");

@@ -59,6 +59,7 @@ function assumed(
           upstream: role === "upstream" ? served : undefined,
           unknown: undefined,
           gone: undefined,
+          refused: undefined,
         },
       ],
     ];

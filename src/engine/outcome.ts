@@ -39,3 +39,14 @@ export interface Outcome {
   readonly pinned: readonly PinnedTarget[];
   readonly findings: readonly Finding[];
 }
+
+export const NOTHING_DONE: Outcome = {
+  steps: [],
+  configured: [],
+  substituted: { paths: 0, bytes: 0 },
+  built: [],
+  pushed: [],
+  verified: [],
+  pinned: [],
+  findings: [],
+};

@@ -55,6 +55,8 @@ export function plan(
         const ours = isOurs(survey, target);
         if (!mine && !ours && !isUpstreamOnly(survey, target)) continue;
         const roots = { target: target.name, paths: rootsOf(survey, target) };
+        // Known only when it is built (content-addressed): the end of the job pushes it.
+        if (roots.paths.length === 0) continue;
         if (writable) {
           if (mine) steps.push({ do: "push", cache: writable, roots });
           steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });

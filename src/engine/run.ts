@@ -48,7 +48,7 @@ async function remember(
   if (!world.memory || seen.trust.kind !== "write" || fresh) return;
   if (outcome.verified.some((target) => target.outcome !== "verified")) return;
   const assessment =
-    outcome.pushed.length > 0 ? await assess(job, world, seen.lookup, seen.targets) : seen;
+    outcome.pushed.length > 0 ? await assess(job, world, seen.lookup, seen.targets, signal) : seen;
   const memo = memoOf(assessment, seen.foundNotices, now);
   if (memo) await world.memory.remember(memo, signal);
 }

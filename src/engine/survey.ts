@@ -32,6 +32,7 @@ export interface Survey extends Assessment {
   readonly key: CacheKey;
   readonly keyFiles: readonly KeyFile[];
   readonly system: string | undefined;
+  readonly nixVersion: string | undefined;
   readonly tiers: readonly SurveyedTier[];
   /** Paths that are valid in this machine's store. */
   readonly local: ReadonlySet<StorePath>;
@@ -69,7 +70,7 @@ export async function survey(
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
-  const assessment = await assess(job, world, lookup, found.targets);
+  const assessment = await assess(job, world, lookup, found.targets, signal);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
   return {
@@ -78,6 +79,7 @@ export async function survey(
     key: cacheKey(job.keyPrefix, keyFiles, job.keySuffix),
     keyFiles,
     system: world.nix?.setup.system,
+    nixVersion: world.nix?.setup.version,
     targets: assessment.targets.map((target) => ({
       ...target,
       local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",

@@ -195,5 +195,7 @@ export function pinName(
 }
 
 function clean(name: string): string {
-  return name.replace(/[^0-9A-Za-z_.+-]+/g, "-").slice(0, 200);
+  const plain = name.replace(/[^0-9A-Za-z_.+-]+/g, "-");
+  // The matrix hands the name on as `pin=`, where it has to begin like a name.
+  return plain.replace(/^(?![0-9A-Za-z_])/, "_").slice(0, 200);
 }

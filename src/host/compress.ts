@@ -30,7 +30,9 @@ export function compress(
     case "none":
       return content;
     case "zstd":
-      return through(zlib.createZstdCompress(zstdOptions(expectedBytes)), content, signal);
+      return expectedBytes !== undefined && expectedBytes <= SMALL
+        ? atOnce(content)
+        : through(zlib.createZstdCompress(zstdOptions(expectedBytes)), content, signal);
     case "xz":
       return filter("xz", ["--compress", "--stdout", "--threads=0", "-2"], content, signal);
     default:
@@ -64,11 +66,20 @@ export function decompressWhole(content: Uint8Array, most: number): Promise<Buff
 
 const CHUNK = 256 * 1024;
 
+/** Up to so many bytes a stream's own cost, half a millisecond, is more than the compression's. */
+const SMALL = 128 * 1024;
+
 function zstdOptions(expectedBytes: number | undefined): zlib.ZstdOptions {
-  if (expectedBytes === undefined) return { chunkSize: CHUNK };
-  // The output buffer is taken whole however little comes out; below 64 bytes Node refuses it.
-  const chunkSize = Math.max(1_024, Math.min(CHUNK, expectedBytes + 512));
-  return { chunkSize, pledgedSrcSize: expectedBytes };
+  return {
+    chunkSize: CHUNK,
+    ...(expectedBytes === undefined ? {} : { pledgedSrcSize: expectedBytes }),
+  };
+}
+
+async function* atOnce(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content) chunks.push(chunk);
+  yield zlib.zstdCompressSync(Buffer.concat(chunks));
 }
 
 /** Decompresses what a narinfo calls `compression`; throws for one we cannot read. */

@@ -43,7 +43,8 @@ export class Timed {
 
   attach(sent: ClientRequest): void {
     this.sent = sent;
-    if (this.late) sent.destroy();
+    // Between two hops there is no request to end: the next one ends before it begins.
+    if (this.late || this.request.signal.aborted) sent.destroy(new Error("interrupted"));
   }
 
   restart(): void {

@@ -2,7 +2,7 @@
 
 import type { BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
+import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { validPaths } from "./store.ts";
 
 /** What makes our caches known to a single call, before any configuration is written. */
@@ -52,9 +52,42 @@ export async function build(
     const valid = await validPaths(nix, paths, signal);
     if (result.code === 0 || (paths.length > 0 && valid.size === paths.length))
       built.push(...valid);
-    else failed.set(drvPath, nixMessage(result.stderr));
+    else failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
   }
   return { built, failed };
+}
+
+const LOG_LINES = 10;
+
+/**
+ * What Nix says of this derivation; of all that failed, where it was one of its dependencies. With
+ * it the end of the builder's log, which Nix leaves out where it has shown the log before.
+ */
+async function failureOf(
+  nix: NixCommand,
+  drvPath: StorePath,
+  stderr: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const errors = nixErrors(stderr).filter((message) => !message.startsWith("build of '"));
+  const own = errors.filter(
+    (message) => message.includes(`'${drvPath}'`) && !/\bdependenc(y|ies)\b/.test(message),
+  );
+  const told = own.length > 0 ? own : errors;
+  const builders = told.flatMap(
+    (message) => /^(?:builder for|Cannot build) '([^']+\.drv)'/.exec(message)?.[1] ?? [],
+  );
+  const tails = await Promise.all(
+    builders.slice(0, 3).map(async (path) => {
+      const log = await nix.try("nix-store", ["--read-log", path], {
+        signal,
+        deadline: DEADLINES.query,
+      });
+      return log.stdout.trimEnd().split("\n").slice(-LOG_LINES);
+    }),
+  );
+  const lines = tails.flat().filter((line) => line !== "");
+  return [told.join("\n") || nixMessage(stderr), ...lines.map((line) => `> ${line}`)].join("\n");
 }
 
 export async function substitute(

@@ -51,13 +51,24 @@ export function noNix(): UserError {
   });
 }
 
-/** Nix's own message out of its standard error: from the last `error:` on, without colours. */
-export function nixMessage(stderr: string): string {
+/** Nix's own messages out of its standard error, without colours, traces and advice on traces. */
+export function nixErrors(stderr: string): string[] {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes are what is taken out
   const plain = stderr.replace(/\u001b\[[0-9;]*m/g, "");
-  const lines = plain.split("\n").filter((line) => !line.startsWith("warning: "));
-  const first = lines.findIndex((line) => line.startsWith("error:"));
-  const message = (first < 0 ? lines : lines.slice(first)).join("\n").trim();
-  if (message === "") return "it failed without a message";
-  return message.replace(/^error:\s*/, "").slice(0, 8_000);
+  const lines = plain
+    .split("\n")
+    .filter((line) => !line.startsWith("warning: ") && !/^\s*\(.*--show-trace.*\)$/.test(line));
+  const blocks = lines.join("\n").split(/^(?=error:)/m);
+  const errors = blocks.filter((block) => block.startsWith("error:"));
+  const told = (errors.length > 0 ? errors : blocks).map((block) => {
+    // Newer versions put the trace before what happened, which then stands indented.
+    const inner = block.lastIndexOf("\n       error: ");
+    const message = inner < 0 ? block : block.slice(inner).replace(/^ {7}/gm, "");
+    return message.trim().replace(/^error:\s*/, "");
+  });
+  return [...new Set(told.filter((message) => message !== ""))];
+}
+
+export function nixMessage(stderr: string): string {
+  return nixErrors(stderr).join("\n").slice(0, 8_000) || "it failed without a message";
 }

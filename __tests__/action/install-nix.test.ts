@@ -1,0 +1,99 @@
+/** Owns the proof that install-nix runs only what has the right SHA-256. */
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { hasNix, type InstallRequest, installNix, RELEASE } from "../../src/action/install-nix.ts";
+import { listen, text } from "../servers/http.ts";
+
+let root = "";
+const name = "nix-9.9.9-x86_64-linux.tar.xz";
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "ncp-install-"));
+  // @actions/tool-cache reads these itself.
+  // biome-ignore lint/style/noProcessEnv: as the runner sets them
+  Object.assign(process.env, { RUNNER_TOOL_CACHE: join(root, "tools"), RUNNER_TEMP: root });
+});
+
+afterEach(() => rm(root, { recursive: true }));
+
+/** A release whose installer leaves a file with its arguments. */
+async function madeUp(): Promise<Buffer> {
+  const folder = join(root, "nix-9.9.9-x86_64-linux");
+  await mkdir(folder);
+  await writeFile(join(folder, "install"), `#!/bin/sh\necho "$@" > ${root}/installed\n`);
+  await chmod(join(folder, "install"), 0o755);
+  execFileSync("tar", ["-cJf", join(root, name), "-C", root, "nix-9.9.9-x86_64-linux"]);
+  return readFile(join(root, name));
+}
+
+function request(base: string, sha256: string): InstallRequest {
+  return {
+    release: { version: "9.9.9", base: new URL(`${base}/`), sha256: { "x86_64-linux": sha256 } },
+    // biome-ignore lint/style/noProcessEnv: the installer is a shell script
+    environment: { PATH: process.env["PATH"] ?? "", RUNNER_TOOL_CACHE: join(root, "tools") },
+    platform: "linux",
+    arch: "x64",
+    folder: root,
+    log: { group() {}, endGroup() {}, info() {}, debug() {} },
+    signal: AbortSignal.timeout(60_000),
+  };
+}
+
+function installed(): Promise<string | undefined> {
+  return readFile(join(root, "installed"), "utf8").catch(() => undefined);
+}
+
+test("a release is downloaded once, checked, and its installer run", async () => {
+  const tarball = await madeUp();
+  let downloads = 0;
+  await using server = await listen(async () => {
+    downloads++;
+    return { status: 200, headers: {}, body: tarball };
+  });
+  const right = request(server.origin, createHash("sha256").update(tarball).digest("hex"));
+  expect(await installNix(right)).toContain("/nix/var/nix/profiles/default/bin");
+  expect(await installed()).toContain("--no-daemon --yes");
+  await installNix(right);
+  expect(downloads).toBe(1);
+});
+
+test("another SHA-256 is refused, and nothing is run", async () => {
+  const tarball = await madeUp();
+  await using server = await listen(async () => ({ status: 200, headers: {}, body: tarball }));
+  await expect(installNix(request(server.origin, "0".repeat(64)))).rejects.toThrow(
+    /has not the SHA-256 0{64}/,
+  );
+  expect(await installed()).toBeUndefined();
+});
+
+test("a wrong file in the tool cache is refused, and nothing is run", async () => {
+  const tarball = await madeUp();
+  await using server = await listen(async () => text(500, "not asked"));
+  const folder = join(root, "tools", "nix-tarball", "9.9.9", "x86_64");
+  await mkdir(folder, { recursive: true });
+  await writeFile(`${folder}.complete`, "");
+  await writeFile(join(folder, name), "something else");
+  const right = createHash("sha256").update(tarball).digest("hex");
+  await expect(installNix(request(server.origin, right))).rejects.toThrow(/the tool cache's/);
+  expect(await installed()).toBeUndefined();
+});
+
+test("a machine without a release is told so", async () => {
+  const odd = { ...request("http://127.0.0.1:1", ""), arch: "s390x" as const };
+  await expect(installNix(odd)).rejects.toThrow(/no release of Nix for s390x-linux/);
+});
+
+test("Nix is looked for on PATH alone", async () => {
+  await writeFile(join(root, "nix"), "");
+  expect(await hasNix({ PATH: `/no-such-folder:${root}` })).toBe(true);
+  expect(await hasNix({ PATH: "/no-such-folder" })).toBe(false);
+});
+
+test("each sum of the release is a SHA-256", () => {
+  for (const sum of Object.values(RELEASE.sha256)) expect(sum).toMatch(/^[0-9a-f]{64}$/);
+});

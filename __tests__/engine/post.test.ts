@@ -1,0 +1,97 @@
+import { describe, expect, test } from "@jest/globals";
+import type { InputName } from "../../src/action/inputs.ts";
+import type { StorePath } from "../../src/domain/store-path.ts";
+import { type JobMemory, runPost } from "../../src/engine/post.ts";
+import { storePath } from "../support/paths.ts";
+import {
+  hold,
+  job,
+  memoryCache,
+  memoryNix,
+  NO_PINS,
+  READ_ONLY,
+  SIGNAL,
+  WRITE,
+  world,
+} from "../support/world.ts";
+
+const [program, library, old] = [storePath("program"), storePath("library"), storePath("old")];
+
+interface Options {
+  readonly inputs?: Partial<Record<InputName, string>>;
+  readonly trust?: typeof WRITE;
+  readonly built?: readonly StorePath[];
+  readonly targets?: JobMemory["targets"];
+  readonly held?: readonly StorePath[];
+  readonly verbs?: readonly ("push" | "pin" | "pins")[];
+}
+
+async function post(options: Options = {}) {
+  const own = memoryCache("own", { verbs: options.verbs ?? ["push", "pin", "pins"] });
+  for (const path of options.held ?? []) hold(own, path, path === program ? [library] : []);
+  const store = new Map<StorePath, readonly StorePath[]>([
+    [program, [library]],
+    [library, []],
+    [old, []],
+  ]);
+  const nix = memoryNix({ store, built: options.built ?? [program, library] });
+  const targets = options.targets ?? [{ name: ".#p", outputs: [program], pinName: "p" }];
+  const result = await runPost(
+    job(options.inputs ?? {}),
+    options.trust ?? WRITE,
+    world({ nix, own }),
+    { targets, storeNames: new Set() },
+    SIGNAL,
+  );
+  return { ...result, own };
+}
+
+describe("the end of the job", () => {
+  test("pushes what the job built, verifies its targets and pins them", async () => {
+    const { outcome, own } = await post();
+    expect([...own.sent].sort()).toEqual([library, program].sort());
+    expect(outcome.verified.map((one) => [one.target, one.outcome])).toEqual([[".#p", "verified"]]);
+    expect(outcome.pinned.map(({ name, state }) => [name, state])).toEqual([["p", "confirmed"]]);
+  });
+
+  test.each<[string, Options, readonly StorePath[], number]>([
+    ["with nothing built", { built: [] }, [], 0],
+    ["with push: off", { inputs: { push: "off" } }, [], 0],
+    [
+      "with push: targets",
+      { inputs: { push: "targets" }, built: [program, old] },
+      [library, program],
+      1,
+    ],
+    ["with all of it there already", { held: [program, library] }, [], 1],
+    ["on another branch", { trust: NO_PINS }, [library, program], 0],
+    ["read-only", { trust: READ_ONLY }, [], 0],
+    ["into a cache that can only be read", { verbs: [] }, [], 0],
+    ["in mode check", { inputs: { mode: "check" } }, [], 0],
+    ["in mode audit", { inputs: { mode: "audit" } }, [], 0],
+    [
+      "with a target that was not built here",
+      { targets: [{ name: ".#o", outputs: [old], pinName: "o" }] },
+      [library, program],
+      0,
+    ],
+    [
+      "with a target only half built",
+      { targets: [{ name: ".#p", outputs: [program, storePath("p-dev")], pinName: "p" }] },
+      [library, program],
+      0,
+    ],
+  ])("%s", async (_, options, sent, pins) => {
+    const { own } = await post(options);
+    expect([...own.sent].sort()).toEqual([...sent].sort());
+    expect(own.pinned).toHaveLength(pins);
+  });
+
+  test("read-only, it says what it would have pushed", async () => {
+    const { withheld } = await post({ trust: READ_ONLY, held: [library] });
+    expect(withheld).toEqual([
+      { target: "what this job built", paths: [program] },
+      { target: ".#p", paths: [program] },
+    ]);
+  });
+});

@@ -1,0 +1,305 @@
+/** Owns a world for the engine's tests: its ports, implemented over maps. */
+
+import { DEFAULTS, type InputName, parseInputs } from "../../src/action/inputs.ts";
+import type {
+  BinaryCache,
+  Pin,
+  Presence,
+  PushResult,
+  StoredPin,
+  TierInfo,
+} from "../../src/domain/cache.ts";
+import type { Derivation } from "../../src/domain/derivation.ts";
+import { UserError } from "../../src/domain/errors.ts";
+import { formatAttrPath } from "../../src/domain/installable.ts";
+import type { Job, Trust } from "../../src/domain/job.ts";
+import type { PathInfo } from "../../src/domain/narinfo.ts";
+import type {
+  BuildResult,
+  EvaluationFailure,
+  FileSystem,
+  Nix,
+  NixSetup,
+  World,
+} from "../../src/domain/ports.ts";
+import type { StorePath } from "../../src/domain/store-path.ts";
+import { narInfo, pathInfo, SYSTEM } from "./graph.ts";
+import { STORE } from "./paths.ts";
+
+export const WRITE: Trust = { kind: "write", pins: "move", why: "push on the default branch" };
+export const NO_PINS: Trust = { kind: "write", pins: "keep", why: "push" };
+export const READ_ONLY: Trust = { kind: "read-only", why: "the pull request is from a fork" };
+
+export function job(inputs: Partial<Record<InputName, string>> = {}): Job {
+  return parseInputs({ ...DEFAULTS, cache: "file:///cache", ...inputs }).job;
+}
+
+export interface MemoryCache extends BinaryCache {
+  readonly asked: StorePath[];
+  readonly content: Map<StorePath, Presence>;
+  readonly sent: StorePath[];
+  readonly pinned: Pin[];
+}
+
+export interface CacheOptions {
+  /** Verbs it has; a cache without them can only be read. */
+  readonly verbs?: readonly ("push" | "pin" | "pins")[];
+  readonly info?: Partial<TierInfo>;
+  readonly down?: Error;
+  /** What a push of this path comes to; served unless said otherwise. */
+  readonly onPush?: (info: PathInfo) => Presence | Error;
+  readonly onPin?: (pin: Pin) => Pin;
+  readonly pins?: readonly StoredPin[];
+}
+
+/** A cache that holds what `hold` puts there, and tells what it was asked. */
+export function memoryCache(name: string, options: CacheOptions = {}): MemoryCache {
+  const content = new Map<StorePath, Presence>();
+  const asked: StorePath[] = [];
+  const sent: StorePath[] = [];
+  const pinned: Pin[] = [];
+  const verbs = new Set(options.verbs ?? []);
+  return {
+    name,
+    asked,
+    content,
+    sent,
+    pinned,
+    substituter: { url: `memory://${name}`, publicKeys: [], priority: undefined },
+    describe: async () => {
+      if (options.down) throw options.down;
+      return {
+        storeDir: STORE,
+        priority: undefined,
+        publicKeys: [],
+        permission: undefined,
+        ...options.info,
+      };
+    },
+    query: async (path) => {
+      asked.push(path);
+      return content.get(path) ?? { kind: "miss" };
+    },
+    narSize: async (info) => (content.get(info.storePath)?.kind === "hit" ? 1000 : undefined),
+    async *readNar() {
+      yield Buffer.alloc(0);
+    },
+    ...(verbs.has("push")
+      ? {
+          async push(paths, _nar, progress): Promise<PushResult> {
+            const failed = new Map<StorePath, Error>();
+            const pushed = [];
+            for (const info of paths) {
+              sent.push(info.storePath);
+              const came = options.onPush?.(info) ?? served(info.storePath, info.references);
+              if (came instanceof Error) failed.set(info.storePath, came);
+              else {
+                content.set(info.storePath, came);
+                const done = { path: info.storePath, bytes: 10 };
+                pushed.push(done);
+                progress(done);
+              }
+            }
+            return { pushed, failed };
+          },
+        }
+      : {}),
+    ...(verbs.has("pin")
+      ? {
+          async pin(pin: Pin) {
+            pinned.push(options.onPin?.(pin) ?? pin);
+          },
+        }
+      : {}),
+    ...(verbs.has("pins")
+      ? {
+          async pins(): Promise<StoredPin[]> {
+            const set = pinned.map(({ name: pin, storePath }, index) => ({
+              name: pin,
+              storePath,
+              revision: index + 1,
+              createdOn: "2026-01-01T00:00:00Z",
+            }));
+            return [...set.reverse(), ...(options.pins ?? [])];
+          },
+        }
+      : {}),
+  };
+}
+
+export function served(path: StorePath, references: readonly StorePath[] = []): Presence {
+  return { kind: "hit", narInfo: narInfo(path, references), origin: "own" };
+}
+
+/** Puts `path` with its references into the cache. */
+export function hold(
+  cache: MemoryCache,
+  path: StorePath,
+  references: readonly StorePath[] = [],
+): void {
+  cache.content.set(path, served(path, references));
+}
+
+export interface NixOptions {
+  readonly derivations?: readonly Derivation[];
+  /** Attribute path to derivation: what the flake holds. */
+  readonly flake?: Readonly<Record<string, Derivation>>;
+  readonly failures?: readonly EvaluationFailure[];
+  /** Valid paths with their references. */
+  readonly store?: Map<StorePath, readonly StorePath[]>;
+  readonly setup?: Partial<NixSetup>;
+  /** Derivations whose build fails, with Nix's message. */
+  readonly broken?: ReadonlyMap<StorePath, string>;
+  readonly built?: readonly StorePath[];
+  readonly unreadable?: ReadonlyMap<StorePath, Error>;
+}
+
+export interface MemoryNix extends Nix {
+  readonly store: Map<StorePath, readonly StorePath[]>;
+  /** What it was told to do, in order. */
+  readonly done: string[];
+  readonly read: StorePath[];
+}
+
+export function memoryNix(options: NixOptions = {}): MemoryNix {
+  const store = options.store ?? new Map<StorePath, readonly StorePath[]>();
+  const flake = options.flake ?? {};
+  const known = new Map(
+    [...(options.derivations ?? []), ...Object.values(flake)].map((one) => [one.path, one]),
+  );
+  const done: string[] = [];
+  const read: StorePath[] = [];
+  const closure = (roots: readonly StorePath[]) => {
+    const found = new Map<StorePath, PathInfo>();
+    const stack = [...roots];
+    for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
+      const references = store.get(path);
+      if (!references || found.has(path)) continue;
+      found.set(path, pathInfo(path, references));
+      stack.push(...references);
+    }
+    return found;
+  };
+  return {
+    store,
+    done,
+    read,
+    setup: {
+      version: "2.26.3",
+      system: SYSTEM,
+      buildable: [SYSTEM],
+      storeDir: STORE,
+      realStoreDir: STORE,
+      buildDir: "/build",
+      flake: "here",
+      ...options.setup,
+    },
+    evaluate: async ({ attrPath, outputs }) => {
+      const wanted = formatAttrPath(attrPath);
+      const pattern = wanted.split("*").map((part) => part.replace(/[.]/g, "\\."));
+      const matcher = new RegExp(`^${pattern.join("([^.]+)")}$`);
+      const failures = (options.failures ?? []).filter((one) => matcher.test(one.attrPath));
+      const derivations = Object.entries(flake).flatMap(([path, one]) => {
+        const match = matcher.exec(path);
+        const names = outputs.kind === "named" ? outputs.names : ["out"];
+        return match
+          ? [{ attrPath: path, matched: match.slice(1), drvPath: one.path, outputNames: names }]
+          : [];
+      });
+      return { derivations, failures, notices: [] };
+    },
+    derivation: async (path) => {
+      read.push(path);
+      const error = options.unreadable?.get(path);
+      if (error) throw error;
+      const found = known.get(path);
+      if (found) return found;
+      throw new UserError("NCP-203", `${path}: there is no such derivation`);
+    },
+    valid: async (paths) => new Set(paths.filter((path) => store.has(path))),
+    pathInfo: async (paths) => new Map(paths.map((path) => [path, pathInfo(path)])),
+    closure: async (roots) => closure(roots),
+    substitute: async (paths) => {
+      done.push(`substitute ${paths.length}`);
+      return new Map();
+    },
+    build: async (wanted): Promise<BuildResult> => {
+      const failed = new Map<StorePath, string>();
+      const built: StorePath[] = [];
+      done.push(`build ${wanted.map(({ drvPath }) => known.get(drvPath)?.name).join(" ")}`);
+      for (const { drvPath } of wanted) {
+        const message = options.broken?.get(drvPath);
+        if (message !== undefined) failed.set(drvPath, message);
+        else {
+          for (const { path } of known.get(drvPath)?.outputs.values() ?? []) {
+            if (path && !store.has(path)) store.set(path, []);
+            if (path) built.push(path);
+          }
+        }
+      }
+      return { built, failed };
+    },
+    configure: async (caches) => {
+      done.push(`configure ${caches.map(({ name }) => name).join(" ")}`);
+      return ["nix.conf: caches added"];
+    },
+    builtHere: async () => options.built ?? [],
+    async *nar(path) {
+      yield Buffer.from(path);
+    },
+  };
+}
+
+export interface WorldOptions {
+  readonly nix?: Nix | undefined;
+  readonly own?: BinaryCache;
+  readonly tiers?: readonly BinaryCache[];
+  readonly freeBytes?: number;
+  readonly notices?: readonly string[];
+}
+
+export interface MemoryWorld extends World {
+  readonly lines: string[];
+  readonly slept: number[];
+}
+
+/** Time stands still but for sleeping, so that every wait ends at once. */
+export function world(options: WorldOptions = {}): MemoryWorld {
+  const lines: string[] = [];
+  const slept: number[] = [];
+  let now = 1_000_000;
+  const fileSystem: FileSystem = {
+    id: "1",
+    mountPoint: "/",
+    freeBytes: options.freeBytes ?? 100e9,
+    totalBytes: 200e9,
+    freeInodes: undefined,
+  };
+  return {
+    lines,
+    slept,
+    nix: options.nix,
+    own: options.own,
+    tiers: options.tiers ?? [],
+    notices: options.notices ?? [],
+    workspace: "/workspace",
+    disk: { fileSystem: async () => fileSystem },
+    clock: {
+      now: () => now,
+      sleep: async (milliseconds) => {
+        slept.push(milliseconds);
+        now += milliseconds;
+      },
+    },
+    log: {
+      group: (title) => lines.push(`▸ ${title}`),
+      endGroup: () => {},
+      info: (line) => lines.push(line),
+      debug: () => {},
+    },
+    keyFiles: async (patterns) => patterns.map((name) => ({ name, hash: "0123456789abcdef" })),
+    decompress: (_compression, content) => content,
+  };
+}
+
+export const SIGNAL = new AbortController().signal;
