@@ -3,7 +3,6 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
-import { compose } from "../compose.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
@@ -33,6 +32,7 @@ export function main(): Promise<void> {
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
     );
     const context = await withNix(given, signal);
+    const { compose } = await world();
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -72,6 +72,7 @@ export function post(): Promise<void> {
     const state = await loadState(text);
     if (!state) return log.info("nix-cache-preflight: main's record is damaged; nothing is pushed");
     if (state.watcher !== undefined) await endWatcher(state.watcher, context.folder, signal);
+    const { compose } = await world();
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -127,6 +128,11 @@ async function endWatcher(pid: number, folder: string, signal: AbortSignal): Pro
   const why =
     how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${why}; what is left is pushed now`);
+}
+
+/** Loaded behind the first line: a wrong input is told without it, and sooner. */
+function world(): Promise<typeof import("../compose.ts")> {
+  return import("../compose.ts");
 }
 
 /** Before anything is printed: the runner then takes them out of every line. */
