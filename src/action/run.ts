@@ -47,8 +47,8 @@ export function main(): Promise<void> {
     });
     const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;
-    const world = { ...composed.world, notices: [...composed.world.notices, ...notices] };
-    const done = await run(job, trust, world, signal);
+    const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
+    const done = await run(job, trust, restored, signal);
     await tell(done, context);
     if (record) {
       const derivations = derivationsOf(done.survey);
