@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { DEFAULTS, type InputName, parseInputs, readInputs } from "../../src/action/inputs.ts";
@@ -176,7 +176,7 @@ test(
     const whole = [readFileSync(folder.at("pins", "bws.json"), "utf8")];
     const words = ['"revisions": [', '"storePath": ', '"version": 1', "null", "{}", "[]", ","];
     for (const text of damaged(whole, words, 18)) {
-      await folder.write("pins/bws.json", text);
+      writeFileSync(folder.at("pins", "bws.json"), text);
       try {
         for (const { storePath: path } of await readPins(folder.path, STORE)) {
           expect(path.startsWith(`${STORE}/`)).toBe(true);
