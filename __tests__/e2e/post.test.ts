@@ -44,7 +44,7 @@ describe(`the end of the job, on ${NIX}`, () => {
     const { post } = await whole(job, { mode: "prefetch", targets: ".#middle" }, [".#top"]);
     expect(post.exitCode).toBe(0);
     expect(await names(job)).toEqual(["leaf", "middle", "top"]);
-    expect(post.log).toContain("3 paths pushed");
+    expect(post.log).toContain("pushed while the job ran: 3 paths");
     expect(post.log).toContain("1 of 1 target verified");
     expect(Object.keys(await pins(job.cache))).toEqual(["middle-x86_64-linux"]);
   });
