@@ -55,7 +55,7 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
       }
       if (info?.storeDir !== undefined && info.storeDir !== storeDir) {
         throw new UserError(
-          "NCP-302",
+          "NCP-304",
           `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
           { hint: "use a cache of your own for this store" },
         );

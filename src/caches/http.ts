@@ -6,7 +6,7 @@ import { asError, UserError } from "../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
 import type { HttpClient, HttpRequest } from "../host/http.ts";
-import { ASK, retry } from "../host/retry.ts";
+import { ASK, isPassing, retry } from "../host/retry.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
 import { parseCompression } from "./compression.ts";
 import { httpPush } from "./http-push.ts";
@@ -51,7 +51,8 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       const { status, body } = await retry(() => http.request(url), signal, ASK);
       if (status === 401 || status === 403) throw refused(name, status);
       if (status !== 200) {
-        throw new UserError("NCP-304", `${name}: ${url.url.href} answers ${status}`, {
+        const code = isPassing(status) ? "NCP-302" : "NCP-304";
+        throw new UserError(code, `${name}: ${url.url.href} answers ${status}`, {
           hint: "this is not the address of a binary cache: nix-cache-info stands at its root",
         });
       }
@@ -63,7 +64,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       }
       if (info.storeDir !== undefined && info.storeDir !== storeDir) {
         throw new UserError(
-          "NCP-302",
+          "NCP-304",
           `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
           { hint: "leave it out of substituters here" },
         );
