@@ -19,7 +19,7 @@ export function table(results: readonly LoadedResult[], where: Circumstances): s
   const gigabytes = Math.round(where.memoryBytes / 1024 ** 3);
   const lines = [
     `Measured on ${where.date}, ${where.cores} cores, ${gigabytes} GB of memory, Nix ${where.nixVersion}, Node ${where.nodeVersion};`,
-    `medians (lowest to highest), ours and the peer in turn on the same loopback servers. Other load on the machine: ${loads(results)}.`,
+    `medians (lowest to highest), ours and the peer in turn on the same loopback servers. Load average of the machine before a row: ${loads(results)}.`,
     "",
     "| what | ours | peer | times faster | goal | |",
     "|---|---|---|---|---|---|",
