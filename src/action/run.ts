@@ -19,6 +19,9 @@ import { closing, doneWords } from "../report/words.ts";
 import { BUDGET, endBackground, startBackground } from "./background.ts";
 import { annotate, log } from "./console.ts";
 import { type Context, contextTrust, readContext } from "./context.ts";
+import { keepGithub } from "./github-job.ts";
+import { writeRecord } from "./github-record.ts";
+import { derivationsOf, restoreGithub } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { loadState, STATE, saveState } from "./state.ts";
 
@@ -32,6 +35,9 @@ export function main(): Promise<void> {
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
     );
     const context = await withNix(given, signal);
+    const restoring = restoreGithub(job, context.workspace, { ...context, log }, signal);
+    // Awaited below: until then another failure may be first.
+    restoring.catch(() => undefined);
     const { compose } = await world();
     await using composed = await compose({
       ...context,
@@ -40,8 +46,14 @@ export function main(): Promise<void> {
       signal,
     });
     const storeNames = await composed.storeNames();
-    const done = await run(job, trust, composed.world, signal);
+    const { record, notices } = await restoring;
+    const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
+    const done = await run(job, trust, restored, signal);
     await tell(done, context);
+    if (record) {
+      const derivations = derivationsOf(done.survey);
+      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
+    }
     const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
       outputs ? [{ name, outputs, pinName }] : [],
     );
@@ -91,7 +103,8 @@ export function post(): Promise<void> {
       log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
     }
     log.info(doneWords(outcome).join(", ") || "nothing new to push");
-    for (const annotation of annotations(outcome.findings)) annotate(annotation);
+    const kept = await keepGithub(context, trust, composed, state.memory, signal);
+    for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
     conclude(outcome.findings);
   });
 }
@@ -177,6 +190,8 @@ async function guarded(task: (signal: AbortSignal) => Promise<void>): Promise<vo
   try {
     await task(controller.signal);
   } catch (error) {
+    // What was begun beside it is ended too.
+    controller.abort(error);
     if (error instanceof UserError) {
       const hint = error.hint ? `\n${error.hint}` : "";
       annotate({ level: "error", title: error.code, message: `${describeError(error)}${hint}` });
