@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { DEFAULTS, type InputName, parseInputs, readInputs } from "../../src/action/inputs.ts";
-import { loadMemory, saveMemory } from "../../src/action/state.ts";
+import { loadState, saveState } from "../../src/action/state.ts";
 import { trustOf } from "../../src/action/trust.ts";
 import { readPins, writePin } from "../../src/caches/file-pins.ts";
 import { UserError } from "../../src/domain/errors.ts";
@@ -154,11 +154,11 @@ test(
       targets: [{ name: ".#a", outputs: [storePath("a")], pinName: "a" }],
       storeNames: new Set(["x"]),
     };
-    const whole = [await saveMemory(memory, folder.path)];
+    const whole = [await saveState({ memory, watcher: 4711 }, folder.path)];
     const words = ['"outputs":["', '"pinName":"', "../", "--", '"', ",", "null", "[]"];
     for (const text of damaged(whole, words, 17)) {
-      const found = await loadMemory(text);
-      for (const { outputs, pinName } of found?.targets ?? []) {
+      const found = await loadState(text);
+      for (const { outputs, pinName } of found?.memory.targets ?? []) {
         expect(pinName).toMatch(/^[0-9A-Za-z_.+-]+$/);
         for (const path of outputs) expect(path).toMatch(/^\/\S+$/);
       }
