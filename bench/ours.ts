@@ -1,5 +1,6 @@
 /** Owns our side of the bench: one task of the engine a process, over the real caches and the real Nix. */
 
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DEFAULTS, parseInputs } from "../src/action/inputs.ts";
@@ -53,15 +54,27 @@ async function lookup({ url, publicKey, storeDir, root }: LookupRequest): Promis
 interface RunRequest {
   readonly inputs: Readonly<Record<string, string>>;
   readonly roots?: readonly StorePath[];
+  /** A file with the secret key: it has no place in an argument list. */
+  readonly keyFile?: string;
 }
 
-async function composed({ inputs }: RunRequest) {
-  const { job, secrets } = parseInputs({ ...DEFAULTS, ...inputs });
+async function composed({ inputs, keyFile }: RunRequest) {
+  const signingKey = keyFile ? await readFile(keyFile, "utf8") : "";
+  const { job, secrets } = parseInputs({ ...DEFAULTS, ...inputs, "signing-key": signingKey });
   const environment = processEnvironment();
   const workspace = process.cwd();
   const platform = process.platform;
   const folder = join(tmpdir(), "nix-cache-preflight-bench");
-  const request = { job, secrets, environment, workspace, folder, platform, log: quiet, signal };
+  const request = {
+    job,
+    secrets,
+    environment,
+    workspace,
+    folder,
+    platform,
+    log: quiet,
+    signal,
+  };
   return { job, made: await compose(request) };
 }
 

@@ -59,7 +59,7 @@ export class Bench implements AsyncDisposable {
   }
 
   static async start(rounds: number | undefined): Promise<Bench> {
-    const key = newSigningKey();
+    const { key, secret } = newSigningKey();
     const machine = await startMachine({
       configuration: `trusted-public-keys = ${key.publicKey.text}`,
     });
@@ -78,6 +78,7 @@ export class Bench implements AsyncDisposable {
       },
       logLevel: "warning",
     });
+    await writeFile(join(machine.root, "secret.key"), secret, { mode: 0o600 });
     await writeFile(join(machine.root, "ours", "package.json"), '{"type":"module"}\n');
     return new Bench(machine, key, version, rounds);
   }
@@ -90,15 +91,15 @@ export class Bench implements AsyncDisposable {
     return join(this.machine.root, name);
   }
 
-  /** A cache of `n` invented paths; made once. */
-  closure(n: number, what: "NARs too" | "narinfos only"): Promise<Cache> {
-    const name = `closure-${n}-${what === "NARs too" ? "full" : "narinfos"}`;
+  /** A cache of `n` invented paths, of `bytes` bytes each where that is said; made once. */
+  closure(n: number, what: "NARs too" | "narinfos only", bytes?: number): Promise<Cache> {
+    const name = `closure-${n}-${bytes ?? (what === "NARs too" ? "full" : "narinfos")}`;
     let cache = this.caches.get(name);
     if (!cache) {
       cache = (async () => {
         const { storeDir } = this.machine;
         const members = inventedClosure(n, storeDir);
-        writeCache(this.folder(name), storeDir, members, this.key, what);
+        writeCache(this.folder(name), storeDir, members, this.key, what, bytes);
         return { directory: this.folder(name), root: members[0]?.path as StorePath, members };
       })();
       this.caches.set(name, cache);

@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{b as o}from"./chunk-CLDLLIX3.js";import"./chunk-RZW5TFE6.js";import"./chunk-I2O2HV4W.js";import"./chunk-IYCTIAIV.js";import"./chunk-SKG5NSYY.js";import"./chunk-3OKBVCPH.js";await o();
+import{b as o}from"./chunk-RJ4KLNXD.js";import"./chunk-MUQSW7UC.js";import"./chunk-APHUB5Q3.js";import"./chunk-KMDQUQUN.js";import"./chunk-SCWWCM6Q.js";import"./chunk-AH6ZIJSA.js";import"./chunk-RJC22BYP.js";import"./chunk-QA55TPRG.js";await o();

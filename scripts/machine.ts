@@ -64,9 +64,10 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     "substituters =",
     "experimental-features = nix-command flakes",
     // Nobody is asked what `nixpkgs` is: a test that wants a registry names one.
-    "flake-registry =",
+    `flake-registry = ${join(folder("etc"), "registry.json")}`,
     options.configuration ?? "",
   ];
+  await writeFile(join(folder("etc"), "registry.json"), '{"flakes":[],"version":2}');
   // In a file, as on a runner: what the action adds to the user's own file comes on top of it.
   await writeFile(join(folder("etc"), "nix.conf"), `${configuration.join("\n")}\n`);
   let forgotten = 0;

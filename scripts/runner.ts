@@ -20,8 +20,8 @@ export interface StepRequest {
   /** STATE_… of an earlier stage. */
   readonly state?: Readonly<Record<string, string>>;
   readonly onLine?: (line: string) => void;
-  /** Milliseconds after which the stage is sent `signal`. */
-  readonly kill?: { readonly after: number; readonly signal: NodeJS.Signals };
+  /** Sends `signal` after so many milliseconds, or at the first line that matches. */
+  readonly kill?: { readonly at: number | RegExp; readonly signal: NodeJS.Signals };
 }
 
 export interface Annotation {
@@ -145,11 +145,15 @@ function node(
       raw += chunk;
       const lines = (rest + chunk).split("\n");
       rest = lines.pop() ?? "";
-      for (const line of lines) onLine?.(line);
+      for (const line of lines) {
+        onLine?.(line);
+        if (kill?.at instanceof RegExp && kill.at.test(line)) child.kill(kill.signal);
+      }
     };
     child.stdout.on("data", read);
     child.stderr.on("data", read);
-    const timer = kill && setTimeout(() => child.kill(kill.signal), kill.after);
+    const timer =
+      typeof kill?.at === "number" ? setTimeout(() => child.kill(kill.signal), kill.at) : undefined;
     child.on("error", fail);
     child.on("close", (code) => {
       clearTimeout(timer);

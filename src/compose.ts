@@ -2,6 +2,7 @@
 
 import { openCache } from "./caches/index.ts";
 import { memory } from "./caches/memo.ts";
+import { staging } from "./caches/staging.ts";
 import type { BinaryCache } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
@@ -103,6 +104,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...base,
       nix,
       ...caches,
+      staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
           ? memory({
@@ -118,6 +120,9 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     [Symbol.asyncDispose]: dispose,
   };
 }
+
+/** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
+const STAGING_MOST = 1024 ** 3;
 
 interface Caches {
   readonly own: BinaryCache | undefined;

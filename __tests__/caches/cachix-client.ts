@@ -9,7 +9,7 @@ import type { CachixServer } from "../servers/cachix.ts";
 export const TOKEN = "eyJ0b2tlbiI6InRoYXQgaXMgbm93aGVyZSJ9";
 
 /** Short, so that a fault that stays is given up on soon; nothing is asserted of the time. */
-export const PATIENCE = { first: 5, longest: 20, total: 400, patience: 2_000 };
+export const PATIENCE = { first: 5, longest: 20, total: 1_000, patience: 2_000 };
 
 export interface ClientOptions {
   readonly name?: string;

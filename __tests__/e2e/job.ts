@@ -147,29 +147,46 @@ export async function listing(folder: string): Promise<string[]> {
   return lines.sort();
 }
 
+/** As `listing`, without the empty folders that Nix makes wherever it looks for a cache. */
+export async function content(cache: string): Promise<string[]> {
+  const all = await listing(cache);
+  return all.filter(
+    (line) => !/^(log|nar|realisations|build-trace-v\d+|nix-cache-info) /.test(line),
+  );
+}
+
 export interface CachedPath {
   readonly file: string;
+  /** `HASH-NAME`. */
+  readonly path: string;
   readonly fields: Readonly<Record<string, string>>;
   readonly nar: string;
 }
 
-/** The narinfos of a cache, by the name of their store path. */
-export async function cached(cache: string): Promise<Map<string, CachedPath>> {
-  const found = new Map<string, CachedPath>();
-  for (const name of await readdir(cache).catch(() => [])) {
-    if (!name.endsWith(".narinfo")) continue;
-    const file = join(cache, name);
-    const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
-    const fields = Object.fromEntries(
-      lines.map((line) => {
-        const colon = line.indexOf(":");
-        return [line.slice(0, colon), line.slice(colon + 1).trim()];
+/** The narinfos of a cache. */
+export async function cachedPaths(cache: string): Promise<CachedPath[]> {
+  const names = await readdir(cache).catch(() => []);
+  return Promise.all(
+    names
+      .filter((name) => name.endsWith(".narinfo"))
+      .map(async (name) => {
+        const file = join(cache, name);
+        const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
+        const fields = Object.fromEntries(
+          lines.map((line) => {
+            const colon = line.indexOf(":");
+            return [line.slice(0, colon), line.slice(colon + 1).trim()];
+          }),
+        );
+        const path = (fields["StorePath"] ?? "").split("/").at(-1) ?? "";
+        return { file, path, fields, nar: join(cache, fields["URL"] ?? "") };
       }),
-    );
-    const base = (fields["StorePath"] ?? "").split("/").at(-1) ?? "";
-    found.set(base.slice(33), { file, fields, nar: join(cache, fields["URL"] ?? "") });
-  }
-  return found;
+  );
+}
+
+/** The same by the name of their store path, `bws-1.0.0`. */
+export async function cached(cache: string): Promise<Map<string, CachedPath>> {
+  return new Map((await cachedPaths(cache)).map((one) => [one.path.slice(33), one]));
 }
 
 /** Of the cache's pins: name to store path. */

@@ -86,6 +86,7 @@ describe("the room plan", () => {
       upstream: { tier: "u", narInfo: { ...narInfo(path), narSize } },
       unknown: undefined,
       gone: undefined,
+      refused: undefined,
     });
     const answers = new Map([
       [a, served(a, 5)],

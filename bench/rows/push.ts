@@ -1,4 +1,4 @@
-/** Owns the rows `push`: a closure of small paths, and one large NAR, over HTTP PUT. */
+/** Owns the rows `push`: a closure of small paths, and one large NAR, over HTTP PUT; both sign. */
 
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,12 +9,17 @@ import type { Bench } from "../site.ts";
 import { largePath } from "./large.ts";
 
 export async function pushOurs(bench: Bench, url: string, root: StorePath) {
-  const inputs = { mode: "warm", cache: url, targets: root };
-  return bench.ours("push", { inputs, roots: [root] });
+  const inputs = { mode: "warm", cache: url, targets: root, token: "bench" };
+  return bench.ours("push", { inputs, roots: [root], keyFile: bench.folder("secret.key") });
 }
 
 export async function pushNix(bench: Bench, url: string, root: StorePath) {
-  return bench.nix(["copy", "--to", `${url}?compression=zstd`, root]);
+  return bench.nix([
+    "copy",
+    "--to",
+    `${url}?compression=zstd&secret-key=${bench.folder("secret.key")}`,
+    root,
+  ]);
 }
 
 async function narinfos(directory: string): Promise<number> {
@@ -36,7 +41,7 @@ async function compare(bench: Bench, root: StorePath, paths: number, rounds: num
       await bench.remove(join(parent, name));
       return ms;
     };
-  return inTurn(
+  return await inTurn(
     rounds,
     one("ours", (url) => pushOurs(bench, url, root)),
     one("nix", (url) => pushNix(bench, url, root)),

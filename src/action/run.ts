@@ -3,7 +3,6 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
-import { compose } from "../compose.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
@@ -39,6 +38,7 @@ export function main(): Promise<void> {
     const restoring = restoreGithub(job, context.workspace, { ...context, log }, signal);
     // Awaited below: until then another failure may be first.
     restoring.catch(() => undefined);
+    const { compose } = await world();
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -47,8 +47,8 @@ export function main(): Promise<void> {
     });
     const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;
-    const world = { ...composed.world, notices: [...composed.world.notices, ...notices] };
-    const done = await run(job, trust, world, signal);
+    const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
+    const done = await run(job, trust, restored, signal);
     await tell(done, context);
     if (record) {
       const derivations = derivationsOf(done.survey);
@@ -84,6 +84,7 @@ export function post(): Promise<void> {
     const state = await loadState(text);
     if (!state) return log.info("nix-cache-preflight: main's record is damaged; nothing is pushed");
     if (state.watcher !== undefined) await endWatcher(state.watcher, context.folder, signal);
+    const { compose } = await world();
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -140,6 +141,11 @@ async function endWatcher(pid: number, folder: string, signal: AbortSignal): Pro
   const why =
     how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${why}; what is left is pushed now`);
+}
+
+/** Loaded behind the first line: a wrong input is told without it, and sooner. */
+function world(): Promise<typeof import("../compose.ts")> {
+  return import("../compose.ts");
 }
 
 /** Before anything is printed: the runner then takes them out of every line. */

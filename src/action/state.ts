@@ -16,7 +16,7 @@ const State = z.object({
     z.object({
       name: z.string(),
       outputs: z.array(z.string().check(z.regex(STORE_PATH))),
-      pinName: z.string().check(z.regex(/^[0-9A-Za-z_.+-]{0,200}$/)),
+      pinName: z.string().check(z.regex(/^[0-9A-Za-z_.+-]{1,200}$/)),
     }),
   ),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
@@ -58,7 +58,7 @@ export async function loadState(text: string): Promise<StepState | undefined> {
       outputs: target.outputs as StorePath[],
     }));
     return {
-      memory: { targets, storeNames: new Set(names.split("\n")) },
+      memory: { targets, storeNames: new Set(names === "" ? [] : names.split("\n")) },
       watcher: state.watcher,
     };
   } catch {

@@ -127,7 +127,7 @@ export class CachixApi {
       : "";
     return new UserError(
       "NCP-302",
-      `${this.label}: ${what} answers ${answer.status} (${this.words(answer)})${bound}`,
+      `${this.label}: ${what.replace(/[0-9a-f-]{36}/, "ID")} answers ${answer.status} (${this.words(answer)})${bound}`,
       { hint: "see https://status.cachix.org; running it again uploads only what is missing" },
     );
   }

@@ -1,14 +1,11 @@
 /** Owns one multipart upload to Cachix: opened late, parts side by side, ended or aborted. */
 
-import { createHash, type Hash } from "node:crypto";
 import * as z from "zod/mini";
-import type { ByteBudget } from "../domain/budget.ts";
 import { UserError } from "../domain/errors.ts";
 import { type RetryPolicy, retry } from "../host/retry.ts";
 import type { CachixApi } from "./cachix-api.ts";
+import { PART_BYTES, PartBuffer, type PartMemory } from "./part-buffer.ts";
 
-/** What Cachix's own client sends; S3 allows 5 MiB to 5 GiB and 10,000 parts: 320 GB. */
-export const PART_BYTES = 32 * 1024 * 1024;
 const PARTS_AT_ONCE = 4;
 /** Milliseconds for one try: 32 MiB at 1 Mbit/s take 270 s. */
 const PUT_DEADLINE = 300_000;
@@ -23,12 +20,6 @@ export interface SentPart {
   readonly partNumber: number;
   /** Null where the storage gave none; then the completion names no parts at all. */
   readonly eTag: string | null;
-}
-
-interface Part {
-  readonly partNumber: number;
-  readonly chunks: readonly Uint8Array[];
-  readonly md5: string;
 }
 
 export class MultipartUpload {
@@ -46,21 +37,25 @@ export class MultipartUpload {
   /**
    * Sends `content` in parts; the last one only after `seal`, which throws where the bytes are not
    * what they should be. A file of one part is sealed before any of it leaves the machine.
-   * The caller holds memory for one part; more is taken from `budget` where there is some.
+   * The caller holds memory for one part; more is taken where `memory` has some.
    */
   async send(
     content: AsyncIterable<Uint8Array>,
     seal: () => void,
-    budget: ByteBudget,
+    memory: PartMemory,
+    expected: "whole part" | "less",
     signal: AbortSignal,
   ): Promise<SentPart[]> {
     const failed = new AbortController();
-    const either = AbortSignal.any([signal, failed.signal]);
+    const either = failed.signal;
+    const stop = () => failed.abort(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    signal.throwIfAborted();
     const parts: Promise<SentPart>[] = [];
     const underWay = new Set<Promise<void>>();
     let slots = 1;
-    const launch = (part: Part) => {
-      const sending = this.part(part, either);
+    const launch = (part: PartBuffer) => {
+      const sending = this.part(part, either).finally(() => part.release());
       parts.push(sending);
       const settled: Promise<void> = sending.then(
         () => {
@@ -74,31 +69,32 @@ export class MultipartUpload {
       underWay.add(settled);
     };
     try {
-      let next = new PartBuffer(1);
+      let next = new PartBuffer(1, memory, expected);
       for await (const chunk of content) {
         for (let rest = chunk; rest.length > 0; ) {
           either.throwIfAborted();
           // A full part is sent when more comes, so that the last one is never empty.
           if (next.isFull) {
-            launch(next.part());
+            launch(next);
             while (underWay.size >= slots) {
-              if (slots < PARTS_AT_ONCE && budget.tryTake(PART_BYTES)) slots++;
+              if (slots < PARTS_AT_ONCE && memory.budget.tryTake(PART_BYTES)) slots++;
               else await Promise.race(underWay);
             }
-            next = new PartBuffer(next.partNumber + 1);
+            next = new PartBuffer(next.partNumber + 1, memory, expected);
           }
           rest = next.add(rest);
         }
       }
       seal();
-      launch(next.part());
+      launch(next);
       return await Promise.all(parts);
     } catch (error) {
       failed.abort(error);
       await Promise.allSettled(parts);
       throw either.reason ?? error;
     } finally {
-      budget.give((slots - 1) * PART_BYTES);
+      signal.removeEventListener("abort", stop);
+      memory.budget.give((slots - 1) * PART_BYTES);
     }
   }
 
@@ -135,8 +131,9 @@ export class MultipartUpload {
     return this.opened;
   }
 
-  private async part(part: Part, signal: AbortSignal): Promise<SentPart> {
-    const { partNumber, chunks, md5 } = part;
+  private async part(part: PartBuffer, signal: AbortSignal): Promise<SentPart> {
+    const { partNumber } = part;
+    const { content, md5 } = part.end();
     const { narId, uploadId } = await this.open(signal);
     for (let anew = 0; ; anew++) {
       const { uploadUrl } = await this.api.writeFor(
@@ -157,7 +154,7 @@ export class MultipartUpload {
             url,
             // As signed; and no token: these bytes go to a storage that is not Cachix's.
             headers: { "content-type": "application/octet-stream", "content-md5": md5 },
-            body: chunks,
+            body: content,
             signal,
             deadline: PUT_DEADLINE,
           }),
@@ -177,35 +174,5 @@ export class MultipartUpload {
   private storageUrl(text: string): URL {
     if (URL.canParse(text) && /^https?:\/\//.test(text)) return new URL(text);
     throw new UserError("NCP-302", `${this.api.label}: a part's URL is not one`);
-  }
-}
-
-/** One part as it fills: pieces as they came, not copied. */
-class PartBuffer {
-  readonly partNumber: number;
-  private readonly chunks: Uint8Array[] = [];
-  private readonly hash: Hash = createHash("md5");
-  private size = 0;
-
-  constructor(partNumber: number) {
-    this.partNumber = partNumber;
-  }
-
-  get isFull(): boolean {
-    return this.size >= PART_BYTES;
-  }
-
-  /** Takes what fits and gives the rest back. */
-  add(chunk: Uint8Array): Uint8Array {
-    const piece = chunk.subarray(0, PART_BYTES - this.size);
-    this.chunks.push(piece);
-    this.hash.update(piece);
-    this.size += piece.length;
-    return chunk.subarray(piece.length);
-  }
-
-  part(): Part {
-    const { partNumber, chunks } = this;
-    return { partNumber, chunks, md5: this.hash.digest("base64") };
   }
 }

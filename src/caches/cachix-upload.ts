@@ -1,6 +1,5 @@
 /** Owns bringing one path into a Cachix cache: dump, compress, hash, parts, completion. */
 
-import type { ByteBudget } from "../domain/budget.ts";
 import type { NarSource } from "../domain/cache.ts";
 import { formatSha256 } from "../domain/hash.ts";
 import { fingerprint, type PathInfo } from "../domain/narinfo.ts";
@@ -8,15 +7,16 @@ import type { SigningKey } from "../domain/signature.ts";
 import { baseName, hashPart, namePart } from "../domain/store-path.ts";
 import type { CachixApi } from "./cachix-api.ts";
 import type { CachixCache } from "./cachix-describe.ts";
-import { MultipartUpload, PART_BYTES } from "./cachix-parts.ts";
+import { MultipartUpload } from "./cachix-parts.ts";
 import { narFile } from "./nar-file.ts";
 import type { Uploaded } from "./ordered-push.ts";
+import { PART_BYTES, type PartMemory } from "./part-buffer.ts";
 
 export interface UploadRequest {
   readonly api: CachixApi;
   readonly cache: CachixCache;
   readonly signingKey: SigningKey | undefined;
-  readonly budget: ByteBudget;
+  readonly memory: PartMemory;
   /** Whether our cache serves the path as its own by now. */
   readonly isServed: (info: PathInfo) => Promise<boolean>;
 }
@@ -27,8 +27,10 @@ const MIB = 1024 * 1024;
  * What an upload holds in memory at most: one part, and what is between dump, compressor and part.
  * Compressing makes nothing larger by more than a 128th and a few bytes.
  */
-function memoryOf({ narSize }: PathInfo): number {
-  return Math.min(PART_BYTES, narSize + narSize / 128 + 1024) + Math.min(8 * MIB, 2 * narSize);
+function memoryOf({ narSize }: PathInfo) {
+  const file = narSize + Math.ceil(narSize / 128) + 1024;
+  const expected = file < PART_BYTES ? ("less" as const) : ("whole part" as const);
+  return { bytes: Math.min(PART_BYTES, file) + Math.min(8 * MIB, 2 * narSize), expected };
 }
 
 /** Sends everything but the narinfo; nobody is served the path before `publish`. */
@@ -38,9 +40,9 @@ export async function uploadPath(
   nar: NarSource,
   signal: AbortSignal,
 ): Promise<Uploaded> {
-  const { api, cache, budget, signingKey } = request;
-  const memory = memoryOf(info);
-  await budget.take(memory);
+  const { api, cache, memory, signingKey } = request;
+  const { bytes, expected } = memoryOf(info);
+  await memory.budget.take(bytes);
   try {
     signal.throwIfAborted();
     const file = narFile(info, nar, cache.compression, signal);
@@ -51,7 +53,7 @@ export async function uploadPath(
       return sealed;
     };
     try {
-      const parts = await upload.send(file.content, seal, budget, signal);
+      const parts = await upload.send(file.content, seal, memory, expected, signal);
       const { fileHash, fileSize } = sealed ?? seal();
       return {
         bytes: fileSize,
@@ -66,7 +68,7 @@ export async function uploadPath(
       throw error;
     }
   } finally {
-    budget.give(memory);
+    memory.budget.give(bytes);
   }
 }
 

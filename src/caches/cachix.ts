@@ -1,6 +1,5 @@
 /** Owns `cachix:NAME`: the protocol spoken by ourselves, so that every answer is understood. */
 
-import { ByteBudget } from "../domain/budget.ts";
 import type { BinaryCache, Substituter } from "../domain/cache.ts";
 import { asError } from "../domain/errors.ts";
 import type { PathInfo } from "../domain/narinfo.ts";
@@ -16,6 +15,7 @@ import { type CachixReader, readNarInfo, readNarSize, readStoredNar } from "./ca
 import { uploadPath } from "./cachix-upload.ts";
 import type { CacheKind } from "./kind.ts";
 import { pushInOrder } from "./ordered-push.ts";
+import { PartMemory } from "./part-buffer.ts";
 
 export interface CachixOptions {
   /** As the user wrote it; in every report. */
@@ -36,8 +36,8 @@ export interface CachixOptions {
 
 /** Four requests a path at 20 ms: 64 side by side bring some 800 small paths a second. */
 const PATHS_AT_ONCE = 64;
-/** Bytes of all parts and compressors together; the rest of the 256 MB is Node's. */
-const MEMORY = 112 * 1024 * 1024;
+/** Bytes of all parts and compressors together: two large parts under way. The rest of 256 MB is Node's. */
+const MEMORY = 76 * 1024 * 1024;
 
 export function cachixCache(options: CachixOptions): BinaryCache {
   const { label, name, host, storeDir, role, signingKey } = options;
@@ -97,7 +97,6 @@ export function cachixCache(options: CachixOptions): BinaryCache {
   };
   if (role === "tier") return reading;
 
-  const budget = new ByteBudget(MEMORY);
   return {
     ...reading,
     get substituter() {
@@ -112,7 +111,8 @@ export function cachixCache(options: CachixOptions): BinaryCache {
         const isOwn = presence.kind === "hit" && presence.origin === "own";
         return isOwn && presence.narInfo.narHash === info.narHash;
       };
-      const request = { api, cache, signingKey, budget, isServed };
+      const memory = new PartMemory(MEMORY);
+      const request = { api, cache, signingKey, memory, isServed };
       const upload = (info: PathInfo) => uploadPath(request, info, nar, signal);
       return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
     },

@@ -13,6 +13,7 @@ import { stage, sweep, writeWhole } from "../host/atomic.ts";
 import { type Compression, EXTENSIONS } from "../host/compress.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
+import { parseCompression } from "./compression.ts";
 import { fileMemos } from "./file-memos.ts";
 import { readPins, writePin } from "./file-pins.ts";
 import type { CacheKind } from "./kind.ts";
@@ -54,7 +55,7 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
       }
       if (info?.storeDir !== undefined && info.storeDir !== storeDir) {
         throw new UserError(
-          "NCP-302",
+          "NCP-304",
           `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
           { hint: "use a cache of your own for this store" },
         );
@@ -175,11 +176,3 @@ export const fileKind: CacheKind<"file"> = {
     return request.role === "own" ? writableFileCache(options) : fileCache(options);
   },
 };
-
-function parseCompression(url: URL): Compression {
-  const text = url.searchParams.get("compression") ?? "zstd";
-  if (text === "zstd" || text === "xz" || text === "none") return text;
-  throw new UserError("NCP-103", `cache: "${url.href}": compression=${text} is not known here`, {
-    hint: "write compression=zstd (the default), xz or none",
-  });
-}

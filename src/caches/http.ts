@@ -1,13 +1,15 @@
-/** Owns reading plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
+/** Owns plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
 
-import type { BinaryCache, Presence, Substituter } from "../domain/cache.ts";
+import type { BinaryCache, Presence, Substituter, TierInfo } from "../domain/cache.ts";
 import { parseCacheInfo } from "../domain/cache-info.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
 import type { HttpClient, HttpRequest } from "../host/http.ts";
-import { ASK, retry } from "../host/retry.ts";
+import { ASK, isPassing, retry } from "../host/retry.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
+import { parseCompression } from "./compression.ts";
+import { httpPush } from "./http-push.ts";
 import type { CacheKind } from "./kind.ts";
 
 export interface HttpCacheOptions {
@@ -32,7 +34,7 @@ const ABSENT = new Set([404, 410]);
 
 export function httpCache(options: HttpCacheOptions): BinaryCache {
   const { name, base, http, headers, policy, storeDir } = options;
-  const at = (path: string) => new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);
+  const at = (path: string) => below(base, path);
   const request = (path: string, signal: AbortSignal): HttpRequest => ({
     method: "GET",
     url: at(path),
@@ -49,7 +51,8 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       const { status, body } = await retry(() => http.request(url), signal, ASK);
       if (status === 401 || status === 403) throw refused(name, status);
       if (status !== 200) {
-        throw new UserError("NCP-304", `${name}: ${url.url.href} answers ${status}`, {
+        const code = isPassing(status) ? "NCP-302" : "NCP-304";
+        throw new UserError(code, `${name}: ${url.url.href} answers ${status}`, {
           hint: "this is not the address of a binary cache: nix-cache-info stands at its root",
         });
       }
@@ -61,7 +64,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       }
       if (info.storeDir !== undefined && info.storeDir !== storeDir) {
         throw new UserError(
-          "NCP-302",
+          "NCP-304",
           `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
           { hint: "leave it out of substituters here" },
         );
@@ -104,6 +107,16 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
       yield* body;
     },
+    async *readNarRange(narInfo: NarInfo, { from, to }, signal) {
+      const ask = { ...request(narInfo.url, signal), deadline: STALL };
+      const range = `bytes=${from}-${to - 1}`;
+      const stream = await http.stream({ ...ask, headers: { ...headers, range } });
+      if (stream.status !== 206) {
+        stream.discard();
+        throw new Error(`${ask.url.href} answers ${stream.status} to a range`);
+      }
+      yield* stream.body;
+    },
   };
 }
 
@@ -116,20 +129,43 @@ function refused(name: string, status: number): UserError {
 export const httpKind: CacheKind<"http"> = {
   kind: "http",
   open({ url }, request) {
+    const { name, role, signingKey, token, http, storeDir } = request;
     const trusted = request.signatures === "accept any" || url.searchParams.get("trusted") === "1";
-    const base = new URL(url.pathname, url.origin);
-    return httpCache({
-      name: request.name,
-      base,
-      substituter: { url: url.href, publicKeys: request.publicKeys, priority: priorityOf(url) },
-      policy: trusted ? { kind: "by location" } : { kind: "by key", keys: request.publicKeys },
-      storeDir: request.storeDir,
-      http: request.http,
-      headers:
-        request.role === "own" && request.token ? { authorization: `Bearer ${request.token}` } : {},
-    });
+    const publicKeys = [...request.publicKeys, ...(signingKey ? [signingKey.publicKey] : [])];
+    const options: HttpCacheOptions = {
+      name,
+      base: new URL(url.pathname, url.origin),
+      substituter: { url: url.href, publicKeys, priority: priorityOf(url) },
+      policy: trusted ? { kind: "by location" } : { kind: "by key", keys: publicKeys },
+      storeDir,
+      http,
+      headers: role === "own" && token ? { authorization: `Bearer ${token}` } : {},
+    };
+    const cache = httpCache(options);
+    if (role === "tier") return cache;
+    // Without a signature nobody would take what is pushed there.
+    if (!signingKey && !trusted) {
+      return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
+    }
+    const compression = parseCompression(url);
+    const at = (path: string) => below(options.base, path);
+    return {
+      ...cache,
+      push: httpPush({ name, at, http, headers: options.headers, compression, signingKey }),
+    };
   },
 };
+
+function below(base: URL, path: string): URL {
+  return new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);
+}
+
+async function unsigned(cache: BinaryCache, signal: AbortSignal): Promise<TierInfo> {
+  const trouble = new UserError("NCP-105", `${cache.name} takes signed paths only`, {
+    hint: "set signing-key; or write ?trusted=1 behind its address, if every reader trusts whatever is there",
+  });
+  return { ...(await cache.describe(signal)), permission: "read", trouble };
+}
 
 /** `?priority=N` on a substituter's URL overrides what the cache says of itself, as in Nix. */
 function priorityOf(url: URL): number | undefined {

@@ -8,13 +8,20 @@ import type { NarInfo, PathInfo } from "../domain/narinfo.ts";
 import { fingerprint } from "../domain/narinfo.ts";
 import type { SigningKey } from "../domain/signature.ts";
 import { baseName } from "../domain/store-path.ts";
-import { type Compression, compress, EXTENSIONS } from "../host/compress.ts";
+import { type Compression, compress, compressWhole, EXTENSIONS } from "../host/compress.ts";
 
 export interface NarFile {
   /** The compressed bytes; read once, to the end, before `seal`. */
   readonly content: AsyncIterable<Uint8Array>;
   /** What the bytes were; throws a UserError when the NAR is not what the store's database says. */
   seal(): { readonly fileHash: Sha256; readonly fileSize: number };
+}
+
+const SMALL = 1024 * 1024;
+
+/** Small enough to be held in memory as a whole. */
+export function isSmall({ narSize }: PathInfo): boolean {
+  return narSize <= SMALL;
 }
 
 /** Dump → hash → compress → hash, one chunk at a time: memory does not grow with the NAR. */
@@ -39,8 +46,18 @@ export function narFile(
     }
     if (narSize < info.narSize) throw damaged(info, `it has ${narSize} bytes`);
   };
+  const compressed = async function* () {
+    if (compression === "xz" || !isSmall(info)) {
+      return yield* compress(compression, raw(), signal, info.narSize);
+    }
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of raw()) chunks.push(chunk);
+    const [first] = chunks;
+    const whole = chunks.length === 1 && first ? first : Buffer.concat(chunks);
+    yield await compressWhole(compression, whole);
+  };
   const content = async function* () {
-    for await (const chunk of compress(compression, raw(), signal, info.narSize)) {
+    for await (const chunk of compressed()) {
       outer.update(chunk);
       fileSize += chunk.length;
       yield chunk;

@@ -2,7 +2,7 @@
 
 import type { PushProgress, PushResult } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
-import { limiter } from "../domain/limit.ts";
+import { limiter, mapLimited } from "../domain/limit.ts";
 import { dependencies, type PathInfo } from "../domain/narinfo.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 
@@ -27,16 +27,12 @@ export async function pushInOrder(
   signal: AbortSignal,
 ): Promise<PushResult> {
   const limit = limiter(parallel);
-  const infos = new Map(paths.map((info) => [info.storePath, info]));
   const published = new Map<StorePath, Promise<void>>();
   const pushed: PushProgress[] = [];
   const failed = new Map<StorePath, Error>();
 
-  const one = async (info: PathInfo): Promise<void> => {
-    const uploaded = await limit(() => {
-      signal.throwIfAborted();
-      return upload(info);
-    });
+  const publish = async (info: PathInfo, uploading: Promise<Uploaded>): Promise<void> => {
+    const uploaded = await uploading;
     try {
       for (const reference of dependencies(info)) {
         const before = published.get(reference);
@@ -56,34 +52,38 @@ export async function pushInOrder(
     progress(done);
   };
 
-  // References first, so that a path never waits for one that has not been started.
-  const start = (info: PathInfo): void => {
-    const stack = [info];
-    while (stack.length > 0) {
-      const top = stack[stack.length - 1] as PathInfo;
-      if (published.has(top.storePath)) {
-        stack.pop();
-        continue;
-      }
-      const before = dependencies(top).find(
-        (path) => infos.has(path) && !published.has(path) && !onStack(stack, path),
-      );
-      const next = before && infos.get(before);
-      if (next) stack.push(next);
-      else {
-        stack.pop();
-        const promise = one(top);
-        promise.catch((error) => failed.set(top.storePath, asError(error)));
-        published.set(top.storePath, promise);
-      }
-    }
-  };
-  for (const info of paths) start(info);
+  // A path that is uploaded and waits for its references holds up no other upload.
+  await mapLimited(referencesFirst(paths), parallel, async (info) => {
+    const uploading = signal.aborted ? Promise.reject(signal.reason) : upload(info);
+    const publishing = publish(info, uploading);
+    publishing.catch((error) => failed.set(info.storePath, asError(error)));
+    published.set(info.storePath, publishing);
+    await uploading.catch(() => undefined);
+  });
   await Promise.allSettled(published.values());
   return { pushed, failed };
 }
 
-function onStack(stack: readonly PathInfo[], path: StorePath): boolean {
-  // Store paths form no cycles; were one to, waiting for it would be for ever.
-  return stack.some((info) => info.storePath === path);
+/** So that no path waits for one that has not been started. */
+function referencesFirst(paths: readonly PathInfo[]): PathInfo[] {
+  const infos = new Map(paths.map((info) => [info.storePath, info]));
+  const ordered = new Set<PathInfo>();
+  const seen = new Set<StorePath>();
+  for (const path of paths) {
+    const stack = [path];
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      seen.add(top.storePath);
+      // What is seen and not done is below on the stack: store paths form no cycles, but were they to…
+      const next = dependencies(top).find(
+        (reference) => infos.has(reference) && !seen.has(reference),
+      );
+      const info = next && infos.get(next);
+      if (info) stack.push(info);
+      else {
+        stack.pop();
+        ordered.add(top);
+      }
+    }
+  }
+  return [...ordered];
 }

@@ -97,6 +97,12 @@ export interface BinaryCache {
   narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | undefined>;
   /** The NAR as stored, compressed. */
   readNar(narInfo: NarInfo, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** The bytes from `from` to before `to`, as stored; throws where the cache gives no ranges. */
+  readNarRange?(
+    narInfo: NarInfo,
+    range: { readonly from: number; readonly to: number },
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
   /** Uploads; a path is served only after its references. One failure does not stop the others. */
   push?(
     paths: readonly PathInfo[],

@@ -16,7 +16,7 @@ export type ErrorCode =
   | "NCP-301" // a narinfo cannot be read
   | "NCP-302" // a cache did not answer
   | "NCP-303" // a cache refused the credentials
-  | "NCP-304" // a cache does not exist
+  | "NCP-304" // a cache does not exist, or is another store's
   | "NCP-305" // a push failed
   | "NCP-306" // a pushed path could not be verified
   | "NCP-307" // a pin failed

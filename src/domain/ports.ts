@@ -5,7 +5,7 @@ import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { Memo } from "./memo.ts";
-import type { PathInfo } from "./narinfo.ts";
+import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
 
 export interface NixSetup {
@@ -57,6 +57,7 @@ export interface EvaluationResult {
 }
 
 export interface BuildResult {
+  /** Derivations that Nix built, what they needed included; what it fetched or had is not among them. */
   readonly built: readonly StorePath[];
   /** Per derivation that failed: its message and the end of its log. */
   readonly failed: ReadonlyMap<StorePath, string>;
@@ -89,6 +90,15 @@ export interface Nix {
     paths: readonly StorePath[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<StorePath, string>>;
+  /**
+   * Takes `paths`, references first, from a `file://` cache, signatures checked. Undefined when all
+   * are valid now, else what Nix says.
+   */
+  importFrom(
+    url: string,
+    paths: readonly StorePath[],
+    signal: AbortSignal,
+  ): Promise<string | undefined>;
   build(wanted: readonly DerivationOutputs[], signal: AbortSignal): Promise<BuildResult>;
   /** Adds caches to the configuration that later steps read; says what it wrote. */
   configure(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
@@ -132,6 +142,28 @@ export interface Memory {
   remember(memo: Memo, signal: AbortSignal): Promise<void>;
 }
 
+/** A path, and the cache that serves it. */
+export interface Stageable {
+  readonly narInfo: NarInfo;
+  readonly cache: BinaryCache;
+}
+
+/** A `file://` cache that lives for one batch; disposing of it frees the disk. */
+export interface Staged extends AsyncDisposable {
+  readonly url: string;
+  /** Those that arrived, in no order. */
+  readonly paths: readonly StorePath[];
+}
+
+/** Fetching many NARs at once, where Nix would wait for each: latency rules there (docs/adr/0006). */
+export interface Staging {
+  /** Where it puts them; counted in the room plan. */
+  readonly directory: string;
+  /** The most that lies there at once. */
+  readonly bytes: number;
+  stage(members: readonly Stageable[], signal: AbortSignal): Promise<Staged>;
+}
+
 export interface World {
   /** Undefined on a runner without Nix (Windows): keys and disk only. */
   readonly nix: Nix | undefined;
@@ -152,6 +184,8 @@ export interface World {
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
   readonly tiers: readonly BinaryCache[];
+  /** Without one, Nix fetches everything itself. */
+  readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;
   /** What putting the world together had to leave out. */

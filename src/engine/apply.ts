@@ -7,8 +7,9 @@ import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
+import { fetchPaths } from "./fetch.ts";
 import type { Lookup } from "./lookup.ts";
-import type { Outcome, TimedStep } from "./outcome.ts";
+import { NOTHING_DONE, type Outcome, type TimedStep } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
 import type { Step } from "./step.ts";
 import { Transaction } from "./transaction.ts";
@@ -20,6 +21,8 @@ export async function apply(
   world: World,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  // A runner without Nix has nothing to do, and that is no failure.
+  if (plan.steps.length === 0) return NOTHING_DONE;
   const run = new Application(job, lookup, world, signal);
   for (const step of plan.steps) await run.step(step);
   return run.outcome();
@@ -27,6 +30,7 @@ export async function apply(
 
 class Application {
   private readonly world: World;
+  private readonly lookup: Lookup;
   private readonly signal: AbortSignal;
   private readonly nix: Nix;
   private readonly steps: TimedStep[] = [];
@@ -39,6 +43,7 @@ class Application {
   constructor(job: Job, lookup: Lookup, world: World, signal: AbortSignal) {
     if (!world.nix) throw new UserError("NCP-201", "a plan with steps needs Nix");
     this.world = world;
+    this.lookup = lookup;
     this.signal = signal;
     this.nix = world.nix;
     this.transaction = new Transaction({ job, lookup, world, nix: world.nix, signal });
@@ -98,8 +103,14 @@ class Application {
   }
 
   private async substitute(paths: readonly StorePath[], bytes: number): Promise<void> {
-    const failed = await this.nix.substitute(paths, this.signal);
-    this.substituted = { paths: paths.length - failed.size, bytes };
+    const { world, nix, lookup, signal } = this;
+    const failed = await fetchPaths(world, nix, lookup, paths, signal);
+    let lacking = 0;
+    for (const path of failed.keys()) {
+      const { own, upstream } = await lookup.ask(path);
+      lacking += (own ?? upstream)?.narInfo.narSize ?? 0;
+    }
+    this.substituted = { paths: paths.length - failed.size, bytes: bytes - lacking };
     const [first] = failed;
     if (!first) return;
     this.findings.push({
@@ -113,15 +124,11 @@ class Application {
 
   private async build({ derivations }: Extract<Step, { do: "build" }>): Promise<void> {
     const begun = this.world.clock.now();
-    const { failed } = await this.nix.build(derivations, this.signal);
+    const { built, failed } = await this.nix.build(derivations, this.signal);
     const seconds = (this.world.clock.now() - begun) / 1000;
-    for (const { drvPath } of derivations) {
+    for (const drvPath of built) this.built.push({ name: derivationName(drvPath), seconds });
+    for (const [drvPath, message] of failed) {
       const name = derivationName(drvPath);
-      const message = failed.get(drvPath);
-      if (message === undefined) {
-        if (!this.built.some((built) => built.name === name)) this.built.push({ name, seconds });
-        continue;
-      }
       this.transaction.notBuilt();
       this.findings.push({
         kind: "missing",

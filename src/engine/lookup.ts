@@ -19,6 +19,8 @@ export interface Answer {
   /** Somebody did not answer, so that "nobody has it" would be a guess. */
   readonly unknown: Error | undefined;
   readonly gone: Served | undefined;
+  /** Why our own cache's answer is not believed. */
+  readonly refused: string | undefined;
 }
 
 export interface TierCount {
@@ -79,13 +81,20 @@ export class Lookup {
     for (const path of paths) this.answers.delete(path);
   }
 
+  /** The cache that said it. */
+  cacheOf({ tier }: Served): BinaryCache | undefined {
+    return this.tiers.find(
+      ({ cache: { name } }) => name === tier || tier.endsWith(`passed on by ${name}`),
+    )?.cache;
+  }
+
   private async askAll(path: StorePath): Promise<Answer> {
-    const warm = this.tiers.filter((tier) => !this.isCold(tier));
-    const answer = await this.askTiers(warm, path);
-    if (answer.own || answer.upstream || warm.length === this.tiers.length) return answer;
+    const lively = this.tiers.filter((tier) => !this.isCold(tier));
+    const answer = await this.askTiers(lively, path);
+    if (answer.own || answer.upstream || lively.length === this.tiers.length) return answer;
     // Nobody else has it: now the answer of a cold tier is the one that counts.
     const rest = await this.askTiers(
-      this.tiers.filter((tier) => !warm.includes(tier)),
+      this.tiers.filter((tier) => !lively.includes(tier)),
       path,
     );
     return {
@@ -93,6 +102,7 @@ export class Lookup {
       upstream: rest.upstream,
       unknown: answer.unknown ?? rest.unknown,
       gone: answer.gone ?? rest.gone,
+      refused: answer.refused ?? rest.refused,
     };
   }
 
@@ -114,6 +124,7 @@ export class Lookup {
     let passedOn: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
+    let refused: string | undefined;
     tiers.forEach(({ cache, role }, index) => {
       const presence = presences[index] as Presence;
       this.count(cache.name, presence);
@@ -124,9 +135,10 @@ export class Lookup {
         else passedOn = { ...served, tier: passedOnBy(cache.name, presence.narInfo) };
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
       else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
+      else if (presence.kind === "refused" && role === "own") refused ??= presence.why;
     });
     // A tier that serves it itself is the better word for where it is.
-    return { own, upstream: upstream ?? passedOn, unknown, gone };
+    return { own, upstream: upstream ?? passedOn, unknown, gone, refused };
   }
 
   private count(name: string, presence: Presence): void {

@@ -33,9 +33,21 @@ export interface Outcome {
   readonly steps: readonly TimedStep[];
   readonly configured: readonly string[];
   readonly substituted: { readonly paths: number; readonly bytes: number };
+  /** With the seconds of the step that built it: Nix builds side by side what it can. */
   readonly built: readonly { readonly name: string; readonly seconds: number }[];
   readonly pushed: readonly PushProgress[];
   readonly verified: readonly VerifiedTarget[];
   readonly pinned: readonly PinnedTarget[];
   readonly findings: readonly Finding[];
 }
+
+export const NOTHING_DONE: Outcome = {
+  steps: [],
+  configured: [],
+  substituted: { paths: 0, bytes: 0 },
+  built: [],
+  pushed: [],
+  verified: [],
+  pinned: [],
+  findings: [],
+};

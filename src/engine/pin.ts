@@ -4,18 +4,20 @@ import type { Can, Pin } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Clock } from "../domain/ports.ts";
 
-/** Milliseconds a pin has to become visible in the list. */
-const VISIBLE = 30_000;
-
-/** `set`: written, and not to be read back from this cache. Throws where it is not what was asked for. */
+/**
+ * `deadline`: milliseconds the pin has to become visible in the list.
+ * `set`: written, and not to be read back from this cache. Throws where it is
+ * not what was asked for.
+ */
 export async function setPin(
   cache: Can<"pin">,
   pin: Pin,
+  deadline: number,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<"confirmed" | "set"> {
   await cache.pin(pin, signal);
-  const until = clock.now() + VISIBLE;
+  const until = clock.now() + deadline;
   for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
     const pins = await cache.pins?.(signal);
     if (pins === undefined) return "set";
@@ -24,7 +26,7 @@ export async function setPin(
     if (clock.now() + pause > until) {
       throw new UserError(
         "NCP-307",
-        `read back for ${VISIBLE / 1000} s, it is on ${stored?.storePath ?? "nothing"}`,
+        `read back for ${deadline / 1000} s, it is on ${stored?.storePath ?? "nothing"}`,
       );
     }
     await clock.sleep(pause * (0.5 + Math.random() / 2), signal);

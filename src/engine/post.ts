@@ -7,7 +7,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
 import { Lookup } from "./lookup.ts";
 import { MAY_IN_POST } from "./modes.ts";
-import type { Outcome } from "./outcome.ts";
+import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
 import { describeTiers } from "./survey.ts";
@@ -29,19 +29,7 @@ export interface PostRun {
   readonly withheld: readonly PushRoots[];
 }
 
-const NOTHING: PostRun = {
-  outcome: {
-    steps: [],
-    configured: [],
-    substituted: { paths: 0, bytes: 0 },
-    built: [],
-    pushed: [],
-    verified: [],
-    pinned: [],
-    findings: [],
-  },
-  withheld: [],
-};
+const NOTHING: PostRun = { outcome: NOTHING_DONE, withheld: [] };
 
 export async function runPost(
   job: Job,

@@ -25,7 +25,11 @@ export function pushFindings(
       following++;
       continue;
     }
-    const text = describeError(error).replaceAll(path, "").replaceAll(baseName(path), "");
+    const text = describeError(error)
+      .replaceAll(path, "")
+      .replaceAll(baseName(path), "")
+      // Numbers of uploads, of tries, of bytes: the cause is the same.
+      .replace(/[0-9a-f]*\d[0-9a-f]*/g, "#");
     const before = causes.get(text);
     if (before) before.paths++;
     else causes.set(text, { path, error, paths: 1 });

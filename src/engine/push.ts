@@ -17,8 +17,13 @@ export interface Pushed {
   readonly absent: readonly StorePath[];
 }
 
+export interface PushHow extends Pick<Job, "pushFilter" | "force"> {
+  /** Paths to send whatever our cache says: a push of them turned out wrong. */
+  readonly again?: ReadonlySet<StorePath>;
+}
+
 export async function push(
-  job: Pick<Job, "pushFilter" | "force">,
+  job: PushHow,
   cache: Can<"push">,
   lookup: Lookup,
   nix: Pick<Nix, "valid" | "closure" | "nar">,
@@ -54,7 +59,7 @@ export async function push(
  * that an upstream serves. The push filter holds for whatever no path that is sent refers to.
  */
 async function selectPaths(
-  { pushFilter, force }: Pick<Job, "pushFilter" | "force">,
+  { pushFilter, force, again }: PushHow,
   lookup: Lookup,
   roots: readonly StorePath[],
   closure: ReadonlyMap<StorePath, PathInfo>,
@@ -64,8 +69,9 @@ async function selectPaths(
   await Promise.all(
     [...closure.values()].map(async (info) => {
       const { own, upstream } = await lookup.ask(info.storePath);
-      const again = force === "force" && (!upstream || isRoot.has(info.storePath));
-      if (again || (!own && !upstream)) wanted.push(info);
+      const { storePath } = info;
+      const isForced = force === "force" && (!upstream || isRoot.has(storePath));
+      if (isForced || again?.has(storePath) || (!own && !upstream)) wanted.push(info);
     }),
   );
   if (!pushFilter) return wanted;

@@ -8,7 +8,7 @@ import type { SurveyedDerivation } from "./derivations.ts";
 import type { Facts } from "./facts.ts";
 
 export interface Need {
-  readonly what: "store" | "build directory" | "workspace";
+  readonly what: "store" | "build directory" | "staging" | "workspace";
   readonly directory: string;
   readonly bytes: number;
 }
@@ -38,12 +38,25 @@ export function bytesToFetch(facts: Facts, paths: Iterable<StorePath>): number {
   return bytes;
 }
 
+/** Bytes that fetching `paths` takes beside the store: as compressed, and never more than `most`. */
+export function bytesToStage(facts: Facts, paths: Iterable<StorePath>, most: number): number {
+  let bytes = 0;
+  for (const path of paths) {
+    const answer = facts.answers.get(path);
+    const narInfo = (answer?.own ?? answer?.upstream)?.narInfo;
+    bytes += narInfo?.fileSize ?? narInfo?.narSize ?? 0;
+    if (bytes >= most) return most;
+  }
+  return bytes;
+}
+
 export async function measureRoom(
   disk: Disk,
   setup: NixSetup | undefined,
   workspace: string,
   fetchBytes: number,
   builds: readonly SurveyedDerivation[],
+  staging?: { readonly directory: string; readonly bytes: number },
 ): Promise<Room> {
   // Builds run one beside the other, so what they take adds up.
   const known = builds.filter(({ space }) => space !== undefined);
@@ -55,6 +68,7 @@ export async function measureRoom(
           { what: "build directory" as const, directory: setup.buildDir, bytes: buildBytes },
         ]
       : []),
+    ...(staging ? [{ what: "staging" as const, ...staging }] : []),
     { what: "workspace" as const, directory: workspace, bytes: 0 },
   ];
   const byId = new Map<string, { fileSystem: FileSystem; needs: Need[] }>();

@@ -1,14 +1,16 @@
 /** Owns the sentence: survey → plan → apply → report. */
 
 import type { Job, Trust } from "../domain/job.ts";
-import { CLOSURE_AGE } from "../domain/memo.ts";
+import { isFresh } from "../domain/memo.ts";
 import type { World } from "../domain/ports.ts";
+import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
 import { assess } from "./assess.ts";
 import { memoOf } from "./memo.ts";
+import { MAY } from "./modes.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Plan, plan } from "./plan.ts";
-import { measureRoom } from "./room.ts";
+import { bytesToStage, measureRoom } from "./room.ts";
 import { type Survey, survey } from "./survey.ts";
 import { workOf } from "./work.ts";
 
@@ -43,9 +45,11 @@ async function remember(
   signal: AbortSignal,
 ): Promise<void> {
   const now = world.clock.now();
-  const fresh = seen.recalled !== undefined && now - seen.recalled < CLOSURE_AGE;
+  const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
   if (!world.memory || seen.trust.kind !== "write" || fresh) return;
-  if (outcome.verified.some((target) => target.outcome !== "verified")) return;
+  // What another cache serves is as good an answer, and asked for again by the next run.
+  const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
+  if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const assessment =
     outcome.pushed.length > 0 ? await assess(job, world, seen.lookup, seen.targets, signal) : seen;
   const memo = memoOf(assessment, seen.foundNotices, now);
@@ -54,7 +58,20 @@ async function remember(
 
 async function decide(job: Job, seen: Survey, world: World): Promise<Plan> {
   const work = workOf(job, seen);
-  const { disk, nix, workspace } = world;
-  const room = await measureRoom(disk, nix?.setup, workspace, work.fetchBytes, work.builds);
+  const { disk, nix, workspace, staging } = world;
+  const { fetchBytes, builds, judgement } = work;
+  const staged = staging &&
+    MAY[job.mode].has("substitute") && {
+      directory: staging.directory,
+      bytes: bytesToStage(seen.facts, judgement.fetch, staging.bytes),
+    };
+  const room = await measureRoom(
+    disk,
+    nix?.setup,
+    workspace,
+    fetchBytes,
+    builds,
+    staged || undefined,
+  );
   return plan(job, seen, work, room, world);
 }

@@ -2,7 +2,7 @@
 
 import { type BinaryCache, can, type StoredPin, type TierInfo } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
-import { asError } from "../domain/errors.ts";
+import { asError, UserError } from "../domain/errors.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Memo } from "../domain/memo.ts";
 import type { World } from "../domain/ports.ts";
@@ -32,6 +32,7 @@ export interface Survey extends Assessment {
   readonly key: CacheKey;
   readonly keyFiles: readonly KeyFile[];
   readonly system: string | undefined;
+  readonly nixVersion: string | undefined;
   readonly tiers: readonly SurveyedTier[];
   /** Paths that are valid in this machine's store. */
   readonly local: ReadonlySet<StorePath>;
@@ -60,9 +61,11 @@ export async function survey(
   for (const { name, hash } of keyFiles) {
     if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
   }
-  // A cache that is down, or another store's, is asked nothing.
   const reachable = tiers.flatMap(({ tier, state }) => (state.kind === "reachable" ? [tier] : []));
-  const lookup = new Lookup(reachable, signal);
+  // A cache that does not exist has nothing. One that did not answer is asked nothing more, and
+  // every answer of it is unknown (docs/adr/0002).
+  const silent = tiers.flatMap(({ tier, state }) => (isSilent(state) ? [tier] : []));
+  const lookup = new Lookup([...reachable, ...silent], signal);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
     sought.memo && recall(sought.memo, job, world, lookup, signal),
@@ -78,6 +81,7 @@ export async function survey(
     key: cacheKey(job.keyPrefix, keyFiles, job.keySuffix),
     keyFiles,
     system: world.nix?.setup.system,
+    nixVersion: world.nix?.setup.version,
     targets: assessment.targets.map((target) => ({
       ...target,
       local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
@@ -95,6 +99,14 @@ export async function survey(
     recalled: recalled && sought.memo?.checked,
     foundNotices: found.notices,
   };
+}
+
+/** Whether the cache may well have what we look for: nobody has said no. */
+function isSilent(state: SurveyedTier["state"]): boolean {
+  if (state.kind !== "down") return false;
+  const code = state.error instanceof UserError ? state.error.code : undefined;
+  // Nix, too, takes what it may not read for absent.
+  return code !== "NCP-303" && code !== "NCP-304";
 }
 
 /** A memo, where there is one; else the evaluation begins while the caches are described. */

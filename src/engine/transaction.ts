@@ -10,20 +10,21 @@ import { baseName, type StorePath } from "../domain/store-path.ts";
 import type { Lookup } from "./lookup.ts";
 import type { PinnedTarget, VerifiedTarget } from "./outcome.ts";
 import { setPin } from "./pin.ts";
-import { type Pushed, push } from "./push.ts";
+import { type Pushed, type PushHow, push } from "./push.ts";
 import { pushFindings } from "./push-failures.ts";
 import type { Step } from "./step.ts";
 import { type Verification, verify } from "./verify.ts";
 
-/** Milliseconds a pushed path has to become visible. */
-const VISIBLE = 120_000;
+const VISIBLE = { path: 120_000, pin: 30_000 };
 
 export interface TransactionParts {
-  readonly job: Job;
+  readonly job: Pick<Job, "pushFilter" | "force" | "verify" | "failOn" | "onPushFailure">;
   readonly lookup: Lookup;
-  readonly world: World;
-  readonly nix: Nix;
+  readonly world: Pick<World, "clock" | "log" | "decompress">;
+  readonly nix: Pick<Nix, "valid" | "closure" | "nar">;
   readonly signal: AbortSignal;
+  /** Milliseconds a pushed path and a pin have to become visible. */
+  readonly visible?: { readonly path: number; readonly pin: number };
 }
 
 export class Transaction {
@@ -75,10 +76,12 @@ export class Transaction {
   private async send(
     cache: Can<"push">,
     paths: readonly StorePath[],
-    how: Pick<Job, "pushFilter" | "force">,
+    how: PushHow,
   ): Promise<Pushed> {
     const { world, lookup, nix, signal } = this.parts;
     const told = (done: PushProgress) => {
+      // It is waited for, and looked at, anew.
+      this.good.delete(done.path);
       this.pushed.set(done.path, done);
       world.log.info(`pushed ${baseName(done.path)} (${formatBytes(done.bytes)})`);
     };
@@ -125,8 +128,8 @@ export class Transaction {
     const local = [...(await nix.valid(result.failing, signal))];
     if (local.length === 0) return result;
     try {
-      const again = { pushFilter: undefined, force: "force" as const };
-      const { failed } = await this.send(cache, local, again);
+      const how = { pushFilter: undefined, force: "trust" as const, again: new Set(local) };
+      const { failed } = await this.send(cache, local, how);
       this.findings.push(...pushFindings(this.parts.job, failed));
     } catch (error) {
       signal.throwIfAborted();
@@ -146,8 +149,9 @@ export class Transaction {
         roots: paths,
         closure,
         level: job.verify,
-        pushed: new Set(this.pushed.keys()),
-        deadline: VISIBLE,
+        // What was seen to be there and is there no more is gone, and not late.
+        pushed: new Set([...this.pushed.keys()].filter((path) => !this.good.has(path))),
+        deadline: (this.parts.visible ?? VISIBLE).path,
       },
       signal,
     );
@@ -185,10 +189,11 @@ export class Transaction {
     pin: Pin,
     target: string,
   ): Promise<"confirmed" | "set"> {
-    const { world, signal } = this.parts;
+    const { world, signal, visible } = this.parts;
     const step = this.roots.get(target);
+    const deadline = (visible ?? VISIBLE).pin;
     try {
-      return await setPin(cache, pin, world.clock, signal);
+      return await setPin(cache, pin, deadline, world.clock, signal);
     } catch (error) {
       signal.throwIfAborted();
       const presence = await cache.query(pin.storePath, signal);
@@ -196,7 +201,7 @@ export class Transaction {
       world.log.info(`pin ${pin.name}: ${describeError(error)}; the path is gone`);
       await this.verify(step);
       if (this.verified.get(target)?.outcome !== "verified") throw error;
-      return setPin(cache, pin, world.clock, signal);
+      return setPin(cache, pin, deadline, world.clock, signal);
     }
   }
 }

@@ -5,7 +5,7 @@ import { describeError } from "../domain/errors.ts";
 import type { DerivationOutputs } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Verdict } from "../domain/verdict.ts";
-import type { SurveyedDerivation } from "./derivations.ts";
+import { byWeight, type SurveyedDerivation } from "./derivations.ts";
 import type { Facts } from "./facts.ts";
 import { judge, nothing } from "./judge.ts";
 import type { FoundTarget } from "./targets.ts";
@@ -24,8 +24,9 @@ export function verdictOf(
     };
   }
   const { build, fetch, unknown, lost } = judge(facts, [wanted], nothing);
-  // `derivations` is in order of weight, and so is what is taken out of it.
-  const built = [...derivations.values()].filter(({ drvPath }) => build.has(drvPath));
+  const built = [...build.keys()]
+    .flatMap((drvPath) => derivations.get(drvPath) ?? [])
+    .sort(byWeight);
   const of = (kind: SurveyedDerivation["kind"]) =>
     built.filter((derivation) => derivation.kind === kind).map(({ drvPath }) => drvPath);
   const source = of("source");

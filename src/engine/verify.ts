@@ -50,6 +50,8 @@ type Member =
   | {
       readonly state: Exclude<VerificationOutcome, "verified">;
       readonly why: string;
+      /** A NAR that broke off may come whole the next time; other questions were asked again already. */
+      readonly next?: "may differ";
     };
 
 const PARALLEL = 64;
@@ -62,9 +64,7 @@ export async function verify(
 ): Promise<Verification> {
   const until = verifier.clock.now() + request.deadline;
   for (let pause = 250; ; pause = Math.min(pause * 2, 10_000)) {
-    const result = await verifyOnce(verifier, request, signal);
-    // Unknown stays so: each question was asked again for as long as it is worth it.
-    const mayChange = result.outcome === "not yet visible";
+    const { mayChange, ...result } = await verifyOnce(verifier, request, signal);
     if (!mayChange || verifier.clock.now() + pause > until) return result;
     // Half of it is chance, so that many jobs do not ask in step.
     await verifier.clock.sleep(pause * (0.5 + Math.random() / 2), signal);
@@ -75,7 +75,7 @@ async function verifyOnce(
   verifier: Verifier,
   request: VerificationRequest,
   signal: AbortSignal,
-): Promise<Verification> {
+): Promise<Verification & { readonly mayChange: boolean }> {
   const roots = new Set(request.roots);
   const seen = new Set<StorePath>();
   const bad: { path: StorePath; member: Exclude<Member, { state: "good" }> }[] = [];
@@ -96,6 +96,7 @@ async function verifyOnce(
   bad.sort((a, b) => SEVERITY.indexOf(a.member.state) - SEVERITY.indexOf(b.member.state));
   const [worst] = bad;
   return {
+    mayChange: worst?.member.state === "not yet visible" || worst?.member.next === "may differ",
     outcome: worst?.member.state ?? "verified",
     detail: worst && `${baseName(worst.path)}: ${worst.member.why}`,
     failing: bad.map(({ path }) => path),
@@ -131,8 +132,7 @@ async function verifyMember(
     return { state: "good", references: narInfo.references };
   }
   if (presence.kind === "refused") return { state: "rejected", why: presence.why };
-  if (presence.kind === "gone")
-    return { state: "gone", why: "its narinfo is served, its NAR is not" };
+  if (presence.kind === "gone") return lostNar(cache, presence.narInfo, signal);
   const { upstream } = await lookup.ask(path);
   const served = presence.kind === "hit" ? presence.narInfo : upstream?.narInfo;
   if (served) {
@@ -140,10 +140,17 @@ async function verifyMember(
     if (!isRoot) return { state: "good", references: served.references };
     return {
       state: "upstream only",
-      why: `served by ${upstream?.tier ?? cache.name}, not held by ${cache.name} itself`,
+      why: `served by ${upstream?.tier ?? cache.name}`,
     };
   }
   return absent(presence, request.pushed.has(path));
+}
+
+/** A cache that looks for itself says so of a NAR that is not whole, too: that is another trouble. */
+async function lostNar(cache: BinaryCache, narInfo: NarInfo, signal: AbortSignal): Promise<Member> {
+  const size = await cache.narSize(narInfo, signal).catch(() => undefined);
+  if (size === undefined) return { state: "gone", why: "its narinfo is served, its NAR is not" };
+  return { state: "mismatch", why: `its NAR has ${size} bytes, not ${narInfo.fileSize}` };
 }
 
 function absent(presence: Presence, pushed: boolean): Member {
@@ -172,7 +179,7 @@ async function troubleOf(
     return await compareBytes(cache, narInfo, decompress, signal);
   } catch (error) {
     signal.throwIfAborted();
-    return { state: "unknown", why: describeError(error) };
+    return { state: "unknown", why: describeError(error), next: "may differ" };
   }
 }
 
@@ -185,10 +192,16 @@ async function compareBytes(
   const file = createHash("sha256");
   const nar = createHash("sha256");
   let narSize = 0;
+  let brokenOff: unknown;
   const stored = async function* () {
-    for await (const chunk of cache.readNar(narInfo, signal)) {
-      file.update(chunk);
-      yield chunk;
+    try {
+      for await (const chunk of cache.readNar(narInfo, signal)) {
+        file.update(chunk);
+        yield chunk;
+      }
+    } catch (error) {
+      brokenOff = error;
+      throw error;
     }
   };
   try {
@@ -198,6 +211,8 @@ async function compareBytes(
     }
   } catch (error) {
     signal.throwIfAborted();
+    // The journey failed, which says nothing of the bytes.
+    if (brokenOff !== undefined) throw brokenOff;
     return { state: "mismatch", why: `its NAR cannot be unpacked: ${describeError(error)}` };
   }
   if (narInfo.fileHash && sha256FromBytes(file.digest()) !== narInfo.fileHash) {

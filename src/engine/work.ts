@@ -13,7 +13,7 @@ import type { Survey, SurveyedTarget } from "./survey.ts";
 export interface Work {
   readonly judgement: Judgement;
   readonly fetchBytes: number;
-  /** What this machine would build, by weight. */
+  /** From source and downloads, heavy ones first. */
   readonly builds: readonly SurveyedDerivation[];
 }
 
@@ -30,7 +30,10 @@ export function workOf(job: Job, survey: Survey): Work {
   return {
     judgement,
     fetchBytes: bytesToFetch(survey.facts, judgement.fetch),
-    builds: [...describeDerivations(job, survey.facts, survey.targets, builds).values()],
+    builds: [...describeDerivations(job, survey.facts, survey.targets, builds).values()].filter(
+      // A trivial build takes no room worth a word, unless somebody said that it does.
+      ({ kind, space }) => kind !== "trivial" || space !== undefined,
+    ),
   };
 }
 

@@ -5,7 +5,7 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs
 import { dirname, join } from "node:path";
 
 /**
- * Writes `content` beside `path` and moves it there when it is whole and on the disk. A run that is
+ * Writes `content` beside `path` and moves it there when it is whole. A run that is
  * killed in between leaves a `.tmp-…` file, which no reader looks at.
  */
 export async function writeWhole(
@@ -32,6 +32,15 @@ export async function writeStream(
   await staged.commit();
 }
 
+/** A full disk first shortens a write and fails the next one: the rest must not be forgotten. */
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let at = 0; at < chunk.length; ) {
+    const { bytesWritten } = await file.write(chunk, at);
+    if (bytesWritten === 0) throw new Error("nothing more can be written");
+    at += bytesWritten;
+  }
+}
+
 export interface Staged {
   /** Moves the file to `path` (or to its first, staged target). */
   commit(path?: string): Promise<void>;
@@ -49,7 +58,7 @@ export async function stage(
   let file: FileHandle | undefined;
   try {
     file = await open(temporary, "wx", mode);
-    for await (const chunk of content) await file.write(chunk);
+    for await (const chunk of content) await writeAll(file, chunk);
     await file.close();
     file = undefined;
   } catch (error) {

@@ -30,7 +30,9 @@ export function compress(
     case "none":
       return content;
     case "zstd":
-      return through(zlib.createZstdCompress(zstdOptions(expectedBytes)), content, signal);
+      return expectedBytes !== undefined && expectedBytes <= SMALL
+        ? atOnce(content)
+        : through(zlib.createZstdCompress(zstdOptions(expectedBytes)), content, signal);
     case "xz":
       return filter("xz", ["--compress", "--stdout", "--threads=0", "-2"], content, signal);
     default:
@@ -38,13 +40,46 @@ export function compress(
   }
 }
 
+/** For what is in memory as a whole: no stream, which for a small NAR costs more than compressing. */
+export function compressWhole(
+  compression: "zstd" | "none",
+  content: Uint8Array,
+): Promise<Uint8Array> {
+  if (compression === "none") return Promise.resolve(content);
+  return new Promise((resolve, reject) => {
+    zlib.zstdCompress(content, { pledgedSrcSize: content.length }, (error, compressed) => {
+      if (error) reject(error);
+      else resolve(compressed);
+    });
+  });
+}
+
+/** Rejects where it would come to more than `most` bytes. */
+export function decompressWhole(content: Uint8Array, most: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    zlib.zstdDecompress(content, { maxOutputLength: most }, (error, plain) => {
+      if (error) reject(error);
+      else resolve(plain);
+    });
+  });
+}
+
 const CHUNK = 256 * 1024;
 
+/** Up to so many bytes a stream's own cost, half a millisecond, is more than the compression's. */
+const SMALL = 128 * 1024;
+
 function zstdOptions(expectedBytes: number | undefined): zlib.ZstdOptions {
-  if (expectedBytes === undefined) return { chunkSize: CHUNK };
-  // The output buffer is taken whole however little comes out; below 64 bytes Node refuses it.
-  const chunkSize = Math.max(1_024, Math.min(CHUNK, expectedBytes + 512));
-  return { chunkSize, pledgedSrcSize: expectedBytes };
+  return {
+    chunkSize: CHUNK,
+    ...(expectedBytes === undefined ? {} : { pledgedSrcSize: expectedBytes }),
+  };
+}
+
+async function* atOnce(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content) chunks.push(chunk);
+  yield zlib.zstdCompressSync(Buffer.concat(chunks));
 }
 
 /** Decompresses what a narinfo calls `compression`; throws for one we cannot read. */

@@ -23,10 +23,14 @@ export interface ExecResult {
 }
 
 const STDERR_KEPT = 64 * 1024;
-const STDOUT_MOST = 1024 * 1024 * 1024;
+/** Below the longest string Node can make, some 512 MB. */
+const STDOUT_MOST = 400 * 1024 * 1024;
 const GRACE = 5_000;
 
-/** Runs `command` to its end. Throws only when it cannot be started, is aborted or is too slow. */
+/**
+ * Runs `command` to its end, and to that of whatever it left behind holding its output. Throws only
+ * when it cannot be started, is aborted, is too slow or prints without end.
+ */
 export function exec(
   command: string,
   args: readonly string[],
@@ -47,14 +51,22 @@ export function exec(
     const end = (error: Error) => {
       if (failure) return;
       failure = error;
+      // It has ended, and what it started still holds its pipes: nothing is left to wait for.
+      if (child.exitCode !== null || child.signalCode !== null) return giveUp();
       child.kill("SIGTERM");
       // Nix cleans up on SIGTERM; what still runs after the grace is stopped hard.
       setTimeout(() => child.kill("SIGKILL"), GRACE).unref();
     };
+    const giveUp = () => {
+      settle();
+      child.stdout.destroy();
+      child.stderr.destroy();
+      reject(failure);
+    };
     const onAbort = () => end(reason(options.signal));
     options.signal.addEventListener("abort", onAbort, { once: true });
     const timer = setTimeout(() => {
-      const seconds = Math.round(options.deadline / 1000);
+      const seconds = options.deadline / 1000;
       end(
         new UserError("NCP-501", `${command} ${args[0] ?? ""} took longer than ${seconds} s`, {
           hint: "it was ended; what it had finished is kept, so running again goes on from there",
@@ -83,6 +95,9 @@ export function exec(
     child.on("error", (error) => {
       settle();
       reject(failure ?? error);
+    });
+    child.on("exit", () => {
+      if (failure) giveUp();
     });
     child.on("close", (code) => {
       settle();

@@ -1,16 +1,20 @@
 /** Owns HTTP: connections that are kept, deadlines, retries, and credentials that stay at home. */
 
-import * as http from "node:http";
-import * as https from "node:https";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { finished } from "node:stream/promises";
-import { UserError } from "../domain/errors.ts";
+import { Connections } from "./http-agent.ts";
+import { bodyOf, sendBody, wholeBody } from "./http-body.ts";
+import { Timed } from "./http-timed.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  /** A list is sent as it stands, one piece after the other, without a copy. */
-  readonly body?: Uint8Array | string | readonly Uint8Array[];
+  /**
+   * A list is sent as it stands, one piece after the other, without a copy. A stream is sent as it
+   * comes, in chunks, and the deadline then holds for each wait.
+   */
+  readonly body?: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
   /** Milliseconds for one try, connection to last byte. */
   readonly deadline: number;
@@ -20,7 +24,7 @@ export interface HttpRequest {
 
 export interface HttpResponse {
   readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
+  readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
   /** The URL that answered, after redirects. */
   readonly url: URL;
@@ -28,7 +32,7 @@ export interface HttpResponse {
 
 export interface HttpStream {
   readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
+  readonly headers: IncomingHttpHeaders;
   readonly body: AsyncIterable<Uint8Array>;
   /** Lets go of a body that is not wanted. One that is neither read nor let go of keeps its connection. */
   discard(): void;
@@ -39,24 +43,14 @@ const REDIRECTS_MOST = 5;
 
 /** The connections of one run. At 20 ms a request, 128 at once ask for 5,001 paths in about 1 s. */
 export class HttpClient {
-  private readonly plain: http.Agent;
-  private readonly secure: https.Agent;
+  private readonly connections: Connections;
 
   constructor(environment: Readonly<Record<string, string>>, connections = 128) {
-    const options = {
-      keepAlive: true,
-      maxSockets: connections,
-      maxFreeSockets: connections,
-      scheduling: "lifo" as const,
-      proxyEnv: environment as NodeJS.ProcessEnv,
-    };
-    this.plain = new http.Agent(options);
-    this.secure = new https.Agent(options);
+    this.connections = new Connections(environment, connections);
   }
 
   close(): void {
-    this.plain.destroy();
-    this.secure.destroy();
+    this.connections.close();
   }
 
   /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
@@ -71,6 +65,7 @@ export class HttpClient {
       throw timed.explain(error);
     } finally {
       timed.done();
+      timed.letGo();
     }
   }
 
@@ -115,7 +110,7 @@ export class HttpClient {
   private async follow(
     request: HttpRequest,
     timed: Timed,
-  ): Promise<{ response: http.IncomingMessage; url: URL }> {
+  ): Promise<{ response: IncomingMessage; url: URL }> {
     let { url } = request;
     let headers: Record<string, string> = { ...request.headers };
     for (let hop = 0; ; hop++) {
@@ -147,136 +142,24 @@ export class HttpClient {
     url: URL,
     headers: Record<string, string>,
     timed: Timed,
-  ): Promise<http.IncomingMessage> {
-    const pieces = piecesOf(request.body);
+  ): Promise<IncomingMessage> {
+    const body = bodyOf(request.body);
     return new Promise((resolve, reject) => {
       const options = {
-        ...address(url),
         method: request.method,
-        agent: url.protocol === "https:" ? this.secure : this.plain,
         headers: {
           "user-agent": "nix-cache-preflight",
           ...headers,
-          ...(request.body === undefined
-            ? {}
-            : { "content-length": String(pieces.reduce((sum, one) => sum + one.length, 0)) }),
+          ...(body?.kind === "pieces" ? { "content-length": String(body.bytes) } : {}),
         },
       };
-      const module = url.protocol === "https:" ? https : http;
-      const sent = module.request(options, resolve);
+      const sent = this.connections.begin(url, options, resolve);
       timed.attach(sent);
       sent.on("error", reject);
-      for (const piece of pieces) sent.write(piece);
-      sent.end();
-    });
-  }
-}
-
-function wholeBody(response: http.IncomingMessage, url: URL, most: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    response.on("data", (chunk: Buffer) => {
-      bytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes > most) {
-        response.destroy(new Error(`${url.href} answered with more than ${most} bytes`));
-      }
-    });
-    response.on("end", () => {
-      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
-    });
-    response.on("error", reject);
-    // Behind `end` it changes nothing; without one the other side hung up in the middle.
-    response.on("close", () => reject(new Error("the connection was closed in the middle")));
-  });
-}
-
-/** As Node would take it out of the URL, which it does anew, and slowly, for every request. */
-function address(url: URL): http.RequestOptions {
-  const { hostname, port, pathname, search, username } = url;
-  return {
-    hostname: hostname.startsWith("[") ? hostname.slice(1, -1) : hostname,
-    path: `${pathname}${search}`,
-    ...(port === "" ? {} : { port: Number(port) }),
-    ...(username === "" ? {} : { auth: `${decodeURIComponent(username)}:` }),
-  };
-}
-
-/** What is under way for a signal: one listener for all of it, not one for each request. */
-const REQUESTS = new WeakMap<AbortSignal, Set<Timed>>();
-
-function underWay(signal: AbortSignal): Set<Timed> {
-  let requests = REQUESTS.get(signal);
-  if (!requests) {
-    const made = new Set<Timed>();
-    const interrupt = () => {
-      for (const timed of made) timed.interrupt();
-    };
-    signal.addEventListener("abort", interrupt, { once: true });
-    REQUESTS.set(signal, made);
-    requests = made;
-  }
-  return requests;
-}
-
-function piecesOf(body: HttpRequest["body"]): readonly Uint8Array[] {
-  if (body === undefined) return [];
-  if (typeof body === "string") return [Buffer.from(body)];
-  return body instanceof Uint8Array ? [body] : body;
-}
-
-/** One request's deadline and the caller's signal, whichever comes first. */
-class Timed {
-  private readonly request: HttpRequest;
-  private timer: NodeJS.Timeout | undefined;
-  private sent: http.ClientRequest | undefined;
-  private late = false;
-  private readonly underWay: Set<Timed>;
-
-  constructor(request: HttpRequest) {
-    request.signal.throwIfAborted();
-    this.request = request;
-    this.underWay = underWay(request.signal);
-    this.underWay.add(this);
-    this.restart();
-  }
-
-  interrupt(): void {
-    this.sent?.destroy(new Error("interrupted"));
-  }
-
-  attach(sent: http.ClientRequest): void {
-    this.sent = sent;
-    if (this.late) sent.destroy();
-  }
-
-  restart(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.late = true;
-      this.sent?.destroy(new Error("too slow"));
-    }, this.request.deadline);
-  }
-
-  pause(): void {
-    clearTimeout(this.timer);
-  }
-
-  done(): void {
-    clearTimeout(this.timer);
-    this.underWay.delete(this);
-  }
-
-  explain(error: unknown): unknown {
-    if (this.request.signal.aborted) return this.request.signal.reason;
-    const { method, url, deadline } = this.request;
-    // The query may hold a signed upload's secret; the path never does.
-    const what = `${method} ${url.origin}${url.pathname}`;
-    if (this.late)
-      return new UserError("NCP-501", `${what}: no answer within ${deadline / 1000} s`);
-    return new Error(`${what}: ${error instanceof Error ? error.message : error}`, {
-      cause: error,
+      sendBody(sent, body, timed).catch((error) => {
+        reject(error);
+        sent.destroy();
+      });
     });
   }
 }

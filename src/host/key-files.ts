@@ -27,7 +27,9 @@ async function matching(directory: string, pattern: string): Promise<string[]> {
   const names: string[] = [];
   const exclude = (name: string) => name === "node_modules" || name === ".git";
   for await (const name of glob(pattern, { cwd: directory, exclude })) {
-    if ((await stat(join(directory, name))).isFile()) names.push(name);
+    // A link that leads nowhere is no file.
+    const stats = await stat(join(directory, name)).catch(() => undefined);
+    if (stats?.isFile()) names.push(name);
   }
   return names.sort();
 }

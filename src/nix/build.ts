@@ -35,6 +35,7 @@ export async function build(
   outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>,
   signal: AbortSignal,
 ): Promise<BuildResult> {
+  const built = new Set<StorePath>();
   const result = await nix.try(
     "nix-store",
     [
@@ -43,18 +44,26 @@ export async function build(
       ...substituterOptions(substituters),
       ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
     ],
-    { signal, deadline: DEADLINES.build, onErrorLine: (line) => tell(log, line) },
+    {
+      signal,
+      deadline: DEADLINES.build,
+      onErrorLine: (line) => {
+        const building = /^building '([^']+\.drv)'/.exec(line)?.[1];
+        if (building) built.add(building as StorePath);
+        tell(log, line);
+      },
+    },
   );
   const failed = new Map<StorePath, string>();
-  const built: StorePath[] = [];
   for (const { drvPath } of wanted) {
     const paths = await outputs(drvPath);
     const valid = await validPaths(nix, paths, signal);
-    if (result.code === 0 || (paths.length > 0 && valid.size === paths.length))
-      built.push(...valid);
-    else failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
+    const made = result.code === 0 || (paths.length > 0 && valid.size === paths.length);
+    if (made) continue;
+    failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
+    built.delete(drvPath);
   }
-  return { built, failed };
+  return { built: [...built], failed };
 }
 
 const LOG_LINES = 10;
@@ -110,6 +119,36 @@ export async function substitute(
     for (const path of chunk) if (!valid.has(path)) failed.set(path, nixMessage(result.stderr));
   }
   return failed;
+}
+
+/** An argument list may hold 128 kB; a store path takes some 80 bytes. */
+const COPIED_AT_ONCE = 1_000;
+
+/** Undefined when all are valid; `--no-recursive`: what they refer to is valid, or among them. */
+export async function importFrom(
+  nix: NixCommand,
+  url: string,
+  publicKeys: readonly string[],
+  paths: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (let at = 0; at < paths.length; at += COPIED_AT_ONCE) {
+    const { code, stderr } = await nix.try(
+      "nix",
+      [
+        "copy",
+        "--no-recursive",
+        ...["--from", url],
+        ...(publicKeys.length > 0
+          ? ["--option", "extra-trusted-public-keys", publicKeys.join(" ")]
+          : []),
+        ...paths.slice(at, at + COPIED_AT_ONCE),
+      ],
+      { signal, deadline: DEADLINES.build },
+    );
+    if (code !== 0) return nixMessage(stderr);
+  }
+  return undefined;
 }
 
 function tell(log: Log, line: string): void {

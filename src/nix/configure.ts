@@ -74,10 +74,10 @@ interface Block extends NixConfiguration {
 }
 
 function parseBlock(text: string): Block {
-  const begin = text.indexOf(BEGIN);
-  const end = begin < 0 ? -1 : text.indexOf(END, begin);
-  // A block without its end is not ours to cut: somebody else's lines may be behind it.
-  if (end < 0) return { rest: text, substituters: [], publicKeys: [] };
+  const end = text.lastIndexOf(END);
+  // The nearest beginning before it: behind one that lost its end are somebody else's lines.
+  const begin = end < 0 ? -1 : text.lastIndexOf(BEGIN, end);
+  if (begin < 0) return { rest: text, substituters: [], publicKeys: [] };
   const values = (name: string) =>
     new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
   const netrc = /^netrc-file = (.*)$/m.exec(text.slice(begin, end))?.[1];

@@ -10,10 +10,10 @@ import type {
   EvaluationResult,
 } from "../domain/ports.ts";
 import { parseStorePath } from "../domain/store-path.ts";
-import { nearest } from "../domain/suggest.ts";
 import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
 import { type Found, flatten, type Member, memberExpression } from "./evaluate-expression.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
+import { nearestNames } from "./nearest-names.ts";
 
 export interface Evaluator {
   readonly nix: NixCommand;
@@ -131,39 +131,10 @@ class Evaluation {
 
   private async failure(segments: readonly AttrSegment[], message: string): Promise<Answer> {
     const attrPath = formatAttrPath(segments);
-    const near = message.includes("does not provide attribute") ? await this.nearest(segments) : [];
+    const near = message.includes("does not provide attribute")
+      ? await nearestNames((...question) => this.evalIn(...question), this.request, segments)
+      : [];
     return { derivations: [], failures: [{ attrPath, message, nearest: near }] };
-  }
-
-  /** Names near to the one that is missing, and nixpkgs' own where it has it. */
-  private async nearest(segments: readonly AttrSegment[]): Promise<string[]> {
-    const last = segments.at(-1);
-    if (last?.kind !== "name") return [];
-    const parent = segments.slice(0, -1);
-    const { flake, system } = this.request;
-    const places =
-      parent.length > 0
-        ? [parent]
-        : ["packages", "legacyPackages"].map((set): AttrSegment[] => [
-            { kind: "name", name: set },
-            { kind: "name", name: system },
-          ]);
-    const found: string[] = [];
-    for (const place of places) {
-      const names = await this.eval<string[]>(place, "builtins.attrNames");
-      if (!("value" in names)) continue;
-      const prefix = parent.length > 0 ? `${formatAttrPath(parent)}.` : "";
-      found.push(...nearest(last.name, names.value).map((name) => `${flake}#${prefix}${name}`));
-    }
-    if (flake !== "nixpkgs") {
-      const inNixpkgs = await this.evalIn<boolean>(
-        "nixpkgs",
-        [last],
-        'p: (p.type or null) == "derivation"',
-      );
-      if ("value" in inNixpkgs && inNixpkgs.value) found.unshift(`nixpkgs#${last.name}`);
-    }
-    return [...new Set(found)];
   }
 
   private eval<T>(

@@ -9,7 +9,7 @@ import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
-import { build, type CallSubstituters, substitute } from "./build.ts";
+import { build, type CallSubstituters, importFrom, substitute } from "./build.ts";
 import { builtHere } from "./built-here.ts";
 import type { NixCommand } from "./command.ts";
 import {
@@ -57,6 +57,10 @@ export function nixPort(parts: NixParts): Nix {
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
     substitute: async (paths, signal) =>
       substitute(command, log, await perCall(parts), paths, signal),
+    importFrom: async (url, paths, signal) => {
+      const { publicKeys } = configurationOf(await parts.caches());
+      return importFrom(command, url, publicKeys, paths, signal);
+    },
     build: async (wanted, signal) =>
       build(
         command,

@@ -69,14 +69,17 @@ export function parseDump(text: string, storeDir: string): PathInfo[] {
   const next = (): string => all[at++] ?? fail("it ends too early");
   const path = (line: string): StorePath =>
     parseStorePath(line, storeDir) ?? fail(`"${line.slice(0, 100)}" is no store path`);
+  const number = (line: string): number =>
+    /^\d{1,15}$/.test(line) ? Number(line) : fail("no number");
   while (at < all.length && all[at] !== "") {
     const storePath = path(next());
     const narHash = parseSha256(next()) ?? fail("no SHA-256 sum");
-    const narSize = Number(next());
+    const narSize = number(next());
     const deriver = next();
-    const count = Number(next());
-    if (!Number.isSafeInteger(narSize) || !Number.isSafeInteger(count)) fail("no number");
-    const references = Array.from({ length: count }, () => path(next())).sort();
+    const count = number(next());
+    const references: StorePath[] = [];
+    while (references.length < count) references.push(path(next()));
+    references.sort();
     infos.push({
       storePath,
       narHash,

@@ -17,6 +17,7 @@ export function jsonReport(run: Run) {
     mode: run.job.mode,
     cache: run.job.cacheName,
     system: survey.system ?? null,
+    nix: survey.nixVersion ?? null,
     trust: survey.trust,
     key: survey.key.key,
     restoreKeys: survey.key.restoreKeys,

@@ -4,7 +4,7 @@
 const CONTROL = /\u001b\[[0-9;?]*[ -/]*[@-~]|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
 /** Marks that turn the direction of text can make a name read as another one. */
-const BIDI = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** One line for the log: no escape sequences, and nothing the runner would take for a command. */
 export function plainLine(text: string): string {

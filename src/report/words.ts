@@ -10,15 +10,11 @@ import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 export function headline({ survey, plan, outcome }: Run): string {
   const { targets } = survey;
   const lack = plan.findings.find(({ kind, level }) => kind === "disk" && level === "error");
-  if (lack) return `There is not enough room: ${lack.message}.`;
+  if (lack) return `There is ${lack.message}.`;
   if (survey.system === undefined) return "There is no Nix here: keys and disk only.";
   if (targets.length === 0) return "There is no target to look for.";
   const hits = targets.filter(({ verdict }) => isHit(verdict)).length;
-  const parts = [
-    hits === targets.length
-      ? `${targets.length === 1 ? "The target is" : `All ${targets.length} targets are`} cached`
-      : `${hits} of ${count(targets.length, "target")} ${hits === 1 ? "is" : "are"} cached`,
-  ];
+  const parts = [cachedWords(hits, targets.length)];
   const source = [...survey.derivations.values()].filter(({ kind }) => kind === "source");
   const [first] = source;
   if (first) {
@@ -35,6 +31,12 @@ export function headline({ survey, plan, outcome }: Run): string {
   if (unknown > 0)
     parts.push(`${count(unknown, "target")} ${unknown === 1 ? "is" : "are"} unknown`);
   return `${parts.join("; ")}.`;
+}
+
+function cachedWords(hits: number, all: number): string {
+  if (all === 1) return `The target is ${hits === 1 ? "" : "not "}cached`;
+  if (hits === all) return `All ${count(all, "target")} are cached`;
+  return `${hits} of ${count(all, "target")} ${hits === 1 ? "is" : "are"} cached`;
 }
 
 /** `own (file:///cache)`, `missing: bws-1.0.0 and 3 more`, …: the verdict in a few words. */
@@ -92,6 +94,7 @@ export function doneWords(outcome: Outcome): string[] {
   const { substituted, built, pushed, verified, pinned } = outcome;
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const good = verified.filter(({ outcome: how }) => how === "verified").length;
+  const elsewhere = verified.filter(({ outcome: how }) => how === "upstream only").length;
   const set = pinned.filter(({ state }) => state !== "failed").length;
   return [
     ...(substituted.paths > 0
@@ -101,7 +104,10 @@ export function doneWords(outcome: Outcome): string[] {
     ...(pushed.length > 0
       ? [`${count(pushed.length, "path")} pushed (${formatBytes(bytes)})`]
       : []),
-    ...(verified.length > 0 ? [`${good} of ${count(verified.length, "target")} verified`] : []),
+    ...(verified.length > elsewhere
+      ? [`${good} of ${count(verified.length - elsewhere, "target")} verified`]
+      : []),
+    ...(elsewhere > 0 ? [`${count(elsewhere, "target")} upstream only`] : []),
     ...(pinned.length > 0 ? [`${count(set, "pin")} set`] : []),
   ];
 }

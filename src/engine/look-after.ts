@@ -6,7 +6,7 @@ import type { Step } from "./step.ts";
 import type { Survey } from "./survey.ts";
 
 /** Looks after what was pushed, and after `pins`, and nothing else: what never was is not lost. */
-export function auditSteps(
+export function lookAfter(
   survey: Survey,
   own: BinaryCache | undefined,
   pins: readonly StoredPin[],
@@ -20,7 +20,7 @@ export function auditSteps(
     if (!outputs || outputs.length === 0) continue;
     const known = outputs.some((path) => {
       const answer = survey.facts.answers.get(path);
-      return answer?.own !== undefined || answer?.gone !== undefined;
+      return answer?.own ?? answer?.gone ?? answer?.refused;
     });
     const pinned = pins.some((pin) => pin.name === pinName && outputs.includes(pin.storePath));
     if (known || pinned) roots.set(name, outputs);

@@ -1,0 +1,127 @@
+import { generateKeyPairSync } from "node:crypto";
+import { expect, test } from "@jest/globals";
+import { openCache } from "../../src/caches/index.ts";
+import { type BinaryCache, can } from "../../src/domain/cache.ts";
+import { UserError } from "../../src/domain/errors.ts";
+import { parseCacheLocation } from "../../src/domain/location.ts";
+import { parseSigningKey, type SigningKey } from "../../src/domain/signature.ts";
+import { HttpClient } from "../../src/host/http.ts";
+import { putServer } from "../servers/put.ts";
+import { cacheContract } from "./contract.ts";
+import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
+
+const signal = new AbortController().signal;
+const quiet = () => undefined;
+
+function newKey(): SigningKey {
+  const { d = "", x = "" } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  const bytes = [d, x].map((part) => Buffer.from(part, "base64url"));
+  return parseSigningKey(`test-1:${Buffer.concat(bytes).toString("base64")}`);
+}
+
+function open(text: string, http: HttpClient, signingKey: SigningKey | undefined): BinaryCache {
+  const cache = openCache(parseCacheLocation(text), {
+    name: text,
+    role: "own",
+    storeDir: "/nix/store",
+    publicKeys: [],
+    signatures: "require",
+    token: "secret-token",
+    signingKey,
+    http,
+  });
+  if (!cache) throw new Error("no such kind");
+  return cache;
+}
+
+async function subject() {
+  const server = await putServer();
+  const http = new HttpClient({});
+  const key = newKey();
+  const cache = open(server.origin, http, key);
+  const send = async (path: MadeUp) => {
+    if (!can(cache, "push")) throw new Error("it cannot push");
+    return cache.push([path.info], narsOf([path]), quiet, signal);
+  };
+  return {
+    server,
+    cache,
+    send,
+    reopen: async () => open(server.origin, http, key),
+    async [Symbol.asyncDispose]() {
+      http.close();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+cacheContract("http://", subject);
+
+const LARGE = 3 * 1024 * 1024;
+
+test("a large NAR is sent while it is compressed, a small one with its length", async () => {
+  await using at = await subject();
+  const [small, large] = [madeUp("small"), madeUp("large", [], { bytes: LARGE })];
+  await at.send(small);
+  await at.send(large);
+  const puts = at.server.requests.filter((line) => line.startsWith("PUT /nar/"));
+  expect(puts.map((line) => line.split(" ")[2])).toEqual([
+    expect.stringMatching(/^\d+$/),
+    "chunked",
+  ]);
+  const presence = await at.cache.query(large.info.storePath, signal);
+  if (presence.kind !== "hit") throw new Error(presence.kind);
+  expect(await at.cache.narSize(presence.narInfo, signal)).toBe(presence.narInfo.fileSize);
+});
+
+test("a large NAR that is not what the store says is tried once, and not served", async () => {
+  await using at = await subject();
+  const path = madeUp("spoilt-large", [], { bytes: LARGE });
+  const result = await at.send({ ...path, nar: Buffer.alloc(LARGE, "not what was promised") });
+  const error = result.failed.get(path.info.storePath);
+  expect((error as UserError).code).toBe("NCP-308");
+  expect(at.server.requests.filter((line) => line.startsWith("PUT"))).toHaveLength(1);
+  expect((await at.cache.query(path.info.storePath, signal)).kind).toBe("miss");
+});
+
+test.each([
+  ["small", 4_000, 405, "NCP-305", "this server takes no uploads"],
+  ["small", 4_000, 403, "NCP-303", "the token may not write there"],
+  ["large", LARGE, 403, "NCP-303", "the token may not write there"],
+] as const)(
+  "a %s NAR of %i bytes that is answered with %i",
+  async (_, bytes, status, code, hint) => {
+    await using at = await subject();
+    at.server.refuse = () => ({ status });
+    const path = madeUp("refused", [], { bytes });
+    const error = (await at.send(path)).failed.get(path.info.storePath);
+    if (!(error instanceof UserError)) throw error;
+    expect(error.code).toBe(code);
+    expect(error.hint).toContain(hint);
+    expect(error.message).not.toContain("secret-token");
+  },
+);
+
+test("a server's passing fault is tried again, with the whole NAR", async () => {
+  await using at = await subject();
+  for (const bytes of [4_000, LARGE]) {
+    let left = 1;
+    at.server.refuse = (path) =>
+      path.startsWith("/nar/") && left-- > 0 ? { status: 503 } : undefined;
+    const path = madeUp(`again-${bytes}`, [], { bytes });
+    expect([...(await at.send(path)).failed]).toEqual([]);
+    expect((await at.cache.query(path.info.storePath, signal)).kind).toBe("hit");
+  }
+});
+
+test("without a signing key it says so before anything is built", async () => {
+  await using at = await subject();
+  const http = new HttpClient({});
+  const unsigned = open(at.server.origin, http, undefined);
+  const { trouble, permission } = await unsigned.describe(signal);
+  expect(permission).toBe("read");
+  expect(trouble?.message).toContain("takes signed paths only");
+  expect(can(unsigned, "push")).toBe(false);
+  expect(can(open(`${at.server.origin}?trusted=1`, http, undefined), "push")).toBe(true);
+  http.close();
+});

@@ -1,0 +1,136 @@
+/** Owns being stopped anywhere: nothing half-written is taken for whole, and running again completes. */
+
+import { createHash } from "node:crypto";
+import { copyFile, readFile, rm, stat, utimes } from "node:fs/promises";
+import { describe, expect, test } from "@jest/globals";
+import { cached, cachedPaths, HOME, NIX, NIXPKGS, pins, startJob, type TestJob } from "./job.ts";
+
+const inputs = {
+  mode: "warm",
+  targets: ".#homeConfigurations.*.activationPackage\nnixpkgs#bws pin=bws closure=build",
+  heavy: "bws-*",
+  verify: "full",
+};
+
+const NIX32 = "0123456789abcdfghijklmnpqrsvwxyz";
+
+/** A SHA-256 as a narinfo writes it; by hand, so that our own code does not judge itself. */
+function nix32(bytes: Buffer): string {
+  let number = 0n;
+  for (const byte of [...bytes].reverse()) number = (number << 8n) | BigInt(byte);
+  let text = "";
+  for (let n = 51; n >= 0; n--) text += NIX32[Number((number >> BigInt(n * 5)) & 31n)];
+  return text;
+}
+
+/** What is served is whole: every field is there, the NAR with every byte, and every reference. */
+async function expectWhole(job: TestJob): Promise<void> {
+  const held = await cachedPaths(job.cache);
+  const served = new Set(held.map(({ path }) => path));
+  for (const { path: name, fields, nar } of held) {
+    expect([name, Object.keys(fields).slice(0, 8)]).toEqual([
+      name,
+      [
+        "StorePath",
+        "URL",
+        "Compression",
+        "FileHash",
+        "FileSize",
+        "NarHash",
+        "NarSize",
+        "References",
+      ],
+    ]);
+    const bytes = await readFile(nar);
+    expect([name, bytes.length]).toEqual([name, Number(fields["FileSize"])]);
+    const hash = nix32(createHash("sha256").update(bytes).digest());
+    expect([name, `sha256:${hash}`]).toEqual([name, fields["FileHash"]]);
+    for (const reference of fields["References"]?.split(" ").filter(Boolean) ?? []) {
+      expect([name, served.has(reference)]).toEqual([name, true]);
+    }
+  }
+  // A pin that cannot be read would throw here.
+  for (const path of Object.values(await pins(job.cache)))
+    expect([path, served.has(path)]).toEqual([path, true]);
+}
+
+async function paths(job: TestJob): Promise<string[]> {
+  return (await cachedPaths(job.cache)).map(({ path }) => path).sort();
+}
+
+/** The same numbers each time: a failure can be run again. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+describe(`stopped anywhere, on ${NIX}`, () => {
+  test("the next run completes, and at no moment is half a path served", async () => {
+    await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
+    const begin = performance.now();
+    const whole = await job.main(inputs);
+    const duration = performance.now() - begin;
+    expect(whole.exitCode).toBe(0);
+    await expectWhole(job);
+    const names = await paths(job);
+    const pinned = await pins(job.cache);
+    const random = seeded(20_261_121);
+    const stopped: (number | undefined)[] = [];
+    for (let n = 0; n < 8; n++) {
+      await rm(job.cache, { recursive: true });
+      await job.machine.forget();
+      // One moment in each eighth of the run, so that every part of it is hit.
+      const at = Math.round(((n + random()) / 8) * duration);
+      const signal = n % 2 === 0 ? ("SIGKILL" as const) : ("SIGTERM" as const);
+      const cut = await job.main(inputs, { kill: { at, signal } });
+      stopped.push(cut.exitCode);
+      await expectWhole(job);
+      const again = await job.main(inputs);
+      expect([n, at, again.exitCode]).toEqual([n, at, 0]);
+      await expectWhole(job);
+      expect(again.report().verified.map(({ outcome }) => outcome)).toEqual(
+        Array(4).fill("verified"),
+      );
+      expect(await paths(job)).toEqual(names);
+      expect(await pins(job.cache)).toEqual(pinned);
+    }
+    // Most of them were stopped before their end, or this would prove nothing.
+    expect(stopped.filter((code) => code !== 0).length).toBeGreaterThan(4);
+  });
+
+  test.each(["SIGTERM", "SIGINT"] as const)(
+    "%s ends the run with a word and a failure",
+    async (signal) => {
+      await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
+      const cut = await job.main(inputs, { kill: { at: /Build bws-deps/, signal } });
+      expect(cut.exitCode).toBe(1);
+      expect(cut.annotations).toContainEqual(
+        expect.objectContaining({
+          level: "error",
+          message: expect.stringMatching(
+            /^interrupted by SIG(TERM|INT)\nwhat was finished is kept/,
+          ),
+        }),
+      );
+      expect(cut.log).not.toMatch(/^\s+at /m);
+    },
+  );
+
+  test("a temporary file of a run that was killed is never read, and is swept when it is old", async () => {
+    await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
+    await job.main({ ...inputs, targets: "nixpkgs#hello" });
+    const hello = (await cached(job.cache)).get("hello-2.12");
+    if (!hello) throw new Error("hello was not pushed");
+    const left = `${hello.file}.tmp-0123456789ab`;
+    await copyFile(hello.file, left);
+    await rm(hello.file);
+    const check = await job.main({ mode: "check", targets: "nixpkgs#hello" });
+    expect(check.outputs["hit"]).toBe("false");
+    await utimes(left, 1, 1);
+    await job.main({ ...inputs, targets: "nixpkgs#hello" });
+    await expect(stat(left)).rejects.toThrow("ENOENT");
+  });
+});

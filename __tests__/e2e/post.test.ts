@@ -1,0 +1,173 @@
+/** Owns the end of a job: what it built itself between main and post is pushed, and nothing else. */
+
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "@jest/globals";
+import {
+  cached,
+  content,
+  FORK,
+  flake,
+  type Inputs,
+  NIX,
+  pins,
+  type Step,
+  startJob,
+  type TestJob,
+} from "./job.ts";
+
+async function build(job: TestJob, ...installables: string[]): Promise<void> {
+  await job.machine.nix("nix", ["build", "--no-link", ...installables], job.workspace);
+}
+
+/** Main, then the job's own builds, then post. */
+async function whole(
+  job: TestJob,
+  inputs: Inputs,
+  built: readonly string[],
+  how = {},
+): Promise<{ main: Step; post: Step }> {
+  const main = await job.main(inputs, how);
+  if (built.length > 0) await build(job, ...built);
+  const post = await job.post(inputs, { ...how, state: main.state });
+  return { main, post };
+}
+
+async function names(job: TestJob): Promise<string[]> {
+  return [...(await cached(job.cache)).keys()].sort();
+}
+
+/** While the job ran, and what was left for its end: how they share the work is a matter of time. */
+function pathsPushed(log: string): number {
+  const counts = [
+    /pushed while the job ran: (\d+) paths?/.exec(log)?.[1],
+    /(\d+) paths? pushed/.exec(log)?.[1],
+  ];
+  return counts.reduce((sum, count) => sum + Number(count ?? 0), 0);
+}
+
+describe(`the end of the job, on ${NIX}`, () => {
+  test("pushes what the job built, all of it and nothing else, and pins the targets among it", async () => {
+    await using job = await startJob(flake("graphs"));
+    await build(job, ".#many"); // before the job: not this job's work
+    const { post } = await whole(job, { mode: "prefetch", targets: ".#middle" }, [".#top"]);
+    expect(post.exitCode).toBe(0);
+    expect(await names(job)).toEqual(["leaf", "middle", "top"]);
+    expect(pathsPushed(post.log)).toBe(3);
+    expect(post.log).toContain("1 of 1 target verified");
+    expect(Object.keys(await pins(job.cache))).toEqual(["middle-x86_64-linux"]);
+  });
+
+  test("what it only fetched is not pushed: another tier has it", async () => {
+    await using job = await startJob(flake("graphs"));
+    const tier = join(job.machine.root, "tier");
+    await build(job, ".#middle");
+    const drv = await job.machine.nix("nix", ["eval", "--raw", ".#middle.drvPath"], job.workspace);
+    const [path = ""] = (await job.machine.nix("nix-store", ["--realise", drv])).split("\n");
+    await job.machine.nix("nix", ["copy", "--to", `file://${tier}`, path]);
+    await job.machine.forget();
+    const substituters = `file://${tier}?trusted=1`;
+    const { main, post } = await whole(job, { targets: ".#leaf", substituters }, [".#top"]);
+    expect(main.report().fetched.paths).toBe(1);
+    expect(post.exitCode).toBe(0);
+    expect(await names(job)).toEqual(["top"]);
+  });
+
+  test("the steps between fetch from the caches that main has configured", async () => {
+    await using job = await startJob(flake("graphs"));
+    await job.main({ mode: "warm", targets: ".#top" });
+    await job.machine.forget();
+    await job.main({ targets: ".#many" });
+    await build(job, ".#top");
+    const config = await job.machine.nix("nix", ["path-info", "--sigs", ".#top"], job.workspace);
+    expect(config).not.toContain("ultimate");
+  });
+
+  test("push-filter: what matches stays, unless a pushed path refers to it", async () => {
+    await using job = await startJob(flake("graphs"));
+    const inputs = { targets: ".#fetch", "push-filter": "^(leaf|forgetful)$" };
+    const { post } = await whole(job, inputs, [".#forgetful"]);
+    expect(post.exitCode).toBe(0);
+    expect(await names(job)).toEqual(["leaf", "middle", "top"]);
+  });
+
+  test("nothing new: nothing is pushed", async () => {
+    await using job = await startJob(flake("graphs"));
+    const { post } = await whole(job, { targets: ".#top" }, []);
+    expect(post.exitCode).toBe(0);
+    expect(post.log).toContain("nothing new to push");
+    expect(await content(job.cache)).toEqual([]);
+  });
+
+  test.each([
+    ["off", []],
+    ["targets", ["leaf", "middle"]],
+  ])("push: %s", async (push, pushed) => {
+    await using job = await startJob(flake("graphs"));
+    const { post } = await whole(job, { targets: ".#middle", push }, [".#top", ".#many"]);
+    expect(post.exitCode).toBe(0);
+    expect(await names(job)).toEqual(pushed);
+  });
+
+  test("check pushes nothing at the end either", async () => {
+    await using job = await startJob(flake("graphs"));
+    await whole(job, { mode: "check", targets: ".#middle" }, [".#top"]);
+    expect(await content(job.cache)).toEqual([]);
+  });
+
+  test("read-only: nothing is written, and it says what it would have pushed", async () => {
+    await using job = await startJob(flake("graphs"));
+    const { post } = await whole(job, { targets: ".#middle" }, [".#top"], FORK);
+    expect(post.exitCode).toBe(0);
+    expect(post.log).toMatch(/read-only \(the pull request is from a fork\): would have pushed/);
+    expect(post.log).toContain("what this job built, 3 paths");
+    expect(await content(job.cache)).toEqual([]);
+  });
+
+  test("a target whose build comes after a failed main is pushed all the same", async () => {
+    await using job = await startJob(flake("graphs"));
+    const { main, post } = await whole(job, { targets: ".#middle\n.#nothing" }, [".#top"]);
+    expect(main.exitCode).toBe(1);
+    expect(post.exitCode).toBe(0);
+    expect(await names(job)).toEqual(["leaf", "middle", "top"]);
+  });
+
+  const tampering: readonly (readonly [string, (state: string) => string])[] = [
+    ["cut", (state) => state.slice(0, -10)],
+    ["of another version", (state) => state.replace('"version":1', '"version":2')],
+    ["with another list of names", (state) => state.replace(/"sha256":"./, '"sha256":"x')],
+    ["with an output that is no path", (state) => state.replace(/"outputs":\["\//, '"outputs":["')],
+    [
+      "with a pin that leaves its folder",
+      (state) => state.replace(/"pinName":"/, '"pinName":"../'),
+    ],
+    ["empty", () => ""],
+  ];
+  test.each(tampering)(
+    "a record that is %s: nothing is pushed rather than everything",
+    async (_, change) => {
+      await using job = await startJob(flake("graphs"));
+      const main = await job.main({ targets: ".#middle" });
+      await build(job, ".#top");
+      const [[name = "", text = ""] = []] = Object.entries(main.state);
+      expect(change(text)).not.toBe(text);
+      const post = await job.post({ targets: ".#middle" }, { state: { [name]: change(text) } });
+      expect(post.exitCode).toBe(0);
+      expect(await content(job.cache)).toEqual([]);
+    },
+  );
+
+  test("a list of names that was changed since: nothing is pushed", async () => {
+    await using job = await startJob(flake("graphs"));
+    const main = await job.main({ targets: ".#middle" });
+    await build(job, ".#top");
+    const record = JSON.parse(Object.values(main.state)[0] ?? "") as {
+      storeNames: { file: string };
+    };
+    const before = await readFile(record.storeNames.file, "utf8");
+    await writeFile(record.storeNames.file, before.split("\n").slice(1).join("\n"));
+    const post = await job.post({ targets: ".#middle" }, { state: main.state });
+    expect(post.log).toContain("main's record is damaged; nothing is pushed");
+    expect(await content(job.cache)).toEqual([]);
+  });
+});

@@ -1,0 +1,169 @@
+/** Owns fetching: what caches far away serve is staged on this disk first, the rest is Nix's own affair. */
+
+import type { BinaryCache } from "../domain/cache.ts";
+import { dependencies } from "../domain/narinfo.ts";
+import type { Nix, Stageable, Staging, World } from "../domain/ports.ts";
+import { count } from "../domain/size.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import type { Lookup } from "./lookup.ts";
+
+/** Paths in one batch: while Nix takes in one of them, the next is on its way. */
+const BATCH = 512;
+
+/** Has Nix fetch `paths`; those it could not get are returned with the reason. */
+export async function fetchPaths(
+  world: World,
+  nix: Nix,
+  lookup: Lookup,
+  paths: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<StorePath, string>> {
+  const members = await inOrder(lookup, paths);
+  const here = new Set<StorePath>();
+  if (world.staging) {
+    const batches = batchesOf(
+      members.flatMap(({ stageable }) => stageable ?? []),
+      world.staging,
+    );
+    await importBatches(world.staging, nix, world, batches, here, signal);
+  }
+  const rest = members.filter(({ path }) => !here.has(path));
+  if (rest.length === 0) return new Map();
+  // Whatever others refer to comes along with them.
+  const below = new Set(rest.flatMap(({ references }) => references));
+  const tops = rest.flatMap(({ path }) => (below.has(path) ? [] : [path]));
+  const failed = await nix.substitute(tops, signal);
+  if (failed.size === 0) return failed;
+  const valid = await nix.valid(
+    rest.map(({ path }) => path),
+    signal,
+  );
+  const [why = "Nix could not fetch it"] = failed.values();
+  return new Map(
+    rest.flatMap(({ path }): [StorePath, string][] =>
+      valid.has(path) ? [] : [[path, failed.get(path) ?? why]],
+    ),
+  );
+}
+
+interface Member {
+  readonly path: StorePath;
+  readonly references: readonly StorePath[];
+  /** Undefined where Nix has to fetch it itself. */
+  readonly stageable: Stageable | undefined;
+}
+
+/** References first: a path can be taken in only where what it refers to is valid. */
+async function inOrder(lookup: Lookup, paths: readonly StorePath[]): Promise<Member[]> {
+  const members = new Map<StorePath, Member>();
+  await Promise.all(
+    paths.map(async (path) => {
+      const { own, upstream } = await lookup.ask(path);
+      const served = own ?? upstream;
+      const cache = served && lookup.cacheOf(served);
+      members.set(path, {
+        path,
+        references: served ? dependencies(served.narInfo) : [],
+        stageable:
+          served && cache && isStageable(cache) && served.narInfo.signatures.length > 0
+            ? { narInfo: served.narInfo, cache }
+            : undefined,
+      });
+    }),
+  );
+  const ordered = new Set<Member>();
+  const visited = new Set<StorePath>();
+  for (const path of paths) {
+    const stack: StorePath[] = [path];
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const member = members.get(top);
+      const first = visited.has(top);
+      visited.add(top);
+      const next = member && !first ? member.references.filter((one) => !visited.has(one)) : [];
+      if (next.length > 0) stack.push(...next);
+      else {
+        stack.pop();
+        if (member) ordered.add(member);
+      }
+    }
+  }
+  return withoutDependents([...ordered]);
+}
+
+/** What refers to a path that is not staged cannot be taken in before Nix has fetched that one. */
+function withoutDependents(ordered: readonly Member[]): Member[] {
+  const left = new Set<StorePath>();
+  return ordered.map((member) => {
+    const { path, references, stageable } = member;
+    if (stageable && !references.some((reference) => left.has(reference))) return member;
+    left.add(path);
+    return { ...member, stageable: undefined };
+  });
+}
+
+/** A cache on this disk is near already; and it may be trusted for where it is, which staging is not. */
+function isStageable({ substituter }: BinaryCache): boolean {
+  return /^https?:/.test(substituter.url);
+}
+
+/** Two batches lie on the disk at once: one that is taken in and one that is on its way. */
+function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable[][] {
+  const batches: Stageable[][] = [];
+  let batch: Stageable[] = [];
+  let size = 0;
+  for (const member of members) {
+    const mine = sizeOf(member);
+    // What is too large, and all that follows it in order, is left to Nix.
+    if (mine > bytes / 2) break;
+    if (batch.length >= BATCH || size + mine > bytes / 2) {
+      batches.push(batch);
+      batch = [];
+      size = 0;
+    }
+    batch.push(member);
+    size += mine;
+  }
+  if (batch.length > 0) batches.push(batch);
+  return batches;
+}
+
+/** Bytes it takes on the way: as compressed, else no more than unpacked. */
+export function sizeOf({ narInfo }: Pick<Stageable, "narInfo">): number {
+  return narInfo.fileSize ?? narInfo.narSize;
+}
+
+async function importBatches(
+  staging: Staging,
+  nix: Nix,
+  { log }: World,
+  batches: readonly Stageable[][],
+  here: Set<StorePath>,
+  signal: AbortSignal,
+): Promise<void> {
+  const stage = (index: number) => {
+    const batch = batches[index];
+    const staged = batch && staging.stage(batch, signal);
+    // Awaited below; until then nobody else hears of its failure.
+    staged?.catch(() => undefined);
+    return staged;
+  };
+  let next = stage(0);
+  for (let index = 0; next; index++) {
+    let trouble: string | undefined;
+    try {
+      await using staged = await next;
+      next = stage(index + 1);
+      trouble = await nix.importFrom(staged.url, staged.paths, signal);
+      if (trouble === undefined) for (const path of staged.paths) here.add(path);
+      if (staged.paths.length < (batches[index]?.length ?? 0)) trouble ??= "not all was there";
+    } catch (error) {
+      signal.throwIfAborted();
+      trouble = String(error);
+    }
+    if (trouble === undefined) continue;
+    // What was taken in stays; the rest comes the plain way.
+    log.info(`fetching ahead ended early, after ${count(here.size, "path")}: ${trouble}`);
+    await next?.then((staged) => staged[Symbol.asyncDispose]()).catch(() => undefined);
+    return;
+  }
+}
