@@ -1,5 +1,6 @@
 /** Owns the proof that `cache: github`, the default, carries a job's work to the next one, and no more. */
 
+import { execFileSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
@@ -44,6 +45,8 @@ interface Job {
 interface Site extends AsyncDisposable {
   readonly server: GithubCacheServer;
   write(flake: string): Promise<void>;
+  /** What a checkout is: a clean git tree. */
+  commit(): void;
   /** A whole job on a fresh machine with a folder of its own; `build` is what its steps build. */
   run(inputs: Inputs, how?: JobHow): Promise<Job>;
 }
@@ -61,6 +64,15 @@ async function site(): Promise<Site> {
   return {
     server,
     write: (text) => writeFile(join(workspace, "flake.nix"), text),
+    commit() {
+      const git = (...args: string[]) =>
+        execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@localhost", ...args], {
+          cwd: workspace,
+        });
+      git("init", "-q");
+      git("add", ".");
+      git("commit", "-qm", "flake");
+    },
     async run(inputs, { variables = server.variables(), build, ...how } = {}) {
       await machine.forget();
       runs++;
@@ -143,6 +155,17 @@ describe(`cache: github, on ${NIX}`, () => {
     expect(fourth.main.building).toEqual([]);
     expect(fourth.saved).toEqual([]);
     expect(fourth.held).not.toContain("more-1");
+  });
+
+  test("a memo comes with it: a job of the same commit evaluates nothing", async () => {
+    await using here = await site();
+    await here.write(flake("one"));
+    here.commit();
+    await here.run(WARM);
+    const second = await here.run({});
+    expect(second.main.log).toContain("nothing was evaluated");
+    expect(second.main.outputs["hit"]).toBe("true");
+    expect(second.saved).toEqual([]);
   });
 
   test("other lock files begin with what the last ones had", async () => {
