@@ -8,7 +8,7 @@ import { Lookup } from "../../src/engine/lookup.ts";
 import { type MadeUp, madeUp } from "../caches/made-up.ts";
 
 const signal = new AbortController().signal;
-const MB = 1024 * 1024;
+const kB = 1_000;
 
 interface Served {
   readonly path: MadeUp;
@@ -40,7 +40,7 @@ function cacheOf(url: string, all: readonly Served[]): BinaryCache {
 }
 
 /** A world that notes what is imported and what is left to Nix. */
-function worldOf(caches: readonly BinaryCache[], trouble?: string) {
+function worldOf(caches: readonly BinaryCache[], trouble?: string, bytes = 20 * kB) {
   const imported: string[][] = [];
   const substituted: string[] = [];
   const freed: number[] = [];
@@ -60,7 +60,7 @@ function worldOf(caches: readonly BinaryCache[], trouble?: string) {
   } as Partial<Nix> as Nix;
   const staging: Staging = {
     directory: "/tmp",
-    bytes: 20 * MB,
+    bytes,
     stage: async (members: readonly Stageable[]) => ({
       url: "file:///staged",
       paths: members.map(({ narInfo }) => narInfo.storePath),
@@ -91,7 +91,7 @@ test("everything is staged and taken in, references first, and Nix is asked for 
 });
 
 test("a batch holds half of what may lie on the disk, and references come in earlier ones", async () => {
-  const bytes = 9 * MB;
+  const bytes = 9 * kB;
   const all = [root, stem, leaf].map((path) => ({ path, bytes }));
   const at = worldOf([cacheOf(far, all)]);
   await fetchPaths(at.world, at.nix, at.lookup, paths, signal);
@@ -101,11 +101,19 @@ test("a batch holds half of what may lie on the disk, and references come in ear
 
 test.each([
   ["unsigned", [{ path: stem, signed: "unsigned" as const }]],
-  ["too large", [{ path: stem, bytes: 11 * MB }]],
+  ["too large", [{ path: stem, bytes: 11 * kB }]],
 ])("what is %s, and what refers to it, is left to Nix, which is given the tops", async (_, odd) => {
   const at = worldOf([cacheOf(far, [{ path: root }, ...odd, { path: leaf }])]);
   await fetchPaths(at.world, at.nix, at.lookup, paths, signal);
   expect(at.imported).toEqual([["leaf"]]);
+  expect(at.substituted).toEqual(["root"]);
+});
+
+test("where paths are large on average, Nix fetches them all itself", async () => {
+  const all = [root, stem, leaf].map((path) => ({ path, bytes: 2_000 * kB }));
+  const at = worldOf([cacheOf(far, all)], undefined, 1_000_000 * kB);
+  await fetchPaths(at.world, at.nix, at.lookup, paths, signal);
+  expect(at.imported).toEqual([]);
   expect(at.substituted).toEqual(["root"]);
 });
 
@@ -118,7 +126,7 @@ test("a cache on this disk is not staged", async () => {
 });
 
 test("where Nix does not take a batch, the rest comes the plain way and the disk is freed", async () => {
-  const all = [root, stem, leaf].map((path) => ({ path, bytes: 9 * MB }));
+  const all = [root, stem, leaf].map((path) => ({ path, bytes: 9 * kB }));
   const at = worldOf([cacheOf(far, all)], "it lacks a signature by a trusted key");
   await fetchPaths(at.world, at.nix, at.lookup, paths, signal);
   expect(at.imported).toEqual([["leaf"]]);
