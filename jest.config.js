@@ -11,12 +11,15 @@ export default {
     {
       ...shared,
       displayName: "unit",
+      // Some ask a real Nix, and the machine may have other work.
+      testTimeout: 60_000,
       testMatch: ["<rootDir>/__tests__/**/*.test.ts"],
       testPathIgnorePatterns: ["/node_modules/", "/__tests__/e2e/"],
     },
     {
       ...shared,
       displayName: "nix",
+      testTimeout: 240_000,
       testMatch: ["<rootDir>/__tests__/e2e/**/*.test.ts"],
     },
   ],

@@ -41,19 +41,20 @@ export function inventedClosure(n: number, storeDir: string): Member[] {
   }));
 }
 
-/** Writes a cache that holds `members`; `narInfos` leaves the NARs out. */
+/** Writes a cache that holds `members`, each of some `bytes` bytes where that is said. */
 export function writeCache(
   directory: string,
   storeDir: string,
   members: readonly Member[],
   key: SigningKey,
   what: "NARs too" | "narinfos only" = "NARs too",
+  bytes?: number,
 ): void {
   mkdirSync(join(directory, "nar"), { recursive: true });
   writeFileSync(join(directory, "nix-cache-info"), formatCacheInfo(storeDir, 40));
   const random = generator(members.length);
   for (const { path, references } of members) {
-    const nar = smallNar(`${baseName(path)}\n${references.join("\n")}\n`, random);
+    const nar = narOf(`${baseName(path)}\n${references.join("\n")}\n`, random, bytes);
     const file = zstdCompressSync(nar);
     const narHash = sha256FromBytes(createHash("sha256").update(nar).digest());
     const fileHash = sha256FromBytes(createHash("sha256").update(file).digest());
@@ -74,9 +75,12 @@ export function writeCache(
   }
 }
 
-/** A NAR with one file of some 500 bytes to 8 kB that hold the references, half of it noise. */
-function smallNar(text: string, random: () => number): Buffer {
-  const noise = Buffer.alloc(Math.floor(500 + random() * random() * 8_000));
+/**
+ * A NAR with one file that holds the references and `bytes` bytes, some 500 to 8,000 unless said,
+ * half of them noise.
+ */
+function narOf(text: string, random: () => number, bytes?: number): Buffer {
+  const noise = Buffer.alloc(bytes ?? Math.floor(500 + random() * random() * 8_000));
   for (let at = 0; at + 4 <= noise.length; at += 8) noise.writeUInt32LE(random() * 2 ** 32, at);
   const content = Buffer.concat([Buffer.from(text), noise]);
   const pieces = ["nix-archive-1", "(", "type", "regular", "contents", content, ")"];

@@ -4,10 +4,10 @@
  */
 
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism, loadavg, totalmem } from "node:os";
 import { delimiter } from "node:path";
 import { parseArgs } from "node:util";
-import type { Result } from "./row.ts";
+import type { LoadedResult } from "./row.ts";
 import { ROWS } from "./rows/index.ts";
 import { Bench } from "./site.ts";
 import { type Circumstances, table, writeReadme } from "./table.ts";
@@ -45,10 +45,12 @@ const where: Circumstances = {
 };
 await mkdir("bench-out", { recursive: true });
 const records = "bench-out/results.jsonl";
-const results: Result[] = [];
+const results: LoadedResult[] = [];
 for (const row of chosen) {
   console.error(`bench: ${row.name}, against Nix ${bench.nixVersion}`);
-  for (const result of await row.run(bench)) {
+  const [load = 0] = loadavg();
+  for (const measured of await row.run(bench)) {
+    const result = { ...measured, load };
     results.push(result);
     await appendFile(records, `${JSON.stringify({ ...where, ...result })}\n`);
   }
@@ -58,14 +60,14 @@ await writeFile("bench-out/table.md", table(await latest(), where));
 if (values.readme) await writeReadme("README.md", table(await latest(), where));
 
 /** The last result of every row measured today on this machine with this Nix, in the rows' order. */
-async function latest(): Promise<Result[]> {
-  const found = new Map<string, Result>();
+async function latest(): Promise<LoadedResult[]> {
+  const found = new Map<string, LoadedResult>();
   for (const line of (await readFile(records, "utf8")).trim().split("\n")) {
-    const record = JSON.parse(line) as Result & Circumstances;
+    const record = JSON.parse(line) as LoadedResult & Circumstances;
     const same = record.date === where.date && record.nixVersion === where.nixVersion;
     if (same && record.cores === where.cores) found.set(record.row, record);
   }
   const order = ROWS.map(({ name }) => name);
-  const place = ({ row }: Result) => order.findIndex((name) => row.startsWith(name));
+  const place = ({ row }: LoadedResult) => order.findIndex((name) => row.startsWith(name));
   return [...found.values()].sort((a, b) => place(a) - place(b));
 }

@@ -23,6 +23,11 @@ export interface Result {
   readonly note: string;
 }
 
+/** With what else the machine did: its load average just before the row. */
+export interface LoadedResult extends Result {
+  readonly load: number;
+}
+
 export interface Row {
   readonly name: string;
   /** `long`: only when it is named. */

@@ -224,8 +224,11 @@ class Connection {
   private async written(out: WriteStream | Socket, chunk: Buffer): Promise<void> {
     if (out.write(chunk) || out.destroyed) return;
     await new Promise<void>((resolve) => {
-      out.once("drain", resolve);
-      out.once("close", resolve);
+      const go = () => {
+        out.off("drain", go).off("close", go);
+        resolve();
+      };
+      out.on("drain", go).on("close", go);
     });
   }
 }

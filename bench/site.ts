@@ -91,15 +91,15 @@ export class Bench implements AsyncDisposable {
     return join(this.machine.root, name);
   }
 
-  /** A cache of `n` invented paths; made once. */
-  closure(n: number, what: "NARs too" | "narinfos only"): Promise<Cache> {
-    const name = `closure-${n}-${what === "NARs too" ? "full" : "narinfos"}`;
+  /** A cache of `n` invented paths, of `bytes` bytes each where that is said; made once. */
+  closure(n: number, what: "NARs too" | "narinfos only", bytes?: number): Promise<Cache> {
+    const name = `closure-${n}-${bytes ?? (what === "NARs too" ? "full" : "narinfos")}`;
     let cache = this.caches.get(name);
     if (!cache) {
       cache = (async () => {
         const { storeDir } = this.machine;
         const members = inventedClosure(n, storeDir);
-        writeCache(this.folder(name), storeDir, members, this.key, what);
+        writeCache(this.folder(name), storeDir, members, this.key, what, bytes);
         return { directory: this.folder(name), root: members[0]?.path as StorePath, members };
       })();
       this.caches.set(name, cache);

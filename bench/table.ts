@@ -2,7 +2,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import type { Spread } from "./measure.ts";
-import type { Goal, Result } from "./row.ts";
+import type { Goal, LoadedResult, Result } from "./row.ts";
 
 export interface Circumstances {
   readonly date: string;
@@ -15,17 +15,24 @@ export interface Circumstances {
 const BEGIN = "<!-- bench -->";
 const END = "<!-- /bench -->";
 
-export function table(results: readonly Result[], where: Circumstances): string {
+export function table(results: readonly LoadedResult[], where: Circumstances): string {
   const gigabytes = Math.round(where.memoryBytes / 1024 ** 3);
   const lines = [
     `Measured on ${where.date}, ${where.cores} cores, ${gigabytes} GB of memory, Nix ${where.nixVersion}, Node ${where.nodeVersion};`,
-    "medians (lowest to highest), ours and the peer in turn on the same loopback servers.",
+    `medians (lowest to highest), ours and the peer in turn on the same loopback servers. Load average of the machine before a row: ${loads(results)}.`,
     "",
     "| what | ours | peer | times faster | goal | |",
     "|---|---|---|---|---|---|",
     ...results.map(line),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** Of the machine as a whole, our own rows before included: 1 is one busy core. */
+function loads(results: readonly LoadedResult[]): string {
+  const all = results.map(({ load }) => load ?? 0);
+  const show = (value: number) => value.toFixed(1);
+  return all.length === 0 ? "none" : `${show(Math.min(...all))} to ${show(Math.max(...all))}`;
 }
 
 function line(result: Result): string {

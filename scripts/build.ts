@@ -31,7 +31,7 @@ export async function buildTo(folder: string): Promise<void> {
 
 const bundle = (outdir: string) =>
   build({
-    entryPoints: ["src/main.ts", "src/post.ts", "src/watch.ts", "src/cli.ts"],
+    entryPoints: ["src/main.ts", "src/post.ts", "src/watch.ts", "src/github.ts", "src/cli.ts"],
     outdir,
     bundle: true,
     splitting: true,

@@ -5,48 +5,53 @@ import { join, resolve } from "node:path";
 import { quickstart, startMachine } from "./machine.ts";
 import { runStage, type StageResult } from "./runner.ts";
 
-const out = resolve("demo-out");
-await rm(out, { recursive: true, force: true });
-await mkdir(out, { recursive: true });
+if (process.argv.includes("--cachix")) await (await import("./demo-cachix.ts")).demoCachix();
+else await demo();
 
-await using machine = await startMachine();
-const workspace = await quickstart(machine, resolve("examples/quickstart"));
-const cache = join(out, "cache");
-const targets = [
-  ".#homeConfigurations.*.activationPackage",
-  "nixpkgs#bws pin=bws priority=90 space=50MB closure=build",
-].join("\n");
+async function demo(): Promise<void> {
+  const out = resolve("demo-out");
+  await rm(out, { recursive: true, force: true });
+  await mkdir(out, { recursive: true });
 
-async function step(name: string, inputs: Record<string, string>): Promise<StageResult> {
-  console.log(`\n===== ${name} =====\n`);
-  const result = await runStage("main", {
-    action: resolve("."),
-    inputs: { cache: `file://${cache}`, targets, "min-free": "100MB", heavy: "bws-*", ...inputs },
-    workspace,
-    temp: join(machine.root, "runner-temp"),
-    eventName: "push",
-    event: { repository: { default_branch: "main" } },
-    environment: machine.environment,
-  });
-  console.log(result.log);
-  await writeFile(join(out, `${name}.log`), result.log);
-  await writeFile(join(out, `${name}.md`), result.summary);
-  if (result.exitCode !== 0) {
-    console.error(`${name} ended with ${result.exitCode}`);
-    process.exit(1);
+  await using machine = await startMachine();
+  const workspace = await quickstart(machine, resolve("examples/quickstart"));
+  const cache = join(out, "cache");
+  const targets = [
+    ".#homeConfigurations.*.activationPackage",
+    "nixpkgs#bws pin=bws priority=90 space=50MB closure=build",
+  ].join("\n");
+
+  async function step(name: string, inputs: Record<string, string>): Promise<StageResult> {
+    console.log(`\n===== ${name} =====\n`);
+    const result = await runStage("main", {
+      action: resolve("."),
+      inputs: { cache: `file://${cache}`, targets, "min-free": "100MB", heavy: "bws-*", ...inputs },
+      workspace,
+      temp: join(machine.root, "runner-temp"),
+      eventName: "push",
+      event: { repository: { default_branch: "main" } },
+      environment: machine.environment,
+    });
+    console.log(result.log);
+    await writeFile(join(out, `${name}.log`), result.log);
+    await writeFile(join(out, `${name}.md`), result.summary);
+    if (result.exitCode !== 0) {
+      console.error(`${name} ended with ${result.exitCode}`);
+      process.exit(1);
+    }
+    return result;
   }
-  return result;
+
+  const before = await step("1-check", { mode: "check" });
+  await step("2-warm", { mode: "warm" });
+  await machine.forget();
+  const after = await step("3-prefetch-on-a-fresh-machine", { mode: "prefetch" });
+
+  console.log("\n===== what it came to =====\n");
+  console.log(`before: hit-rate ${before.outputs["hit-rate"]}, missing ${names(before)}`);
+  console.log(`after:  hit-rate ${after.outputs["hit-rate"]}, missing ${names(after)}`);
+  console.log(`\nlogs, summaries and the cache are in ${out}`);
 }
-
-const before = await step("1-check", { mode: "check" });
-await step("2-warm", { mode: "warm" });
-await machine.forget();
-const after = await step("3-prefetch-on-a-fresh-machine", { mode: "prefetch" });
-
-console.log("\n===== what it came to =====\n");
-console.log(`before: hit-rate ${before.outputs["hit-rate"]}, missing ${names(before)}`);
-console.log(`after:  hit-rate ${after.outputs["hit-rate"]}, missing ${names(after)}`);
-console.log(`\nlogs, summaries and the cache are in ${out}`);
 
 function names(result: StageResult): string {
   const missing = JSON.parse(result.outputs["missing"] ?? "[]") as { name: string }[];

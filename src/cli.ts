@@ -89,6 +89,11 @@ function parseCommand(args: readonly string[], environment: Environment): Comman
       return typeof value === "string" ? [[name, value]] : [];
     }),
   );
+  if (given["cache"]?.trim() === "github") {
+    throw new UserError("NCP-103", "--cache github: GitHub's cache is there for its jobs alone", {
+      hint: "write file:///DIRECTORY or another kind of cache; without one, none is written to",
+    });
+  }
   const secrets = Object.fromEntries(
     Object.entries(SECRETS).map(([name, variable]) => [name, environment[variable] ?? ""]),
   );

@@ -29,6 +29,8 @@ export interface ComposeRequest {
   readonly workspace: string;
   /** A folder of ours in the runner's temporary folder. */
   readonly folder: string;
+  /** The folder that `cache: github` is while the job runs; undefined at a desk. */
+  readonly githubDirectory?: string;
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
@@ -70,7 +72,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
-  const caches = openCaches(job, request.secrets, machine, http);
+  const caches = openCaches(request, machine, http);
   const also = [
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
@@ -129,7 +131,11 @@ interface Caches {
 }
 
 /** Our own cache; then those of the input; then those Nix is configured with. Each once. */
-function openCaches(job: Job, secrets: Secrets, machine: NixMachine, http: HttpClient): Caches {
+function openCaches(
+  { job, secrets, githubDirectory }: ComposeRequest,
+  machine: NixMachine,
+  http: HttpClient,
+): Caches {
   const { settings, setup } = machine;
   const notices: string[] = [];
   const seen = new Set<string>();
@@ -143,6 +149,10 @@ function openCaches(job: Job, secrets: Secrets, machine: NixMachine, http: HttpC
     const key = identity(location);
     if (location.kind === "none" || seen.has(key)) return undefined;
     seen.add(key);
+    if (location.kind === "github" && role === "tier") {
+      notices.push("github can be the input `cache`, and no substituter: it is left out");
+      return undefined;
+    }
     const cache = openCache(location, {
       name,
       role,
@@ -152,6 +162,7 @@ function openCaches(job: Job, secrets: Secrets, machine: NixMachine, http: HttpC
       token: role === "own" ? secrets.token : undefined,
       signingKey: role === "own" ? signingKey : undefined,
       http,
+      githubDirectory,
     });
     if (!cache) notices.push(`${name}: this kind of cache is not supported yet; it is left out`);
     return cache;

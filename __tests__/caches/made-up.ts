@@ -17,7 +17,12 @@ export interface MadeUp {
 export function madeUp(
   name: string,
   references: readonly MadeUp[] = [],
-  options: { readonly storeDir?: string; readonly bytes?: number } = {},
+  options: {
+    readonly storeDir?: string;
+    readonly bytes?: number;
+    /** Fills the bytes with what no compressor makes smaller. */
+    readonly random?: (bytes: Buffer) => unknown;
+  } = {},
 ): MadeUp {
   const storeDir = options.storeDir ?? "/nix/store";
   const hash = encodeNix32(createHash("sha1").update(name).digest());
@@ -25,6 +30,7 @@ export function madeUp(
   if (!storePath) throw new Error(`${name} makes no store path`);
   const text = `made up for ${name} `;
   const nar = Buffer.alloc(options.bytes ?? 4_000, text);
+  options.random?.(nar);
   const info: PathInfo = {
     storePath,
     narHash: sha256FromBytes(createHash("sha256").update(nar).digest()),

@@ -182,14 +182,19 @@ describe("after a failure", () => {
     expect(own.sent).toEqual([out(a)]);
   });
 
-  test("an upstream's path is not pushed, not ours to verify and not pinned", async () => {
+  test("an upstream's path is told to be one, and is neither pushed nor pinned nor complained of", async () => {
     const upstream = memoryCache("upstream");
     hold(upstream, out(a));
     const { own, verified, pinned, findings } = await warmed({
       inputs: { targets: ".#a" },
       tiers: [upstream],
     });
-    expect([own.sent, verified, pinned, findings]).toEqual([[], {}, {}, []]);
+    expect([own.sent, verified, pinned, findings]).toEqual([
+      [],
+      { ".#a": "upstream only" },
+      {},
+      [],
+    ]);
   });
 
   test.each([
@@ -206,7 +211,7 @@ describe("after a failure", () => {
         ...pin,
         storePath: storePath("x"),
       }),
-      "read back, it is on",
+      `read back for 30 s, it is on ${storePath("x")}`,
     ],
   ] as [string, NonNullable<CacheOptions["onPin"]>, string][])(
     "a pin that is %s is told, and the others are set",
@@ -243,22 +248,19 @@ describe("after a failure", () => {
 
 describe("prefetching", () => {
   test("tells what could not be fetched and counts the rest", async () => {
-    const nix = memoryNix({ flake });
+    const unfetched = new Map([[out(a), "is not signed by any of the keys"]]);
+    const nix = memoryNix({ flake, unfetched });
     const own = memoryCache("own");
     hold(own, out(a));
     hold(own, out(b));
-    const failing = {
-      ...nix,
-      substitute: async () => new Map([[out(a), "is not signed by any of the keys"]]),
-    };
-    const here = world({ nix: failing, own });
+    const here = world({ nix, own });
     const { outcome } = await run(
       job({ mode: "prefetch", targets: ".#a\n.#b" }),
       WRITE,
       here,
       new AbortController().signal,
     );
-    expect(outcome.substituted).toEqual({ paths: 1, bytes: 2000 });
+    expect(outcome.substituted).toEqual({ paths: 1, bytes: 1000 });
     expect(outcome.findings[0]?.message).toBe(
       `Nix could not fetch 1 path that a cache says it has, ${out(a).slice(11)} for one: is not signed by any of the keys`,
     );

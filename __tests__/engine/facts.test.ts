@@ -211,7 +211,23 @@ describe("the answer of several caches", () => {
 
   test("what our cache only passes on is upstream", async () => {
     const { answer } = await answerOf([hit("upstream")]);
-    expect([answer.own, answer.upstream?.tier]).toEqual([undefined, "cache-0"]);
+    expect([answer.own, answer.upstream?.tier]).toEqual([
+      undefined,
+      "an unsigned upstream, passed on by cache-0",
+    ]);
+  });
+
+  test("what is passed on goes by the keys that signed it, and its cache is found again", async () => {
+    const content = hit("upstream");
+    const presence = content.get(path);
+    if (!presence) throw new Error("no hit");
+    const signatures = ["cache.nixos.org-1:QQ==", "other-1:QQ==", "other-1:Qg=="];
+    const narInfo = { ...presence.narInfo, signatures };
+    const { answer, lookup, caches } = await answerOf([
+      new Map([[path, { ...presence, narInfo }]]),
+    ]);
+    expect(answer.upstream?.tier).toBe("cache.nixos.org-1, other-1, passed on by cache-0");
+    expect(answer.upstream && lookup.cacheOf(answer.upstream)).toBe(caches[0]);
   });
 
   test("a failed question is not a miss, and not a reason to forget a hit", async () => {

@@ -132,6 +132,7 @@ describe("what a finding says", () => {
       {
         kind: "tier",
         level,
+        code: "NCP-303",
         message: "bad is left out: cache refuses our credentials",
         hint: "a token",
       },
@@ -188,6 +189,19 @@ describe("what a finding says", () => {
       ["warning", `${path} is in no cache, and without its derivation it cannot be built`],
     ]);
   });
+
+  test.each(["check", "prefetch", "warm"])(
+    "one that is here is not lost to mode %s",
+    async (mode) => {
+      const path = storePath("here");
+      const nix = { store: new Map([[path, []]]) };
+      expect(await findings({ mode, targets: path }, { nix })).toEqual([]);
+      const lost = await findings({ mode, targets: `${path}\n${storePath("lost")}` }, { nix });
+      expect(lost.map(({ message }) => message)).toEqual([
+        `${storePath("lost")} is in no cache, and without its derivation it cannot be built`,
+      ]);
+    },
+  );
 
   test("content-addressed outputs cannot be looked up, and that is said", async () => {
     const f = derivation("f", { kind: "floating" });

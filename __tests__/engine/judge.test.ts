@@ -22,6 +22,7 @@ async function judged(
   });
   for (const one of wanted) {
     if (one.kind === "path") await facts.path(one.path);
+    else if (one.kind === "recalled") await Promise.all(one.paths.map((path) => facts.path(path)));
     else await facts.explore(one, "until cached");
   }
   const { build, fetch, unknown, lost } = judge(
@@ -127,6 +128,29 @@ describe("the judgement", () => {
       { kind: "path", path: b },
     ];
     expect(await judged([], own, wanted)).toEqual({ ...NONE, fetch: ["b"], lost: ["a"] });
+  });
+
+  test("what a memo names is fetched with its closure, and lost where it is not served whole", async () => {
+    const own = memoryCache("own");
+    const [program, library, half] = [
+      storePath("program"),
+      storePath("library"),
+      storePath("half"),
+    ];
+    hold(own, program, [library]);
+    hold(own, library);
+    hold(own, half, [storePath("nowhere")]);
+    const recalled = (...paths: StorePath[]): Wanted => ({ kind: "recalled", paths, trivial: 3 });
+    expect(await judged([], own, [recalled(program)])).toEqual({
+      ...NONE,
+      fetch: ["library", "program"],
+    });
+    expect(await judged([], own, [recalled(program, half)])).toEqual({
+      ...NONE,
+      fetch: ["library", "program"],
+      lost: ["half"],
+    });
+    expect(await judged([], own, [recalled(program)], new Set([program]))).toEqual(NONE);
   });
 
   test("a derivation wanted by several is built once, with all the outputs wanted", async () => {

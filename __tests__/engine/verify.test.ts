@@ -153,7 +153,7 @@ describe("verification", () => {
       root,
       { ...served(root, [library]), origin: "upstream" },
       "upstream only",
-      "serves it for another cache",
+      "served by an unsigned upstream, passed on by own",
     ],
   ] as [string, StorePath, Presence, string, string][])(
     "%s",
@@ -174,7 +174,7 @@ describe("verification", () => {
     const result = await verified({ own, upstream });
     expect(result).toMatchObject({
       outcome: "upstream only",
-      detail: expect.stringContaining("upstream serves it for another cache"),
+      detail: `${root.slice(11)}: served by upstream`,
     });
   });
 

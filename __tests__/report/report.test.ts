@@ -8,7 +8,7 @@ import type { Trust } from "../../src/domain/job.ts";
 import { type Run, run } from "../../src/engine/run.ts";
 import { jsonReport, outputValues } from "../../src/report/json.ts";
 import { summary } from "../../src/report/summary.ts";
-import { textReport } from "../../src/report/text.ts";
+import { findingLines, textReport } from "../../src/report/text.ts";
 import { closing, headline } from "../../src/report/words.ts";
 import { derivation, out } from "../support/graph.ts";
 import {
@@ -99,7 +99,9 @@ describe("the headline", () => {
 describe("the log", () => {
   test("of a check", async () => {
     const done = await ran();
-    expect([...textReport(done), closing(done)].join("\n")).toMatchInlineSnapshot(`
+    expect(
+      [...textReport(done), ...findingLines(done), closing(done)].join("\n"),
+    ).toMatchInlineSnapshot(`
 "1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them.
 
   .#homes.alice: missing: from source: bws-1.0.0; 1 trivial
@@ -109,7 +111,6 @@ describe("the log", () => {
   /: 100 GB free, 100 GB after (store 1 kB, build directory 0 B, workspace 0 B)
   file:///cache: 1 of 5 paths
   key: preflight-v1-deps-0123456789abcdef-0123456789abcdef
-
 warning NCP-402: bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 2 targets
 nothing had to be done in 0.0 s"
 `);
@@ -119,7 +120,9 @@ nothing had to be done in 0.0 s"
     const failures = [
       { attrPath: "homes.x", message: "a\n::error::y\n\u001b[31m##[group]z", nearest: [] },
     ];
-    const lines = textReport(await ran({ nix: { failures } }));
+    const done = await ran({ nix: { failures } });
+    const lines = [...textReport(done), ...findingLines(done)];
+    expect(lines).toContain("error NCP-205: .#homes.x does not evaluate: a");
     for (const line of lines) {
       expect(line.trimStart()).not.toMatch(/^::/);
       for (const sign of ["##[", "\u001b", "\n"]) expect(line).not.toContain(sign);
@@ -166,7 +169,7 @@ describe("the summary", () => {
 |-|-|-:|-:|-:|
 | <code>file:///cache</code> | own | 0 ms |  | 1 of 5 |
 
-Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>
+Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
 `);
   });
@@ -200,7 +203,7 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>
 | Add 1 cache to Nix's configuration | 0.0 s |
 | Build bws-1.0.0: heavy | 0.0 s |
 | Push bws-1.0.0 | 0.0 s |
-| Build targets | 0.0 s |
+| Build 1 target | 0.0 s |
 | Push .&#35;homes.bob | 0.0 s |
 | Verify .&#35;homes.bob | 0.0 s |
 | Pin homes.bob-x86&#95;64-linux | 0.0 s |
@@ -227,7 +230,7 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>
 |-|-|-:|-:|-:|
 | <code>file:///cache</code> | own | 0 ms |  | 2 of 4 |
 
-Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>
+Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
 `);
   });
@@ -260,7 +263,7 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>
 |-|-|-:|-:|-:|
 | <code>file:///cache</code> | own | 0 ms |  | 0 of 0 |
 
-Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>
+Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
 `);
   });

@@ -18,6 +18,7 @@ import type {
   BuildResult,
   EvaluationFailure,
   FileSystem,
+  Memory,
   Nix,
   NixSetup,
   World,
@@ -78,6 +79,7 @@ export function memoryCache(name: string, options: CacheOptions = {}): MemoryCac
     },
     query: async (path) => {
       asked.push(path);
+      if (options.down) return { kind: "unknown", cause: options.down };
       return content.get(path) ?? { kind: "miss" };
     },
     narSize: async (info) => (content.get(info.storePath)?.kind === "hit" ? 1000 : undefined),
@@ -151,6 +153,8 @@ export interface NixOptions {
   /** Derivations whose build fails, with Nix's message. */
   readonly broken?: ReadonlyMap<StorePath, string>;
   readonly built?: readonly StorePath[];
+  /** Paths that cannot be fetched, with Nix's message. */
+  readonly unfetched?: ReadonlyMap<StorePath, string>;
   readonly unreadable?: ReadonlyMap<StorePath, Error>;
 }
 
@@ -221,7 +225,16 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
     closure: async (roots) => closure(roots),
     substitute: async (paths) => {
       done.push(`substitute ${paths.length}`);
-      return new Map();
+      const failed = new Map<StorePath, string>();
+      for (const path of paths) {
+        const why = options.unfetched?.get(path);
+        if (why !== undefined) failed.set(path, why);
+        else if (!store.has(path)) store.set(path, []);
+      }
+      return failed;
+    },
+    importFrom: async (url) => {
+      throw new Error(`nothing stages, and ${url} is to be imported`);
     },
     build: async (wanted): Promise<BuildResult> => {
       const failed = new Map<StorePath, string>();
@@ -232,8 +245,10 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
         if (message !== undefined) failed.set(drvPath, message);
         else {
           for (const { path } of known.get(drvPath)?.outputs.values() ?? []) {
-            if (path && !store.has(path)) store.set(path, []);
-            if (path) built.push(path);
+            if (path && !store.has(path)) {
+              store.set(path, []);
+              if (!built.includes(drvPath)) built.push(drvPath);
+            }
           }
         }
       }
@@ -256,6 +271,9 @@ export interface WorldOptions {
   readonly tiers?: readonly BinaryCache[];
   readonly freeBytes?: number;
   readonly notices?: readonly string[];
+  readonly memory?: Memory;
+  /** Milliseconds since the epoch when the run begins. */
+  readonly now?: number;
 }
 
 export interface MemoryWorld extends World {
@@ -267,7 +285,7 @@ export interface MemoryWorld extends World {
 export function world(options: WorldOptions = {}): MemoryWorld {
   const lines: string[] = [];
   const slept: number[] = [];
-  let now = 1_000_000;
+  let now = options.now ?? 1_000_000;
   const fileSystem: FileSystem = {
     id: "1",
     mountPoint: "/",
@@ -281,6 +299,7 @@ export function world(options: WorldOptions = {}): MemoryWorld {
     nix: options.nix,
     own: options.own,
     tiers: options.tiers ?? [],
+    memory: options.memory,
     notices: options.notices ?? [],
     workspace: "/workspace",
     disk: { fileSystem: async () => fileSystem },

@@ -5,6 +5,7 @@ import { lookup } from "./lookup.ts";
 import { memoryLarge, memoryPaths, memoryPush } from "./memory.ts";
 import { post } from "./post.ts";
 import { prefetch1, prefetch3 } from "./prefetch.ts";
+import { prefetchWays } from "./prefetch-ways.ts";
 import { pushLarge, pushSmall } from "./push.ts";
 import { scaling } from "./scaling.ts";
 import { server } from "./server.ts";
@@ -20,6 +21,7 @@ export const ROWS: readonly Row[] = [
   verdicts3,
   prefetch1,
   prefetch3,
+  prefetchWays,
   pushSmall,
   pushLarge,
   unchanged,

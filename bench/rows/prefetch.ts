@@ -14,8 +14,8 @@ export async function step(
   stage: "main" | "post",
   inputs: Readonly<Record<string, string>>,
   state: Readonly<Record<string, string>> = {},
+  workspace = bench.folder("workspace"),
 ) {
-  const workspace = bench.folder("workspace");
   await mkdir(workspace, { recursive: true });
   const begun = performance.now();
   const result = await runStage(stage, {

@@ -14,6 +14,7 @@ import { childEnvironment, type Environment } from "../host/environment.ts";
 /** Milliseconds that post waits for it to finish what it is pushing. */
 export const BUDGET = 10 * 60_000;
 const POLL = 20;
+/** Milliseconds between asking it to end and ending it. */
 const GRACE = 5_000;
 
 /** Its files, all in the action's folder. */
@@ -74,10 +75,11 @@ export async function endBackground(
   pid: number,
   folder: string,
   signal: AbortSignal,
+  patience = { budget: BUDGET, grace: GRACE },
 ): Promise<BackgroundEnd> {
   const paths = files(folder);
   await writeWhole(paths.stop, "");
-  const until = Date.now() + BUDGET;
+  const until = Date.now() + patience.budget;
   while (isRunning(pid) && Date.now() < until) {
     if (await exists(paths.done)) break;
     await wait(POLL, undefined, { signal });
@@ -85,7 +87,8 @@ export async function endBackground(
   const done = await exists(paths.done);
   if (!done && isRunning(pid)) {
     process.kill(pid, "SIGTERM");
-    for (const end = Date.now() + GRACE; isRunning(pid) && Date.now() < end; ) await wait(POLL);
+    for (const end = Date.now() + patience.grace; isRunning(pid) && Date.now() < end; )
+      await wait(POLL);
     if (isRunning(pid)) process.kill(pid, "SIGKILL");
     return { how: "too slow", pushed: await readPushed(paths.pushed) };
   }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Trust } from "../domain/job.ts";
 import type { Environment } from "../host/environment.ts";
+import { githubDirectory } from "./github-record.ts";
 import { parseInputs, type Request, readInputs } from "./inputs.ts";
 import { trustOf } from "./trust.ts";
 
@@ -13,17 +14,21 @@ export interface Context extends Request {
   readonly workspace: string;
   /** A folder of ours in the runner's temporary folder. */
   readonly folder: string;
+  /** The folder that `cache: github` is while the job runs. */
+  readonly githubDirectory: string;
   readonly event: string | undefined;
 }
 
 export async function readContext(environment: Environment): Promise<Context> {
   const request = parseInputs(readInputs(environment));
+  const folder = join(environment["RUNNER_TEMP"] || tmpdir(), "nix-cache-preflight");
   const eventPath = environment["GITHUB_EVENT_PATH"];
   return {
     ...request,
     environment,
     workspace: environment["GITHUB_WORKSPACE"] || process.cwd(),
-    folder: join(environment["RUNNER_TEMP"] || tmpdir(), "nix-cache-preflight"),
+    folder,
+    githubDirectory: githubDirectory(folder),
     event: eventPath ? await readFile(eventPath, "utf8").catch(() => undefined) : undefined,
   };
 }

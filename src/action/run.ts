@@ -3,7 +3,6 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
-import { compose } from "../compose.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
@@ -20,6 +19,9 @@ import { closing, doneWords } from "../report/words.ts";
 import { BUDGET, endBackground, startBackground } from "./background.ts";
 import { annotate, log } from "./console.ts";
 import { type Context, contextTrust, readContext } from "./context.ts";
+import { keepGithub } from "./github-job.ts";
+import { writeRecord } from "./github-record.ts";
+import { derivationsOf, restoreGithub } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { loadState, STATE, saveState } from "./state.ts";
 
@@ -33,6 +35,10 @@ export function main(): Promise<void> {
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
     );
     const context = await withNix(given, signal);
+    const restoring = restoreGithub(job, context.workspace, { ...context, log }, signal);
+    // Awaited below: until then another failure may be first.
+    restoring.catch(() => undefined);
+    const { compose } = await world();
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -40,8 +46,14 @@ export function main(): Promise<void> {
       signal,
     });
     const storeNames = await composed.storeNames();
-    const done = await run(job, trust, composed.world, signal);
+    const { record, notices } = await restoring;
+    const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
+    const done = await run(job, trust, restored, signal);
     await tell(done, context);
+    if (record) {
+      const derivations = derivationsOf(done.survey);
+      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
+    }
     const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
       outputs ? [{ name, outputs, pinName }] : [],
     );
@@ -72,6 +84,7 @@ export function post(): Promise<void> {
     const state = await loadState(text);
     if (!state) return log.info("nix-cache-preflight: main's record is damaged; nothing is pushed");
     if (state.watcher !== undefined) await endWatcher(state.watcher, context.folder, signal);
+    const { compose } = await world();
     await using composed = await compose({
       ...context,
       platform: process.platform,
@@ -90,7 +103,8 @@ export function post(): Promise<void> {
       log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
     }
     log.info(doneWords(outcome).join(", ") || "nothing new to push");
-    for (const annotation of annotations(outcome.findings)) annotate(annotation);
+    const kept = await keepGithub(context, trust, composed, state.memory, signal);
+    for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
     conclude(outcome.findings);
   });
 }
@@ -127,6 +141,11 @@ async function endWatcher(pid: number, folder: string, signal: AbortSignal): Pro
   const why =
     how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${why}; what is left is pushed now`);
+}
+
+/** Loaded behind the first line: a wrong input is told without it, and sooner. */
+function world(): Promise<typeof import("../compose.ts")> {
+  return import("../compose.ts");
 }
 
 /** Before anything is printed: the runner then takes them out of every line. */
@@ -171,6 +190,8 @@ async function guarded(task: (signal: AbortSignal) => Promise<void>): Promise<vo
   try {
     await task(controller.signal);
   } catch (error) {
+    // What was begun beside it is ended too.
+    controller.abort(error);
     if (error instanceof UserError) {
       const hint = error.hint ? `\n${error.hint}` : "";
       annotate({ level: "error", title: error.code, message: `${describeError(error)}${hint}` });

@@ -4,11 +4,12 @@ import type { BinaryCache } from "../domain/cache.ts";
 import type { CacheLocation } from "../domain/location.ts";
 import { cachixKind } from "./cachix.ts";
 import { fileKind } from "./file.ts";
+import { githubKind } from "./github.ts";
 import { guarded } from "./guard.ts";
 import { httpKind } from "./http.ts";
 import type { CacheKind, OpenRequest } from "./kind.ts";
 
-const KINDS = [fileKind, httpKind, cachixKind] as const;
+const KINDS = [fileKind, githubKind, httpKind, cachixKind] as const;
 
 /** The cache at `location`, with patience around it; undefined for a kind that is not built yet. */
 export function openCache(location: CacheLocation, request: OpenRequest): BinaryCache | undefined {

@@ -18,6 +18,8 @@ export interface OpenRequest {
   readonly token: string | undefined;
   readonly signingKey: SigningKey | undefined;
   readonly http: HttpClient;
+  /** Where the job keeps what GitHub's cache holds of ours; undefined where there is no such job. */
+  readonly githubDirectory?: string | undefined;
 }
 
 /** One kind of cache; a new one is a file with one of these and a line in index.ts. */

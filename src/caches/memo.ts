@@ -1,11 +1,10 @@
 /** Owns memos on their way into a cache and back: compressed, and sealed against change. */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
-import { promisify } from "node:util";
-import { zstdCompress, zstdDecompress } from "node:zlib";
 import { describeError } from "../domain/errors.ts";
 import { formatMemo, type Memo, type MemoStore, parseMemo } from "../domain/memo.ts";
 import type { Log, Memory } from "../domain/ports.ts";
+import { compressWhole, decompressWhole } from "../host/compress.ts";
 
 const SEAL = 32;
 const MOST = 256 * 1024 * 1024;
@@ -39,7 +38,7 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
         if (file.length < SEAL || !timingSafeEqual(file.subarray(0, SEAL), seal(content))) {
           throw new Error("its seal is not ours");
         }
-        const text = await promisify(zstdDecompress)(content, { maxOutputLength: MOST });
+        const text = await decompressWhole(content, MOST);
         return parseMemo(text.toString("utf8"), storeDir);
       } catch (error) {
         signal.throwIfAborted();
@@ -49,7 +48,7 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
     },
     async remember(memo: Memo, signal) {
       try {
-        const content = await promisify(zstdCompress)(Buffer.from(formatMemo(memo)));
+        const content = await compressWhole("zstd", Buffer.from(formatMemo(memo)));
         await store.write(key, Buffer.concat([seal(content), content]), signal);
       } catch (error) {
         signal.throwIfAborted();

@@ -44,14 +44,19 @@ export function staging(folder: string, storeDir: string, bytes: number, log: Lo
         return {
           url: `file://${encodeURI(directory)}`,
           paths,
-          [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+          [Symbol.asyncDispose]: () => remove(directory),
         };
       } catch (error) {
-        await rm(directory, { recursive: true, force: true });
+        await remove(directory);
         throw error;
       }
     },
   };
+}
+
+/** Tries again: after an interruption a download may still be making its file. */
+function remove(directory: string): Promise<void> {
+  return rm(directory, { recursive: true, force: true, maxRetries: 5 });
 }
 
 async function fetchMember(

@@ -2,6 +2,7 @@
 
 import { formatNarInfo, type NarInfo, parseNarInfo } from "./narinfo.ts";
 import { parseStorePath, type StorePath } from "./store-path.ts";
+import { parseTarget } from "./target.ts";
 
 export interface MemoTarget {
   readonly name: string;
@@ -33,6 +34,11 @@ export interface Memo {
 /** Past this age, in milliseconds, every path of the closure is asked for again. */
 export const CLOSURE_AGE = 24 * 3_600_000;
 
+/** Whether the closure need not be asked for; a time to come is no time it was asked at. */
+export function isFresh(checked: number, now: number): boolean {
+  return checked <= now && now - checked < CLOSURE_AGE;
+}
+
 const VERSION = 1;
 
 /** Where a memo is kept; whatever goes wrong there, the run goes on without. */
@@ -59,7 +65,7 @@ export function parseMemo(text: string, storeDir: string): Memo {
   return {
     checked: number(raw["checked"]),
     notices: array(raw["notices"]).map(string),
-    targets: array(raw["targets"]).map((one) => parseTarget(one, storeDir)),
+    targets: array(raw["targets"]).map((one) => parseMemoTarget(one, storeDir)),
     closure: array(raw["closure"]).map((one) => {
       const [tier, narInfo] = array(one).map(string);
       if (tier === undefined || narInfo === undefined) throw new Error("a member is no pair");
@@ -68,7 +74,7 @@ export function parseMemo(text: string, storeDir: string): Memo {
   };
 }
 
-function parseTarget(raw: unknown, storeDir: string): MemoTarget {
+function parseMemoTarget(raw: unknown, storeDir: string): MemoTarget {
   if (typeof raw !== "object" || raw === null) throw new Error("a target is no object");
   const { name, line, system, outputs, pinName, buildable, served, trivial } = raw as Record<
     string,
@@ -84,7 +90,7 @@ function parseTarget(raw: unknown, storeDir: string): MemoTarget {
   if (!/^[0-9A-Za-z_.+-]{0,200}$/.test(pin)) throw new Error(`"${pin}" is no pin name`);
   return {
     name: string(name),
-    line: string(line),
+    line: parseTarget(string(line)).line,
     system: string(system),
     outputs: paths(outputs),
     pinName: pin,

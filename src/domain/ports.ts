@@ -57,6 +57,7 @@ export interface EvaluationResult {
 }
 
 export interface BuildResult {
+  /** Derivations that Nix built, what they needed included; what it fetched or had is not among them. */
   readonly built: readonly StorePath[];
   /** Per derivation that failed: its message and the end of its log. */
   readonly failed: ReadonlyMap<StorePath, string>;

@@ -51,8 +51,12 @@ export function parseSigningKey(text: string): SigningKey {
   const parts = split(text);
   if (parts?.bytes.length !== 64) {
     const why = parts ? `it has ${parts.bytes.length} bytes, not 64` : "it is not NAME:BASE64";
+    // CACHIX_SIGNING_KEY is the key alone.
+    const isBare = /^[0-9A-Za-z+/]{86}==$/.test(text.trim());
     throw new UserError("NCP-105", `signing-key: this is not a Nix secret key: ${why}`, {
-      hint: "make one with: nix-store --generate-binary-cache-key NAME secret.key public.key",
+      hint: isBare
+        ? "put the key's name before it, for a Cachix cache NAME.cachix.org-1:"
+        : "make one with: nix-store --generate-binary-cache-key NAME secret.key public.key",
     });
   }
   const seed = parts.bytes.subarray(0, 32);

@@ -105,7 +105,12 @@ class Application {
   private async substitute(paths: readonly StorePath[], bytes: number): Promise<void> {
     const { world, nix, lookup, signal } = this;
     const failed = await fetchPaths(world, nix, lookup, paths, signal);
-    this.substituted = { paths: paths.length - failed.size, bytes };
+    let lacking = 0;
+    for (const path of failed.keys()) {
+      const { own, upstream } = await lookup.ask(path);
+      lacking += (own ?? upstream)?.narInfo.narSize ?? 0;
+    }
+    this.substituted = { paths: paths.length - failed.size, bytes: bytes - lacking };
     const [first] = failed;
     if (!first) return;
     this.findings.push({
@@ -119,15 +124,11 @@ class Application {
 
   private async build({ derivations }: Extract<Step, { do: "build" }>): Promise<void> {
     const begun = this.world.clock.now();
-    const { failed } = await this.nix.build(derivations, this.signal);
+    const { built, failed } = await this.nix.build(derivations, this.signal);
     const seconds = (this.world.clock.now() - begun) / 1000;
-    for (const { drvPath } of derivations) {
+    for (const drvPath of built) this.built.push({ name: derivationName(drvPath), seconds });
+    for (const [drvPath, message] of failed) {
       const name = derivationName(drvPath);
-      const message = failed.get(drvPath);
-      if (message === undefined) {
-        if (!this.built.some((built) => built.name === name)) this.built.push({ name, seconds });
-        continue;
-      }
       this.transaction.notBuilt();
       this.findings.push({
         kind: "missing",

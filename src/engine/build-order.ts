@@ -54,14 +54,15 @@ export function buildSteps(
 }
 
 /** In order of weight, but for what is an input of an earlier one: that goes before it. */
-function inputsFirst(survey: Survey, { builds }: Work): SurveyedDerivation[] {
+function inputsFirst(survey: Survey, { builds, judgement }: Work): SurveyedDerivation[] {
   const byPath = new Map(builds.map((derivation) => [derivation.drvPath, derivation]));
   const ordered = new Set<SurveyedDerivation>();
   const visited = new Set<StorePath>();
   for (const root of builds) {
     const stack: { readonly drvPath: StorePath; readonly inputs: StorePath[] }[] = [];
     const enter = (drvPath: StorePath) => {
-      if (visited.has(drvPath) || !byPath.has(drvPath)) return;
+      // By way of what is trivial to build, too: that is in no step of its own.
+      if (visited.has(drvPath) || !judgement.build.has(drvPath)) return;
       visited.add(drvPath);
       const inputs = survey.facts.derivations.get(drvPath)?.inputs.keys() ?? [];
       stack.push({ drvPath, inputs: [...inputs] });

@@ -7,6 +7,12 @@ import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Lookup } from "./lookup.ts";
 
+/**
+ * Bytes a path has on average, from which on staging does not pay: there it is unpacking that takes
+ * the time, and Nix unpacks while it downloads (docs/adr/0006).
+ */
+const LARGE_ON_AVERAGE = 1024 * 1024;
+
 /** Paths in one batch: while Nix takes in one of them, the next is on its way. */
 const BATCH = 512;
 
@@ -108,6 +114,8 @@ function isStageable({ substituter }: BinaryCache): boolean {
 
 /** Two batches lie on the disk at once: one that is taken in and one that is on its way. */
 function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable[][] {
+  const all = members.reduce((sum, member) => sum + sizeOf(member), 0);
+  if (all > members.length * LARGE_ON_AVERAGE) return [];
   const batches: Stageable[][] = [];
   let batch: Stageable[] = [];
   let size = 0;

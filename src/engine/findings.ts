@@ -10,18 +10,11 @@ import type { SurveyedDerivation } from "./derivations.ts";
 import { lackOfRoom, type Room } from "./room.ts";
 import type { Survey } from "./survey.ts";
 import { findTwins } from "./twins.ts";
-import type { Work } from "./work.ts";
 
 /** Whether this run itself builds what is missing, so that missing it is no failure yet. */
 export type Intent = "builds" | "looks";
 
-export function findingsOf(
-  job: Job,
-  survey: Survey,
-  work: Work,
-  room: Room,
-  intent: Intent,
-): Finding[] {
+export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent): Finding[] {
   const level = (kind: FailOn): Finding["level"] =>
     job.failOn.includes(kind) ? "error" : "warning";
   const notice = (kind: FindingKind, message: string): Finding => ({
@@ -36,7 +29,7 @@ export function findingsOf(
     ...tierFindings(job, survey, intent),
     ...twinFindings(survey),
     ...systemFindings(survey),
-    ...lostFindings(work),
+    ...lostFindings(survey),
     ...contentAddressedFindings(survey),
     ...survey.notices.map((message) => notice("notice", message)),
     ...room.notices.map((message) => notice("notice", message)),
@@ -161,8 +154,10 @@ function systemFindings(survey: Survey): Finding[] {
     }));
 }
 
-function lostFindings({ judgement }: Work): Finding[] {
-  return [...judgement.lost].map((path) => ({
+/** What is here may yet be pushed; a run has no work to do for what is nowhere. */
+function lostFindings({ fresh, local }: Survey): Finding[] {
+  const lost = [...fresh.lost].filter((path) => !local.has(path));
+  return lost.map((path) => ({
     kind: "missing" as const,
     level: "warning" as const,
     code: "NCP-402" as const,

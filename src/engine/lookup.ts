@@ -89,12 +89,12 @@ export class Lookup {
   }
 
   private async askAll(path: StorePath): Promise<Answer> {
-    const warm = this.tiers.filter((tier) => !this.isCold(tier));
-    const answer = await this.askTiers(warm, path);
-    if (answer.own || answer.upstream || warm.length === this.tiers.length) return answer;
+    const lively = this.tiers.filter((tier) => !this.isCold(tier));
+    const answer = await this.askTiers(lively, path);
+    if (answer.own || answer.upstream || lively.length === this.tiers.length) return answer;
     // Nobody else has it: now the answer of a cold tier is the one that counts.
     const rest = await this.askTiers(
-      this.tiers.filter((tier) => !warm.includes(tier)),
+      this.tiers.filter((tier) => !lively.includes(tier)),
       path,
     );
     return {

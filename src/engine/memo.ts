@@ -1,15 +1,16 @@
 /** Owns remembering: when a memo answers for the evaluation, and what a run leaves for the next. */
 
 import type { Job } from "../domain/job.ts";
-import { CLOSURE_AGE, type Memo, type MemoMember, type MemoTarget } from "../domain/memo.ts";
+import { isFresh, type Memo, type MemoMember, type MemoTarget } from "../domain/memo.ts";
 import type { World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { parseTarget } from "../domain/target.ts";
 import { isHit } from "../domain/verdict.ts";
 import type { AssessedTarget, Assessment } from "./assess.ts";
+import { Closures } from "./closures.ts";
 import type { Facts } from "./facts.ts";
 import { judge, nothing } from "./judge.ts";
-import type { Answer, Lookup } from "./lookup.ts";
+import type { Answer, Lookup, Tier } from "./lookup.ts";
 import { MAY } from "./modes.ts";
 import type { FoundTarget, FoundTargets } from "./targets.ts";
 
@@ -23,6 +24,7 @@ export async function recall(
   job: Job,
   world: World,
   lookup: Lookup,
+  reachable: readonly Tier[],
   signal: AbortSignal,
 ): Promise<FoundTargets | undefined> {
   // To push a trivial root its derivation is needed, and that takes an evaluation.
@@ -31,22 +33,28 @@ export async function recall(
   );
   if (MAY[job.mode].has("push") && !rootsAreServed) return undefined;
   const roots = [...new Set(memo.targets.flatMap(({ served }) => served))];
-  if (world.clock.now() - memo.checked < CLOSURE_AGE) {
-    lookup.assume(assumed(memo, new Set(roots), lookup));
-  }
-  const answers = await Promise.all(roots.map((path) => lookup.ask(path)));
+  const taken = isFresh(memo.checked, world.clock.now())
+    ? assumed(memo, new Set(roots), reachable)
+    : [];
+  lookup.assume(taken);
+  const closures = new Closures(lookup);
+  const found = await Promise.all(roots.map((path) => closures.of(path)));
   signal.throwIfAborted();
-  if (!answers.every(({ own, upstream }) => own ?? upstream)) return undefined;
+  if (found.some((availability) => availability !== "whole")) {
+    // What is built on from here is asked for: a memo that is wrong in one place may be so in others.
+    lookup.forget(taken.map(([path]) => path));
+    return undefined;
+  }
   return { targets: memo.targets.map(recalledTarget), notices: memo.notices };
 }
 
-/** Answers for all but the roots, of caches that are still there in the same role. */
+/** Answers for all but the roots, of caches that answer today and have the same role. */
 function assumed(
   { closure }: Memo,
   roots: ReadonlySet<StorePath>,
-  lookup: Lookup,
+  reachable: readonly Tier[],
 ): [StorePath, Answer][] {
-  const roles = new Map(lookup.tiers.map(({ cache, role }) => [cache.name, role]));
+  const roles = new Map(reachable.map(({ cache, role }) => [cache.name, role]));
   return closure.flatMap(({ tier, narInfo }): [StorePath, Answer][] => {
     const role = roles.get(tier);
     if (!role || roots.has(narInfo.storePath)) return [];

@@ -33,6 +33,7 @@ export interface Outcome {
   readonly steps: readonly TimedStep[];
   readonly configured: readonly string[];
   readonly substituted: { readonly paths: number; readonly bytes: number };
+  /** With the seconds of the step that built it: Nix builds side by side what it can. */
   readonly built: readonly { readonly name: string; readonly seconds: number }[];
   readonly pushed: readonly PushProgress[];
   readonly verified: readonly VerifiedTarget[];

@@ -4,9 +4,9 @@ import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { auditSteps } from "./audit.ts";
 import { buildSteps, knownOutputs } from "./build-order.ts";
 import { findingsOf } from "./findings.ts";
+import { lookAfter } from "./look-after.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
 import type { PushRoots, Step } from "./step.ts";
@@ -28,13 +28,7 @@ export function plan(
   room: Room,
   caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Plan {
-  const findings = findingsOf(
-    job,
-    survey,
-    work,
-    room,
-    MAY[job.mode].has("build") ? "builds" : "looks",
-  );
+  const findings = findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks");
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
   // Too little room ends the run before anything is fetched or built.
@@ -66,11 +60,11 @@ export function plan(
         }
       }
       // Trust takes away push and pin; looking is left.
-      if (!writable) steps.push(...auditSteps(survey, caches.own, []));
+      if (!writable) steps.push(...lookAfter(survey, caches.own, []));
     }
   }
   if (MAY[job.mode].has("verify") && !MAY[job.mode].has("push")) {
-    steps.push(...auditSteps(survey, caches.own, survey.pins ?? []));
+    steps.push(...lookAfter(survey, caches.own, survey.pins ?? []));
   }
   return {
     steps: steps.filter((step) => MAY[job.mode].has(step.do)),

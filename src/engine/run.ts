@@ -1,8 +1,9 @@
 /** Owns the sentence: survey → plan → apply → report. */
 
 import type { Job, Trust } from "../domain/job.ts";
-import { CLOSURE_AGE } from "../domain/memo.ts";
+import { isFresh } from "../domain/memo.ts";
 import type { World } from "../domain/ports.ts";
+import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
 import { assess } from "./assess.ts";
 import { memoOf } from "./memo.ts";
@@ -44,9 +45,11 @@ async function remember(
   signal: AbortSignal,
 ): Promise<void> {
   const now = world.clock.now();
-  const fresh = seen.recalled !== undefined && now - seen.recalled < CLOSURE_AGE;
+  const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
   if (!world.memory || seen.trust.kind !== "write" || fresh) return;
-  if (outcome.verified.some((target) => target.outcome !== "verified")) return;
+  // What another cache serves is as good an answer, and asked for again by the next run.
+  const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
+  if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const assessment =
     outcome.pushed.length > 0 ? await assess(job, world, seen.lookup, seen.targets, signal) : seen;
   const memo = memoOf(assessment, seen.foundNotices, now);

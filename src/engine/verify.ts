@@ -140,7 +140,7 @@ async function verifyMember(
     if (!isRoot) return { state: "good", references: served.references };
     return {
       state: "upstream only",
-      why: `served by ${upstream?.tier ?? cache.name}, not held by ${cache.name} itself`,
+      why: `served by ${upstream?.tier ?? cache.name}`,
     };
   }
   return absent(presence, request.pushed.has(path));

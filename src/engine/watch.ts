@@ -5,6 +5,7 @@ import { can } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
+import { count } from "../domain/size.ts";
 import { baseName } from "../domain/store-path.ts";
 import { Lookup } from "./lookup.ts";
 import { MAY_IN_POST } from "./modes.ts";
@@ -73,6 +74,6 @@ async function send(
     for (const [path, error] of failed) world.log.info(`${path}: ${describeError(error)}`);
   } catch (error) {
     signal.throwIfAborted();
-    world.log.info(`${built.length} paths were not pushed: ${describeError(error)}`);
+    world.log.info(`${count(built.length, "path")} not pushed: ${describeError(error)}`);
   }
 }

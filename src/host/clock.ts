@@ -6,6 +6,10 @@ import type { Clock } from "../domain/ports.ts";
 export const clock: Clock = {
   now: () => Date.now(),
   sleep: async (milliseconds, signal) => {
-    await wait(milliseconds, undefined, { signal });
+    await wait(milliseconds, undefined, { signal }).catch((error) => {
+      // The run's own reason, not the timer's: it is what the user is told.
+      signal.throwIfAborted();
+      throw error;
+    });
   },
 };

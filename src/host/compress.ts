@@ -54,6 +54,16 @@ export function compressWhole(
   });
 }
 
+/** Rejects where it would come to more than `most` bytes. */
+export function decompressWhole(content: Uint8Array, most: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    zlib.zstdDecompress(content, { maxOutputLength: most }, (error, plain) => {
+      if (error) reject(error);
+      else resolve(plain);
+    });
+  });
+}
+
 const CHUNK = 256 * 1024;
 
 /** Up to so many bytes a stream's own cost, half a millisecond, is more than the compression's. */

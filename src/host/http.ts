@@ -1,8 +1,8 @@
 /** Owns HTTP: connections that are kept, deadlines, retries, and credentials that stay at home. */
 
-import * as http from "node:http";
-import * as https from "node:https";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { finished } from "node:stream/promises";
+import { Connections } from "./http-agent.ts";
 import { bodyOf, sendBody, wholeBody } from "./http-body.ts";
 import { Timed } from "./http-timed.ts";
 
@@ -24,7 +24,7 @@ export interface HttpRequest {
 
 export interface HttpResponse {
   readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
+  readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
   /** The URL that answered, after redirects. */
   readonly url: URL;
@@ -32,7 +32,7 @@ export interface HttpResponse {
 
 export interface HttpStream {
   readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
+  readonly headers: IncomingHttpHeaders;
   readonly body: AsyncIterable<Uint8Array>;
   /** Lets go of a body that is not wanted. One that is neither read nor let go of keeps its connection. */
   discard(): void;
@@ -43,24 +43,14 @@ const REDIRECTS_MOST = 5;
 
 /** The connections of one run. At 20 ms a request, 128 at once ask for 5,001 paths in about 1 s. */
 export class HttpClient {
-  private readonly plain: http.Agent;
-  private readonly secure: https.Agent;
+  private readonly connections: Connections;
 
   constructor(environment: Readonly<Record<string, string>>, connections = 128) {
-    const options = {
-      keepAlive: true,
-      maxSockets: connections,
-      maxFreeSockets: connections,
-      scheduling: "lifo" as const,
-      proxyEnv: environment as NodeJS.ProcessEnv,
-    };
-    this.plain = new http.Agent(options);
-    this.secure = new https.Agent(options);
+    this.connections = new Connections(environment, connections);
   }
 
   close(): void {
-    this.plain.destroy();
-    this.secure.destroy();
+    this.connections.close();
   }
 
   /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
@@ -120,7 +110,7 @@ export class HttpClient {
   private async follow(
     request: HttpRequest,
     timed: Timed,
-  ): Promise<{ response: http.IncomingMessage; url: URL }> {
+  ): Promise<{ response: IncomingMessage; url: URL }> {
     let { url } = request;
     let headers: Record<string, string> = { ...request.headers };
     for (let hop = 0; ; hop++) {
@@ -152,21 +142,18 @@ export class HttpClient {
     url: URL,
     headers: Record<string, string>,
     timed: Timed,
-  ): Promise<http.IncomingMessage> {
+  ): Promise<IncomingMessage> {
     const body = bodyOf(request.body);
     return new Promise((resolve, reject) => {
       const options = {
-        ...address(url),
         method: request.method,
-        agent: url.protocol === "https:" ? this.secure : this.plain,
         headers: {
           "user-agent": "nix-cache-preflight",
           ...headers,
           ...(body?.kind === "pieces" ? { "content-length": String(body.bytes) } : {}),
         },
       };
-      const module = url.protocol === "https:" ? https : http;
-      const sent = module.request(options, resolve);
+      const sent = this.connections.begin(url, options, resolve);
       timed.attach(sent);
       sent.on("error", reject);
       sendBody(sent, body, timed).catch((error) => {
@@ -175,15 +162,4 @@ export class HttpClient {
       });
     });
   }
-}
-
-/** As Node would take it out of the URL, which it does anew, and slowly, for every request. */
-function address(url: URL): http.RequestOptions {
-  const { hostname, port, pathname, search, username } = url;
-  return {
-    hostname: hostname.startsWith("[") ? hostname.slice(1, -1) : hostname,
-    path: `${pathname}${search}`,
-    ...(port === "" ? {} : { port: Number(port) }),
-    ...(username === "" ? {} : { auth: `${decodeURIComponent(username)}:` }),
-  };
 }

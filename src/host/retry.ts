@@ -1,7 +1,7 @@
 /** Owns trying again: what is worth it, how long to wait, and when to stop. */
 
-import { setTimeout as wait } from "node:timers/promises";
 import { describeError, UserError } from "../domain/errors.ts";
+import { clock } from "./clock.ts";
 import type { HttpResponse } from "./http.ts";
 
 export interface RetryPolicy {
@@ -70,7 +70,7 @@ export async function retry(
         cause: failure,
       });
     }
-    await wait(pause, undefined, { signal });
+    await clock.sleep(pause, signal);
   }
 }
 

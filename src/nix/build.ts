@@ -35,6 +35,7 @@ export async function build(
   outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>,
   signal: AbortSignal,
 ): Promise<BuildResult> {
+  const built = new Set<StorePath>();
   const result = await nix.try(
     "nix-store",
     [
@@ -43,18 +44,26 @@ export async function build(
       ...substituterOptions(substituters),
       ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
     ],
-    { signal, deadline: DEADLINES.build, onErrorLine: (line) => tell(log, line) },
+    {
+      signal,
+      deadline: DEADLINES.build,
+      onErrorLine: (line) => {
+        const building = /^building '([^']+\.drv)'/.exec(line)?.[1];
+        if (building) built.add(building as StorePath);
+        tell(log, line);
+      },
+    },
   );
   const failed = new Map<StorePath, string>();
-  const built: StorePath[] = [];
   for (const { drvPath } of wanted) {
     const paths = await outputs(drvPath);
     const valid = await validPaths(nix, paths, signal);
-    if (result.code === 0 || (paths.length > 0 && valid.size === paths.length))
-      built.push(...valid);
-    else failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
+    const made = result.code === 0 || (paths.length > 0 && valid.size === paths.length);
+    if (made) continue;
+    failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
+    built.delete(drvPath);
   }
-  return { built, failed };
+  return { built: [...built], failed };
 }
 
 const LOG_LINES = 10;

@@ -40,7 +40,7 @@ export async function memoKey(request: MemoKeyRequest): Promise<string | undefin
       const id = await tree;
       if (id === undefined) return undefined;
       parts.push(id);
-    } else if (isIndirect(reference) && flake?.inputs.has(indirectName(reference))) {
+    } else if (isLocked(reference, flake)) {
       lock ??= readIfThere(join(flake.directory, "flake.lock"));
       const text = await lock;
       if (text === undefined) return undefined;
@@ -50,6 +50,12 @@ export async function memoKey(request: MemoKeyRequest): Promise<string | undefin
   const hash = createHash("sha256");
   for (const part of parts) hash.update(`${part.length}:${part}`);
   return hash.digest("hex");
+}
+
+/** A branch behind the name (`nixpkgs/nixos-25.05`) takes the place of the lock's revision. */
+function isLocked(reference: string, flake: Flake | undefined): flake is Flake {
+  const name = indirectName(reference);
+  return isIndirect(reference) && !reference.includes("/") && flake?.inputs.has(name) === true;
 }
 
 const DEADLINE = 20_000;

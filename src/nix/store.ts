@@ -77,7 +77,9 @@ export function parseDump(text: string, storeDir: string): PathInfo[] {
     const narSize = number(next());
     const deriver = next();
     const count = number(next());
-    const references = Array.from({ length: count }, () => path(next())).sort();
+    const references: StorePath[] = [];
+    while (references.length < count) references.push(path(next()));
+    references.sort();
     infos.push({
       storePath,
       narHash,

@@ -94,6 +94,7 @@ export function doneWords(outcome: Outcome): string[] {
   const { substituted, built, pushed, verified, pinned } = outcome;
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const good = verified.filter(({ outcome: how }) => how === "verified").length;
+  const elsewhere = verified.filter(({ outcome: how }) => how === "upstream only").length;
   const set = pinned.filter(({ state }) => state !== "failed").length;
   return [
     ...(substituted.paths > 0
@@ -103,7 +104,10 @@ export function doneWords(outcome: Outcome): string[] {
     ...(pushed.length > 0
       ? [`${count(pushed.length, "path")} pushed (${formatBytes(bytes)})`]
       : []),
-    ...(verified.length > 0 ? [`${good} of ${count(verified.length, "target")} verified`] : []),
+    ...(verified.length > elsewhere
+      ? [`${good} of ${count(verified.length - elsewhere, "target")} verified`]
+      : []),
+    ...(elsewhere > 0 ? [`${count(elsewhere, "target")} upstream only`] : []),
     ...(pinned.length > 0 ? [`${count(set, "pin")} set`] : []),
   ];
 }

@@ -6,7 +6,7 @@ import type { Step } from "./step.ts";
 import type { Survey } from "./survey.ts";
 
 /** Looks after what was pushed, and after `pins`, and nothing else: what never was is not lost. */
-export function auditSteps(
+export function lookAfter(
   survey: Survey,
   own: BinaryCache | undefined,
   pins: readonly StoredPin[],

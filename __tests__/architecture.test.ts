@@ -1,0 +1,173 @@
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, test } from "@jest/globals";
+import { temporaryFolder } from "./support/folder.ts";
+
+const run = promisify(execFile);
+const ROOT = join(import.meta.dirname, "..");
+const SOURCES = readdirSync(join(ROOT, "src"), { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+  .map((entry) => relative(join(ROOT, "src"), join(entry.parentPath, entry.name)))
+  .sort();
+const read = (file: string) => readFileSync(join(ROOT, "src", file), "utf8");
+
+/** Which rooms a room may import from, itself included; what stands at the top is `.`. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  domain: ["domain"],
+  engine: ["engine", "domain"],
+  report: ["report", "engine", "domain"],
+  host: ["host", "domain"],
+  nix: ["nix", "host", "domain"],
+  caches: ["caches", "host", "domain"],
+  action: ["action", "report", "engine", "host", "domain", "."],
+  ".": [".", "action", "caches", "nix", "host", "report", "engine", "domain"],
+};
+
+const roomOf = (file: string) => (file.includes("/") ? (file.split("/")[0] ?? "") : ".");
+
+describe("every file of src", () => {
+  test("opens with one sentence that says what it owns", () => {
+    const silent = SOURCES.filter(
+      (file) => !/^(#![^\n]*\n)?\/\*\*(\n \*)? Owns [^\n]/.test(read(file)),
+    );
+    expect(silent).toEqual([]);
+  });
+
+  test("has a name in kebab-case", () => {
+    const odd = SOURCES.filter((file) => !/^([a-z0-9-]+\/)*[a-z0-9-]+\.ts$/.test(file));
+    expect(odd).toEqual([]);
+  });
+
+  test("imports from the rooms its own may import from", () => {
+    const against = SOURCES.flatMap((file) =>
+      [...read(file).matchAll(/(?:from|import\() ?"(\.[^"]+)"/g)]
+        .map(([, to = ""]) => relative(".", join(file, "..", to)))
+        .filter((to) => !MAY_IMPORT[roomOf(file)]?.includes(roomOf(to)))
+        .map((to) => `${file} imports ${to}`),
+    );
+    expect(against).toEqual([]);
+  });
+
+  test("asks for the mode by name in one place only", () => {
+    // A mode is which steps a plan may hold: engine/modes.ts says it. The others list what is legal.
+    const legal = ["action/inputs.ts", "cli.ts", "domain/job.ts"];
+    const naming = SOURCES.filter((file) => /\b(prefetch|warm|audit)\b/.test(read(file)));
+    expect(naming.filter((file) => !legal.includes(file))).toEqual(["engine/modes.ts"]);
+    for (const file of legal) {
+      expect(read(file).match(/\bwarm\b/g)?.length ?? 0).toBeLessThanOrEqual(1);
+    }
+  });
+});
+
+/** Forbidden imports by room; `allowed` ones show that it is the rule that speaks. */
+const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
+  "domain/planted.ts": ["../engine/run.ts", "../host/exec.ts", "node:fs", "zod", "@actions/core"],
+  "engine/planted.ts": [
+    "../report/plain.ts",
+    "../nix/nix.ts",
+    "../caches/index.ts",
+    "../host/http.ts",
+    "../compose.ts",
+    "node:child_process",
+    "@actions/core",
+  ],
+  "report/planted.ts": [
+    "../action/inputs.ts",
+    "../nix/nix.ts",
+    "../caches/index.ts",
+    "../host/disk.ts",
+    "../compose.ts",
+    "node:fs",
+    "@actions/core",
+  ],
+  "host/planted.ts": [
+    "../engine/run.ts",
+    "../nix/nix.ts",
+    "../caches/index.ts",
+    "../report/plain.ts",
+    "../action/run.ts",
+    "../compose.ts",
+    "@actions/core",
+  ],
+  "nix/planted.ts": [
+    "../engine/run.ts",
+    "../caches/index.ts",
+    "../report/plain.ts",
+    "../action/run.ts",
+    "@actions/core",
+  ],
+  "caches/planted.ts": [
+    "../engine/run.ts",
+    "../nix/nix.ts",
+    "../report/plain.ts",
+    "../action/run.ts",
+    "@actions/core",
+  ],
+  "action/planted.ts": ["../nix/nix.ts", "../caches/index.ts"],
+  "compose.ts": ["./action/run.ts", "./report/plain.ts", "@actions/core"],
+};
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  "domain/planted.ts": ["./errors.ts", "node:crypto"],
+  "engine/planted.ts": ["./run.ts", "../domain/job.ts"],
+  "report/planted.ts": ["./plain.ts", "../engine/run.ts", "../domain/size.ts"],
+  "host/planted.ts": ["./disk.ts", "../domain/ports.ts", "node:fs"],
+  "nix/planted.ts": ["./nix.ts", "../host/exec.ts", "../domain/hash.ts"],
+  "caches/planted.ts": ["./index.ts", "../host/http.ts", "../domain/cache.ts"],
+  "action/planted.ts": ["./run.ts", "../compose.ts", "../engine/run.ts", "@actions/core"],
+  "compose.ts": ["./nix/nix.ts", "./caches/index.ts", "./host/disk.ts"],
+};
+
+/** What the linter, with our own rules, says of files with these contents: `FILE:LINE RULE`. */
+async function linted(files: Readonly<Record<string, string>>): Promise<string[]> {
+  await using folder = await temporaryFolder();
+  await folder.write("biome.json", readFileSync(join(ROOT, "biome.json")));
+  for (const [file, content] of Object.entries(files)) await folder.write(`src/${file}`, content);
+  const biome = join(ROOT, "node_modules", ".bin", "biome");
+  const args = ["lint", "--reporter=github", "--max-diagnostics=none", "."];
+  const { stdout } = await run(biome, args, { cwd: folder.path }).catch((error) => error);
+  return [
+    ...String(stdout).matchAll(/^::error title=([^,]+),file=[^,]*\/src\/([^,]+),line=(\d+)/gm),
+  ].map(([, rule, file, line]) => `${file}:${line} ${rule?.split("/").at(-1)}`);
+}
+
+function planted(imports: Readonly<Record<string, readonly string[]>>): Record<string, string> {
+  const content = (from: readonly string[]) =>
+    from.map((one, n) => `export { x as x${n} } from ${JSON.stringify(one)};\n`).join("");
+  return Object.fromEntries(Object.entries(imports).map(([file, from]) => [file, content(from)]));
+}
+
+describe("the linter", () => {
+  test("refuses every import that goes the wrong way", async () => {
+    const expected = Object.entries(FORBIDDEN).flatMap(([file, from]) =>
+      from.map((_, n) => `${file}:${n + 1} noRestrictedImports`),
+    );
+    expect((await linted(planted(FORBIDDEN))).sort()).toEqual(expected.sort());
+  });
+
+  test("lets those pass that go the right way", async () => {
+    const witness = { "host/witness.ts": ["../engine/run.ts"] };
+    expect(await linted(planted({ ...ALLOWED, ...witness }))).toEqual([
+      "host/witness.ts:1 noRestrictedImports",
+    ]);
+  });
+
+  test("refuses the environment and fetch outside their one door, any, and !", async () => {
+    const found = await linted({
+      "engine/planted.ts": [
+        "export const a = process.env;",
+        'export const b = () => fetch("http://x");',
+        "export const c: any = 1;",
+        "export const d = (e: string | undefined) => e!.length;",
+        "",
+      ].join("\n"),
+    });
+    expect(found.sort()).toEqual([
+      "engine/planted.ts:1 noProcessEnv",
+      "engine/planted.ts:2 noRestrictedGlobals",
+      "engine/planted.ts:3 noExplicitAny",
+      "engine/planted.ts:4 noNonNullAssertion",
+    ]);
+  });
+});

@@ -1,0 +1,122 @@
+/** Owns the end of `cache: github`: what is new is saved, without what nobody reaches any more. */
+
+import { join } from "node:path";
+import { describeError } from "../domain/errors.ts";
+import type { NarInfo } from "../domain/narinfo.ts";
+import type { Nix } from "../domain/ports.ts";
+import { count, formatBytes } from "../domain/size.ts";
+import { baseName, hashPart, type StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
+import { saveEntry } from "./github-client.ts";
+import { contentOf, layOut, namesIn, reachedFrom } from "./github-content.ts";
+import { newKey } from "./github-layers.ts";
+import {
+  clientOptions,
+  type GithubCache,
+  type GithubRecord,
+  githubDirectory,
+} from "./github-record.ts";
+import { saveNotice } from "./github-trouble.ts";
+
+export interface SaveRequest {
+  readonly record: GithubRecord;
+  readonly nix: Nix;
+  readonly targets: readonly { readonly outputs: readonly StorePath[] }[];
+  /** Names that were in the store folder when the job began, and those that are there now. */
+  readonly storeNames: { readonly begin: ReadonlySet<string>; readonly end: ReadonlySet<string> };
+}
+
+/** Never throws but for the signal; what could not be saved is told in the notices it returns. */
+export async function saveGithub(
+  request: SaveRequest,
+  cache: GithubCache,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  try {
+    return await saveLayers(request, cache, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    return [saveNotice("what is new", { kind: "failed", detail: describeError(error) })];
+  }
+}
+
+async function saveLayers(
+  request: SaveRequest,
+  cache: GithubCache,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { record, nix } = request;
+  const { folder, log, environment } = cache;
+  const directory = githubDirectory(folder);
+  const restored = new Set(record.restored);
+  const isNew = ({ storePath }: NarInfo) => !restored.has(hashPart(storePath));
+  // Names alone tell of most runs that there is nothing to save.
+  if ([...(await namesIn(directory))].every((name) => restored.has(name))) return [];
+  const content = await contentOf(directory, nix.setup.storeDir);
+  const reached = await reach(request, content, signal);
+  const wanted = [...content.values()].filter(({ storePath }) => reached.has(storePath));
+  if (!wanted.some(isNew)) return [];
+  const dropped = content.size - wanted.length;
+  if (dropped > 0) log.info(`github: ${count(dropped, "path")} left out: no target reaches them`);
+
+  const options = await clientOptions(cache);
+  const shared = record.layers.flatMap(({ kind, holds }) =>
+    kind === "shared" ? (holds ?? []) : [],
+  );
+  let rest = without(wanted, shared);
+  const notices: string[] = [];
+  for (const layer of record.layers) {
+    const due = layer.kind === "shared" ? layer.holds === undefined : rest.some(isNew);
+    if (!due || rest.length === 0) continue;
+    const bytes = await layOut(join(options.directory, layer.folder), directory, rest);
+    const key = newKey(layer, runOf(environment), rest.map(hashOf));
+    const trouble = await saveEntry({ folder: layer.folder, key }, options, signal);
+    if (!trouble) {
+      log.info(`github: ${key} saved: ${count(rest.length, "path")} (${formatBytes(bytes)})`);
+      rest = [];
+      continue;
+    }
+    notices.push(saveNotice(key, trouble));
+    // What is refused for one entry is refused for the next one too.
+    if (trouble.kind !== "race") break;
+  }
+  return notices;
+}
+
+/**
+ * What the targets reach, at run time and by their derivations, and what this job built or fetched.
+ * Where not all derivations are known, everything is kept.
+ */
+async function reach(
+  { record, nix, targets, storeNames }: SaveRequest,
+  content: ReadonlyMap<StorePath, NarInfo>,
+  signal: AbortSignal,
+): Promise<ReadonlySet<StorePath>> {
+  const { derivations } = record;
+  if (!derivations) return new Set(content.keys());
+  const valid = await nix.valid(derivations as StorePath[], signal);
+  const recipes = await nix.closure([...valid], signal);
+  const names = new Set([...recipes.keys()].map(baseName));
+  const outputs = new Set(targets.flatMap((target) => target.outputs));
+  const { begin, end } = storeNames;
+  return reachedFrom(content, (path, deriver) => {
+    const name = baseName(path);
+    const usedHere = end.has(name) && !begin.has(name);
+    return usedHere || outputs.has(path) || names.has(name) || names.has(deriver ?? "");
+  });
+}
+
+function without(wanted: readonly NarInfo[], names: readonly string[]): NarInfo[] {
+  const held = new Set(names);
+  return wanted.filter((narInfo) => !held.has(hashOf(narInfo)));
+}
+
+function hashOf({ storePath }: NarInfo): string {
+  return hashPart(storePath);
+}
+
+/** Tells entries of equal content apart: the newest one is restored, and none can be written again. */
+function runOf(environment: Environment): string {
+  const attempt = environment["GITHUB_RUN_ATTEMPT"] || "1";
+  return `${environment["GITHUB_RUN_ID"] || Date.now()}.${attempt}`;
+}
