@@ -24,7 +24,7 @@ export interface HttpPushOptions {
 }
 
 /** Two requests a path at 20 ms: 128 side by side bring some 3,000 small paths a second. */
-const PATHS_AT_ONCE = 128;
+const PATHS_AT_ONCE = 64;
 /** Bytes of NARs held whole and of compressors, together; the rest of the 256 MB is Node's. */
 const MEMORY = 64 * 1024 * 1024;
 /** What a large NAR holds while it goes through: pieces, the compressor's window, the socket. */

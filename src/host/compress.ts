@@ -47,7 +47,7 @@ export function compressWhole(
 ): Promise<Uint8Array> {
   if (compression === "none") return Promise.resolve(content);
   return new Promise((resolve, reject) => {
-    zlib.zstdCompress(content, { pledgedSrcSize: content.length }, (error, compressed) => {
+    zlib.zstdCompress(content, zstdOptions(content.length), (error, compressed) => {
       if (error) reject(error);
       else resolve(compressed);
     });
