@@ -51,8 +51,10 @@ export async function background(): Promise<void> {
         world: composed.world,
         since: new Set(request.storeNames),
         // The runner empties the folder when the job is over, even where post never came.
-        isOver: async () =>
-          (await inode(paths.stop)) !== undefined || (await inode(context.folder)) !== folder,
+        isOver: async () => {
+          const now = await inode(context.folder);
+          return now === undefined || now !== folder || (await inode(paths.stop)) !== undefined;
+        },
         rest: async (resting) => {
           await Promise.race([wait(PAUSE, undefined, { signal: resting }), woken]);
         },
