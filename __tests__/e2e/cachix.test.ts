@@ -124,7 +124,7 @@ describe("who may not write", () => {
     expect(step.log).not.toMatch(/^building/m);
     const warned = await job.step({ ...inputs, "on-push-failure": "warn" });
     expect(warned.exitCode).toBe(0);
-    expect(warned.report.built.map((name) => name)).toEqual([
+    expect(warned.report.built.map(({ name }) => name)).toEqual([
       "bws-1.0.0-vendor",
       "bws-deps-1.0.0",
       "bws-1.0.0",
