@@ -8,6 +8,7 @@ import {
   mkdir,
   mkdtemp,
   readdir,
+  readFile,
   realpath,
   rename,
   rm,
@@ -15,6 +16,7 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -84,6 +86,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
       return stdout;
     },
     async forget() {
+      await endLeftovers(root);
       forgotten++;
       for (const name of ["store", "var", "home"]) {
         await rename(folder(name), folder(`${name}-${forgotten}`)).catch(() => undefined);
@@ -91,10 +94,43 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
       await mkdir(folder("home"));
     },
     async [Symbol.asyncDispose]() {
+      await endLeftovers(root);
       await makeWritable(root);
       await rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
     },
   };
+}
+
+const PATIENCE = 10_000;
+
+/**
+ * Ends what a job of this machine left running, as a runner does at a job's end: its background
+ * push would look into a store that is being taken away. Only Linux tells a process's environment.
+ */
+async function endLeftovers(root: string): Promise<void> {
+  const until = Date.now() + PATIENCE;
+  for (;;) {
+    const left: number[] = [];
+    for (const name of await readdir("/proc").catch((): string[] => [])) {
+      if (!/^\d+$/.test(name)) continue;
+      const [environ, cmdline] = await Promise.all(
+        ["environ", "cmdline"].map((file) =>
+          readFile(join("/proc", name, file), "utf8").catch(() => ""),
+        ),
+      );
+      const ours = environ?.split("\0").includes(`NIX_STATE_DIR=${join(root, "var")}`);
+      if (ours && cmdline?.includes("dist/watch.js")) left.push(Number(name));
+    }
+    if (left.length === 0 || Date.now() > until) return;
+    for (const pid of left) {
+      try {
+        process.kill(pid, "SIGTERM");
+      } catch {
+        // It ended by itself in the meantime.
+      }
+    }
+    await wait(100);
+  }
 }
 
 /** Nix takes the write permission from what is in the store. */
