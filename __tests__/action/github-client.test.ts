@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -121,7 +122,9 @@ describe("the client of GitHub's cache", () => {
     const { keys, trouble } = await restoreEntries([ask("own", "k")], await here.runner(), SIGNAL);
     expect(keys).toEqual([undefined]);
     expect(trouble).toEqual({ kind, detail: expect.stringMatching(detail) });
-    expect(trouble && restoreNotice(trouble)).toContain("begins without what earlier ones kept");
+    expect(trouble && restoreNotice(trouble, "nothing")).toContain(
+      "begins without what earlier ones kept",
+    );
   });
 
   test.each<[string, (server: GithubCacheServer) => void, Trouble["kind"], RegExp]>([
@@ -223,6 +226,20 @@ describe("the client of GitHub's cache", () => {
     await using here = await site();
     const trouble = await saveEntry({ folder: "own", key: "k" }, await here.runner(), SIGNAL);
     expect(trouble?.detail).toContain("not exist");
+  });
+
+  test("an archive over 128 MiB goes up in blocks, and comes back the same", async () => {
+    await using here = await site();
+    const runner = await here.runner();
+    await mkdir(join(runner.directory, "own"));
+    // Random, so that it is as large when it is compressed.
+    const content = randomBytes(140 * 1024 * 1024);
+    await writeFile(join(runner.directory, "own", "a"), content);
+    expect(await saveEntry({ folder: "own", key: "k" }, runner, SIGNAL)).toBeUndefined();
+    expect(here.server.requests().filter((line) => line === "PUT blob")).toHaveLength(4);
+    await rm(join(runner.directory, "own"), { recursive: true });
+    expect((await restoreEntries([ask("own", "k")], runner, SIGNAL)).keys).toEqual(["k"]);
+    expect(content.equals(await readFile(join(runner.directory, "own", "a")))).toBe(true);
   });
 
   test("a damaged archive is not restored, and said", async () => {

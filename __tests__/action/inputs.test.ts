@@ -128,7 +128,7 @@ describe("inputs", () => {
     ["mode", "warm check", 'mode: "warm check" is not legal', "check, prefetch, warm, audit"],
     ["targets", ".#a prority=1", 'Did you mean "priority"?', "priority="],
     ["cache", "cachx:a", 'Did you mean "cachix:"?', "cachix:NAME"],
-    ["substituters", "https://a key", '"key" is not a public key', "NAME:BASE64"],
+    ["substituters", "https://a key", '"key…" is not a public key', "NAME:BASE64"],
     ["push", "all", 'push: "all" is not legal', "auto, targets, off"],
     ["push", "true", 'push: "true" is not legal', "auto, targets, off"],
     ["push-filter", "(", 'push-filter: "(" is not a regular expression', "-source$"],

@@ -76,6 +76,8 @@ describe("the place of a cache", () => {
     "cachix:a?host=ftp://user:hunter2@host",
     "cachix:a?other=https://user:hunter2@host",
     "cachix:https://user:hunter2@host",
+    "cachix:a?host=https://user:hunter2?x@host",
+    "cachix:a?host=ftp://user:hunter2?x@host",
     "attic:https://user:hunter2@host/cache",
     "attic:https://user:hunter2@host/",
     "attic:user:hunter2@host",
@@ -102,7 +104,15 @@ describe("lines of substituters", () => {
 
   test("a key that is none is named", () => {
     const error = userError(() => parseSubstituters(`https://a ${KEY} other-1:abc`));
-    expect(error.message).toBe('substituters: "other-1:abc" is not a public key');
+    expect(error.message).toBe('substituters: "other-1:…" is not a public key');
+  });
+
+  test("a secret key in its place is not told", () => {
+    const secret = Buffer.alloc(64, 0x5a).toString("base64");
+    for (const key of [`test-1:${secret}`, secret]) {
+      const error = userError(() => parseSubstituters(`https://a ${key}`));
+      expect(whole(error)).not.toContain(secret.slice(20));
+    }
   });
 
   test("a place that is none is named with the input", () => {

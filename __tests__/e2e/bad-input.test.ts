@@ -51,7 +51,11 @@ const wrong: readonly (readonly [string, Record<string, string>, readonly RegExp
   ["a cache's kind", { cache: "cachicks:me" }, [/it is not a kind of cache/, /cachix:NAME/]],
   ["a cache's port", { cache: "https://host:99999999/x" }, [/it is not a URL/]],
   ["a relative file cache", { cache: "file://cache" }, [/absolute directory/]],
-  ["a substituter's key", { substituters: "https://c.example key" }, [/"key" is not a public key/]],
+  [
+    "a substituter's key",
+    { substituters: "https://c.example key" },
+    [/"key…" is not a public key/],
+  ],
   [
     "a system",
     { targets: ".#a system=x86_64-linus" },

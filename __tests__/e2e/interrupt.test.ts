@@ -99,7 +99,7 @@ describe(`stopped anywhere, on ${NIX}`, () => {
     }
     // Most of them were stopped before their end, or this would prove nothing.
     expect(stopped.filter((code) => code !== 0).length).toBeGreaterThan(4);
-  });
+  }, 600_000);
 
   test.each(["SIGTERM", "SIGINT"] as const)(
     "%s ends the run with a word and a failure",

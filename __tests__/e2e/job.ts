@@ -26,7 +26,15 @@ export type Inputs = Readonly<Record<string, string>>;
 export type How = Partial<
   Pick<
     StepRequest,
-    "eventName" | "event" | "ref" | "environment" | "state" | "onLine" | "kill" | "workspace"
+    | "eventName"
+    | "event"
+    | "ref"
+    | "environment"
+    | "state"
+    | "onLine"
+    | "kill"
+    | "workspace"
+    | "temp"
   >
 >;
 

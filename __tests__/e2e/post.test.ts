@@ -1,7 +1,8 @@
 /** Owns the end of a job: what it built itself between main and post is pushed, and nothing else. */
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { describe, expect, test } from "@jest/globals";
 import {
   cached,
@@ -143,11 +144,22 @@ describe(`the end of the job, on ${NIX}`, () => {
     ],
     ["empty", () => ""],
   ];
+  // With `push: targets` nothing is pushed while the job runs: the record alone decides.
+  const alone = { targets: ".#middle", push: "targets" };
+
+  test("a record as main left it: what the job built is pushed", async () => {
+    await using job = await startJob(flake("graphs"));
+    const main = await job.main(alone);
+    await build(job, ".#top");
+    await job.post({ targets: ".#middle" }, { state: main.state });
+    expect(await names(job)).toEqual(["leaf", "middle", "top"]);
+  });
+
   test.each(tampering)(
     "a record that is %s: nothing is pushed rather than everything",
     async (_, change) => {
       await using job = await startJob(flake("graphs"));
-      const main = await job.main({ targets: ".#middle" });
+      const main = await job.main(alone);
       await build(job, ".#top");
       const [[name = "", text = ""] = []] = Object.entries(main.state);
       expect(change(text)).not.toBe(text);
@@ -159,7 +171,7 @@ describe(`the end of the job, on ${NIX}`, () => {
 
   test("a list of names that was changed since: nothing is pushed", async () => {
     await using job = await startJob(flake("graphs"));
-    const main = await job.main({ targets: ".#middle" });
+    const main = await job.main(alone);
     await build(job, ".#top");
     const record = JSON.parse(Object.values(main.state)[0] ?? "") as {
       storeNames: { file: string };
@@ -170,4 +182,28 @@ describe(`the end of the job, on ${NIX}`, () => {
     expect(post.log).toContain("main's record is damaged; nothing is pushed");
     expect(await content(job.cache)).toEqual([]);
   });
+
+  test("what runs in the background ends with the job, even where post never came", async () => {
+    await using job = await startJob(flake("graphs"));
+    const steps = [
+      await job.main({ targets: ".#middle" }),
+      await job.main({ targets: ".#middle" }),
+    ];
+    const watchers = steps.map(
+      ({ state }) => (JSON.parse(Object.values(state)[0] ?? "") as { watcher: number }).watcher,
+    );
+    expect(watchers.map(isRunning)).toEqual([true, true]);
+    await rm(join(job.machine.root, "runner"), { recursive: true, maxRetries: 5 });
+    // No timed assertion: a watcher that stays keeps this test until Jest's own deadline.
+    while (watchers.some(isRunning)) await wait(100);
+    expect(watchers.map(isRunning)).toEqual([false, false]);
+  });
 });
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -153,7 +153,7 @@ describe("verification", () => {
       root,
       { ...served(root, [library]), origin: "upstream" },
       "upstream only",
-      "served by an unsigned upstream, passed on by own, not held by own itself",
+      "served by an unsigned upstream, passed on by own",
     ],
   ] as [string, StorePath, Presence, string, string][])(
     "%s",
@@ -174,7 +174,7 @@ describe("verification", () => {
     const result = await verified({ own, upstream });
     expect(result).toMatchObject({
       outcome: "upstream only",
-      detail: `${root.slice(11)}: served by upstream, not held by own itself`,
+      detail: `${root.slice(11)}: served by upstream`,
     });
   });
 

@@ -79,6 +79,7 @@ export function memoryCache(name: string, options: CacheOptions = {}): MemoryCac
     },
     query: async (path) => {
       asked.push(path);
+      if (options.down) return { kind: "unknown", cause: options.down };
       return content.get(path) ?? { kind: "miss" };
     },
     narSize: async (info) => (content.get(info.storePath)?.kind === "hit" ? 1000 : undefined),

@@ -7,6 +7,7 @@ import { post } from "./post.ts";
 import { prefetch1, prefetch3 } from "./prefetch.ts";
 import { prefetchWays } from "./prefetch-ways.ts";
 import { pushLarge, pushSmall } from "./push.ts";
+import { pushCachix } from "./push-cachix.ts";
 import { scaling } from "./scaling.ts";
 import { server } from "./server.ts";
 import { start } from "./start.ts";
@@ -23,6 +24,7 @@ export const ROWS: readonly Row[] = [
   prefetch3,
   prefetchWays,
   pushSmall,
+  pushCachix,
   pushLarge,
   unchanged,
   post,

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { childEnvironment, type Environment } from "../host/environment.ts";
+import { readLogLine } from "./github-log.ts";
 import type { Asked, ClientAnswer, ClientRequest, ProcessInput } from "./github-process.ts";
 import { type Trouble, troubleOf } from "./github-trouble.ts";
 
@@ -138,6 +139,7 @@ function run(
     const answers: ClientAnswer[] = [];
     const lines: string[] = [];
     let late: ClientEnd["late"];
+    let questions = 0;
     let waiting: NodeJS.Timeout | undefined;
     const end = (deadline: keyof ClientDeadlines) => {
       late ??= { deadline, after: deadlines[deadline] };
@@ -147,14 +149,13 @@ function run(
     const onAbort = () => endGroup(child);
     signal.addEventListener("abort", onAbort, { once: true });
     const read = (raw: string) => {
-      const line = bare(raw);
-      if (line.startsWith("[Request]"))
-        waiting ??= setTimeout(() => end("answer"), deadlines.answer);
-      if (/^\[Response\] - [234]/.test(line)) {
-        clearTimeout(waiting);
-        waiting = undefined;
-      }
-      if (TELLING.test(line) && lines.length < 50) lines.push(line);
+      const { event, telling } = readLogLine(raw);
+      if (telling !== undefined && lines.length < 50) lines.push(telling);
+      if (event === undefined) return;
+      questions = Math.max(0, questions + (event === "asked" ? 1 : -1));
+      // Entries are asked for side by side; any answer shows that the service is awake.
+      clearTimeout(waiting);
+      waiting = questions > 0 ? setTimeout(() => end("answer"), deadlines.answer) : undefined;
     };
     for (const stream of [child.stdout, child.stderr]) {
       if (stream) createInterface({ input: stream }).on("line", read);
@@ -185,19 +186,6 @@ function passedOn(environment: Environment): Environment {
   return Object.fromEntries(
     names.flatMap((name) => (environment[name] ? [[name, environment[name]]] : [])),
   );
-}
-
-const TELLING =
-  /^(Failed to|Cache reservation failed|Cache (restore|save) skipped|Unable to finalize|Attempt \d|uploadCacheArchiveSDK|You've hit a rate limit|Error:)/;
-
-/** The line without the runner's command before it, and without what signs a URL. */
-function bare(line: string): string {
-  return line
-    .replace(/^::(debug|warning|error|notice)[^:]*::/, "")
-    .replaceAll("%0A", " ")
-    .replaceAll("%25", "%")
-    .replace(/\?\S*/g, "")
-    .slice(0, 500);
 }
 
 function endGroup({ pid }: ChildProcess): void {

@@ -40,7 +40,7 @@ export async function restoreGithub(
   } catch (error) {
     signal.throwIfAborted();
     const trouble = { kind: "failed", detail: describeError(error) } as const;
-    return { record: undefined, notices: [restoreNotice(trouble)] };
+    return { record: undefined, notices: [restoreNotice(trouble, "nothing")] };
   }
 }
 
@@ -80,7 +80,7 @@ async function restoreLayers(
   }
   return {
     record: { version: 1, layers: taken, restored: [...restored] },
-    notices: trouble ? [restoreNotice(trouble)] : [],
+    notices: trouble ? [restoreNotice(trouble, restored.size > 0 ? "a part" : "nothing")] : [],
   };
 }
 

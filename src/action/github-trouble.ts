@@ -77,12 +77,12 @@ const WHY: Readonly<Record<TroubleKind, string>> = {
 };
 
 /** What a run that wanted to restore tells. */
-export function restoreNotice({ kind, detail }: Trouble): string {
+export function restoreNotice({ kind, detail }: Trouble, what: "nothing" | "a part"): string {
   const then =
     kind === "unavailable"
       ? "this run begins with an empty cache, and keeps nothing for the next one"
       : "this run begins without what earlier ones kept";
-  return `github: nothing was restored: ${WHY[kind]}${told(detail)}; ${then}`;
+  return `github: ${what === "nothing" ? "nothing" : "only a part"} was restored: ${WHY[kind]}${told(detail)}; ${then}`;
 }
 
 /** What a run that wanted to save tells. */

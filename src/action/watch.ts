@@ -1,14 +1,13 @@
 /** Owns the background process's run: the same context, the same trust, until post says stop. */
 
 import { existsSync, watch as watchFolder } from "node:fs";
-import { appendFile, stat } from "node:fs/promises";
+import { appendFile, stat, writeFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { setTimeout as wait } from "node:timers/promises";
 import { compose } from "../compose.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Log } from "../domain/ports.ts";
 import { maySendAtOnce, watch } from "../engine/watch.ts";
-import { writeWhole } from "../host/atomic.ts";
 import { type BackgroundRequest, files } from "./background.ts";
 import { contextTrust, readContext } from "./context.ts";
 
@@ -40,14 +39,22 @@ export async function background(): Promise<void> {
     const { signal } = controller;
     await using composed = await compose({ ...context, platform: process.platform, log, signal });
     if (!maySendAtOnce(context.job, contextTrust(context), composed.world)) return;
-    const isThere = (path: string) => stat(path).then(Boolean, () => false);
+    const inode = (path: string) =>
+      stat(path).then(
+        ({ ino }) => ino,
+        () => undefined,
+      );
+    const folder = await inode(context.folder);
     await watch(
       {
         job: context.job,
         world: composed.world,
         since: new Set(request.storeNames),
         // The runner empties the folder when the job is over, even where post never came.
-        isOver: async () => (await isThere(paths.stop)) || !(await isThere(context.folder)),
+        isOver: async () => {
+          const now = await inode(context.folder);
+          return now === undefined || now !== folder || (await inode(paths.stop)) !== undefined;
+        },
         rest: async (resting) => {
           await Promise.race([wait(PAUSE, undefined, { signal: resting }), woken]);
         },
@@ -57,7 +64,8 @@ export async function background(): Promise<void> {
       },
       signal,
     );
-    await writeWhole(paths.done, "");
+    // Into the folder as it is: made anew, it would keep other watchers waiting for its end.
+    await writeFile(paths.done, "");
   } catch (error) {
     log.info(describeError(error));
     process.exitCode = 1;

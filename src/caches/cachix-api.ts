@@ -32,7 +32,7 @@ export interface Call {
 const ASK_DEADLINE = 15_000;
 const WRITE_DEADLINE = 60_000;
 
-/** Source: cachix-api's API.hs, as noted in docs/adr/0012-cachix.md. */
+/** Source: cachix-api's API.hs, as noted in docs/adr/0010-cachix.md. */
 export class CachixApi {
   readonly label: string;
   readonly http: HttpClient;

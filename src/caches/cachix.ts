@@ -6,6 +6,7 @@ import type { PathInfo } from "../domain/narinfo.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
 import { hashPart } from "../domain/store-path.ts";
 import type { HttpClient } from "../host/http.ts";
+import { keepGarbageSmall } from "../host/memory.ts";
 import type { RetryPolicy } from "../host/retry.ts";
 import { CachixApi } from "./cachix-api.ts";
 import { BulkQuestion } from "./cachix-bulk.ts";
@@ -106,6 +107,7 @@ export function cachixCache(options: CachixOptions): BinaryCache {
       const reader = await open(signal);
       const { cache } = reader;
       if (cache.trouble) throw cache.trouble;
+      keepGarbageSmall();
       const isServed = async (info: PathInfo) => {
         const presence = await readNarInfo(reader, info.storePath, signal);
         const isOwn = presence.kind === "hit" && presence.origin === "own";

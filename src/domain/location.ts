@@ -46,11 +46,16 @@ function bad(input: string, text: string, why: string): UserError {
   );
 }
 
+/** A part of `text` for an error about it: not where a password may reach into it. */
+function quote(part: string, text: string): string {
+  return text.includes("@") ? "a part of it" : `"${part}"`;
+}
+
 /** What cannot be read may hold a password all the same, and errors are printed. */
 function withoutPassword(text: string): string {
   const at = text.lastIndexOf("@");
   if (at < 0) return text;
-  return `${/^[0-9A-Za-z+.-]*:?\/*/.exec(text)?.[0] ?? ""}***${text.slice(at)}`;
+  return `${/^[0-9A-Za-z+.-]*:\/*/.exec(text)?.[0] ?? ""}***${text.slice(at)}`;
 }
 
 /** Reads the input `cache`. `input` names it in the error. */
@@ -78,16 +83,16 @@ export function parseCacheLocation(text: string, input = "cache"): CacheLocation
   }
 }
 
-function parseUrl(text: string, input: string): URL {
-  if (!URL.canParse(text)) throw bad(input, text, "it is not a URL");
+/** `whole` is what the user wrote, of which `text` is a part. */
+function parseUrl(text: string, input: string, whole = text): URL {
+  if (!URL.canParse(text)) throw bad(input, whole, "it is not a URL");
   const url = new URL(text);
   if (url.password !== "") {
     // The URL reaches logs, summaries and Nix's configuration: a password in it is a leak.
-    url.password = "";
-    throw bad(input, url.href, "it holds a password: give it in the input token");
+    throw bad(input, whole, "it holds a password: give it in the input token");
   }
   // Nix's configuration would take what follows for a comment.
-  if (url.hash !== "") throw bad(input, text, "it holds a #");
+  if (url.hash !== "") throw bad(input, whole, "it holds a #");
   return url;
 }
 
@@ -107,18 +112,20 @@ function cachix(text: string, input: string): CacheLocation {
     throw bad(
       input,
       text,
-      `"${withoutPassword(name)}" is not the name of a Cachix cache (letters, digits, - and _)`,
+      `${quote(name, text)} is not the name of a Cachix cache (letters, digits, - and _)`,
     );
   }
   const options = new URLSearchParams(query);
   for (const key of options.keys()) {
-    if (key !== "host") throw bad(input, text, `"${key}" is not an option of cachix:NAME?host=URL`);
+    if (key !== "host") {
+      throw bad(input, text, `${quote(key, text)} is not an option of cachix:NAME?host=URL`);
+    }
   }
   const host = options.get("host") ?? "https://cachix.org";
   if (!/^https?:\/\//.test(host)) {
-    throw bad(input, text, `"${withoutPassword(host)}" is not an http(s) URL`);
+    throw bad(input, text, `${quote(host, text)} is not an http(s) URL`);
   }
-  return { kind: "cachix", name, host: parseUrl(host, input) };
+  return { kind: "cachix", name, host: parseUrl(host, input, text) };
 }
 
 function attic(text: string, input: string): CacheLocation {
@@ -129,7 +136,7 @@ function attic(text: string, input: string): CacheLocation {
   if (server === "" || !CACHE_NAME.test(cache)) {
     throw bad(input, text, "it is not attic:SERVER/CACHE");
   }
-  const url = parseUrl(/^https?:\/\//.test(server) ? server : `https://${server}`, input);
+  const url = parseUrl(/^https?:\/\//.test(server) ? server : `https://${server}`, input, text);
   return { kind: "attic", server: url, cache };
 }
 
@@ -151,7 +158,9 @@ export function parseSubstituters(lines: string): SubstituterLine[] {
       const publicKeys = keys.map((key) => {
         const parsed = parsePublicKey(key);
         if (parsed) return parsed;
-        throw new UserError("NCP-103", `substituters: "${key}" is not a public key`, {
+        // Who takes the wrong file has a secret key here: its name is enough to find it by.
+        const named = key.includes(":") ? `${key.split(":")[0]}:…` : `${key.slice(0, 12)}…`;
+        throw new UserError("NCP-103", `substituters: "${named}" is not a public key`, {
           hint: "a public key is NAME:BASE64 of 32 bytes, as in cache.nixos.org-1:6NCH…=",
         });
       });

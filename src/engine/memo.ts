@@ -10,7 +10,7 @@ import type { AssessedTarget, Assessment } from "./assess.ts";
 import { Closures } from "./closures.ts";
 import type { Facts } from "./facts.ts";
 import { judge, nothing } from "./judge.ts";
-import type { Answer, Lookup } from "./lookup.ts";
+import type { Answer, Lookup, Tier } from "./lookup.ts";
 import { MAY } from "./modes.ts";
 import type { FoundTarget, FoundTargets } from "./targets.ts";
 
@@ -24,6 +24,7 @@ export async function recall(
   job: Job,
   world: World,
   lookup: Lookup,
+  reachable: readonly Tier[],
   signal: AbortSignal,
 ): Promise<FoundTargets | undefined> {
   // To push a trivial root its derivation is needed, and that takes an evaluation.
@@ -33,7 +34,7 @@ export async function recall(
   if (MAY[job.mode].has("push") && !rootsAreServed) return undefined;
   const roots = [...new Set(memo.targets.flatMap(({ served }) => served))];
   const taken = isFresh(memo.checked, world.clock.now())
-    ? assumed(memo, new Set(roots), lookup)
+    ? assumed(memo, new Set(roots), reachable)
     : [];
   lookup.assume(taken);
   const closures = new Closures(lookup);
@@ -47,13 +48,13 @@ export async function recall(
   return { targets: memo.targets.map(recalledTarget), notices: memo.notices };
 }
 
-/** Answers for all but the roots, of caches that are still there in the same role. */
+/** Answers for all but the roots, of caches that answer today and have the same role. */
 function assumed(
   { closure }: Memo,
   roots: ReadonlySet<StorePath>,
-  lookup: Lookup,
+  reachable: readonly Tier[],
 ): [StorePath, Answer][] {
-  const roles = new Map(lookup.tiers.map(({ cache, role }) => [cache.name, role]));
+  const roles = new Map(reachable.map(({ cache, role }) => [cache.name, role]));
   return closure.flatMap(({ tier, narInfo }): [StorePath, Answer][] => {
     const role = roles.get(tier);
     if (!role || roots.has(narInfo.storePath)) return [];

@@ -68,7 +68,7 @@ export async function survey(
   const lookup = new Lookup([...reachable, ...silent], signal);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
-    sought.memo && recall(sought.memo, job, world, lookup, signal),
+    sought.memo && recall(sought.memo, job, world, lookup, reachable, signal),
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
@@ -105,8 +105,8 @@ export async function survey(
 function isSilent(state: SurveyedTier["state"]): boolean {
   if (state.kind !== "down") return false;
   const code = state.error instanceof UserError ? state.error.code : undefined;
-  // Nix, too, takes what it may not read for absent.
-  return code !== "NCP-303" && code !== "NCP-304";
+  // Nix takes what it may not read for absent; a wrong credential would then look like a miss.
+  return code !== "NCP-304";
 }
 
 /** A memo, where there is one; else the evaluation begins while the caches are described. */

@@ -1,7 +1,7 @@
 /** Owns the bodies of requests and answers: sent without a copy or as a stream, read whole and bounded. */
 
 import type { ClientRequest, IncomingMessage } from "node:http";
-import type { HttpRequest } from "./http.ts";
+import type { HttpRequest } from "./http-request.ts";
 import type { Timed } from "./http-timed.ts";
 
 export type Body =

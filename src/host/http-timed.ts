@@ -2,7 +2,7 @@
 
 import type { ClientRequest } from "node:http";
 import { UserError } from "../domain/errors.ts";
-import type { HttpRequest } from "./http.ts";
+import type { HttpRequest } from "./http-request.ts";
 
 /** What is under way for a signal: one listener for all of it, not one for each request. */
 const REQUESTS = new WeakMap<AbortSignal, Set<Timed>>();

@@ -1,0 +1,53 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { openCache } from "../../src/caches/index.ts";
+import type { OpenRequest } from "../../src/caches/kind.ts";
+import type { BinaryCache } from "../../src/domain/cache.ts";
+import { HttpClient } from "../../src/host/http.ts";
+import { userError } from "../support/thrown.ts";
+import { cacheContract } from "./contract.ts";
+
+const request = (http: HttpClient, githubDirectory: string | undefined): OpenRequest => ({
+  name: "github",
+  role: "own",
+  storeDir: "/nix/store",
+  publicKeys: [],
+  signatures: "require",
+  token: undefined,
+  signingKey: undefined,
+  http,
+  githubDirectory,
+});
+
+cacheContract("github", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "ncp-github-"));
+  const http = new HttpClient({});
+  const open = (): BinaryCache => {
+    const cache = openCache({ kind: "github" }, request(http, directory));
+    if (!cache) throw new Error("no such kind");
+    return cache;
+  };
+  return {
+    cache: open(),
+    reopen: async () => open(),
+    async [Symbol.asyncDispose]() {
+      http.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+});
+
+test.each([
+  ["at a desk, where there is no such folder", "own", undefined],
+  ["as one more cache to read", "tier", "/folder"],
+] as const)("%s it is refused, and says what would be right", (_, role, directory) => {
+  const http = new HttpClient({});
+  const error = userError(() =>
+    openCache({ kind: "github" }, { ...request(http, directory), role }),
+  );
+  http.close();
+  expect(error.code).toBe("NCP-103");
+  expect(error.hint).toContain("file:///DIRECTORY");
+});

@@ -1,0 +1,207 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { DEFAULTS, type InputName, parseInputs, readInputs } from "../../src/action/inputs.ts";
+import { loadState, saveState } from "../../src/action/state.ts";
+import { trustOf } from "../../src/action/trust.ts";
+import { readPins, writePin } from "../../src/caches/file-pins.ts";
+import { UserError } from "../../src/domain/errors.ts";
+import { formatAttrPath, formatOutputs } from "../../src/domain/installable.ts";
+import { parseCacheLocation } from "../../src/domain/location.ts";
+import { parseTarget, parseTargets } from "../../src/domain/target.ts";
+import { markdown, plainLine } from "../../src/report/plain.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
+import { STORE, storePath } from "../support/paths.ts";
+
+test(
+  "target lines",
+  () => {
+    const whole = [
+      "nixpkgs#bws pin=bws priority=90 space=6GB system=x86_64-linux closure=build",
+      '.#homeConfigurations.*."with.dots"^bin,man',
+      `${storePath("a.drv")}^* priority=1`,
+      storePath("a"),
+      "# a comment\n\n.#a\n.#b pin=*\n",
+    ];
+    const words = ["pin=", "priority=", "space=", "system=", "closure=", "^", "*", "#", ".", '"'];
+    const tally = tryAll(damaged(whole, words, 11), parseTargets, (targets) => {
+      for (const { installable, text, priority, space } of targets) {
+        if (text.startsWith("-")) throw new Error("an option");
+        if (!(priority >= 0 && priority <= 100)) throw new Error(`priority ${priority}`);
+        if (space !== undefined && !Number.isFinite(space)) throw new Error(`space ${space}`);
+        if (installable.kind !== "flake") continue;
+        // What we make of it for Nix is read as the same thing.
+        const { flake, attrPath, outputs } = installable;
+        const line = `${flake}#${formatAttrPath(attrPath)}${formatOutputs(outputs)}`;
+        if (attrPath.some((one) => one.kind === "name" && /\s/.test(one.name))) continue;
+        expect(parseTarget(line).installable).toEqual(installable);
+      }
+    });
+    expect(tally.accepted).toBeGreaterThan(ROUNDS / 20);
+    expect(tally.refused).toBeGreaterThan(ROUNDS / 20);
+  },
+  PATIENCE,
+);
+
+test(
+  "inputs",
+  () => {
+    const names = Object.keys(DEFAULTS) as InputName[];
+    const next = chance(12);
+    const whole = [
+      ...Object.values(DEFAULTS),
+      "cachix:a?host=http://127.0.0.1:1",
+      "attic:host/cache",
+      "s3://bucket?region=x",
+      "https://user:hunter2@host/x",
+      "warm",
+      "true",
+      "days:30",
+      ">1GB, bws-*, >10m",
+      "-source$|^nixos-",
+      "a-1:lsbNfweSTD355LPCB4HStuWUrYtGu/wW8TV39WbYnK4=",
+    ];
+    const words = ["https://", "file:///", "cachix:", "@", ":", "?", ",", ">", "GB", "hunter2@"];
+    const tally = tryAll(
+      damaged(whole, words, 13),
+      (text) => {
+        const name = names[next(names.length)] ?? "mode";
+        return parseInputs(readInputs({ [`INPUT_${name.toUpperCase()}`]: text }));
+      },
+      ({ job }) => {
+        JSON.stringify({ ...job, substituters: [] });
+      },
+    );
+    expect(tally.accepted).toBeGreaterThan(ROUNDS / 20);
+    expect(tally.refused).toBeGreaterThan(ROUNDS / 20);
+  },
+  PATIENCE,
+);
+
+test(
+  "places with a password: it is in no error",
+  () => {
+    const whole = [
+      "https://user:hunter2@host/x",
+      "cachix:a?host=https://user:hunter2@host",
+      "attic:https://user:hunter2@host/cache",
+      "ssh-ng://user:hunter2@host",
+    ];
+    const words = ["https://", "@", ":", "?host=", "/", "#", "cachix:"];
+    const told: string[] = [];
+    let tried = 0;
+    for (const text of damaged(whole, words, 14)) {
+      // Damage may take the password apart, or write it where it is none.
+      if (!text.includes(":hunter2@") || text.split("hunter2").length !== 2) continue;
+      tried++;
+      try {
+        parseCacheLocation(text);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        if (error.message.includes("hunter2")) told.push(text);
+      }
+    }
+    expect(told).toEqual([]);
+    expect(tried).toBeGreaterThan(ROUNDS / 20);
+  },
+  PATIENCE,
+);
+
+test(
+  "events: what is not shown to be ours is read-only",
+  () => {
+    const folder = join(import.meta.dirname, "..", "fixtures", "events");
+    const foreign = readdirSync(folder)
+      .filter((file) => /fork|deleted|comment|workflow_run/.test(file) && !/inside/.test(file))
+      .map((file) => readFileSync(join(folder, file), "utf8"));
+    const words = ['"id": 186853002', '"repo": null', '"head": {', '"base": {', "{", "}", "[", '"'];
+    const events = ["pull_request", "pull_request_target", "workflow_run", "issue_comment", "x"];
+    const next = chance(15);
+    const ids = (event: unknown): unknown[] => {
+      const pull = (event as { pull_request?: { head?: { repo?: { id?: unknown } } } })
+        ?.pull_request;
+      const base = (event as { pull_request?: { base?: { repo?: { id?: unknown } } } })
+        ?.pull_request;
+      return [pull?.head?.repo?.id, base?.base?.repo?.id];
+    };
+    for (const text of damaged(foreign, words, 16)) {
+      const trust = trustOf({
+        eventName: events[next(events.length)] ?? "",
+        event: text,
+        ref: "refs/heads/main",
+        asked: "auto",
+        cache: parseCacheLocation("file:///cache"),
+        token: "given",
+        cacheMode: undefined,
+      });
+      if (trust.kind === "read-only") continue;
+      // Chance may write our own id under the head: then, and only then, it is ours.
+      const [head, base] = ids(JSON.parse(text));
+      expect(typeof head).toBe("number");
+      expect(head).toBe(base);
+      expect(trust.pins).toBe("keep");
+    }
+  },
+  PATIENCE,
+);
+
+test(
+  "main's record for post",
+  async () => {
+    await using folder = await temporaryFolder();
+    const memory = {
+      targets: [{ name: ".#a", outputs: [storePath("a")], pinName: "a" }],
+      storeNames: new Set(["x"]),
+    };
+    const whole = [await saveState({ memory, watcher: 4711 }, folder.path)];
+    const words = ['"outputs":["', '"pinName":"', "../", "--", '"', ",", "null", "[]"];
+    for (const text of damaged(whole, words, 17)) {
+      const found = await loadState(text);
+      for (const { outputs, pinName } of found?.memory.targets ?? []) {
+        expect(pinName).toMatch(/^[0-9A-Za-z_.+-]+$/);
+        for (const path of outputs) expect(path).toMatch(/^\/\S+$/);
+      }
+    }
+  },
+  PATIENCE,
+);
+
+test(
+  "pins on disk",
+  async () => {
+    await using folder = await temporaryFolder();
+    const pin = { name: "bws", storePath: storePath("bws"), keep: { kind: "forever" } } as const;
+    await writePin(folder.path, pin);
+    const whole = [readFileSync(folder.at("pins", "bws.json"), "utf8")];
+    const words = ['"revisions": [', '"storePath": ', '"version": 1', "null", "{}", "[]", ","];
+    for (const text of damaged(whole, words, 18)) {
+      writeFileSync(folder.at("pins", "bws.json"), text);
+      try {
+        for (const { storePath: path } of await readPins(folder.path, STORE)) {
+          expect(path.startsWith(`${STORE}/`)).toBe(true);
+        }
+      } catch (error) {
+        if (!(error instanceof UserError)) throw new Error(JSON.stringify(text), { cause: error });
+      }
+    }
+  },
+  PATIENCE,
+);
+
+test(
+  "text for the log and the summary",
+  () => {
+    const whole = ["a plain line", "::error::x", "| a | b |", "<b>bold</b>", "\u001b[31mred"];
+    for (const text of damaged(whole, ["::", "##[", "|", "<", "`", "\n"], 19)) {
+      for (const line of text.split("\n").map(plainLine)) {
+        if (/^\s*::/.test(line) || line.includes("##[") || line.includes("\u001b")) {
+          throw new Error(JSON.stringify(text));
+        }
+      }
+      if (/[|<>`\n]/.test(markdown(text))) throw new Error(JSON.stringify(text));
+    }
+    expect(plainLine(markdown("::"))).toBe(": :");
+  },
+  PATIENCE,
+);
