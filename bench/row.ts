@@ -25,7 +25,7 @@ export interface Result {
 
 /** With what else the machine did: its load average just before the row. */
 export interface LoadedResult extends Result {
-  readonly load: number;
+  readonly load?: number;
 }
 
 export interface Row {

@@ -30,9 +30,11 @@ export function table(results: readonly LoadedResult[], where: Circumstances): s
 
 /** Of the machine as a whole, our own rows before included: 1 is one busy core. */
 function loads(results: readonly LoadedResult[]): string {
-  const all = results.map(({ load }) => load ?? 0);
+  const all = results.flatMap(({ load }) => load ?? []);
   const show = (value: number) => value.toFixed(1);
-  return all.length === 0 ? "none" : `${show(Math.min(...all))} to ${show(Math.max(...all))}`;
+  return all.length === 0
+    ? "not recorded"
+    : `${show(Math.min(...all))} to ${show(Math.max(...all))}`;
 }
 
 function line(result: Result): string {
