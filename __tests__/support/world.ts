@@ -221,7 +221,6 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
       throw new UserError("NCP-203", `${path}: there is no such derivation`);
     },
     valid: async (paths) => new Set(paths.filter((path) => store.has(path))),
-    pathInfo: async (paths) => new Map(paths.map((path) => [path, pathInfo(path)])),
     closure: async (roots) => closure(roots),
     substitute: async (paths) => {
       done.push(`substitute ${paths.length}`);

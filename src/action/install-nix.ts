@@ -1,13 +1,12 @@
 /** Owns `install-nix`: Nix's own release, checked against its SHA-256, by way of the tool cache. */
 
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { access, mkdtemp, readdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { Log } from "../domain/ports.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { exec } from "../host/exec.ts";
+import { sha256File } from "../host/sha256-file.ts";
 
 export interface Release {
   readonly version: string;
@@ -109,13 +108,13 @@ async function fetchTarball(
   const kept = keeps ? tools.find(TOOL, version, arch) : "";
   if (kept !== "") {
     const file = join(kept, name);
-    if ((await sha256(file)) === expected) return file;
+    if ((await sha256File(file)) === expected) return file;
     throw mismatch(`the tool cache's ${file}`, expected);
   }
   const url = new URL(name, base).href;
   log.info(`downloading ${url}`);
   const file = await tools.downloadTool(url);
-  if ((await sha256(file)) !== expected) throw mismatch(url, expected);
+  if ((await sha256File(file)) !== expected) throw mismatch(url, expected);
   return keeps ? join(await tools.cacheFile(file, name, TOOL, version, arch), name) : file;
 }
 
@@ -123,12 +122,6 @@ function mismatch(what: string, expected: string): UserError {
   return new UserError("NCP-201", `install-nix: ${what} has not the SHA-256 ${expected}`, {
     hint: "it is damaged or was changed, and is not used: remove it, or install Nix in a step of its own",
   });
-}
-
-async function sha256(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }
 
 function systemOf({ platform, arch }: InstallRequest): string {

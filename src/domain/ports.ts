@@ -75,11 +75,6 @@ export interface Nix {
   derivation(path: StorePath): Promise<Derivation>;
   /** Those of `paths` that are valid in the store. */
   valid(paths: readonly StorePath[], signal: AbortSignal): Promise<ReadonlySet<StorePath>>;
-  /** What the store's database says; a path that is not valid is left out. */
-  pathInfo(
-    paths: readonly StorePath[],
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<StorePath, PathInfo>>;
   /** The runtime closure of valid paths. */
   closure(
     roots: readonly StorePath[],

@@ -1,10 +1,9 @@
 /** Owns hashing lock files, byte for byte as `sha256sum FILE | head -c 16` does. */
 
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { glob, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { KeyFile } from "../domain/cache-key.ts";
+import { sha256File } from "./sha256-file.ts";
 
 /** In the order of `patterns`, and by name within one; a pattern without a file has no hash. */
 export async function hashKeyFiles(
@@ -17,7 +16,7 @@ export async function hashKeyFiles(
     if (names.length === 0) found.push({ name: pattern, hash: undefined });
     for (const name of names) {
       if (found.some((file) => file.name === name)) continue;
-      found.push({ name, hash: (await sha256(join(directory, name))).slice(0, 16) });
+      found.push({ name, hash: (await sha256File(join(directory, name))).slice(0, 16) });
     }
   }
   return found;
@@ -32,10 +31,4 @@ async function matching(directory: string, pattern: string): Promise<string[]> {
     if (stats?.isFile()) names.push(name);
   }
   return names.sort();
-}
-
-async function sha256(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }

@@ -23,7 +23,7 @@ import type { Flake } from "./flake.ts";
 import { narOf } from "./nar.ts";
 import { writeNetrc } from "./netrc.ts";
 import type { NixMachine } from "./setup.ts";
-import { closureOf, pathInfos, validPaths } from "./store.ts";
+import { closureOf, validPaths } from "./store.ts";
 
 export interface NixParts {
   readonly command: NixCommand;
@@ -49,10 +49,6 @@ export function nixPort(parts: NixParts): Nix {
       evaluate({ nix: command, storeDir, system, flake }, request, signal),
     derivation,
     valid: (paths, signal) => validPaths(command, paths, signal),
-    pathInfo: async (paths, signal) => {
-      const valid = await validPaths(command, paths, signal);
-      return pathInfos(command, storeDir, [...valid], signal);
-    },
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
     substitute: async (paths, signal) =>
