@@ -154,31 +154,46 @@ async function importBatches(
   here: Set<StorePath>,
   signal: AbortSignal,
 ): Promise<void> {
-  // What was taken in is removed while Nix takes in the next batch, and before one more is staged.
-  let removing = Promise.resolve();
-  const remove = (staged: AsyncDisposable) => {
-    removing = removing
-      .then(() => staged[Symbol.asyncDispose]())
-      .catch((error) => log.debug(`a staging folder stays: ${describeError(error)}`));
+  const held: { readonly staged: AsyncDisposable; readonly bytes: number }[] = [];
+  const remove = async (staged: AsyncDisposable | undefined) => {
+    try {
+      await staged?.[Symbol.asyncDispose]();
+    } catch (error) {
+      log.debug(`a staging folder stays: ${describeError(error)}`);
+    }
   };
-  const stage = (index: number) => {
+  /**
+   * What was taken in stays until its room is needed: ext4 gives no inode out again for some seconds
+   * and looks past every one of them for each new file, so that removing slows down what Nix writes.
+   */
+  const makeRoom = async (bytes: number) => {
+    while (bytes + sum(held) > staging.bytes && held.length > 0) {
+      await remove(held.shift()?.staged);
+    }
+  };
+  const stage = (index: number, underWay = 0) => {
     const batch = batches[index];
-    const staged = batch && removing.then(() => staging.stage(batch, signal));
+    if (!batch) return undefined;
+    const bytes = batch.reduce((all, member) => all + sizeOf(member), 0);
+    const made = makeRoom(bytes + underWay).then(() => staging.stage(batch, signal));
     // Awaited below; until then nobody else hears of its failure.
-    staged?.catch(() => undefined);
-    return staged;
+    made.catch(() => undefined);
+    return { made, bytes, batch };
   };
-  let next = stage(0);
+  let index = 0;
+  let next = stage(index);
   try {
-    for (let index = 0; next; index++) {
-      const staged = await next;
-      next = stage(index + 1);
+    while (next) {
+      const { made, bytes, batch } = next;
+      const staged = await made;
+      index++;
+      next = stage(index, bytes);
       const trouble = await nix
         .importFrom(staged.url, staged.paths, signal)
-        .finally(() => remove(staged));
+        .finally(() => held.push({ staged, bytes }));
       if (trouble !== undefined) throw new Error(trouble);
       for (const path of staged.paths) here.add(path);
-      if (staged.paths.length < (batches[index]?.length ?? 0)) throw new Error("not all was there");
+      if (staged.paths.length < batch.length) throw new Error("not all was there");
     }
   } catch (error) {
     signal.throwIfAborted();
@@ -187,7 +202,11 @@ async function importBatches(
       `fetching ahead ended early, after ${count(here.size, "path")}: ${describeError(error)}`,
     );
   } finally {
-    await next?.then(remove).catch(() => undefined);
-    await removing;
+    await remove(await next?.made.catch(() => undefined));
+    for (const { staged } of held) await remove(staged);
   }
+}
+
+function sum(sizes: readonly { readonly bytes: number }[]): number {
+  return sizes.reduce((all, { bytes }) => all + bytes, 0);
 }
