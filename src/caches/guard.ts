@@ -3,6 +3,7 @@
 import type { BinaryCache, Presence, TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { limiter } from "../domain/limit.ts";
+import type { Strain } from "../domain/strain.ts";
 import { Deadlines } from "../host/deadlines.ts";
 
 export interface GuardOptions {
@@ -14,11 +15,23 @@ export interface GuardOptions {
   readonly parallel: number;
 }
 
+/** Paths that got no answer, before the others are not asked for any more. */
+const FAILURES_MOST = 16;
+
 export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 256 };
 
-/** A cache that did not answer in time is asked nothing more in this run: its answers are unknown. */
-export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): BinaryCache {
+/**
+ * A cache that gives no answers is asked nothing more in this run: its answers are unknown. One path
+ * without an answer does not make it so where others were answered in the meantime; many of them do.
+ */
+export function guarded(
+  cache: BinaryCache,
+  strain?: () => Strain,
+  options: GuardOptions = PATIENCE,
+): BinaryCache {
   let down: Error | undefined;
+  let lastAnswer = Number.NEGATIVE_INFINITY;
+  let failures = 0;
   let described: Promise<TierInfo> | undefined;
   const deadlines = (milliseconds: number) =>
     new Deadlines(milliseconds, () => tooSlow(cache.name, milliseconds));
@@ -27,6 +40,7 @@ export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): B
   const limit = limiter(cache.questionsAtOnce ?? options.parallel);
   return {
     ...cache,
+    ...(strain ? { strain } : {}),
     // Some caches learn their own address only when they are described.
     get substituter() {
       return cache.substituter;
@@ -45,14 +59,20 @@ export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): B
       // Waiting for one's turn is no fault of the cache: the deadline begins behind the limit.
       limit(async (): Promise<Presence> => {
         if (down) return { kind: "unknown", cause: down };
+        const begun = performance.now();
+        const failed = (cause: Error): Presence => {
+          failures++;
+          if (lastAnswer < begun || failures >= FAILURES_MOST) down ??= cause;
+          return { kind: "unknown", cause };
+        };
         try {
           const presence = await later.run(signal, (inner) => cache.query(path, inner));
-          if (presence.kind === "unknown") down ??= presence.cause;
+          if (presence.kind === "unknown") return failed(presence.cause);
+          lastAnswer = performance.now();
           return presence;
         } catch (error) {
           signal.throwIfAborted();
-          down ??= asError(error);
-          return { kind: "unknown", cause: down };
+          return failed(asError(error));
         }
       }),
   };

@@ -8,7 +8,7 @@ import { formatNarInfo, type PathInfo } from "../domain/narinfo.ts";
 import type { SigningKey } from "../domain/signature.ts";
 import { hashPart } from "../domain/store-path.ts";
 import { type Compression, EXTENSIONS } from "../host/compress.ts";
-import type { HttpClient, HttpRequest, HttpResponse } from "../host/http.ts";
+import type { Http, HttpRequest, HttpResponse } from "../host/http.ts";
 import { keepGarbageSmall } from "../host/memory.ts";
 import { type RetryPolicy, retry } from "../host/retry.ts";
 import { isSmall, narFile, narInfoFor } from "./nar-file.ts";
@@ -17,7 +17,7 @@ import { pushInOrder, type Uploaded } from "./ordered-push.ts";
 export interface HttpPushOptions {
   readonly name: string;
   readonly at: (path: string) => URL;
-  readonly http: HttpClient;
+  readonly http: Http;
   readonly headers: Readonly<Record<string, string>>;
   readonly compression: Compression;
   readonly signingKey: SigningKey | undefined;

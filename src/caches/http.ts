@@ -5,7 +5,7 @@ import { parseCacheInfo } from "../domain/cache-info.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
-import type { HttpClient, HttpRequest } from "../host/http.ts";
+import type { Http, HttpRequest } from "../host/http.ts";
 import { ASK, isPassing, retry } from "../host/retry.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
 import { parseCompression } from "./compression.ts";
@@ -19,7 +19,7 @@ export interface HttpCacheOptions {
   readonly substituter: Substituter;
   readonly policy: SignaturePolicy;
   readonly storeDir: string;
-  readonly http: HttpClient;
+  readonly http: Http;
   /** `Authorization` and the like; sent to `base`'s host only. */
   readonly headers: Readonly<Record<string, string>>;
 }

@@ -3,7 +3,7 @@
 import type { BinaryCache } from "../domain/cache.ts";
 import type { CacheLocation } from "../domain/location.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
-import type { HttpClient } from "../host/http.ts";
+import type { Http } from "../host/http.ts";
 
 export interface OpenRequest {
   /** As the user wrote it; its name in every report. */
@@ -17,7 +17,7 @@ export interface OpenRequest {
   readonly signatures: "require" | "accept any";
   readonly token: string | undefined;
   readonly signingKey: SigningKey | undefined;
-  readonly http: HttpClient;
+  readonly http: Http;
   /** Where the job keeps what GitHub's cache holds of ours; undefined where there is no such job. */
   readonly githubDirectory?: string | undefined;
 }

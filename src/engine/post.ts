@@ -10,6 +10,7 @@ import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
+import { strainFindings } from "./strain.ts";
 import { describeTiers } from "./survey.ts";
 
 /** What the step remembered for its post step. */
@@ -70,13 +71,14 @@ export async function runPost(
     steps.push(...pinStep(job, trust, writable, name, pinName, outputs));
   }
   const room = { fileSystems: [], unknownBuilds: 0, notices: [] };
-  const outcome = await apply(
+  const done = await apply(
     job,
     { steps, findings: [], withheld: [], room },
     lookup,
     world,
     signal,
   );
+  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world)] };
   return { outcome, withheld: [] };
 }
 

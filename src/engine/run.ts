@@ -11,6 +11,7 @@ import { MAY } from "./modes.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Plan, plan } from "./plan.ts";
 import { bytesToStage, measureRoom } from "./room.ts";
+import { strainFindings } from "./strain.ts";
 import { type Survey, survey } from "./survey.ts";
 import { workOf } from "./work.ts";
 
@@ -28,8 +29,9 @@ export async function run(job: Job, trust: Trust, world: World, signal: AbortSig
   const begin = world.clock.now();
   const seen = await survey(job, trust, world, signal);
   const meant = await decide(job, seen, world);
-  const outcome = await apply(job, meant, seen.lookup, world, signal);
-  await remember(job, seen, outcome, world, signal);
+  const done = await apply(job, meant, seen.lookup, world, signal);
+  await remember(job, seen, done, world, signal);
+  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world)] };
   return { job, survey: seen, plan: meant, outcome, begin, end: world.clock.now() };
 }
 

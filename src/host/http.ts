@@ -41,11 +41,18 @@ type Fields = Readonly<Record<string, string>>;
 
 const BODY_MOST = 64 * 1024 * 1024;
 
+export interface Http {
+  /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
+  request(request: HttpRequest): Promise<HttpResponse>;
+  /** As `request`, with the body as a stream; the deadline holds for each wait between chunks. */
+  stream(request: HttpRequest): Promise<HttpStream>;
+}
+
 /**
  * The connections of one run. What is sent and answered whole goes over our own, what is streamed
  * or has a proxy to go through over Node's.
  */
-export class HttpClient {
+export class HttpClient implements Http {
   private readonly connections: Connections;
   private readonly wire: WirePool | undefined;
 
@@ -60,7 +67,6 @@ export class HttpClient {
     this.wire?.close();
   }
 
-  /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
   async request(request: HttpRequest): Promise<HttpResponse> {
     const timed = new Timed(request);
     const body = bodyOf(request.body);
@@ -80,7 +86,6 @@ export class HttpClient {
     }
   }
 
-  /** As `request`, with the body as a stream; the deadline holds for each wait between chunks. */
   async stream(request: HttpRequest): Promise<HttpStream> {
     const timed = new Timed(request);
     try {
