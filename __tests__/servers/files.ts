@@ -8,7 +8,7 @@ export interface FileServer extends LoopbackServer {
   /** `GET /path`, and the range where one was asked for. */
   readonly requests: string[];
   /** Asked first; an answer is given instead of the file. */
-  instead: ((path: string) => Outcome | undefined) | undefined;
+  instead: ((path: string) => Outcome | undefined | Promise<Outcome | undefined>) | undefined;
 }
 
 export async function fileServer(
@@ -20,7 +20,7 @@ export async function fileServer(
   const server = await listen(async ({ method = "GET", url = "/", headers }) => {
     const { range } = headers;
     requests.push(`${method} ${url}${range ? ` ${range}` : ""}`);
-    const other = state.instead?.(url);
+    const other = await state.instead?.(url);
     if (other) return other;
     const body = await readFile(join(directory, normalize(url))).catch(() => undefined);
     if (!body) return { status: 404 };

@@ -71,13 +71,7 @@ export async function runPost(
     steps.push(...pinStep(job, trust, writable, name, pinName, outputs));
   }
   const room = { fileSystems: [], unknownBuilds: 0, notices: [] };
-  const done = await apply(
-    job,
-    { steps, findings: [], withheld: [], room },
-    lookup,
-    world,
-    signal,
-  );
+  const done = await apply(job, { steps, findings: [], withheld: [], room }, lookup, world, signal);
   const outcome = { ...done, findings: [...done.findings, ...strainFindings(world)] };
   return { outcome, withheld: [] };
 }
