@@ -20,6 +20,7 @@ import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
 import { memoKey } from "./nix/memo-key.ts";
 import { nixPort } from "./nix/nix.ts";
+import { remoteStores } from "./nix/remote-store.ts";
 import { type NixMachine, readMachine } from "./nix/setup.ts";
 
 export interface ComposeRequest {
@@ -132,11 +133,13 @@ interface Caches {
 
 /** Our own cache; then those of the input; then those Nix is configured with. Each once. */
 function openCaches(
-  { job, secrets, githubDirectory }: ComposeRequest,
+  { job, secrets, environment, workspace, folder, githubDirectory }: ComposeRequest,
   machine: NixMachine,
   http: HttpClient,
 ): Caches {
   const { settings, setup } = machine;
+  const { version, storeDir } = setup;
+  const remoteStore = remoteStores({ environment, workspace, version, storeDir });
   const notices: string[] = [];
   const seen = new Set<string>();
   const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
@@ -162,6 +165,9 @@ function openCaches(
       token: role === "own" ? secrets.token : undefined,
       signingKey: role === "own" ? signingKey : undefined,
       http,
+      remoteStore,
+      environment,
+      folder,
       githubDirectory,
     });
     if (!cache) notices.push(`${name}: this kind of cache is not supported yet; it is left out`);
@@ -203,14 +209,22 @@ function identity(location: CacheLocation): string {
     case "attic":
       return `attic:${location.server.href}${location.cache}`;
     case "s3":
+      return placed(location.url, ["endpoint"]);
     case "ssh-ng":
-      return location.url.href;
+      return placed(location.url, ["remote-store", "remote-program"]);
     case "github":
     case "none":
       return location.kind;
     default:
       return location satisfies never;
   }
+}
+
+/** An address with those of its options that make it another place. */
+function placed(url: URL, options: readonly string[]): string {
+  const said = options.flatMap((name) => url.searchParams.get(name) ?? []);
+  const user = url.username === "" ? "" : `${url.username}@`;
+  return [`${url.protocol}//${user}${url.host}`, ...said].join(" ");
 }
 
 /**

@@ -150,8 +150,9 @@ export async function describeTiers(world: World, signal: AbortSignal) {
   return described.sort((a, b) => priority(a) - priority(b));
 }
 
-/** Where Nix reads a cache: host and path, without the options behind them. */
+/** Where Nix reads a cache: host and path, without the options behind them where those name no place. */
 function placeOf({ substituter }: BinaryCache): string {
+  if (!/^(https?|file):/.test(substituter.url)) return substituter.url;
   return substituter.url.replace(/[?#].*$/, "").replace(/\/+$/, "");
 }
 
