@@ -21,6 +21,10 @@ export type ErrorCode =
   | "NCP-306" // a pushed path could not be verified
   | "NCP-307" // a pin failed
   | "NCP-308" // a store path's bytes are not what the store says
+  | "NCP-350" // the folder to work in does not exist
+  | "NCP-351" // Nix's daemon does not let this user add caches or keys
+  | "NCP-352" // Nix does not take the configuration that was written
+  | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
   | "NCP-401" // not enough room
   | "NCP-402" // something that must not be missing is missing
   | "NCP-501"; // a deadline passed
