@@ -9,6 +9,7 @@ import type { Job, Secrets } from "./domain/job.ts";
 import { type CacheLocation, parseCacheLocation } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
+import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
@@ -75,6 +76,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   ]);
   const caches = openCaches(request, machine, http);
   const also = [
+    VERSION,
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
     ...machine.settings.substituters,

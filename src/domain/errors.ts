@@ -24,6 +24,10 @@ export type ErrorCode =
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known
   | "NCP-332" // our clock is too far off for a cache
+  | "NCP-350" // the folder to work in does not exist
+  | "NCP-351" // Nix's daemon does not let this user add caches or keys
+  | "NCP-352" // Nix does not take the configuration that was written
+  | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
   | "NCP-401" // not enough room
   | "NCP-402" // something that must not be missing is missing
   | "NCP-501"; // a deadline passed
