@@ -15,7 +15,7 @@ export interface GuardOptions {
   readonly parallel: number;
 }
 
-export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 128 };
+export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 256 };
 
 /** A cache that did not answer in time is asked nothing more in this run: its answers are unknown. */
 export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): BinaryCache {
