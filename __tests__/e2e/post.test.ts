@@ -135,7 +135,7 @@ describe(`the end of the job, on ${NIX}`, () => {
 
   const tampering: readonly (readonly [string, (state: string) => string])[] = [
     ["cut", (state) => state.slice(0, -10)],
-    ["of another version", (state) => state.replace('"version":1', '"version":2')],
+    ["of another version", (state) => state.replace('"version":2', '"version":3')],
     ["with another list of names", (state) => state.replace(/"sha256":"./, '"sha256":"x')],
     ["with an output that is no path", (state) => state.replace(/"outputs":\["\//, '"outputs":["')],
     [
