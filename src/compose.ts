@@ -124,6 +124,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
+export { forgetNetrc } from "./nix/netrc-end.ts";
+
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
 

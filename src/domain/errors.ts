@@ -30,6 +30,8 @@ export type ErrorCode =
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
   | "NCP-401" // not enough room
   | "NCP-402" // something that must not be missing is missing
+  | "NCP-450" // main's record for post was changed
+  | "NCP-451" // a regular expression takes too long
   | "NCP-501"; // a deadline passed
 
 export interface ErrorDetails {

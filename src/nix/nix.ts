@@ -21,7 +21,7 @@ import {
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { narOf } from "./nar.ts";
-import { writeNetrc } from "./netrc.ts";
+import { netrcIn, writeNetrc } from "./netrc.ts";
 import type { NixMachine } from "./setup.ts";
 import { closureOf, onDisk, validPaths } from "./store.ts";
 
@@ -114,7 +114,7 @@ async function prepareNetrc(
   if (credentials.length === 0) return undefined;
   const configuration = userConfigurationFile(environment);
   const before = await netrcBefore(configuration, machine.settings.netrcFile);
-  const file = join(folder, "netrc");
+  const file = netrcIn(folder);
   await writeNetrc(file, credentials, before);
   return { file, before };
 }
