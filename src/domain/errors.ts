@@ -23,6 +23,8 @@ export type ErrorCode =
   | "NCP-308" // a store path's bytes are not what the store says
   | "NCP-401" // not enough room
   | "NCP-402" // something that must not be missing is missing
+  | "NCP-430" // targets that do not fit into a matrix
+  | "NCP-431" // a target that no job of a matrix can build
   | "NCP-501"; // a deadline passed
 
 export interface ErrorDetails {
