@@ -33,7 +33,7 @@ const RUNNERS: Readonly<Record<string, string>> = {
 };
 
 /** GitHub's own bound on the jobs of one matrix. */
-const JOBS_MOST = 256;
+export const JOBS_MOST = 256;
 
 /**
  * A label GitHub hosts for the system; else that of this machine, where it builds for the system

@@ -6,7 +6,7 @@ import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { SurveyedDerivation } from "./derivations.ts";
 import type { Facts } from "./facts.ts";
-import { groupsOf, type MatrixEntry, shards } from "./matrix-shards.ts";
+import { groupsOf, JOBS_MOST, type MatrixEntry, shards } from "./matrix-shards.ts";
 import { liftShared } from "./matrix-stages.ts";
 import { Weights } from "./matrix-weights.ts";
 import type { SurveyedTarget } from "./survey.ts";
@@ -54,17 +54,22 @@ export function matrixOf(request: MatrixRequest): Matrix {
     .filter(({ target }) => target.installable.kind === "flake")
     .sort((a, b) => b.target.priority - a.target.priority);
   const local = missing.filter(({ target }) => target.installable.kind !== "flake");
-  let kept = portable;
+  // One job for each system at least; who has more systems than GitHub runs jobs has made them up.
+  const systems = new Set([...new Set(portable.map(({ system }) => system))].slice(0, JOBS_MOST));
+  let kept = portable.filter(({ system }) => systems.has(system));
   let matrix = stagesOf(request, kept);
   // The least important are left out until it fits: the next run takes them, when these are cached.
   for (let size = sizeOf(matrix); size > BYTES_MOST && kept.length > 0; size = sizeOf(matrix)) {
     kept = kept.slice(0, Math.floor((kept.length * BYTES_MOST * 0.97) / size));
     matrix = stagesOf(request, kept);
   }
+  const within = new Set(kept);
   return {
     ...matrix,
     left: [
-      ...portable.slice(kept.length).map(({ name }) => ({ name, why: "no room" as const })),
+      ...portable
+        .filter((target) => !within.has(target))
+        .map(({ name }) => ({ name, why: "no room" as const })),
       ...local.map(({ name }) => ({ name, why: "of this machine only" as const })),
     ],
   };
