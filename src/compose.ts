@@ -1,5 +1,6 @@
 /** Owns putting the world together: the only place where host, Nix and caches meet. */
 
+import { figureStore } from "./caches/figures.ts";
 import { openCache } from "./caches/index.ts";
 import { memory } from "./caches/memo.ts";
 import { staging } from "./caches/staging.ts";
@@ -107,6 +108,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...base,
       nix,
       ...caches,
+      ...(store ? { figures: figureStore(store, log) } : {}),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key

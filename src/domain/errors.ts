@@ -32,6 +32,8 @@ export type ErrorCode =
   | "NCP-402" // something that must not be missing is missing
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
+  | "NCP-430" // targets that do not fit into a matrix
+  | "NCP-431" // a target that no job of a matrix can build
   | "NCP-501"; // a deadline passed
 
 export interface ErrorDetails {

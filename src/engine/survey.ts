@@ -1,5 +1,6 @@
 /** Owns looking: everything a plan needs to know, and nothing that changes the world. */
 
+import type { BuildFigures } from "../domain/build-figures.ts";
 import { type BinaryCache, can, type StoredPin, type TierInfo } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError, UserError } from "../domain/errors.ts";
@@ -43,6 +44,8 @@ export interface Survey extends Assessment {
   readonly recalled: number | undefined;
   /** What the evaluation had to say; a memo keeps it. */
   readonly foundNotices: readonly string[];
+  /** What builds took on earlier runs; `figuresOf` finds a derivation's. */
+  readonly figures: ReadonlyMap<string, BuildFigures>;
 }
 
 /** Looks at keys, caches, targets and pins, side by side where nothing waits for another. */
@@ -53,10 +56,11 @@ export async function survey(
   signal: AbortSignal,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
-  const [keyFiles, tiers, sought] = await Promise.all([
+  const [keyFiles, tiers, sought, figures] = await Promise.all([
     world.keyFiles(job.keyFiles),
     describeTiers(world, signal),
     seek(job, world, signal),
+    world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
   for (const { name, hash } of keyFiles) {
     if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
@@ -98,6 +102,7 @@ export async function survey(
     lookup,
     recalled: recalled && sought.memo?.checked,
     foundNotices: found.notices,
+    figures,
   };
 }
 
