@@ -51,6 +51,7 @@ export async function runPost(
   const described = tiers.map(({ tier, state }) => ({
     name: tier.cache.name,
     role: tier.role,
+    url: tier.cache.substituter.url,
     state,
     count: { asked: 0, hits: 0, unknown: 0, refused: [] },
   }));

@@ -21,6 +21,8 @@ export interface SurveyedTarget extends AssessedTarget {
 export interface SurveyedTier {
   readonly name: string;
   readonly role: "own" | "upstream";
+  /** Where Nix reads it. */
+  readonly url: string;
   readonly state:
     | { readonly kind: "reachable"; readonly info: TierInfo; readonly milliseconds: number }
     | { readonly kind: "down"; readonly error: Error };
@@ -70,6 +72,7 @@ export async function survey(
   // every answer of it is unknown (docs/adr/0002).
   const silent = tiers.flatMap(({ tier, state }) => (isSilent(state) ? [tier] : []));
   const lookup = new Lookup([...reachable, ...silent], signal);
+  using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
     sought.memo && recall(sought.memo, job, world, lookup, reachable, signal),
@@ -94,6 +97,7 @@ export async function survey(
       name: tier.cache.name,
       role: tier.role,
       state,
+      url: tier.cache.substituter.url,
       count: lookup.counts.get(tier.cache.name) ?? { asked: 0, hits: 0, unknown: 0, refused: [] },
     })),
     local,

@@ -51,13 +51,13 @@ export function nixPort(parts: NixParts): Nix {
     valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
-    substitute: async (paths, signal) =>
-      substitute(command, log, await perCall(parts), paths, signal),
+    substitute: async (paths, signal, told) =>
+      substitute(command, log, await perCall(parts), paths, signal, told),
     importFrom: async (url, paths, signal) => {
       const { publicKeys } = configurationOf(await parts.caches());
       return importFrom(command, url, publicKeys, paths, signal);
     },
-    build: async (wanted, signal) =>
+    build: async (wanted, signal, told) =>
       build(
         command,
         log,
@@ -68,6 +68,7 @@ export function nixPort(parts: NixParts): Nix {
           return outputPaths(await derivation(drvPath), names) ?? [];
         },
         signal,
+        told,
       ),
     configure: async (caches) => {
       const file = userConfigurationFile(environment);
