@@ -60,6 +60,8 @@ export interface RunRequest {
   readonly matrix?: string;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>>;
+  /** A folder with programs that come before the machine's. */
+  readonly programs?: string;
 }
 
 /** Foreign actions cannot be fetched here; each has a folder in fixtures/actions with what it leaves behind. */
@@ -122,7 +124,9 @@ export async function startSite(folder?: string): Promise<Site> {
           `${name}=${value}`,
         ]),
       ];
-      return read(await start(args, repository, machine.environment));
+      const { PATH = "" } = machine.environment;
+      const path = request.programs ? `${request.programs}:${PATH}` : PATH;
+      return read(await start(args, repository, { ...machine.environment, PATH: path }));
     },
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };
