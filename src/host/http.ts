@@ -25,6 +25,9 @@ export interface HttpStream {
   discard(): void;
 }
 
+/** What a cache needs of a client: one may be put around another. */
+export type Http = Pick<HttpClient, "request" | "stream">;
+
 const BODY_MOST = 64 * 1024 * 1024;
 const REDIRECTS_MOST = 5;
 
