@@ -36,7 +36,12 @@ export const s3Kind: CacheKind<"s3"> = {
     const cache = httpCache({
       name,
       base,
-      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
+      substituter: {
+        url: url.href,
+        publicKeys,
+        priority: parsePriority(url),
+        environment: async () => variablesOf(await credentials()),
+      },
       policy,
       storeDir,
       http,
@@ -110,6 +115,17 @@ async function credentialsOf(
   throw new UserError("NCP-105", `${name}: the token is not KEYID:SECRET`, {
     hint: "join the access key's id and its secret with a colon; or leave token away and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
   });
+}
+
+/** As AWS's own tools, and Nix, read them. */
+function variablesOf(known: AwsCredentials | undefined): Record<string, string> {
+  if (!known) return {};
+  const { keyId, secret, sessionToken } = known;
+  return {
+    AWS_ACCESS_KEY_ID: keyId,
+    AWS_SECRET_ACCESS_KEY: secret,
+    ...(sessionToken === undefined ? {} : { AWS_SESSION_TOKEN: sessionToken }),
+  };
 }
 
 function noCredentials(name: string): UserError {

@@ -2,6 +2,7 @@
 
 import type { BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { validPaths } from "./store.ts";
 
@@ -11,6 +12,8 @@ export interface CallSubstituters {
   readonly publicKeys: readonly string[];
   /** For private caches; Nix reads the token from it, and no argument list holds one. */
   readonly netrcFile: string | undefined;
+  /** For a process that evaluates and builds nothing. */
+  readonly environment?: Environment;
 }
 
 function substituterOptions({ urls, publicKeys, netrcFile }: CallSubstituters): string[] {
@@ -112,7 +115,12 @@ export async function substitute(
     const result = await nix.try(
       "nix-store",
       ["--realise", "--keep-going", ...substituterOptions(substituters), ...chunk],
-      { signal, deadline: DEADLINES.build, onErrorLine: (line) => tell(log, line) },
+      {
+        signal,
+        deadline: DEADLINES.build,
+        onErrorLine: (line) => tell(log, line),
+        ...(substituters.environment ? { environment: substituters.environment } : {}),
+      },
     );
     if (result.code === 0) continue;
     const valid = await validPaths(nix, chunk, signal);
