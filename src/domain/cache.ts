@@ -15,6 +15,8 @@ export interface Substituter {
   readonly priority: number | undefined;
   /** A private cache's, for Nix's netrc file. A function, so that nothing prints it by accident. */
   readonly credentials?: () => Credentials;
+  /** What Nix's own client reads a private one with, from its environment (AWS_…). */
+  readonly environment?: () => Promise<Readonly<Record<string, string>>>;
 }
 
 /** What a netrc file says of one host. */

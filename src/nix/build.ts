@@ -2,6 +2,7 @@
 
 import type { BuildResult, DerivationOutputs, Log, Progress } from "../domain/ports.ts";
 import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
 import { type RealiseListener, realise } from "./activities.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { validPaths } from "./store.ts";
@@ -12,6 +13,8 @@ export interface CallSubstituters {
   readonly publicKeys: readonly string[];
   /** For private caches; Nix reads the token from it, and no argument list holds one. */
   readonly netrcFile: string | undefined;
+  /** For a process that evaluates and builds nothing. */
+  readonly environment?: Environment;
 }
 
 function substituterOptions({ urls, publicKeys, netrcFile }: CallSubstituters): string[] {
@@ -110,7 +113,11 @@ export async function substitute(
       nix,
       [...substituterOptions(substituters), ...chunk],
       listener(log, told),
-      { signal, deadline: DEADLINES.build },
+      {
+        signal,
+        deadline: DEADLINES.build,
+        ...(substituters.environment ? { environment: substituters.environment } : {}),
+      },
     );
     if (result.code === 0) continue;
     const valid = await validPaths(nix, chunk, signal);
