@@ -9,8 +9,10 @@ import { findingsOf } from "./findings.ts";
 import { lookAfter } from "./look-after.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
+import { standingFindings } from "./standing.ts";
 import type { PushRoots, Step } from "./step.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
+import { isFit } from "./tiers.ts";
 import { hasToBeMade, type Work } from "./work.ts";
 
 export interface Plan {
@@ -28,7 +30,10 @@ export function plan(
   room: Room,
   caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Plan {
-  const findings = findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks");
+  const findings = [
+    ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
+    ...standingFindings(job, survey, caches),
+  ];
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
   // Too little room ends the run before anything is fetched or built.
@@ -108,9 +113,10 @@ function configureSteps(
   const reachable = new Set(
     survey.tiers
       .filter(
-        ({ state }) =>
-          state.kind === "reachable" &&
-          (state.info.storeDir !== undefined || survey.trust.kind === "write"),
+        (tier) =>
+          isFit(tier) &&
+          tier.state.kind === "reachable" &&
+          (tier.state.info.storeDir !== undefined || survey.trust.kind === "write"),
       )
       .map(({ name }) => name),
   );

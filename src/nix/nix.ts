@@ -13,6 +13,7 @@ import { build, type CallSubstituters, importFrom, substitute } from "./build.ts
 import { builtHere } from "./built-here.ts";
 import type { NixCommand } from "./command.ts";
 import {
+  checkConfiguration,
   type NixConfiguration,
   netrcBefore,
   userConfigurationFile,
@@ -25,6 +26,12 @@ import { writeNetrc } from "./netrc.ts";
 import type { NixMachine } from "./setup.ts";
 import { closureOf, validPaths } from "./store.ts";
 
+/** The caches as they answer now: who stopped in between is gone. */
+export interface CachesNow {
+  readonly there: readonly BinaryCache[];
+  readonly gone: readonly BinaryCache[];
+}
+
 export interface NixParts {
   readonly command: NixCommand;
   readonly machine: NixMachine;
@@ -32,13 +39,13 @@ export interface NixParts {
   readonly environment: Environment;
   readonly log: Log;
   /** What every fetch and build may take from, before the configuration says so. */
-  readonly caches: () => Promise<readonly BinaryCache[]>;
+  readonly caches: () => Promise<CachesNow>;
   /** Where the netrc file for private caches goes: a folder of ours that is the job's own. */
   readonly folder: string;
 }
 
 export function nixPort(parts: NixParts): Nix {
-  const { command, flake, environment, log } = parts;
+  const { command, flake, log } = parts;
   const setup = { ...parts.machine.setup, flake: flake ? ("here" as const) : ("absent" as const) };
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
@@ -54,7 +61,7 @@ export function nixPort(parts: NixParts): Nix {
     substitute: async (paths, signal) =>
       substitute(command, log, await perCall(parts), paths, signal),
     importFrom: async (url, paths, signal) => {
-      const { publicKeys } = configurationOf(await parts.caches());
+      const { publicKeys } = configurationOf(parts, (await parts.caches()).there);
       return importFrom(command, url, publicKeys, paths, signal);
     },
     build: async (wanted, signal) =>
@@ -69,17 +76,7 @@ export function nixPort(parts: NixParts): Nix {
         },
         signal,
       ),
-    configure: async (caches) => {
-      const file = userConfigurationFile(environment);
-      const { substituters, trustedPublicKeys } = parts.machine.settings;
-      const netrc = await prepareNetrc(parts, caches);
-      const wanted = { ...configurationOf(caches), ...(netrc ? { netrc } : {}) };
-      const state = await writeConfiguration(file, wanted, {
-        substituters,
-        publicKeys: trustedPublicKeys.map(({ text }) => text),
-      });
-      return [`${file}: ${state === "written" ? "caches added" : "already as it should be"}`];
-    },
+    configure: (caches, signal) => configure(parts, caches, signal),
     builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
     nar: (path, signal) => narOf(real(path), signal),
   };
@@ -97,31 +94,72 @@ async function readDrv(file: string): Promise<string> {
   }
 }
 
-/** Every cache, for one call of Nix's: its configuration may not name them yet. */
-async function perCall(parts: NixParts): Promise<CallSubstituters> {
-  const caches = await parts.caches();
-  const { substituters, publicKeys } = configurationOf(caches);
+async function configure(
+  parts: NixParts,
+  caches: readonly BinaryCache[],
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { command, environment, machine } = parts;
+  const file = userConfigurationFile(environment);
+  const { substituters, trustedPublicKeys } = machine.settings;
   const netrc = await prepareNetrc(parts, caches);
-  return { urls: substituters, publicKeys, netrcFile: netrc?.file };
+  const wanted = { ...configurationOf(parts, caches), ...(netrc ? { netrc } : {}) };
+  const state = await writeConfiguration(file, wanted, {
+    substituters,
+    publicKeys: trustedPublicKeys.map(({ text }) => text),
+  });
+  if (state === "unchanged") return [`${file}: already as it should be`];
+  await checkConfiguration(command, file, wanted, signal);
+  return [`${file}: caches added`];
 }
 
-/** The netrc file, written where a private cache needs one. */
+/** Every cache, for one call of Nix's: its configuration may not name them yet. */
+async function perCall(parts: NixParts): Promise<CallSubstituters> {
+  const { there, gone } = await parts.caches();
+  const { untrusted } = parts.machine.setup;
+  const { substituters, publicKeys } = configurationOf(parts, there);
+  const netrc = await prepareNetrc(parts, there);
+  const configured = parts.machine.settings.substituters;
+  const left = without(configured, gone);
+  return {
+    urls: substituters,
+    // Nix would ask those that are gone as well, and wait for them.
+    instead: left.length < configured.length ? [...left, ...substituters] : undefined,
+    publicKeys,
+    netrcFile: netrc?.file,
+    settings: untrusted ? "those of everybody" : "all",
+  };
+}
+
+function without(urls: readonly string[], caches: readonly BinaryCache[]): string[] {
+  const plain = (url: string) => url.replace(/\/+$/, "");
+  const out = new Set(caches.map(({ substituter }) => plain(substituter.url)));
+  return urls.filter((url) => !out.has(plain(url)));
+}
+
+/** The netrc file, written where a private cache needs one, and where the daemon would read it. */
 async function prepareNetrc(
   { environment, folder, machine }: NixParts,
   caches: readonly BinaryCache[],
 ): Promise<NixConfiguration["netrc"]> {
   const credentials = caches.flatMap(({ substituter }) => substituter.credentials?.() ?? []);
-  if (credentials.length === 0) return undefined;
+  if (credentials.length === 0 || machine.setup.untrusted) return undefined;
   const configuration = userConfigurationFile(environment);
-  const before = await netrcBefore(configuration, machine.settings.netrcFile);
   const file = join(folder, "netrc");
+  const before = await netrcBefore(configuration, machine.settings.netrcFile, file);
   await writeNetrc(file, credentials, before);
   return { file, before };
 }
 
-function configurationOf(caches: readonly BinaryCache[]): NixConfiguration {
+/** What of the caches Nix takes from this user: all, or what root allows. */
+function configurationOf({ machine }: NixParts, caches: readonly BinaryCache[]): NixConfiguration {
+  const { untrusted } = machine.setup;
+  const allowed = new Set(untrusted?.substituters.map((url) => url.replace(/\/+$/, "")));
+  const urls = caches.map(({ substituter }) => substituter.url);
   return {
-    substituters: caches.map(({ substituter }) => substituter.url),
-    publicKeys: caches.flatMap(({ substituter }) => substituter.publicKeys.map(({ text }) => text)),
+    substituters: untrusted ? urls.filter((url) => allowed.has(url.replace(/\/+$/, ""))) : urls,
+    publicKeys: untrusted
+      ? []
+      : caches.flatMap(({ substituter }) => substituter.publicKeys.map(({ text }) => text)),
   };
 }
