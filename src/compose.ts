@@ -1,5 +1,6 @@
 /** Owns putting the world together: the only place where host, Nix and caches meet. */
 
+import { figureStore } from "./caches/figures.ts";
 import { openCache } from "./caches/index.ts";
 import { memory } from "./caches/memo.ts";
 import { staging } from "./caches/staging.ts";
@@ -22,6 +23,7 @@ import { findFlake } from "./nix/flake.ts";
 import { memoKey } from "./nix/memo-key.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { type CachesNow, nixPort } from "./nix/nix.ts";
+import { remoteStores } from "./nix/remote-store.ts";
 import { type NixMachine, readMachine } from "./nix/setup.ts";
 
 export interface ComposeRequest {
@@ -109,6 +111,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...base,
       nix,
       ...caches,
+      ...(store ? { figures: figureStore(store, log) } : {}),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
@@ -126,6 +129,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
+export { forgetNetrc } from "./nix/netrc-end.ts";
+
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
 
@@ -137,12 +142,14 @@ interface Caches {
 
 /** Our own cache; then those of the input; then those Nix is configured with. Each once. */
 function openCaches(
-  { job, secrets, githubDirectory }: ComposeRequest,
+  { job, secrets, environment, workspace, folder, githubDirectory }: ComposeRequest,
   machine: NixMachine,
   http: HttpClient,
   netrc: ReadonlyMap<string, Credentials>,
 ): Caches {
   const { settings, setup } = machine;
+  const { version, storeDir } = setup;
+  const remoteStore = remoteStores({ environment, workspace, version, storeDir });
   const notices: string[] = [];
   const seen = new Set<string>();
   const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
@@ -169,6 +176,9 @@ function openCaches(
       signingKey: role === "own" ? signingKey : undefined,
       http,
       netrc,
+      remoteStore,
+      environment,
+      folder,
       githubDirectory,
     });
     if (!cache) notices.push(`${name}: this kind of cache is not supported yet; it is left out`);
@@ -211,14 +221,22 @@ function identity(location: CacheLocation): string {
     case "attic":
       return `attic:${location.server.href}${location.cache}`;
     case "s3":
+      return placed(location.url, ["endpoint"]);
     case "ssh-ng":
-      return location.url.href;
+      return placed(location.url, ["remote-store", "remote-program"]);
     case "github":
     case "none":
       return location.kind;
     default:
       return location satisfies never;
   }
+}
+
+/** An address with those of its options that make it another place. */
+function placed(url: URL, options: readonly string[]): string {
+  const said = options.flatMap((name) => url.searchParams.get(name) ?? []);
+  const user = url.username === "" ? "" : `${url.username}@`;
+  return [`${url.protocol}//${user}${url.host}`, ...said].join(" ");
 }
 
 /**

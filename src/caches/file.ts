@@ -14,7 +14,7 @@ import { stage, sweep, writeWhole } from "../host/atomic.ts";
 import { type Compression, EXTENSIONS } from "../host/compress.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
-import { parseCompression } from "./compression.ts";
+import { parseCompression } from "./address.ts";
 import { fileMemos } from "./file-memos.ts";
 import { readPins, writePin } from "./file-pins.ts";
 import type { CacheKind } from "./kind.ts";

@@ -1,5 +1,6 @@
 /** Owns looking: everything a plan needs to know, and nothing that changes the world. */
 
+import type { BuildFigures } from "../domain/build-figures.ts";
 import { can, type StoredPin } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError } from "../domain/errors.ts";
@@ -37,6 +38,8 @@ export interface Survey extends Assessment {
   readonly recalled: number | undefined;
   /** What the evaluation had to say; a memo keeps it. */
   readonly foundNotices: readonly string[];
+  /** What builds took on earlier runs; `figuresOf` finds a derivation's. */
+  readonly figures: ReadonlyMap<string, BuildFigures>;
 }
 
 /** Looks at keys, caches, targets and pins, side by side where nothing waits for another. */
@@ -47,10 +50,11 @@ export async function survey(
   signal: AbortSignal,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
-  const [keyFiles, tiers, sought] = await Promise.all([
+  const [keyFiles, tiers, sought, figures] = await Promise.all([
     world.keyFiles(job.keyFiles),
     describeTiers(world, signal),
     seek(job, world, signal),
+    world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
   for (const { name, hash } of keyFiles) {
     if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
@@ -60,6 +64,7 @@ export async function survey(
   // every answer of it is unknown (docs/adr/0002).
   const silent = tiers.flatMap(({ tier, state }) => (isSilent(state) ? [tier] : []));
   const lookup = new Lookup([...reachable, ...silent], signal);
+  using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
     sought.memo && recall(sought.memo, job, world, lookup, reachable, signal),
@@ -85,6 +90,7 @@ export async function survey(
       name: tier.cache.name,
       role: tier.role,
       state,
+      url: tier.cache.substituter.url,
       count: lookup.counts.get(tier.cache.name) ?? noCount(),
     })),
     local,
@@ -93,6 +99,7 @@ export async function survey(
     lookup,
     recalled: recalled && sought.memo?.checked,
     foundNotices: found.notices,
+    figures,
   };
 }
 

@@ -18,6 +18,8 @@ export type TierState =
 export interface SurveyedTier {
   readonly name: string;
   readonly role: "own" | "upstream";
+  /** Where Nix reads it. */
+  readonly url: string;
   readonly state: TierState;
   readonly count: TierCount;
 }
@@ -67,8 +69,9 @@ function priorityOf({ tier, state }: DescribedTier): number {
   return tier.cache.substituter.priority ?? Number.MAX_SAFE_INTEGER;
 }
 
-/** Where Nix reads a cache: host and path, without the options behind them. */
+/** Where Nix reads a cache: host and path, without the options behind them where those name no place. */
 function placeOf({ substituter }: BinaryCache): string {
+  if (!/^(https?|file):/.test(substituter.url)) return substituter.url;
   return substituter.url.replace(/[?#].*$/, "").replace(/\/+$/, "");
 }
 

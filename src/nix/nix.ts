@@ -22,9 +22,9 @@ import {
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { narOf } from "./nar.ts";
-import { writeNetrc } from "./netrc.ts";
+import { netrcIn, writeNetrc } from "./netrc.ts";
 import type { NixMachine } from "./setup.ts";
-import { closureOf, validPaths } from "./store.ts";
+import { closureOf, onDisk, validPaths } from "./store.ts";
 
 /** The caches as they answer now: who stopped in between is gone. */
 export interface CachesNow {
@@ -55,16 +55,16 @@ export function nixPort(parts: NixParts): Nix {
     evaluate: (request, signal) =>
       evaluate({ nix: command, storeDir, system, flake }, request, signal),
     derivation,
-    valid: (paths, signal) => validPaths(command, paths, signal),
+    valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
-    substitute: async (paths, signal) =>
-      substitute(command, log, await perCall(parts), paths, signal),
+    substitute: async (paths, signal, told) =>
+      substitute(command, log, await perCall(parts), paths, signal, told),
     importFrom: async (url, paths, signal) => {
       const { publicKeys } = configurationOf(parts, (await parts.caches()).there);
       return importFrom(command, url, publicKeys, paths, signal);
     },
-    build: async (wanted, signal) =>
+    build: async (wanted, signal, told) =>
       build(
         command,
         log,
@@ -75,6 +75,7 @@ export function nixPort(parts: NixParts): Nix {
           return outputPaths(await derivation(drvPath), names) ?? [];
         },
         signal,
+        told,
       ),
     configure: (caches, signal) => configure(parts, caches, signal),
     builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
@@ -145,7 +146,7 @@ async function prepareNetrc(
   const credentials = caches.flatMap(({ substituter }) => substituter.credentials?.() ?? []);
   if (credentials.length === 0 || machine.setup.untrusted) return undefined;
   const configuration = userConfigurationFile(environment);
-  const file = join(folder, "netrc");
+  const file = netrcIn(folder);
   const before = await netrcBefore(configuration, machine.settings.netrcFile, file);
   await writeNetrc(file, credentials, before);
   return { file, before };
