@@ -1,6 +1,6 @@
 /** Owns plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
 
-import type { BinaryCache, Presence, Substituter, TierInfo } from "../domain/cache.ts";
+import type { BinaryCache, Credentials, Presence, Substituter, TierInfo } from "../domain/cache.ts";
 import { parseCacheInfo } from "../domain/cache-info.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../domain/narinfo.ts";
@@ -156,7 +156,7 @@ export const httpKind: CacheKind<"http"> = {
       policy,
       storeDir,
       http,
-      headers: role === "own" && token ? { authorization: `Bearer ${token}` } : {},
+      headers: authorization(role === "own" ? token : undefined, request.netrc?.get(url.hostname)),
     };
     const cache = httpCache(options);
     if (role === "tier") return cache;
@@ -171,6 +171,16 @@ export const httpKind: CacheKind<"http"> = {
     };
   },
 };
+
+function authorization(
+  token: string | undefined,
+  netrc: Credentials | undefined,
+): Readonly<Record<string, string>> {
+  if (token) return { authorization: `Bearer ${token}` };
+  if (!netrc) return {};
+  const pair = Buffer.from(`${netrc.login}:${netrc.password}`).toString("base64");
+  return { authorization: `Basic ${pair}` };
+}
 
 export function below(base: URL, path: string): URL {
   return new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);

@@ -128,9 +128,21 @@ class Application {
   }
 
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
-    for (const line of await this.nix.configure(caches, this.signal)) {
-      this.configured.push(line);
-      this.world.log.info(line);
+    try {
+      for (const line of await this.nix.configure(caches, this.signal)) {
+        this.configured.push(line);
+        this.world.log.info(line);
+      }
+    } catch (error) {
+      // This run names the caches at every call; it is later steps that do not know them.
+      if (!(error instanceof UserError) || error.code !== "NCP-352") throw error;
+      this.findings.push({
+        kind: "tier",
+        level: "warning",
+        code: error.code,
+        message: error.message,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+      });
     }
   }
 

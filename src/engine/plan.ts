@@ -10,8 +10,10 @@ import { lookAfter } from "./look-after.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
+import { standingFindings } from "./standing.ts";
 import type { PushRoots, Step } from "./step.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
+import { isFit } from "./tiers.ts";
 import { hasToBeMade, type Work } from "./work.ts";
 
 export interface Plan {
@@ -39,6 +41,7 @@ export function plan(
   });
   const findings = [
     ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
+    ...standingFindings(job, survey, caches),
     ...matrixFindings(matrix),
   ];
   const withheld: PushRoots[] = [];
@@ -121,9 +124,10 @@ function configureSteps(
   const reachable = new Set(
     survey.tiers
       .filter(
-        ({ state }) =>
-          state.kind === "reachable" &&
-          (state.info.storeDir !== undefined || survey.trust.kind === "write"),
+        (tier) =>
+          isFit(tier) &&
+          tier.state.kind === "reachable" &&
+          (tier.state.info.storeDir !== undefined || survey.trust.kind === "write"),
       )
       .map(({ name }) => name),
   );

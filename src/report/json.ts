@@ -3,6 +3,7 @@
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { isHit, type Verdict } from "../domain/verdict.ts";
+import type { TierCount } from "../engine/lookup.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 
@@ -36,10 +37,13 @@ export function jsonReport(run: Run) {
       role,
       reachable: state.kind === "reachable",
       milliseconds: state.kind === "reachable" ? state.milliseconds : null,
-      priority: state.kind === "reachable" ? (state.info.priority ?? null) : null,
-      error: state.kind === "down" ? describeError(state.error) : null,
+      priority: state.kind === "reachable" ? state.priority : null,
+      // Why it was left out from the start, or from somewhere on.
+      error: state.kind === "down" ? describeError(state.error) : failureOf(count),
       asked: count.asked,
       hits: count.hits,
+      // What its hits weigh on the way.
+      bytes: count.bytes,
       unknown: count.unknown,
       refused: count.refused,
     })),
@@ -61,6 +65,10 @@ export function jsonReport(run: Run) {
     findings: allFindings(run),
     seconds: (run.end - run.begin) / 1000,
   };
+}
+
+function failureOf({ failure }: TierCount): string | null {
+  return failure ? describeError(failure) : null;
 }
 
 export function allFindings(run: Run): Finding[] {

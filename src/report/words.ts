@@ -5,6 +5,7 @@ import { isHit, type Verdict } from "../domain/verdict.ts";
 import type { Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+import type { SurveyedTier } from "../engine/tiers.ts";
 
 /** What a person would say: `9 of 12 targets are cached; bws-1.0.0 would be built in 3 of them.` */
 export function headline({ survey, plan, outcome }: Run): string {
@@ -70,6 +71,12 @@ export function verdictWords(survey: Survey, verdict: Verdict): string {
 function fewNames(names: readonly string[]): string {
   const shown = names.slice(0, 3).join(", ");
   return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
+}
+
+/** Whether a cache is there: `reachable`, `left out`, `stopped answering`. */
+export function reachWords({ state, count: { failure } }: SurveyedTier): string {
+  if (state.kind === "down") return "left out";
+  return failure ? "stopped answering" : "reachable";
 }
 
 /** Why nothing was evaluated. */
