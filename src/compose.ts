@@ -20,6 +20,7 @@ import { hashKeyFiles } from "./host/key-files.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
+import type { CachesNow } from "./nix/known-caches.ts";
 import { memoKey } from "./nix/memo-key.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";

@@ -33,6 +33,9 @@ const DEADLINE = 15_000;
 /** Milliseconds a NAR may take between two chunks. */
 const STALL = 60_000;
 
+/** Bytes up to which a NAR comes in one piece, within the time of one pause of a large one. */
+const SMALL = 128 * 1024;
+
 /** Absent, in the words of Nix's own client: 403 is what S3 says of a missing key. */
 const ABSENT = new Set([404, 410]);
 
@@ -114,6 +117,13 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
     },
     async *readNar(narInfo: NarInfo, signal) {
       const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };
+      const { fileSize } = narInfo;
+      if (fileSize !== undefined && fileSize <= SMALL) {
+        const { status, body } = await http.request({ ...ask, maxBytes: SMALL });
+        if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
+        yield body;
+        return;
+      }
       const { status, body } = await http.stream(ask);
       if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
       yield* body;
