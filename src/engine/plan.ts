@@ -1,5 +1,6 @@
 /** Owns deciding: (Job, Survey, Room) → Plan. Pure. */
 
+import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
@@ -37,7 +38,7 @@ export function plan(
     ...survey,
     // Without a cache to hand it on by, what one job builds is no other's.
     stages: writableCache(job, survey, caches.own) ? "two" : "one",
-    seconds: () => undefined,
+    seconds: (name) => figuresOf(survey.figures, name)?.seconds,
   });
   const findings = [
     ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
