@@ -67,7 +67,7 @@ export interface Command {
 }
 
 /** What inline code has to begin with to be a command a reader would type. */
-const TYPED = /^(npm |npx |node |\.\/scripts\/|nix-cache-preflight )/;
+const TYPED = /^(npm |npx |\.\/scripts\/|nix-cache-preflight )/;
 
 /** Every command of `sh` blocks and of inline code, each once in a file. */
 export function commandsOf(document: Document): Command[] {
