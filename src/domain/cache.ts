@@ -15,6 +15,8 @@ export interface Substituter {
   readonly priority: number | undefined;
   /** A private cache's, for Nix's netrc file. A function, so that nothing prints it by accident. */
   readonly credentials?: () => Credentials;
+  /** What Nix's own client reads a private one with, from its environment (AWS_…). */
+  readonly environment?: () => Promise<Readonly<Record<string, string>>>;
 }
 
 /** What a netrc file says of one host. */
@@ -89,6 +91,8 @@ export interface BinaryCache {
   readonly substituter: Substituter;
   /** Questions at once, the others wait their turn; undefined: what one server is asked at a time. */
   readonly questionsAtOnce?: number;
+  /** NARs read at once; undefined: as many as the reader likes. */
+  readonly narsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
   describe(signal: AbortSignal): Promise<TierInfo>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */

@@ -2,6 +2,7 @@
 
 import type { BinaryCache, Presence } from "../domain/cache.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
+import type { WorkState } from "../domain/ports.ts";
 import { signatureKeyName } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 
@@ -51,6 +52,7 @@ export class Lookup {
   private readonly signal: AbortSignal;
   /** Of all tiers together. */
   private hits = 0;
+  private answered = 0;
 
   constructor(tiers: readonly Tier[], signal: AbortSignal) {
     this.tiers = tiers;
@@ -81,6 +83,16 @@ export class Lookup {
     for (const path of paths) this.answers.delete(path);
   }
 
+  /** How far looking is: nobody knows beforehand how much there is to ask. */
+  readonly state = (): WorkState => ({
+    unit: "path",
+    done: this.answered,
+    inAll: undefined,
+    bytes: 0,
+    bytesInAll: undefined,
+    now: [],
+  });
+
   /** The cache that said it. */
   cacheOf({ tier }: Served): BinaryCache | undefined {
     return this.tiers.find(
@@ -91,6 +103,7 @@ export class Lookup {
   private async askAll(path: StorePath): Promise<Answer> {
     const lively = this.tiers.filter((tier) => !this.isCold(tier));
     const answer = await this.askTiers(lively, path);
+    this.answered++;
     if (answer.own || answer.upstream || lively.length === this.tiers.length) return answer;
     // Nobody else has it: now the answer of a cold tier is the one that counts.
     const rest = await this.askTiers(

@@ -1,5 +1,6 @@
 /** Owns looking: everything a plan needs to know, and nothing that changes the world. */
 
+import type { BuildFigures } from "../domain/build-figures.ts";
 import { type BinaryCache, can, type StoredPin, type TierInfo } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError, UserError } from "../domain/errors.ts";
@@ -20,6 +21,8 @@ export interface SurveyedTarget extends AssessedTarget {
 export interface SurveyedTier {
   readonly name: string;
   readonly role: "own" | "upstream";
+  /** Where Nix reads it. */
+  readonly url: string;
   readonly state:
     | { readonly kind: "reachable"; readonly info: TierInfo; readonly milliseconds: number }
     | { readonly kind: "down"; readonly error: Error };
@@ -43,6 +46,8 @@ export interface Survey extends Assessment {
   readonly recalled: number | undefined;
   /** What the evaluation had to say; a memo keeps it. */
   readonly foundNotices: readonly string[];
+  /** What builds took on earlier runs; `figuresOf` finds a derivation's. */
+  readonly figures: ReadonlyMap<string, BuildFigures>;
 }
 
 /** Looks at keys, caches, targets and pins, side by side where nothing waits for another. */
@@ -53,10 +58,11 @@ export async function survey(
   signal: AbortSignal,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
-  const [keyFiles, tiers, sought] = await Promise.all([
+  const [keyFiles, tiers, sought, figures] = await Promise.all([
     world.keyFiles(job.keyFiles),
     describeTiers(world, signal),
     seek(job, world, signal),
+    world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
   for (const { name, hash } of keyFiles) {
     if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
@@ -66,6 +72,7 @@ export async function survey(
   // every answer of it is unknown (docs/adr/0002).
   const silent = tiers.flatMap(({ tier, state }) => (isSilent(state) ? [tier] : []));
   const lookup = new Lookup([...reachable, ...silent], signal);
+  using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
     sought.memo && recall(sought.memo, job, world, lookup, reachable, signal),
@@ -90,6 +97,7 @@ export async function survey(
       name: tier.cache.name,
       role: tier.role,
       state,
+      url: tier.cache.substituter.url,
       count: lookup.counts.get(tier.cache.name) ?? { asked: 0, hits: 0, unknown: 0, refused: [] },
     })),
     local,
@@ -98,6 +106,7 @@ export async function survey(
     lookup,
     recalled: recalled && sought.memo?.checked,
     foundNotices: found.notices,
+    figures,
   };
 }
 
@@ -150,8 +159,9 @@ export async function describeTiers(world: World, signal: AbortSignal) {
   return described.sort((a, b) => priority(a) - priority(b));
 }
 
-/** Where Nix reads a cache: host and path, without the options behind them. */
+/** Where Nix reads a cache: host and path, without the options behind them where those name no place. */
 function placeOf({ substituter }: BinaryCache): string {
+  if (!/^(https?|file):/.test(substituter.url)) return substituter.url;
   return substituter.url.replace(/[?#].*$/, "").replace(/\/+$/, "");
 }
 

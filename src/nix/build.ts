@@ -1,7 +1,9 @@
 /** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
 
-import type { BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
-import type { StorePath } from "../domain/store-path.ts";
+import type { BuildResult, DerivationOutputs, Log, Progress } from "../domain/ports.ts";
+import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
+import { type RealiseListener, realise } from "./activities.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { validPaths } from "./store.ts";
 
@@ -11,6 +13,8 @@ export interface CallSubstituters {
   readonly publicKeys: readonly string[];
   /** For private caches; Nix reads the token from it, and no argument list holds one. */
   readonly netrcFile: string | undefined;
+  /** For a process that evaluates and builds nothing. */
+  readonly environment?: Environment;
 }
 
 function substituterOptions({ urls, publicKeys, netrcFile }: CallSubstituters): string[] {
@@ -34,26 +38,21 @@ export async function build(
   wanted: readonly DerivationOutputs[],
   outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>,
   signal: AbortSignal,
+  told?: (progress: Progress) => void,
 ): Promise<BuildResult> {
-  const built = new Set<StorePath>();
-  const result = await nix.try(
-    "nix-store",
+  const result = await realise(
+    nix,
     [
-      "--realise",
-      "--keep-going",
       ...substituterOptions(substituters),
       ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
     ],
-    {
-      signal,
-      deadline: DEADLINES.build,
-      onErrorLine: (line) => {
-        const building = /^building '([^']+\.drv)'/.exec(line)?.[1];
-        if (building) built.add(building as StorePath);
-        tell(log, line);
-      },
-    },
+    listener(log, ({ path, ...rest }) => {
+      // What is fetched on the way is not what is built.
+      if (isDerivationPath(path)) told?.({ path, ...rest });
+    }),
+    { signal, deadline: DEADLINES.build },
   );
+  const built = new Set(result.built.keys());
   const failed = new Map<StorePath, string>();
   for (const { drvPath } of wanted) {
     const paths = await outputs(drvPath);
@@ -63,7 +62,7 @@ export async function build(
     failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
     built.delete(drvPath);
   }
-  return { built: [...built], failed };
+  return { built: [...built], failed, seconds: result.built };
 }
 
 const LOG_LINES = 10;
@@ -105,14 +104,20 @@ export async function substitute(
   substituters: CallSubstituters,
   paths: readonly StorePath[],
   signal: AbortSignal,
+  told?: (progress: Progress) => void,
 ): Promise<Map<StorePath, string>> {
   const failed = new Map<StorePath, string>();
   for (let at = 0; at < paths.length; at += 1_000) {
     const chunk = paths.slice(at, at + 1_000);
-    const result = await nix.try(
-      "nix-store",
-      ["--realise", "--keep-going", ...substituterOptions(substituters), ...chunk],
-      { signal, deadline: DEADLINES.build, onErrorLine: (line) => tell(log, line) },
+    const result = await realise(
+      nix,
+      [...substituterOptions(substituters), ...chunk],
+      listener(log, told),
+      {
+        signal,
+        deadline: DEADLINES.build,
+        ...(substituters.environment ? { environment: substituters.environment } : {}),
+      },
     );
     if (result.code === 0) continue;
     const valid = await validPaths(nix, chunk, signal);
@@ -149,6 +154,10 @@ export async function importFrom(
     if (code !== 0) return nixMessage(stderr);
   }
   return undefined;
+}
+
+function listener(log: Log, told: ((progress: Progress) => void) | undefined): RealiseListener {
+  return { line: (line) => tell(log, line), progress: (progress) => told?.(progress) };
 }
 
 function tell(log: Log, line: string): void {

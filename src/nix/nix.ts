@@ -21,9 +21,10 @@ import {
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { narOf } from "./nar.ts";
-import { writeNetrc } from "./netrc.ts";
+import { netrcIn, writeNetrc } from "./netrc.ts";
+import { fetchEnvironment, isS3, readsS3 } from "./readable.ts";
 import type { NixMachine } from "./setup.ts";
-import { closureOf, validPaths } from "./store.ts";
+import { closureOf, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts {
   readonly command: NixCommand;
@@ -42,43 +43,60 @@ export function nixPort(parts: NixParts): Nix {
   const setup = { ...parts.machine.setup, flake: flake ? ("here" as const) : ("absent" as const) };
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
+  let asked: Promise<boolean> | undefined;
+  // Asked only where there is such a cache, and once.
+  const reads = async (cache: BinaryCache, signal: AbortSignal) => {
+    if (!isS3(cache)) return true;
+    asked ??= readsS3(command, signal);
+    return asked;
+  };
   const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
   return {
     setup,
     evaluate: (request, signal) =>
       evaluate({ nix: command, storeDir, system, flake }, request, signal),
     derivation,
-    valid: (paths, signal) => validPaths(command, paths, signal),
+    valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
-    substitute: async (paths, signal) =>
-      substitute(command, log, await perCall(parts), paths, signal),
+    substitute: async (paths, signal, told) =>
+      substitute(command, log, await perCall(parts, reads, "fetches", signal), paths, signal, told),
     importFrom: async (url, paths, signal) => {
       const { publicKeys } = configurationOf(await parts.caches());
       return importFrom(command, url, publicKeys, paths, signal);
     },
-    build: async (wanted, signal) =>
+    build: async (wanted, signal, told) =>
       build(
         command,
         log,
-        await perCall(parts),
+        await perCall(parts, reads, "builds", signal),
         wanted,
         async (drvPath) => {
           const names = wanted.find((one) => one.drvPath === drvPath)?.outputNames ?? [];
           return outputPaths(await derivation(drvPath), names) ?? [];
         },
         signal,
+        told,
       ),
-    configure: async (caches) => {
+    configure: async (caches, signal) => {
       const file = userConfigurationFile(environment);
       const { substituters, trustedPublicKeys } = parts.machine.settings;
       const netrc = await prepareNetrc(parts, caches);
-      const wanted = { ...configurationOf(caches), ...(netrc ? { netrc } : {}) };
+      const readable = await filterAside(caches, (cache) => reads(cache, signal));
+      const wanted = { ...configurationOf(readable), ...(netrc ? { netrc } : {}) };
       const state = await writeConfiguration(file, wanted, {
         substituters,
         publicKeys: trustedPublicKeys.map(({ text }) => text),
       });
-      return [`${file}: ${state === "written" ? "caches added" : "already as it should be"}`];
+      return [
+        `${file}: ${state === "written" ? "caches added" : "already as it should be"}`,
+        ...caches
+          .filter((cache) => !readable.includes(cache))
+          .map(
+            ({ name }) =>
+              `NCP-330 ${name}: Nix ${setup.version} here cannot read it itself; it is left out of its configuration`,
+          ),
+      ];
     },
     builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
     nar: (path, signal) => narOf(real(path), signal),
@@ -97,12 +115,38 @@ async function readDrv(file: string): Promise<string> {
   }
 }
 
-/** Every cache, for one call of Nix's: its configuration may not name them yet. */
-async function perCall(parts: NixParts): Promise<CallSubstituters> {
-  const caches = await parts.caches();
+/**
+ * Every cache Nix can read, for one call: its configuration may not name them yet. A build could read
+ * its process's environment, so what needs credentials there is for fetching only.
+ */
+async function perCall(
+  parts: NixParts,
+  reads: (cache: BinaryCache, signal: AbortSignal) => Promise<boolean>,
+  what: "fetches" | "builds",
+  signal: AbortSignal,
+): Promise<CallSubstituters> {
+  const all = await parts.caches();
+  const caches = await filterAside(
+    all,
+    async (cache) =>
+      (what === "fetches" || cache.substituter.environment === undefined) && reads(cache, signal),
+  );
   const { substituters, publicKeys } = configurationOf(caches);
   const netrc = await prepareNetrc(parts, caches);
-  return { urls: substituters, publicKeys, netrcFile: netrc?.file };
+  return {
+    urls: substituters,
+    publicKeys,
+    netrcFile: netrc?.file,
+    ...(what === "fetches" ? { environment: await fetchEnvironment(caches) } : {}),
+  };
+}
+
+async function filterAside<T>(
+  items: readonly T[],
+  test: (item: T) => Promise<boolean>,
+): Promise<T[]> {
+  const good = await Promise.all(items.map(test));
+  return items.filter((_, index) => good[index]);
 }
 
 /** The netrc file, written where a private cache needs one. */
@@ -114,7 +158,7 @@ async function prepareNetrc(
   if (credentials.length === 0) return undefined;
   const configuration = userConfigurationFile(environment);
   const before = await netrcBefore(configuration, machine.settings.netrcFile);
-  const file = join(folder, "netrc");
+  const file = netrcIn(folder);
   await writeNetrc(file, credentials, before);
   return { file, before };
 }
