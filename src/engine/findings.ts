@@ -36,10 +36,19 @@ export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent)
   ];
 }
 
+/** A new file that was not `git add`ed, in the words of Nix 2.8 and of later ones. */
+const UNTRACKED =
+  /getting status of '[^']*-source\/[^']*': No such file|-source\/[^']*' does not exist|not tracked by Git/;
+
 function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] {
   return survey.targets.flatMap(({ name, verdict }) => {
     if (verdict.kind !== "failed") return [];
-    const near = verdict.nearest.length > 0 ? `did you mean ${verdict.nearest.join(" or ")}?` : "";
+    const hint =
+      verdict.nearest.length > 0
+        ? `did you mean ${verdict.nearest.join(" or ")}?`
+        : UNTRACKED.test(verdict.message)
+          ? "of a git repository Nix sees only the files that git knows: git add it"
+          : "";
     const code: ErrorCode = verdict.message.startsWith("there is no flake") ? "NCP-204" : "NCP-205";
     return [
       {
@@ -47,7 +56,7 @@ function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] 
         level,
         code,
         message: `${name} does not evaluate: ${verdict.message}`,
-        ...(near === "" ? {} : { hint: near }),
+        ...(hint === "" ? {} : { hint }),
       },
     ];
   });
