@@ -25,6 +25,7 @@ export type ErrorCode =
   | "NCP-402" // something that must not be missing is missing
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
+  | "NCP-452" // our cache answers with something that must not be believed
   | "NCP-501"; // a deadline passed
 
 export interface ErrorDetails {

@@ -36,6 +36,7 @@ class Application {
   private readonly steps: TimedStep[] = [];
   private readonly configured: string[] = [];
   private substituted = { paths: 0, bytes: 0 };
+  private readonly unfetched: StorePath[] = [];
   private readonly built: { name: string; seconds: number }[] = [];
   private readonly findings: Finding[] = [];
   private readonly transaction: Transaction;
@@ -63,11 +64,12 @@ class Application {
   }
 
   outcome(): Outcome {
-    const { steps, configured, substituted, built, transaction } = this;
+    const { steps, configured, substituted, unfetched, built, transaction } = this;
     return {
       steps,
       configured,
       substituted,
+      unfetched,
       built,
       pushed: [...transaction.pushed.values()],
       verified: [...transaction.verified.values()],
@@ -105,10 +107,14 @@ class Application {
   private async substitute(paths: readonly StorePath[], bytes: number): Promise<void> {
     const { world, nix, lookup, signal } = this;
     const failed = await fetchPaths(world, nix, lookup, paths, signal);
+    this.unfetched.push(...failed.keys());
     let lacking = 0;
+    const tiers = new Set<string>();
     for (const path of failed.keys()) {
       const { own, upstream } = await lookup.ask(path);
-      lacking += (own ?? upstream)?.narInfo.narSize ?? 0;
+      const served = own ?? upstream;
+      lacking += served?.narInfo.narSize ?? 0;
+      if (served) tiers.add(served.tier);
     }
     this.substituted = { paths: paths.length - failed.size, bytes: bytes - lacking };
     const [first] = failed;
@@ -117,7 +123,7 @@ class Application {
       kind: "tier",
       level: "warning",
       code: "NCP-302",
-      message: `Nix could not fetch ${count(failed.size, "path")} that a cache says it has, ${baseName(first[0])} for one: ${first[1]}`,
+      message: `Nix could not fetch ${count(failed.size, "path")} that ${[...tiers].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
       hint: "later steps will build them; is the cache's public key trusted, and its NAR there?",
     });
   }

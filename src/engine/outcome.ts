@@ -33,6 +33,8 @@ export interface Outcome {
   readonly steps: readonly TimedStep[];
   readonly configured: readonly string[];
   readonly substituted: { readonly paths: number; readonly bytes: number };
+  /** Served, in a cache's own words, and not to be had: gone, broken off, or not what was promised. */
+  readonly unfetched: readonly StorePath[];
   /** With the seconds of the step that built it: Nix builds side by side what it can. */
   readonly built: readonly { readonly name: string; readonly seconds: number }[];
   readonly pushed: readonly PushProgress[];
@@ -45,9 +47,23 @@ export const NOTHING_DONE: Outcome = {
   steps: [],
   configured: [],
   substituted: { paths: 0, bytes: 0 },
+  unfetched: [],
   built: [],
   pushed: [],
   verified: [],
   pinned: [],
   findings: [],
 };
+
+/** Whether this run found out that a target which caches say they have cannot be had from them. */
+export function isDisproved(
+  { unfetched, verified }: Outcome,
+  target: { readonly name: string; readonly outputs: readonly StorePath[] | undefined },
+): boolean {
+  const lacking = new Set(unfetched);
+  const lies = new Set<VerificationOutcome>(["mismatch", "rejected", "gone"]);
+  return (
+    target.outputs?.some((path) => lacking.has(path)) === true ||
+    verified.some((one) => one.target === target.name && lies.has(one.outcome))
+  );
+}

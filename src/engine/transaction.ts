@@ -11,7 +11,7 @@ import type { Lookup } from "./lookup.ts";
 import type { PinnedTarget, VerifiedTarget } from "./outcome.ts";
 import { setPin } from "./pin.ts";
 import { type Pushed, type PushHow, push } from "./push.ts";
-import { pushFindings } from "./push-failures.ts";
+import { poisonFindings, pushFindings } from "./push-failures.ts";
 import type { Step } from "./step.ts";
 import { type Verification, verify } from "./verify.ts";
 
@@ -34,6 +34,8 @@ export class Transaction {
   readonly findings: Finding[] = [];
   private readonly parts: TransactionParts;
   private readonly good = new Set<StorePath>();
+  /** Told already. */
+  private readonly poisoned = new Set<StorePath>();
   /** Targets whose push failed: neither verified nor pinned. */
   private readonly broken = new Set<string>();
   private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
@@ -86,7 +88,11 @@ export class Transaction {
       world.log.info(`pushed ${baseName(done.path)} (${formatBytes(done.bytes)})`);
     };
     const result = await push(how, cache, lookup, nix, paths, told, signal);
-    if (result.pushed.length === 0 && result.failed.size === 0 && result.closure.size > 0) {
+    const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
+    for (const [path] of poisoned) this.poisoned.add(path);
+    this.findings.push(...poisonFindings(cache.name, poisoned));
+    const idle = result.pushed.length + result.failed.size + result.poisoned.size === 0;
+    if (idle && result.closure.size > 0) {
       world.log.info(`nothing to push: all ${count(result.closure.size, "path")} are in a cache`);
     }
     return result;
