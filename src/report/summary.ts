@@ -1,10 +1,9 @@
 /** Owns the job summary: the run as a Markdown page. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { isHit } from "../domain/verdict.ts";
 import type { RoomOnFileSystem } from "../engine/room.ts";
 import type { Run } from "../engine/run.ts";
-import { allFindings } from "./json.ts";
+import { allFindings, isHad } from "./json.ts";
 import { code, markdown } from "./plain.ts";
 import {
   doneWords,
@@ -63,12 +62,10 @@ function targets(run: Run): string {
   const { survey } = run;
   if (survey.targets.length === 0) return "";
   // What is not cached comes first: that is what the page is opened for.
-  const ordered = [...survey.targets].sort(
-    (a, b) => Number(isHit(a.verdict)) - Number(isHit(b.verdict)),
-  );
+  const ordered = [...survey.targets].sort((a, b) => Number(isHad(run, a)) - Number(isHad(run, b)));
   const rows = ordered.map((target) => {
     const bytes = targetBytes(survey, target);
-    const sign = isHit(target.verdict) ? "✅" : target.verdict.kind === "missing" ? "🔨" : "❔";
+    const sign = isHad(run, target) ? "✅" : target.verdict.kind === "missing" ? "🔨" : "❔";
     const words = markdown(verdictWords(survey, target.verdict));
     const here = target.local === "here" ? "yes" : "";
     return `| ${sign} | ${code(target.name)} | ${words} | ${here} | ${bytes === undefined ? "" : formatBytes(bytes)} |`;
