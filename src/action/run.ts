@@ -13,7 +13,7 @@ import { writeWhole } from "../host/atomic.ts";
 import { processEnvironment } from "../host/environment.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
-import { summary } from "../report/summary.ts";
+import { postSummary, summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing, doneWords } from "../report/words.ts";
 import { BUDGET, endBackground, startBackground } from "./background.ts";
@@ -92,13 +92,12 @@ export function post(): Promise<void> {
       signal,
     });
     const trust = contextTrust(context);
-    const { outcome, withheld } = await runPost(
-      context.job,
-      trust,
-      composed.world,
-      state.memory,
-      signal,
-    );
+    const { job } = context;
+    const done = await runPost(job, trust, composed.world, state.memory, signal);
+    const { outcome, withheld } = done;
+    const url = composed.world.own?.substituter.url;
+    const tier = url === undefined ? undefined : { url, role: "own" as const };
+    await writeSummary(postSummary(done, trust.why, { own: job.cache, tier }));
     for (const { target, paths } of withheld) {
       log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
     }
@@ -164,11 +163,16 @@ async function tell(done: Run, { folder }: Context): Promise<void> {
   }
   for (const line of textReport(done)) log.info(line);
   for (const annotation of annotations(allFindings(done))) annotate(annotation);
+  await writeSummary(summary(done));
+  log.info(closing(done));
+}
+
+async function writeSummary(text: string): Promise<void> {
+  if (text === "") return;
   await core.summary
-    .addRaw(summary(done))
+    .addRaw(text)
     .write()
     .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
-  log.info(closing(done));
 }
 
 function conclude(findings: readonly Finding[]): void {
