@@ -19,6 +19,8 @@ export interface StepRequest {
   readonly environment: Readonly<Record<string, string>>;
   /** STATE_… of an earlier stage. */
   readonly state?: Readonly<Record<string, string>>;
+  /** Set over the runner's own variables: what a hostile step of the job would like to do. */
+  readonly forged?: Readonly<Record<string, string>>;
   readonly onLine?: (line: string) => void;
   /** Sends `signal` after so many milliseconds, or at the first line that matches. */
   readonly kill?: { readonly at: number | RegExp; readonly signal: NodeJS.Signals };
@@ -100,6 +102,8 @@ export async function runStage(stage: "main" | "post", request: StepRequest): Pr
   for (const [name, value] of Object.entries(request.state ?? {})) {
     environment[`STATE_${name}`] = value;
   }
+
+  Object.assign(environment, request.forged);
 
   const entry = resolve(request.action, action.runs[stage]);
   const { exitCode, raw } = await node(entry, environment, request);

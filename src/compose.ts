@@ -1,5 +1,6 @@
 /** Owns putting the world together: the only place where host, Nix and caches meet. */
 
+import { figureStore } from "./caches/figures.ts";
 import { openCache } from "./caches/index.ts";
 import { memory } from "./caches/memo.ts";
 import { staging } from "./caches/staging.ts";
@@ -9,6 +10,7 @@ import type { Job, Secrets } from "./domain/job.ts";
 import { type CacheLocation, parseCacheLocation } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
+import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
@@ -20,6 +22,7 @@ import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
 import { memoKey } from "./nix/memo-key.ts";
 import { nixPort } from "./nix/nix.ts";
+import { remoteStores } from "./nix/remote-store.ts";
 import { type NixMachine, readMachine } from "./nix/setup.ts";
 
 export interface ComposeRequest {
@@ -74,6 +77,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   ]);
   const caches = openCaches(request, machine, http);
   const also = [
+    VERSION,
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
     ...machine.settings.substituters,
@@ -104,6 +108,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...base,
       nix,
       ...caches,
+      ...(store ? { figures: figureStore(store, log) } : {}),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
@@ -121,6 +126,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
+export { forgetNetrc } from "./nix/netrc-end.ts";
+
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
 
@@ -132,11 +139,13 @@ interface Caches {
 
 /** Our own cache; then those of the input; then those Nix is configured with. Each once. */
 function openCaches(
-  { job, secrets, githubDirectory }: ComposeRequest,
+  { job, secrets, environment, workspace, folder, githubDirectory }: ComposeRequest,
   machine: NixMachine,
   http: HttpClient,
 ): Caches {
   const { settings, setup } = machine;
+  const { version, storeDir } = setup;
+  const remoteStore = remoteStores({ environment, workspace, version, storeDir });
   const notices: string[] = [];
   const seen = new Set<string>();
   const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
@@ -162,6 +171,9 @@ function openCaches(
       token: role === "own" ? secrets.token : undefined,
       signingKey: role === "own" ? signingKey : undefined,
       http,
+      remoteStore,
+      environment,
+      folder,
       githubDirectory,
     });
     if (!cache) notices.push(`${name}: this kind of cache is not supported yet; it is left out`);
@@ -203,14 +215,22 @@ function identity(location: CacheLocation): string {
     case "attic":
       return `attic:${location.server.href}${location.cache}`;
     case "s3":
+      return placed(location.url, ["endpoint"]);
     case "ssh-ng":
-      return location.url.href;
+      return placed(location.url, ["remote-store", "remote-program"]);
     case "github":
     case "none":
       return location.kind;
     default:
       return location satisfies never;
   }
+}
+
+/** An address with those of its options that make it another place. */
+function placed(url: URL, options: readonly string[]): string {
+  const said = options.flatMap((name) => url.searchParams.get(name) ?? []);
+  const user = url.username === "" ? "" : `${url.username}@`;
+  return [`${url.protocol}//${user}${url.host}`, ...said].join(" ");
 }
 
 /**

@@ -17,6 +17,7 @@ import { parseSigningKey } from "../domain/signature.ts";
 import { parseSize } from "../domain/size.ts";
 import { didYouMean } from "../domain/suggest.ts";
 import { parseTargets } from "../domain/target.ts";
+import { boundedPattern } from "../host/bounded-pattern.ts";
 
 /** Every input of action.yml with its default; a test holds the two together. */
 export const DEFAULTS = {
@@ -90,7 +91,7 @@ export function parseInputs(inputs: Inputs): Request {
       pushFilter:
         inputs["push-filter"].trim() === ""
           ? undefined
-          : parseRegExp(inputs["push-filter"].trim(), "push-filter"),
+          : boundedPattern(parseRegExp(inputs["push-filter"].trim(), "push-filter"), "push-filter"),
       pin: choice(inputs, "pin", ["auto", "off"]),
       pinKeep: parseKeep(inputs["pin-keep"].trim()),
       verify: choice(inputs, "verify", VERIFY_LEVELS),

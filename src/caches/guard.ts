@@ -1,5 +1,6 @@
 /** Owns patience with a cache: a deadline on every question, and one failure too many ends it. */
 
+import { ByteBudget } from "../domain/budget.ts";
 import type { BinaryCache, Presence, TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { limiter } from "../domain/limit.ts";
@@ -14,7 +15,7 @@ export interface GuardOptions {
   readonly parallel: number;
 }
 
-export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 128 };
+export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 256 };
 
 /** A cache that did not answer in time is asked nothing more in this run: its answers are unknown. */
 export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): BinaryCache {
@@ -25,8 +26,17 @@ export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): B
   const first = deadlines(options.describe);
   const later = deadlines(options.query);
   const limit = limiter(cache.questionsAtOnce ?? options.parallel);
+  const nars = new ByteBudget(cache.narsAtOnce ?? Number.MAX_SAFE_INTEGER);
   return {
     ...cache,
+    async *readNar(narInfo, signal) {
+      await nars.take(1);
+      try {
+        yield* cache.readNar(narInfo, signal);
+      } finally {
+        nars.give(1);
+      }
+    },
     // Some caches learn their own address only when they are described.
     get substituter() {
       return cache.substituter;

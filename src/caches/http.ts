@@ -8,7 +8,7 @@ import { hashPart, type StorePath } from "../domain/store-path.ts";
 import type { HttpClient, HttpRequest } from "../host/http.ts";
 import { ASK, isPassing, retry } from "../host/retry.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
-import { parseCompression } from "./compression.ts";
+import { parseCompression, parsePriority, signedPathsOnly, signingOf } from "./address.ts";
 import { httpPush } from "./http-push.ts";
 import type { CacheKind } from "./kind.ts";
 
@@ -130,21 +130,19 @@ export const httpKind: CacheKind<"http"> = {
   kind: "http",
   open({ url }, request) {
     const { name, role, signingKey, token, http, storeDir } = request;
-    const trusted = request.signatures === "accept any" || url.searchParams.get("trusted") === "1";
-    const publicKeys = [...request.publicKeys, ...(signingKey ? [signingKey.publicKey] : [])];
+    const { policy, publicKeys, canWrite } = signingOf(url, request);
     const options: HttpCacheOptions = {
       name,
       base: new URL(url.pathname, url.origin),
-      substituter: { url: url.href, publicKeys, priority: priorityOf(url) },
-      policy: trusted ? { kind: "by location" } : { kind: "by key", keys: publicKeys },
+      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
+      policy,
       storeDir,
       http,
       headers: role === "own" && token ? { authorization: `Bearer ${token}` } : {},
     };
     const cache = httpCache(options);
     if (role === "tier") return cache;
-    // Without a signature nobody would take what is pushed there.
-    if (!signingKey && !trusted) {
+    if (!canWrite) {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
     const compression = parseCompression(url);
@@ -161,14 +159,6 @@ function below(base: URL, path: string): URL {
 }
 
 async function unsigned(cache: BinaryCache, signal: AbortSignal): Promise<TierInfo> {
-  const trouble = new UserError("NCP-105", `${cache.name} takes signed paths only`, {
-    hint: "set signing-key; or write ?trusted=1 behind its address, if every reader trusts whatever is there",
-  });
-  return { ...(await cache.describe(signal)), permission: "read", trouble };
-}
-
-/** `?priority=N` on a substituter's URL overrides what the cache says of itself, as in Nix. */
-function priorityOf(url: URL): number | undefined {
-  const text = url.searchParams.get("priority");
-  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+  const info = await cache.describe(signal);
+  return { ...info, permission: "read", trouble: signedPathsOnly(cache.name) };
 }

@@ -8,8 +8,9 @@ import { githubKind } from "./github.ts";
 import { guarded } from "./guard.ts";
 import { httpKind } from "./http.ts";
 import type { CacheKind, OpenRequest } from "./kind.ts";
+import { sshKind } from "./ssh-ng.ts";
 
-const KINDS = [fileKind, githubKind, httpKind, cachixKind] as const;
+const KINDS = [fileKind, githubKind, httpKind, cachixKind, sshKind] as const;
 
 /** The cache at `location`, with patience around it; undefined for a kind that is not built yet. */
 export function openCache(location: CacheLocation, request: OpenRequest): BinaryCache | undefined {

@@ -89,6 +89,8 @@ export interface BinaryCache {
   readonly substituter: Substituter;
   /** Questions at once, the others wait their turn; undefined: what one server is asked at a time. */
   readonly questionsAtOnce?: number;
+  /** NARs read at once; undefined: as many as the reader likes. */
+  readonly narsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
   describe(signal: AbortSignal): Promise<TierInfo>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */

@@ -1,5 +1,6 @@
 /** Owns what the engine needs of the world; compose.ts hands it the real things. */
 
+import type { FigureStore } from "./build-figures.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
@@ -216,6 +217,8 @@ export interface World {
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;
+  /** What builds took; undefined where our cache keeps nothing beside its paths. */
+  readonly figures?: FigureStore;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }

@@ -116,9 +116,12 @@ function withoutDependents(ordered: readonly Member[]): Member[] {
   });
 }
 
-/** A cache on this disk is near already; and it may be trusted for where it is, which staging is not. */
+/**
+ * A cache on this disk is near already; and it may be trusted for where it is, which staging is not.
+ * A store over SSH takes a process for each NAR: Nix brings them all through one connection.
+ */
 function isStageable({ substituter }: BinaryCache): boolean {
-  return /^https?:/.test(substituter.url);
+  return /^(https?|s3):/.test(substituter.url);
 }
 
 /** Two batches lie on the disk at once: one that is taken in and one that is on its way. */

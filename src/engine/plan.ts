@@ -7,6 +7,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { buildSteps, knownOutputs } from "./build-order.ts";
 import { findingsOf } from "./findings.ts";
 import { lookAfter } from "./look-after.ts";
+import { type Matrix, matrixFindings, matrixOf } from "./matrix.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
 import type { PushRoots, Step } from "./step.ts";
@@ -19,6 +20,8 @@ export interface Plan {
   /** What a read-only run leaves undone. */
   readonly withheld: readonly PushRoots[];
   readonly room: Room;
+  /** For the jobs of others: what is missing, shared out. */
+  readonly matrix: Matrix;
 }
 
 export function plan(
@@ -28,7 +31,16 @@ export function plan(
   room: Room,
   caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Plan {
-  const findings = findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks");
+  const matrix = matrixOf({
+    ...survey,
+    // Without a cache to hand it on by, what one job builds is no other's.
+    stages: writableCache(job, survey, caches.own) ? "two" : "one",
+    seconds: () => undefined,
+  });
+  const findings = [
+    ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
+    ...matrixFindings(matrix),
+  ];
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
   // Too little room ends the run before anything is fetched or built.
@@ -71,6 +83,7 @@ export function plan(
     findings,
     withheld,
     room,
+    matrix,
   };
 }
 
@@ -133,7 +146,7 @@ function pinSteps(job: Job, survey: Survey, target: SurveyedTarget, cache: Binar
   const [storePath] = target.outputs ?? [];
   const { trust } = survey;
   if (job.pin === "off" || trust.kind !== "write" || trust.pins !== "move") return [];
-  if (!storePath || !can(cache, "pin")) return [];
+  if (!storePath || target.pinName === "" || !can(cache, "pin")) return [];
   // Every pin adds a revision and pushes an older one out: one that is right stays as it is.
   const now = survey.pins?.find(({ name }) => name === target.pinName)?.storePath;
   if (now === storePath && job.force !== "force") return [];

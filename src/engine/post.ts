@@ -6,6 +6,7 @@ import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
 import { Lookup } from "./lookup.ts";
+import { NO_MATRIX } from "./matrix.ts";
 import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { writableCache } from "./plan.ts";
@@ -73,7 +74,7 @@ export async function runPost(
   const room = { fileSystems: [], unknownBuilds: 0, notices: [] };
   const outcome = await apply(
     job,
-    { steps, findings: [], withheld: [], room },
+    { steps, findings: [], withheld: [], room, matrix: NO_MATRIX },
     lookup,
     world,
     signal,
@@ -121,7 +122,7 @@ function pinStep(
 ): Step[] {
   const [storePath] = outputs;
   if (job.pin === "off" || trust.kind !== "write" || trust.pins !== "move") return [];
-  if (!storePath || !can(cache, "pin")) return [];
+  if (!storePath || name === "" || !can(cache, "pin")) return [];
   const pin: Pin = { name, storePath, keep: job.pinKeep };
   return [{ do: "pin", cache, pin, target }];
 }

@@ -105,7 +105,8 @@ async function selectPaths(
   if (!pushFilter) return wanted;
   const infos = new Map(wanted.map((info) => [info.storePath, info]));
   const send = new Set<StorePath>();
-  const stack = wanted.filter(({ storePath }) => !pushFilter.test(namePart(storePath)));
+  const filtered = pushFilter.matching(wanted.map(({ storePath }) => namePart(storePath)));
+  const stack = wanted.filter(({ storePath }) => !filtered.has(namePart(storePath)));
   for (let info = stack.pop(); info !== undefined; info = stack.pop()) {
     if (send.has(info.storePath)) continue;
     send.add(info.storePath);

@@ -1,5 +1,6 @@
 /** Owns looking: everything a plan needs to know, and nothing that changes the world. */
 
+import type { BuildFigures } from "../domain/build-figures.ts";
 import { type BinaryCache, can, type StoredPin, type TierInfo } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError, UserError } from "../domain/errors.ts";
@@ -45,6 +46,8 @@ export interface Survey extends Assessment {
   readonly recalled: number | undefined;
   /** What the evaluation had to say; a memo keeps it. */
   readonly foundNotices: readonly string[];
+  /** What builds took on earlier runs; `figuresOf` finds a derivation's. */
+  readonly figures: ReadonlyMap<string, BuildFigures>;
 }
 
 /** Looks at keys, caches, targets and pins, side by side where nothing waits for another. */
@@ -55,10 +58,11 @@ export async function survey(
   signal: AbortSignal,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
-  const [keyFiles, tiers, sought] = await Promise.all([
+  const [keyFiles, tiers, sought, figures] = await Promise.all([
     world.keyFiles(job.keyFiles),
     describeTiers(world, signal),
     seek(job, world, signal),
+    world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
   for (const { name, hash } of keyFiles) {
     if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
@@ -102,6 +106,7 @@ export async function survey(
     lookup,
     recalled: recalled && sought.memo?.checked,
     foundNotices: found.notices,
+    figures,
   };
 }
 
@@ -154,8 +159,9 @@ export async function describeTiers(world: World, signal: AbortSignal) {
   return described.sort((a, b) => priority(a) - priority(b));
 }
 
-/** Where Nix reads a cache: host and path, without the options behind them. */
+/** Where Nix reads a cache: host and path, without the options behind them where those name no place. */
 function placeOf({ substituter }: BinaryCache): string {
+  if (!/^(https?|file):/.test(substituter.url)) return substituter.url;
   return substituter.url.replace(/[?#].*$/, "").replace(/\/+$/, "");
 }
 

@@ -54,6 +54,13 @@ export async function netrcBefore(
   return netrc && netrc.file === setting ? netrc.before : setting;
 }
 
+/** Takes `file` out of our block; what it stood in for counts again. */
+export async function removeNetrcSetting(configuration: string, file: string): Promise<void> {
+  const text = (await readIfThere(configuration)) ?? "";
+  const { netrc, rest: _, ...kept } = parseBlock(text);
+  if (netrc?.file === file) await writeWhole(configuration, withBlock(text, kept));
+}
+
 function additions(
   wanted: readonly string[],
   known: readonly string[],

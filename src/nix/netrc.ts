@@ -1,11 +1,17 @@
 /**
  * Owns the netrc file that lets Nix into private caches: whatever one was there before, and ours.
- * It is the only file that ever holds a token: mode 600, in the runner's temporary folder.
+ * It is the only file that ever holds a token: mode 600, in the runner's temporary folder, until post.
  */
 
+import { join } from "node:path";
 import type { Credentials } from "../domain/cache.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
+
+/** Where it lies in our folder. */
+export function netrcIn(folder: string): string {
+  return join(folder, "netrc");
+}
 
 /**
  * Writes `file`: `credentials`, then the entries of `before`, the file Nix was told to use. curl takes

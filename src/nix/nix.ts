@@ -21,9 +21,9 @@ import {
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { narOf } from "./nar.ts";
-import { writeNetrc } from "./netrc.ts";
+import { netrcIn, writeNetrc } from "./netrc.ts";
 import type { NixMachine } from "./setup.ts";
-import { closureOf, validPaths } from "./store.ts";
+import { closureOf, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts {
   readonly command: NixCommand;
@@ -48,7 +48,7 @@ export function nixPort(parts: NixParts): Nix {
     evaluate: (request, signal) =>
       evaluate({ nix: command, storeDir, system, flake }, request, signal),
     derivation,
-    valid: (paths, signal) => validPaths(command, paths, signal),
+    valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
     substitute: async (paths, signal, told) =>
@@ -115,7 +115,7 @@ async function prepareNetrc(
   if (credentials.length === 0) return undefined;
   const configuration = userConfigurationFile(environment);
   const before = await netrcBefore(configuration, machine.settings.netrcFile);
-  const file = join(folder, "netrc");
+  const file = netrcIn(folder);
   await writeNetrc(file, credentials, before);
   return { file, before };
 }

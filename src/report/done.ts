@@ -16,7 +16,6 @@ export interface Place {
 }
 
 export function done(outcome: Outcome, place: Place): string {
-  if (outcome.steps.length === 0) return "";
   return [totals(outcome), builtTable(outcome), pushedTable(outcome, place), readBack(outcome)]
     .filter((part) => part !== "")
     .join("\n\n");
@@ -25,6 +24,8 @@ export function done(outcome: Outcome, place: Place): string {
 function totals({ steps, substituted, built, pushed, verified, pinned }: Outcome): string {
   const time = (kind: TimedStep["do"]) => {
     const all = steps.filter((step) => step.do === kind);
+    // What the background process pushed took no step's time.
+    if (all.length === 0) return "";
     return formatSeconds(all.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000);
   };
   const good = verified.filter(({ outcome: how }) => how === "verified");

@@ -3,7 +3,6 @@
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { isHit, type Verdict } from "../domain/verdict.ts";
-import { matrixOf } from "../engine/matrix.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 
@@ -51,6 +50,7 @@ export function jsonReport(run: Run) {
       bytesAfter,
       needs,
     })),
+    matrix: plan.matrix,
     steps: outcome.steps,
     fetched: outcome.substituted,
     built: outcome.built,
@@ -138,7 +138,8 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
   const needed = plan.room.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
   const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
   const changed = targets.filter(
-    ({ outputs, pinName }) => outputs?.[0] !== undefined && pinned.get(pinName) !== outputs[0],
+    ({ outputs, pinName }) =>
+      pinName !== "" && outputs?.[0] !== undefined && pinned.get(pinName) !== outputs[0],
   );
   return {
     "cache-key": survey.key.key,
@@ -153,7 +154,10 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
       ),
     ),
     missing: JSON.stringify(missing),
-    matrix: JSON.stringify({ include: matrixOf(targets) }),
+    matrix: JSON.stringify({ include: plan.matrix.whole }),
+    "matrix-first": JSON.stringify({ include: plan.matrix.first }),
+    "matrix-second": JSON.stringify({ include: plan.matrix.second }),
+    stages: String(plan.matrix.stages),
     "any-missing": String(missing.length > 0),
     changed: JSON.stringify(changed.map(({ name }) => name)),
     "store-paths": JSON.stringify(

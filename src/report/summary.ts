@@ -1,5 +1,6 @@
 /** Owns the job summary: the run as a Markdown page, what matters most first. Pure. */
 
+import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { namePart } from "../domain/store-path.ts";
 import type { PostRun } from "../engine/post.ts";
@@ -42,8 +43,15 @@ export function summary(run: Run): string {
 }
 
 /** What the end of the job did; empty where it did nothing, and a page would only be in the way. */
-export function postSummary({ outcome, withheld }: PostRun, why: string, place: Place): string {
-  const body = [done(outcome, place), withheldTable(withheld, why)]
+export function postSummary(
+  { outcome, withheld }: PostRun,
+  ahead: readonly PushProgress[],
+  why: string,
+  place: Place,
+): string {
+  const before = ahead.map((one) => ({ ...one, seconds: undefined }));
+  const all = { ...outcome, pushed: [...before, ...outcome.pushed] };
+  const body = [done(all, place), withheldTable(withheld, why)]
     .filter((part) => part !== "")
     .join("\n\n");
   return body === "" ? "" : page([{ title: "At the end of the job", body }]);
