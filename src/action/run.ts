@@ -3,7 +3,6 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
-import { describeError } from "../domain/errors.ts";
 import { type Run, run } from "../engine/run.ts";
 import { maySendAtOnce } from "../engine/watch.ts";
 import { writeWhole } from "../host/atomic.ts";
