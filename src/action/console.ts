@@ -4,8 +4,10 @@ import * as core from "@actions/core";
 import { describeError } from "../domain/errors.ts";
 import type { Secrets } from "../domain/job.ts";
 import type { Log } from "../domain/ports.ts";
+import { steadyWatch } from "../host/steady.ts";
 import type { Annotation } from "../report/annotations.ts";
 import { plainLine } from "../report/plain.ts";
+import { progressLine } from "../report/progress.ts";
 
 export const log: Log = {
   group: (title) => core.startGroup(plainLine(title)),
@@ -14,6 +16,7 @@ export const log: Log = {
     for (const one of line.split("\n")) core.info(plainLine(one));
   },
   debug: (line) => core.debug(plainLine(line)),
+  watch: steadyWatch((line) => core.info(line), progressLine),
 };
 
 export function annotate({ level, title, message }: Annotation): void {

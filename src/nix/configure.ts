@@ -16,8 +16,13 @@ export interface NixConfiguration {
   readonly netrc?: { readonly file: string; readonly before: string | undefined };
 }
 
-/** The user's own nix.conf, which Nix reads after the system's. */
+/**
+ * The user's own nix.conf, which Nix reads after the system's. Source: Nix's src/libutil/config.cc
+ * and globals.cc: `NIX_USER_CONF_FILES` stands in for it, and its first file has the last word.
+ */
 export function userConfigurationFile(environment: Environment): string {
+  const [named] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+  if (named) return named;
   const home = environment["XDG_CONFIG_HOME"] || join(environment["HOME"] ?? "/root", ".config");
   return join(home, "nix", "nix.conf");
 }
@@ -33,11 +38,8 @@ export async function writeConfiguration(
   known: NixConfiguration,
 ): Promise<"written" | "unchanged"> {
   const before = (await readIfThere(file)) ?? "";
-  // What Nix knows from our own block is not known from elsewhere.
-  const ours = parseBlock(before);
   const after = withBlock(before, {
-    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
-    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+    ...lasting(before, wanted, known),
     ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
   });
   if (after === before) return "unchanged";
@@ -59,6 +61,19 @@ export async function removeNetrcSetting(configuration: string, file: string): P
   const text = (await readIfThere(configuration)) ?? "";
   const { netrc, rest: _, ...kept } = parseBlock(text);
   if (netrc?.file === file) await writeWhole(configuration, withBlock(text, kept));
+}
+
+/** Those of `wanted` that Nix does not know but from our own block in `text`, which comes and goes. */
+export function lasting(
+  text: string,
+  wanted: NixConfiguration,
+  known: NixConfiguration,
+): NixConfiguration {
+  const ours = parseBlock(text);
+  return {
+    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
+    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+  };
 }
 
 function additions(

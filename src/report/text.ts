@@ -6,7 +6,7 @@ import type { Run } from "../engine/run.ts";
 import { byImportance } from "./importance.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
-import { headline, recalledWords, verdictWords } from "./words.ts";
+import { headline, provedTargets, recalledWords, verdictWords } from "./words.ts";
 
 /** A log of thousands of lines is read by nobody. */
 const TARGETS_MOST = 200;
@@ -22,9 +22,14 @@ export function textReport(run: Run): string[] {
       : [...all]
           .sort((a, b) => Number(isHit(a.verdict)) - Number(isHit(b.verdict)))
           .slice(0, TARGETS_MOST);
+  const proved = provedTargets(run);
   for (const target of told) {
     const here = target.local === "here" ? " [here]" : "";
-    lines.push(`  ${target.name}${here}: ${verdictWords(survey, target.verdict)}`);
+    const isNew = proved.has(target.name) && !isHit(target.verdict);
+    const words = isNew
+      ? `cached now; was ${verdictWords(survey, target.verdict, "short")}`
+      : verdictWords(survey, target.verdict);
+    lines.push(`  ${target.name}${here}: ${words}`);
   }
   const left = all.length - told.length;
   if (left > 0) lines.push(`  and ${left.toLocaleString("en-US")} more, in the report`);

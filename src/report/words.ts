@@ -125,9 +125,11 @@ export function recalledWords(checked: number): string {
 /** The last line of the log: what was seen, what was done, and what is to be looked at. */
 export function closing(run: Run): string {
   const { outcome, begin, end } = run;
-  const done = doneWords(outcome).join(", ") || "nothing had to be done";
+  const words = doneWords(outcome);
+  const idle = outcome.steps.length > 0 ? ["nothing had to be done"] : [];
+  const done = words.length > 0 ? [words.join(", ")] : idle;
   const seconds = formatSeconds((end - begin) / 1000);
-  return [headline(run).replace(/\.$/, ""), done, ...troubleWords(run), seconds].join("; ");
+  return [headline(run).replace(/\.$/, ""), ...done, ...troubleWords(run), seconds].join("; ");
 }
 
 function troubleWords({ plan, outcome }: Run): string[] {
