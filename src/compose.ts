@@ -77,8 +77,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
-  const { netrcFile } = machine.settings;
-  const netrc = netrcFile === undefined ? new Map() : await readNetrc(netrcFile);
+  const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
     VERSION,
@@ -135,14 +134,14 @@ export { forgetNetrc } from "./nix/netrc-end.ts";
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
 
-interface Caches {
+export interface Caches {
   readonly own: BinaryCache | undefined;
   readonly tiers: readonly BinaryCache[];
   readonly notices: readonly string[];
 }
 
 /** Our own cache; then those of the input; then those Nix is configured with. Each once. */
-function openCaches(
+export function openCaches(
   { job, secrets, environment, workspace, folder, githubDirectory }: ComposeRequest,
   machine: NixMachine,
   http: HttpClient,

@@ -3,8 +3,9 @@
 import type { PushProgress } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import type { VerificationOutcome } from "../domain/verdict.ts";
+import { isHit, type VerificationOutcome } from "../domain/verdict.ts";
 import type { Step } from "./step.ts";
+import type { SurveyedTarget } from "./survey.ts";
 
 export interface TimedStep {
   readonly do: Step["do"];
@@ -89,4 +90,9 @@ export function isDisproved(
     target.outputs?.some((path) => lacking.has(path)) === true ||
     verified.some((one) => one.target === target.name && lies.has(one.outcome))
   );
+}
+
+/** Cached, as far as this run can tell: it may have found that what is served cannot be had. */
+export function isHad(outcome: Outcome, target: SurveyedTarget): boolean {
+  return isHit(target.verdict) && !isDisproved(outcome, target);
 }

@@ -23,8 +23,8 @@ export interface NixConfiguration {
 }
 
 /**
- * The user's own nix.conf, which Nix reads after the system's. NIX_USER_CONF_FILES names other ones,
- * of which Nix reads the first one last.
+ * The user's own nix.conf, which Nix reads after the system's. `NIX_USER_CONF_FILES` stands in for
+ * it, and its first file has the last word. Source: Nix's src/libutil/config.cc and globals.cc.
  */
 export function userConfigurationFile(environment: Environment): string {
   const [named] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":").filter(Boolean);
@@ -44,11 +44,8 @@ export async function writeConfiguration(
   known: NixConfiguration,
 ): Promise<"written" | "unchanged"> {
   const before = (await readIfThere(file)) ?? "";
-  // What Nix knows from our own block is not known from elsewhere.
-  const ours = parseBlock(before);
   const after = withBlock(before, {
-    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
-    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+    ...lasting(before, wanted, known),
     ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
   });
   if (after === before) return "unchanged";
@@ -111,6 +108,19 @@ export async function removeNetrcSetting(configuration: string, file: string): P
   const text = (await readIfThere(configuration)) ?? "";
   const { netrc, rest: _, ...kept } = parseBlock(text);
   if (netrc?.file === file) await writeWhole(configuration, withBlock(text, kept));
+}
+
+/** Those of `wanted` that Nix does not know but from our own block in `text`, which comes and goes. */
+export function lasting(
+  text: string,
+  wanted: NixConfiguration,
+  known: NixConfiguration,
+): NixConfiguration {
+  const ours = parseBlock(text);
+  return {
+    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
+    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+  };
 }
 
 function additions(
