@@ -109,7 +109,7 @@ describe("the log", () => {
   .#homes.carol: own (file:///cache), 1 trivial to build
 
   /: 100 GB free, 100 GB after (store 1 kB, build directory 0 B, workspace 0 B)
-  file:///cache: 1 of 5 paths
+  file:///cache: reachable, answers in 0 ms, priority 0: 1 of 5 paths (1 kB)
   key: preflight-v1-deps-0123456789abcdef-0123456789abcdef
 warning NCP-402: bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 2 targets
 nothing had to be done in 0.0 s"
@@ -165,9 +165,9 @@ describe("the summary", () => {
 
 ### Caches
 
-| cache | role | answers in | priority | hits |
-|-|-|-:|-:|-:|
-| <code>file:///cache</code> | own | 0 ms |  | 1 of 5 |
+| cache | role | | answers in | priority | hits | their size |
+|-|-|-|-:|-:|-:|-:|
+| <code>file:///cache</code> | own | reachable | 0 ms | 0 | 1 of 5 | 1 kB |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
@@ -226,9 +226,9 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
 ### Caches
 
-| cache | role | answers in | priority | hits |
-|-|-|-:|-:|-:|
-| <code>file:///cache</code> | own | 0 ms |  | 2 of 4 |
+| cache | role | | answers in | priority | hits | their size |
+|-|-|-|-:|-:|-:|-:|
+| <code>file:///cache</code> | own | reachable | 0 ms | 0 | 2 of 4 | 2 kB |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
@@ -259,9 +259,9 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
 ### Caches
 
-| cache | role | answers in | priority | hits |
-|-|-|-:|-:|-:|
-| <code>file:///cache</code> | own | 0 ms |  | 0 of 0 |
+| cache | role | | answers in | priority | hits | their size |
+|-|-|-|-:|-:|-:|-:|
+| <code>file:///cache</code> | own | reachable | 0 ms | 0 | 0 of 0 | 0 B |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "

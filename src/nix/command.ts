@@ -32,8 +32,7 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
     const all =
       program === "nix" ? ["--extra-experimental-features", "nix-command flakes", ...args] : args;
     try {
-      const mine = options.environment ? { ...env, ...options.environment } : env;
-      return await exec(program, all, { cwd, ...options, env: mine });
+      return await exec(program, all, { cwd, ...options, env: { ...env, ...options.environment } });
     } catch (error) {
       if (!isMissing(error)) throw error;
       // A program and a working folder that are not there give the same error.

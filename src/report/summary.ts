@@ -1,12 +1,18 @@
 /** Owns the job summary: the run as a Markdown page. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { isHit } from "../domain/verdict.ts";
 import type { RoomOnFileSystem } from "../engine/room.ts";
 import type { Run } from "../engine/run.ts";
-import { allFindings } from "./json.ts";
+import { allFindings, isHad } from "./json.ts";
 import { code, markdown } from "./plain.ts";
-import { doneWords, headline, recalledWords, targetBytes, verdictWords } from "./words.ts";
+import {
+  doneWords,
+  headline,
+  reachWords,
+  recalledWords,
+  targetBytes,
+  verdictWords,
+} from "./words.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
@@ -56,12 +62,10 @@ function targets(run: Run): string {
   const { survey } = run;
   if (survey.targets.length === 0) return "";
   // What is not cached comes first: that is what the page is opened for.
-  const ordered = [...survey.targets].sort(
-    (a, b) => Number(isHit(a.verdict)) - Number(isHit(b.verdict)),
-  );
+  const ordered = [...survey.targets].sort((a, b) => Number(isHad(run, a)) - Number(isHad(run, b)));
   const rows = ordered.map((target) => {
     const bytes = targetBytes(survey, target);
-    const sign = isHit(target.verdict) ? "✅" : target.verdict.kind === "missing" ? "🔨" : "❔";
+    const sign = isHad(run, target) ? "✅" : target.verdict.kind === "missing" ? "🔨" : "❔";
     const words = markdown(verdictWords(survey, target.verdict));
     const here = target.local === "here" ? "yes" : "";
     return `| ${sign} | ${code(target.name)} | ${words} | ${here} | ${bytes === undefined ? "" : formatBytes(bytes)} |`;
@@ -144,13 +148,15 @@ function bar({ fileSystem, bytesNeeded }: RoomOnFileSystem): string {
 
 function tiers({ survey }: Run): string {
   if (survey.tiers.length === 0) return "";
-  const rows = survey.tiers.map(({ name, role, state, count: answers }) => {
-    const reach =
-      state.kind === "reachable" ? `${Math.round(state.milliseconds)} ms` : "not reachable";
-    const priority = state.kind === "reachable" ? (state.info.priority ?? "") : "";
-    return `| ${code(name)} | ${role} | ${reach} | ${priority} | ${answers.hits} of ${answers.asked} |`;
+  const rows = survey.tiers.map((tier) => {
+    const { name, role, state, count: answers } = tier;
+    const [latency, priority] =
+      state.kind === "reachable"
+        ? [`${Math.round(state.milliseconds)} ms`, state.priority]
+        : ["", ""];
+    return `| ${code(name)} | ${role} | ${reachWords(tier)} | ${latency} | ${priority} | ${answers.hits} of ${answers.asked} | ${formatBytes(answers.bytes)} |`;
   });
-  return `### Caches\n\n${table("| cache | role | answers in | priority | hits |\n|-|-|-:|-:|-:|", rows)}`;
+  return `### Caches\n\n${table("| cache | role | | answers in | priority | hits | their size |\n|-|-|-|-:|-:|-:|-:|", rows)}`;
 }
 
 function key({ survey }: Run): string {

@@ -1,10 +1,11 @@
 /** Owns the report as lines of a log or a terminal. Pure. */
 
+import { describeError } from "../domain/errors.ts";
 import { formatBytes } from "../domain/size.ts";
 import type { Run } from "../engine/run.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
-import { headline, recalledWords, verdictWords } from "./words.ts";
+import { headline, reachWords, recalledWords, verdictWords } from "./words.ts";
 
 export function textReport(run: Run): string[] {
   const { survey, plan } = run;
@@ -20,9 +21,13 @@ export function textReport(run: Run): string[] {
       `  ${fileSystem.mountPoint}: ${formatBytes(fileSystem.freeBytes)} free, ${formatBytes(bytesAfter)} after (${uses})`,
     );
   }
-  for (const { name, state, count } of survey.tiers) {
-    const reach = state.kind === "reachable" ? `${count.hits} of ${count.asked} paths` : "left out";
-    lines.push(`  ${name}: ${reach}`);
+  for (const tier of survey.tiers) {
+    const { name, state, count } = tier;
+    const how =
+      state.kind === "reachable"
+        ? `, answers in ${Math.round(state.milliseconds)} ms, priority ${state.priority}: ${count.hits} of ${count.asked} paths (${formatBytes(count.bytes)})`
+        : `: ${describeError(state.error)}`;
+    lines.push(`  ${name}: ${reachWords(tier)}${how}`);
   }
   lines.push(`  key: ${survey.key.key}`);
   if (survey.recalled !== undefined) lines.push(`  ${recalledWords(survey.recalled)}`);
