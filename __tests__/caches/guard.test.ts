@@ -1,38 +1,100 @@
-import { expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { guarded } from "../../src/caches/guard.ts";
 import type { BinaryCache, Presence } from "../../src/domain/cache.ts";
+import type { StorePath } from "../../src/domain/store-path.ts";
 import { storePath } from "../support/paths.ts";
+import { memoryCache, SIGNAL } from "../support/world.ts";
 
-const signal = new AbortController().signal;
-const PATIENCE = { describe: 5_000, query: 5_000, parallel: 64 };
+const PATIENCE = { describe: 40, query: 40, parallel: 8 };
+const paths = Array.from({ length: 100 }, (_, index) => storePath(`path-${index}`));
+const never = () => new Promise<never>(() => undefined);
 
-/** A cache that answers what `answer` says, and notes what it is asked. */
-function guardedCache(answer: (name: string) => Promise<Presence>) {
-  const asked: string[] = [];
-  const cache = {
-    name: "cache",
-    query: (path: string) => {
+/** A cache whose answers `answer` gives, and what it was asked. */
+function subject(answer: (path: StorePath) => Promise<Presence>, patience = PATIENCE) {
+  const asked: StorePath[] = [];
+  const base: BinaryCache = {
+    ...memoryCache("lan"),
+    query: (path) => {
+      asked.push(path);
+      return answer(path);
+    },
+  };
+  return { cache: guarded(base, patience), asked };
+}
+
+describe("a cache that stops answering", () => {
+  test("is asked nothing more once its deadline is over, and every answer is unknown", async () => {
+    const { cache, asked } = subject(never);
+    const answers = await Promise.all(paths.map((path) => cache.query(path, SIGNAL)));
+    expect(new Set(answers.map(({ kind }) => kind))).toEqual(new Set(["unknown"]));
+    expect(asked).toHaveLength(PATIENCE.parallel);
+    expect((await cache.query(storePath("later"), SIGNAL)).kind).toBe("unknown");
+    expect(asked).toHaveLength(PATIENCE.parallel);
+  });
+
+  test("does not keep those waiting that were asked a moment before its end", async () => {
+    // With an hour for each question: only the end of the cache can end them.
+    const { cache, asked } = subject(
+      (path) =>
+        path === paths[7] ? Promise.resolve({ kind: "unknown", cause: new Error("502") }) : never(),
+      { ...PATIENCE, query: 3_600_000 },
+    );
+    const answers = await Promise.all(paths.map((path) => cache.query(path, SIGNAL)));
+    expect(answers.map(({ kind }) => kind)).toEqual(paths.map(() => "unknown"));
+    expect(asked).toHaveLength(PATIENCE.parallel);
+  });
+
+  test("keeps what it had answered before", async () => {
+    const { cache } = subject((path) =>
+      path === paths[0] ? Promise.resolve({ kind: "miss" }) : never(),
+    );
+    expect((await cache.query(storePath("path-0"), SIGNAL)).kind).toBe("miss");
+    expect((await cache.query(storePath("path-1"), SIGNAL)).kind).toBe("unknown");
+  });
+
+  test("is not there any more for whoever wants to hand it to Nix", async () => {
+    const { cache } = subject(never);
+    expect((await cache.describe(SIGNAL)).storeDir).toBe("/nix/store");
+    await cache.query(storePath("path-1"), SIGNAL);
+    await expect(cache.describe(SIGNAL)).rejects.toThrow("lan did not answer within 0.04 s");
+  });
+});
+
+test("an interruption is no word on the cache", async () => {
+  const { cache } = subject(never, { ...PATIENCE, query: 3_600_000 });
+  const controller = new AbortController();
+  const asking = cache.query(storePath("path-1"), controller.signal);
+  controller.abort(new Error("interrupted"));
+  await expect(asking).rejects.toThrow("interrupted");
+  expect((await cache.describe(SIGNAL)).storeDir).toBe("/nix/store");
+});
+
+/** A cache that answers what `answer` says to a name, and notes what it is asked. */
+function answering(answer: (name: string) => Promise<Presence>) {
+  const names: string[] = [];
+  const { cache } = subject(
+    (path) => {
       const name = path.slice(path.indexOf("-") + 1);
-      asked.push(name);
+      names.push(name);
       return answer(name);
     },
-  } as unknown as BinaryCache;
-  const { query } = guarded(cache, undefined, PATIENCE);
-  return { asked, ask: (name: string) => query(storePath(name), signal) };
+    { describe: 5_000, query: 5_000, parallel: 64 },
+  );
+  return { asked: names, ask: (name: string) => cache.query(storePath(name), SIGNAL) };
 }
 
 const miss: Presence = { kind: "miss" };
 const unknown: Presence = { kind: "unknown", cause: new Error("no answer") };
 
 test("a cache that answers nothing is asked once, and everything else is unknown", async () => {
-  const { ask, asked } = guardedCache(async () => unknown);
+  const { ask, asked } = answering(async () => unknown);
   await ask("a");
   expect([await ask("b"), await ask("c")]).toEqual([unknown, unknown]);
   expect(asked).toEqual(["a"]);
 });
 
 test("one that stopped answering is asked nothing more", async () => {
-  const { ask, asked } = guardedCache(async (name) => (name === "a" ? miss : unknown));
+  const { ask, asked } = answering(async (name) => (name === "a" ? miss : unknown));
   await ask("a");
   await ask("b");
   await ask("c");
@@ -41,7 +103,7 @@ test("one that stopped answering is asked nothing more", async () => {
 
 test("a path without an answer takes no others along, where these were answered meanwhile", async () => {
   const stuck = Promise.withResolvers<Presence>();
-  const { ask, asked } = guardedCache(async (name) => (name === "stuck" ? stuck.promise : miss));
+  const { ask, asked } = answering(async (name) => (name === "stuck" ? stuck.promise : miss));
   const waiting = ask("stuck");
   expect((await ask("a")).kind).toBe("miss");
   stuck.resolve(unknown);
@@ -52,7 +114,7 @@ test("a path without an answer takes no others along, where these were answered 
 
 test("sixteen of them do", async () => {
   const stuck = Array.from({ length: 16 }, () => Promise.withResolvers<Presence>());
-  const { ask, asked } = guardedCache(async (name) => stuck[Number(name)]?.promise ?? miss);
+  const { ask, asked } = answering(async (name) => stuck[Number(name)]?.promise ?? miss);
   const waiting = stuck.map((_, index) => ask(`${index}`));
   await ask("a");
   for (const { resolve } of stuck) resolve(unknown);
@@ -62,7 +124,7 @@ test("sixteen of them do", async () => {
 });
 
 test("a failure that is thrown is unknown, too", async () => {
-  const { ask } = guardedCache(async () => {
+  const { ask } = answering(async () => {
     throw new Error("broken");
   });
   const answer = await ask("a");

@@ -1,5 +1,6 @@
 /** Owns patience with a cache: a deadline on every question, and one failure too many ends it. */
 
+import { ByteBudget } from "../domain/budget.ts";
 import type { BinaryCache, Presence, TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { limiter } from "../domain/limit.ts";
@@ -21,26 +22,52 @@ const FAILURES_MOST = 16;
 export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 256 };
 
 /**
- * A cache that gives no answers is asked nothing more in this run: its answers are unknown. One path
- * without an answer does not make it so where others were answered in the meantime; many of them do.
+ * A cache that did not answer in time, or not as a cache does, is asked nothing more in this run: its
+ * answers are unknown, and those still under way are not waited for. So it costs its deadline once.
+ * One path without an answer does not make it so where others were answered meanwhile; many of them do.
  */
 export function guarded(
   cache: BinaryCache,
-  strain?: () => Strain,
   options: GuardOptions = PATIENCE,
+  strain?: () => Strain,
 ): BinaryCache {
   let down: Error | undefined;
   let lastAnswer = Number.NEGATIVE_INFINITY;
   let failures = 0;
+  const end = new AbortController();
+  const markDown = (error: Error): Error => {
+    if (!down) {
+      down = error;
+      end.abort(error);
+    }
+    return down;
+  };
+  let combined: { readonly of: AbortSignal; readonly signal: AbortSignal } | undefined;
+  /** One for all questions: a signal each, for 100,000 of them, would cost more than the questions. */
+  const either = (signal: AbortSignal): AbortSignal => {
+    if (combined?.of !== signal) {
+      combined = { of: signal, signal: AbortSignal.any([signal, end.signal]) };
+    }
+    return combined.signal;
+  };
   let described: Promise<TierInfo> | undefined;
   const deadlines = (milliseconds: number) =>
     new Deadlines(milliseconds, () => tooSlow(cache.name, milliseconds));
   const first = deadlines(options.describe);
   const later = deadlines(options.query);
   const limit = limiter(cache.questionsAtOnce ?? options.parallel);
+  const nars = new ByteBudget(cache.narsAtOnce ?? Number.MAX_SAFE_INTEGER);
   return {
     ...cache,
     ...(strain ? { strain } : {}),
+    async *readNar(narInfo, signal) {
+      await nars.take(1);
+      try {
+        yield* cache.readNar(narInfo, signal);
+      } finally {
+        nars.give(1);
+      }
+    },
     // Some caches learn their own address only when they are described.
     get substituter() {
       return cache.substituter;
@@ -50,10 +77,13 @@ export function guarded(
       described ??= first
         .run(signal, (inner) => cache.describe(inner))
         .catch((error) => {
-          down = asError(error);
-          throw error;
+          throw markDown(asError(error));
         });
-      return described;
+      // Whoever asks again, before handing it to Nix, hears that it stopped answering since.
+      return described.then((info) => {
+        if (down) throw down;
+        return info;
+      });
     },
     query: (path, signal) =>
       // Waiting for one's turn is no fault of the cache: the deadline begins behind the limit.
@@ -62,11 +92,11 @@ export function guarded(
         const begun = performance.now();
         const failed = (cause: Error): Presence => {
           failures++;
-          if (lastAnswer < begun || failures >= FAILURES_MOST) down ??= cause;
-          return { kind: "unknown", cause };
+          if (lastAnswer <= begun || failures >= FAILURES_MOST) markDown(cause);
+          return { kind: "unknown", cause: down ?? cause };
         };
         try {
-          const presence = await later.run(signal, (inner) => cache.query(path, inner));
+          const presence = await later.run(either(signal), (inner) => cache.query(path, inner));
           if (presence.kind === "unknown") return failed(presence.cause);
           lastAnswer = performance.now();
           return presence;

@@ -10,6 +10,7 @@ import type { BinaryCache } from "../domain/cache.ts";
 import { formatCacheInfo } from "../domain/cache-info.ts";
 import { describeError } from "../domain/errors.ts";
 import { mapLimited } from "../domain/limit.ts";
+import { fileUrl } from "../domain/location.ts";
 import { formatNarInfo, type NarInfo } from "../domain/narinfo.ts";
 import type { Log, Stageable, Staging } from "../domain/ports.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
@@ -44,7 +45,7 @@ export function staging(folder: string, storeDir: string, bytes: number, log: Lo
           }
         });
         return {
-          url: `file://${encodeURI(directory)}`,
+          url: fileUrl(directory),
           paths,
           [Symbol.asyncDispose]: () => remove(directory),
         };

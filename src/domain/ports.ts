@@ -1,5 +1,6 @@
 /** Owns what the engine needs of the world; compose.ts hands it the real things. */
 
+import type { FigureStore } from "./build-figures.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
@@ -21,6 +22,19 @@ export interface NixSetup {
   readonly buildDir: string;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
+  /** Undefined where Nix takes the caches and keys that we add. */
+  readonly untrusted?: Untrusted;
+}
+
+/** A user whom Nix's daemon does not trust: it takes from him what root allows, and no more. */
+export interface Untrusted {
+  readonly user: string;
+  /** The daemon's configuration: where lines belong that change this. */
+  readonly file: string;
+  /** Caches that root configured, or lets every user add. */
+  readonly substituters: readonly string[];
+  /** Keys that root trusts, as text. */
+  readonly publicKeys: readonly string[];
 }
 
 /** One evaluation: every target with this flake, attribute path and system. */
@@ -61,6 +75,16 @@ export interface BuildResult {
   readonly built: readonly StorePath[];
   /** Per derivation that failed: its message and the end of its log. */
   readonly failed: ReadonlyMap<StorePath, string>;
+  /** How long each took, where Nix says so. */
+  readonly seconds?: ReadonlyMap<StorePath, number>;
+}
+
+/** A path that is fetched, or a derivation that is built, on its way. */
+export interface Progress {
+  readonly path: StorePath;
+  readonly state: "under way" | "done";
+  /** Of its NAR, so far. */
+  readonly bytes: number;
 }
 
 export interface DerivationOutputs {
@@ -84,6 +108,7 @@ export interface Nix {
   substitute(
     paths: readonly StorePath[],
     signal: AbortSignal,
+    told?: (progress: Progress) => void,
   ): Promise<ReadonlyMap<StorePath, string>>;
   /**
    * Takes `paths`, references first, from a `file://` cache, signatures checked. Undefined when all
@@ -94,7 +119,11 @@ export interface Nix {
     paths: readonly StorePath[],
     signal: AbortSignal,
   ): Promise<string | undefined>;
-  build(wanted: readonly DerivationOutputs[], signal: AbortSignal): Promise<BuildResult>;
+  build(
+    wanted: readonly DerivationOutputs[],
+    signal: AbortSignal,
+    told?: (progress: Progress) => void,
+  ): Promise<BuildResult>;
   /** Adds caches to the configuration that later steps read; says what it wrote. */
   configure(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
   /** Paths built on this machine since the job began, that are no derivation files. */
@@ -123,12 +152,30 @@ export interface Clock {
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
+/** How far long work is. */
+export interface WorkState {
+  /** What is counted, in the singular: `path`, `target`. */
+  readonly unit: string;
+  readonly done: number;
+  /** Undefined where it is not known before it is done. */
+  readonly inAll: number | undefined;
+  readonly bytes: number;
+  readonly bytesInAll: number | undefined;
+  /** Names of what is under way, where that is worth a word. */
+  readonly now: readonly string[];
+}
+
 /** Where a run tells what it does, as it does it. */
 export interface Log {
   group(title: string): void;
   endGroup(): void;
   info(line: string): void;
   debug(line: string): void;
+  /**
+   * Work that may take long has begun: `state` is asked for as often as this log wants to show it,
+   * until the answer is disposed of. A log that only keeps lines has none.
+   */
+  watch?(what: string, state: () => WorkState): Disposable;
 }
 
 /** What an earlier run with the same sources, caches and Nix left. */
@@ -183,6 +230,8 @@ export interface World {
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;
+  /** What builds took; undefined where our cache keeps nothing beside its paths. */
+  readonly figures?: FigureStore;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }

@@ -3,10 +3,11 @@
 import type { BinaryCache } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import { dependencies } from "../domain/narinfo.ts";
-import type { Nix, Stageable, Staging, World } from "../domain/ports.ts";
+import type { Nix, Progress, Stageable, Staging, World } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Meter } from "./meter.ts";
 
 /**
  * Bytes a path has on average, from which on staging does not pay: there it is unpacking that takes
@@ -28,22 +29,28 @@ export async function fetchPaths(
   lookup: Lookup,
   paths: readonly StorePath[],
   signal: AbortSignal,
+  meter?: Meter,
 ): Promise<ReadonlyMap<StorePath, string>> {
   const members = await inOrder(lookup, paths);
+  const sizes = new Map(members.map(({ path, narSize }) => [path, narSize]));
+  const told = ({ path, state, bytes }: Progress) => {
+    if (state === "done") meter?.finish(path, sizes.get(path) ?? bytes);
+    else meter?.at(path, bytes);
+  };
   const here = new Set<StorePath>();
   if (world.staging) {
     const batches = batchesOf(
       members.flatMap(({ stageable }) => stageable ?? []),
       world.staging,
     );
-    await importBatches(world.staging, nix, world, batches, here, signal);
+    await importBatches(world.staging, nix, world, batches, here, told, signal);
   }
   const rest = members.filter(({ path }) => !here.has(path));
   if (rest.length === 0) return new Map();
   // Whatever others refer to comes along with them.
   const below = new Set(rest.flatMap(({ references }) => references));
   const tops = rest.flatMap(({ path }) => (below.has(path) ? [] : [path]));
-  const failed = await nix.substitute(tops, signal);
+  const failed = await nix.substitute(tops, signal, told);
   if (failed.size === 0) return failed;
   const valid = await nix.valid(
     rest.map(({ path }) => path),
@@ -60,6 +67,7 @@ export async function fetchPaths(
 interface Member {
   readonly path: StorePath;
   readonly references: readonly StorePath[];
+  readonly narSize: number;
   /** Undefined where Nix has to fetch it itself. */
   readonly stageable: Stageable | undefined;
 }
@@ -75,6 +83,7 @@ async function inOrder(lookup: Lookup, paths: readonly StorePath[]): Promise<Mem
       members.set(path, {
         path,
         references: served ? dependencies(served.narInfo) : [],
+        narSize: served?.narInfo.narSize ?? 0,
         stageable:
           served && cache && isStageable(cache) && served.narInfo.signatures.length > 0
             ? { narInfo: served.narInfo, cache }
@@ -112,15 +121,20 @@ function withoutDependents(ordered: readonly Member[]): Member[] {
   });
 }
 
-/** A cache on this disk is near already; and it may be trusted for where it is, which staging is not. */
+/**
+ * A cache on this disk is near already; and it may be trusted for where it is, which staging is not.
+ * A store over SSH takes a process for each NAR: Nix brings them all through one connection.
+ */
 function isStageable({ substituter }: BinaryCache): boolean {
-  return /^https?:/.test(substituter.url);
+  return /^(https?|s3):/.test(substituter.url);
 }
 
 /** Two batches lie on the disk at once: one that is taken in and one that is on its way. */
 function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable[][] {
   const all = members.reduce((sum, member) => sum + sizeOf(member), 0);
-  if (all > members.length * LARGE_ON_AVERAGE) return [];
+  // Not every Nix can read a bucket, nor has its daemon our credentials.
+  const onlyOurs = members.some(({ cache }) => cache.substituter.url.startsWith("s3:"));
+  if (all > members.length * LARGE_ON_AVERAGE && !onlyOurs) return [];
   const batches: Stageable[][] = [];
   let batch: Stageable[] = [];
   let size = 0;
@@ -152,6 +166,7 @@ async function importBatches(
   { log }: World,
   batches: readonly Stageable[][],
   here: Set<StorePath>,
+  told: (progress: Progress) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const held: { readonly staged: AsyncDisposable; readonly bytes: number }[] = [];
@@ -192,7 +207,10 @@ async function importBatches(
         .importFrom(staged.url, staged.paths, signal)
         .finally(() => held.push({ staged, bytes }));
       if (trouble !== undefined) throw new Error(trouble);
-      for (const path of staged.paths) here.add(path);
+      for (const path of staged.paths) {
+        here.add(path);
+        told({ path, state: "done", bytes: 0 });
+      }
       if (staged.paths.length < batch.length) throw new Error("not all was there");
     }
   } catch (error) {

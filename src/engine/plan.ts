@@ -1,5 +1,6 @@
 /** Owns deciding: (Job, Survey, Room) → Plan. Pure. */
 
+import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
@@ -7,10 +8,13 @@ import type { StorePath } from "../domain/store-path.ts";
 import { buildSteps, knownOutputs } from "./build-order.ts";
 import { findingsOf } from "./findings.ts";
 import { lookAfter } from "./look-after.ts";
+import { type Matrix, matrixFindings, matrixOf } from "./matrix.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
+import { standingFindings } from "./standing.ts";
 import type { PushRoots, Step } from "./step.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
+import { isFit } from "./tiers.ts";
 import { hasToBeMade, type Work } from "./work.ts";
 
 export interface Plan {
@@ -19,6 +23,8 @@ export interface Plan {
   /** What a read-only run leaves undone. */
   readonly withheld: readonly PushRoots[];
   readonly room: Room;
+  /** For the jobs of others: what is missing, shared out. */
+  readonly matrix: Matrix;
 }
 
 export function plan(
@@ -28,7 +34,17 @@ export function plan(
   room: Room,
   caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Plan {
-  const findings = findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks");
+  const matrix = matrixOf({
+    ...survey,
+    // Without a cache to hand it on by, what one job builds is no other's.
+    stages: writableCache(job, survey, caches.own) ? "two" : "one",
+    seconds: (name) => figuresOf(survey.figures, name)?.seconds,
+  });
+  const findings = [
+    ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
+    ...standingFindings(job, survey, caches),
+    ...matrixFindings(matrix),
+  ];
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
   // Too little room ends the run before anything is fetched or built.
@@ -71,6 +87,7 @@ export function plan(
     findings,
     withheld,
     room,
+    matrix,
   };
 }
 
@@ -108,9 +125,10 @@ function configureSteps(
   const reachable = new Set(
     survey.tiers
       .filter(
-        ({ state }) =>
-          state.kind === "reachable" &&
-          (state.info.storeDir !== undefined || survey.trust.kind === "write"),
+        (tier) =>
+          isFit(tier) &&
+          tier.state.kind === "reachable" &&
+          (tier.state.info.storeDir !== undefined || survey.trust.kind === "write"),
       )
       .map(({ name }) => name),
   );
@@ -133,7 +151,7 @@ function pinSteps(job: Job, survey: Survey, target: SurveyedTarget, cache: Binar
   const [storePath] = target.outputs ?? [];
   const { trust } = survey;
   if (job.pin === "off" || trust.kind !== "write" || trust.pins !== "move") return [];
-  if (!storePath || !can(cache, "pin")) return [];
+  if (!storePath || target.pinName === "" || !can(cache, "pin")) return [];
   // Every pin adds a revision and pushes an older one out: one that is right stays as it is.
   const now = survey.pins?.find(({ name }) => name === target.pinName)?.storePath;
   if (now === storePath && job.force !== "force") return [];

@@ -41,6 +41,7 @@ type Fields = Readonly<Record<string, string>>;
 
 const BODY_MOST = 64 * 1024 * 1024;
 
+/** What a cache needs of a client: one may be put around another. */
 export interface Http {
   /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
   request(request: HttpRequest): Promise<HttpResponse>;

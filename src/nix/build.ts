@@ -1,29 +1,50 @@
 /** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
 
-import type { BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
-import type { StorePath } from "../domain/store-path.ts";
+import type { BuildResult, DerivationOutputs, Log, Progress } from "../domain/ports.ts";
+import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
+import { type RealiseListener, realise } from "./activities.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { validPaths } from "./store.ts";
 
 /** What makes our caches known to a single call, before any configuration is written. */
 export interface CallSubstituters {
   readonly urls: readonly string[];
+  /** All there are to ask, where some that Nix is configured with are gone. */
+  readonly instead: readonly string[] | undefined;
   readonly publicKeys: readonly string[];
   /** For private caches; Nix reads the token from it, and no argument list holds one. */
   readonly netrcFile: string | undefined;
+  /** For a process that evaluates and builds nothing. */
+  readonly environment?: Environment;
+  /** A daemon takes most settings from users whom it trusts alone. */
+  readonly settings: "all" | "those of everybody";
 }
 
-function substituterOptions({ urls, publicKeys, netrcFile }: CallSubstituters): string[] {
+/** Seconds to a connection, and without a byte on one: Nix's own patience is 300, five times over. */
+const PATIENCE = { connect: "15", stalled: "60" };
+
+function substituterOptions(call: CallSubstituters): string[] {
+  const { urls, instead, publicKeys, netrcFile, settings } = call;
   return [
-    ...(urls.length > 0 ? ["--option", "extra-substituters", urls.join(" ")] : []),
+    // A cache that is broken in one place does not end the rest.
+    ...["--option", "fallback", "true", "--option", "connect-timeout", PATIENCE.connect],
+    ...(instead
+      ? ["--option", "substituters", instead.join(" ")]
+      : urls.length > 0
+        ? ["--option", "extra-substituters", urls.join(" ")]
+        : []),
     ...(publicKeys.length > 0
       ? ["--option", "extra-trusted-public-keys", publicKeys.join(" ")]
       : []),
     ...(netrcFile === undefined ? [] : ["--option", "netrc-file", netrcFile]),
-    // What was pushed a minute ago is there now, whatever was answered an hour ago.
-    "--option",
-    "narinfo-cache-negative-ttl",
-    "0",
+    ...(settings === "all"
+      ? [
+          ...["--option", "stalled-download-timeout", PATIENCE.stalled],
+          // What was pushed a minute ago is there now, whatever was answered an hour ago.
+          ...["--option", "narinfo-cache-negative-ttl", "0"],
+        ]
+      : []),
   ];
 }
 
@@ -34,26 +55,21 @@ export async function build(
   wanted: readonly DerivationOutputs[],
   outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>,
   signal: AbortSignal,
+  told?: (progress: Progress) => void,
 ): Promise<BuildResult> {
-  const built = new Set<StorePath>();
-  const result = await nix.try(
-    "nix-store",
+  const result = await realise(
+    nix,
     [
-      "--realise",
-      "--keep-going",
       ...substituterOptions(substituters),
       ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
     ],
-    {
-      signal,
-      deadline: DEADLINES.build,
-      onErrorLine: (line) => {
-        const building = /^building '([^']+\.drv)'/.exec(line)?.[1];
-        if (building) built.add(building as StorePath);
-        tell(log, line);
-      },
-    },
+    listener(log, ({ path, ...rest }) => {
+      // What is fetched on the way is not what is built.
+      if (isDerivationPath(path)) told?.({ path, ...rest });
+    }),
+    { signal, deadline: DEADLINES.build },
   );
+  const built = new Set(result.built.keys());
   const failed = new Map<StorePath, string>();
   for (const { drvPath } of wanted) {
     const paths = await outputs(drvPath);
@@ -63,7 +79,7 @@ export async function build(
     failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
     built.delete(drvPath);
   }
-  return { built: [...built], failed };
+  return { built: [...built], failed, seconds: result.built };
 }
 
 const LOG_LINES = 10;
@@ -105,14 +121,20 @@ export async function substitute(
   substituters: CallSubstituters,
   paths: readonly StorePath[],
   signal: AbortSignal,
+  told?: (progress: Progress) => void,
 ): Promise<Map<StorePath, string>> {
   const failed = new Map<StorePath, string>();
   for (let at = 0; at < paths.length; at += 1_000) {
     const chunk = paths.slice(at, at + 1_000);
-    const result = await nix.try(
-      "nix-store",
-      ["--realise", "--keep-going", ...substituterOptions(substituters), ...chunk],
-      { signal, deadline: DEADLINES.build, onErrorLine: (line) => tell(log, line) },
+    const result = await realise(
+      nix,
+      [...substituterOptions(substituters), ...chunk],
+      listener(log, told),
+      {
+        signal,
+        deadline: DEADLINES.build,
+        ...(substituters.environment ? { environment: substituters.environment } : {}),
+      },
     );
     if (result.code === 0) continue;
     const valid = await validPaths(nix, chunk, signal);
@@ -149,6 +171,10 @@ export async function importFrom(
     if (code !== 0) return nixMessage(stderr);
   }
   return undefined;
+}
+
+function listener(log: Log, told: ((progress: Progress) => void) | undefined): RealiseListener {
+  return { line: (line) => tell(log, line), progress: (progress) => told?.(progress) };
 }
 
 function tell(log: Log, line: string): void {
