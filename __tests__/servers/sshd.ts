@@ -5,13 +5,13 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { promisify } from "node:util";
 import { processEnvironment } from "../../src/host/environment.ts";
-import { temporaryFolder } from "../support/folder.ts";
+import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { findProgram, freePort, startProgram } from "./program.ts";
 
 const run = promisify(execFile);
 
 export interface SshStore extends AsyncDisposable {
-  /** `ssh-ng://USER@127.0.0.1?…`: an empty store for `/nix/store`, in a folder. */
+  /** `ssh-ng://USER@127.0.0.1?…`: an empty store, in a folder. */
   readonly url: string;
   /** Where the store folder really is. */
   readonly folder: string;
@@ -31,17 +31,17 @@ export interface SshStore extends AsyncDisposable {
   nix(program: string, args: readonly string[]): Promise<string>;
 }
 
-export async function sshStore(): Promise<SshStore> {
+export async function sshStore(storeDir = "/nix/store"): Promise<SshStore> {
   const folder = await temporaryFolder();
   try {
-    return await start(folder);
+    return await start(folder, storeDir);
   } catch (error) {
     await folder[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function start(folder: Awaited<ReturnType<typeof temporaryFolder>>): Promise<SshStore> {
+async function start(folder: Folder, storeDir: string): Promise<SshStore> {
   const path = processEnvironment()["PATH"] ?? "";
   for (const name of ["host", "user", "stranger"]) {
     await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", folder.at(name)]);
@@ -73,6 +73,7 @@ async function start(folder: Awaited<ReturnType<typeof temporaryFolder>>): Promi
     PATH: path,
     HOME: folder.at("remote"),
     NIX_CONF_DIR: folder.at("remote/etc"),
+    NIX_STORE_DIR: storeDir,
     NIX_REMOTE: `local?root=${folder.at("remote/root")}`,
   };
   const daemon = await folder.write(
@@ -112,7 +113,7 @@ async function start(folder: Awaited<ReturnType<typeof temporaryFolder>>): Promi
   const { stdout } = await run("nix", ["--version"]);
   return {
     url: urlOf(daemon),
-    folder: folder.at("remote/root/nix/store"),
+    folder: folder.at("remote/root", storeDir),
     port,
     version: /\d+\.\d+(\.\d+)?/.exec(stdout)?.[0] ?? "",
     environment: withSsh(client),
