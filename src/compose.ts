@@ -16,12 +16,15 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
+import { machineRelief } from "./host/relief.ts";
+import { roomWatch } from "./host/room-watch.ts";
+import { TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
 import { memoKey } from "./nix/memo-key.ts";
 import { nixPort } from "./nix/nix.ts";
-import { type NixMachine, readMachine } from "./nix/setup.ts";
+import { makesBuildDir, type NixMachine, readMachine } from "./nix/setup.ts";
 
 export interface ComposeRequest {
   readonly job: Job;
@@ -106,6 +109,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
+      relief: machineRelief({
+        environment,
+        folder: request.folder,
+        list: TOOL_FOLDERS,
+        builder: machine.builder === "ourselves" ? "ourselves" : "others",
+        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+      }),
+      roomWatch: roomWatch(disk),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key

@@ -23,6 +23,12 @@ export type ErrorCode =
   | "NCP-308" // a store path's bytes are not what the store says
   | "NCP-401" // not enough room
   | "NCP-402" // something that must not be missing is missing
+  | "NCP-403" // not enough inodes
+  | "NCP-404" // targets were left out for want of room
+  | "NCP-405" // the build directory cannot be used
+  | "NCP-406" // builds were not begun, since room ran low
+  | "NCP-407" // a build died of a full disk
+  | "NCP-408" // relief could not be had
   | "NCP-501"; // a deadline passed
 
 export interface ErrorDetails {

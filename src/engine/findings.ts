@@ -7,7 +7,8 @@ import type { FailOn, Job } from "../domain/job.ts";
 import { count } from "../domain/size.ts";
 import { baseName } from "../domain/store-path.ts";
 import type { SurveyedDerivation } from "./derivations.ts";
-import { lackOfRoom, type Room } from "./room.ts";
+import type { Room } from "./room.ts";
+import { lackOfRoom } from "./room-findings.ts";
 import type { Survey } from "./survey.ts";
 import { findTwins } from "./twins.ts";
 

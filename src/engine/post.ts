@@ -69,14 +69,7 @@ export async function runPost(
     steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
     steps.push(...pinStep(job, trust, writable, name, pinName, outputs));
   }
-  const room = { fileSystems: [], unknownBuilds: 0, notices: [] };
-  const outcome = await apply(
-    job,
-    { steps, findings: [], withheld: [], room },
-    lookup,
-    world,
-    signal,
-  );
+  const outcome = await apply(job, { steps }, lookup, world, signal);
   return { outcome, withheld: [] };
 }
 

@@ -15,6 +15,7 @@ export const disk: Disk = {
       totalBytes: fs.blocks * fs.bsize,
       // btrfs and zfs have no fixed number of inodes and say 0.
       freeInodes: fs.files === 0 ? undefined : fs.ffree,
+      totalInodes: fs.files === 0 ? undefined : fs.files,
     };
   },
 };

@@ -1,8 +1,12 @@
 /** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
 
-import type { BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
+import { isFullDisk } from "../domain/full-disk.ts";
+import type { BuildControl, BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import type { ExecResult } from "../host/exec.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
+import { type BuildPlace, measure } from "./measure.ts";
+import { BuildSampler } from "./sample.ts";
 import { validPaths } from "./store.ts";
 
 /** What makes our caches known to a single call, before any configuration is written. */
@@ -27,43 +31,76 @@ function substituterOptions({ urls, publicKeys, netrcFile }: CallSubstituters): 
   ];
 }
 
+export interface BuildRequest {
+  readonly wanted: readonly DerivationOutputs[];
+  readonly substituters: CallSubstituters;
+  readonly place: BuildPlace;
+  /** Paths of the outputs named, or of all; those that are not known before the build left out. */
+  readonly outputs: (
+    drvPath: StorePath,
+    names?: readonly string[],
+  ) => Promise<readonly StorePath[]>;
+}
+
 export async function build(
   nix: NixCommand,
   log: Log,
-  substituters: CallSubstituters,
-  wanted: readonly DerivationOutputs[],
-  outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>,
-  signal: AbortSignal,
+  { wanted, substituters, place, outputs }: BuildRequest,
+  { signal, stop }: BuildControl,
 ): Promise<BuildResult> {
-  const built = new Set<StorePath>();
-  const result = await nix.try(
-    "nix-store",
-    [
-      "--realise",
-      "--keep-going",
-      ...substituterOptions(substituters),
-      ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
-    ],
-    {
-      signal,
-      deadline: DEADLINES.build,
-      onErrorLine: (line) => {
-        const building = /^building '([^']+\.drv)'/.exec(line)?.[1];
-        if (building) built.add(building as StorePath);
-        tell(log, line);
+  const begun = new Map<StorePath, number>();
+  const gate = new AbortController();
+  const sampler = new BuildSampler(place.directory);
+  let result: ExecResult | undefined;
+  try {
+    result = await nix.try(
+      "nix-store",
+      [
+        "--realise",
+        "--keep-going",
+        ...substituterOptions(substituters),
+        ...(place.movedBy === "setting" ? ["--option", "build-dir", place.directory] : []),
+        ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
+      ],
+      {
+        signal: AbortSignal.any([signal, gate.signal]),
+        deadline: DEADLINES.build,
+        ...(place.movedBy === "environment" ? { more: { TMPDIR: place.directory } } : {}),
+        onErrorLine: (line) => {
+          const building = /^building '([^']+\.drv)'(?! on )/.exec(line)?.[1] as StorePath;
+          if (building) {
+            begun.set(building, Date.now());
+            sampler.begun(building);
+            // Nix cannot be told to begin nothing more: what it begins now has lost nothing yet.
+            if (stop?.aborted) gate.abort();
+          }
+          tell(log, line);
+        },
       },
-    },
-  );
-  const failed = new Map<StorePath, string>();
-  for (const { drvPath } of wanted) {
-    const paths = await outputs(drvPath);
-    const valid = await validPaths(nix, paths, signal);
-    const made = result.code === 0 || (paths.length > 0 && valid.size === paths.length);
-    if (made) continue;
-    failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
-    built.delete(drvPath);
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!gate.signal.aborted) throw error;
+  } finally {
+    await sampler[Symbol.asyncDispose]();
   }
-  return { built: [...built], failed };
+  const failed = new Map<StorePath, string>();
+  const stopped: StorePath[] = [];
+  for (const { drvPath, outputNames } of wanted) {
+    const paths = await outputs(drvPath, outputNames);
+    const valid = await validPaths(nix, paths, signal);
+    const made = result?.code === 0 || (paths.length > 0 && valid.size === paths.length);
+    if (made) continue;
+    if (result) failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
+    else stopped.push(drvPath);
+  }
+  const full = isFullDisk(result?.stderr ?? "") ? "full disk" : undefined;
+  const { built, figures } = await measure(
+    nix,
+    { place, begun, peaks: sampler.peaks(), full, outputs },
+    signal,
+  );
+  return { built: built.filter((drvPath) => !failed.has(drvPath)), failed, stopped, figures };
 }
 
 const LOG_LINES = 10;

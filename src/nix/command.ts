@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   readonly deadline: number;
   readonly onErrorLine?: (line: string) => void;
+  /** More variables for this one call. */
+  readonly more?: Environment;
 }
 
 export function nixCommand(environment: Environment, cwd: string): NixCommand {
@@ -28,7 +30,7 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
     const all =
       program === "nix" ? ["--extra-experimental-features", "nix-command flakes", ...args] : args;
     try {
-      return await exec(program, all, { cwd, env, ...options });
+      return await exec(program, all, { cwd, ...options, env: { ...env, ...options.more } });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") throw noNix();
       throw error;

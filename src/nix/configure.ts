@@ -14,6 +14,8 @@ export interface NixConfiguration {
   readonly publicKeys: readonly string[];
   /** A netrc file of ours, and the one it stands in for. */
   readonly netrc?: { readonly file: string; readonly before: string | undefined };
+  /** Where builds are to write; what an earlier run of the job said stays unless said anew. */
+  readonly buildDir?: string;
 }
 
 /** The user's own nix.conf, which Nix reads after the system's. */
@@ -39,6 +41,7 @@ export async function writeConfiguration(
     substituters: additions(wanted.substituters, known.substituters, ours.substituters),
     publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
     ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
+    ...buildDirOf(wanted.buildDir ?? ours.buildDir),
   });
   if (after === before) return "unchanged";
   await writeWhole(file, after);
@@ -64,6 +67,10 @@ function additions(
   return [...new Set(wanted)].filter((value) => !elsewhere.has(plain(value)));
 }
 
+function buildDirOf(buildDir: string | undefined): Pick<NixConfiguration, "buildDir"> {
+  return buildDir === undefined ? {} : { buildDir };
+}
+
 function plain(value: string): string {
   return value.replace(/\/+$/, "");
 }
@@ -82,7 +89,9 @@ function parseBlock(text: string): Block {
     new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
   const netrc = /^netrc-file = (.*)$/m.exec(text.slice(begin, end))?.[1];
   const before = new RegExp(`^${NETRC_BEFORE}(.+)$`, "m").exec(text.slice(begin, end))?.[1];
+  const buildDir = /^build-dir = (.*)$/m.exec(text.slice(begin, end))?.[1];
   return {
+    ...buildDirOf(buildDir),
     ...(netrc === undefined ? {} : { netrc: { file: netrc, before } }),
     rest: text.slice(0, begin) + text.slice(end + END.length).replace(/^\n/, ""),
     substituters: values("substituters"),
@@ -100,6 +109,7 @@ export function withBlock(before: string, configuration: NixConfiguration): stri
       ? [`extra-trusted-public-keys = ${configuration.publicKeys.join(" ")}`]
       : []),
     ...netrcLines(configuration.netrc),
+    ...(configuration.buildDir === undefined ? [] : [`build-dir = ${configuration.buildDir}`]),
   ];
   if (lines.length === 0) return rest;
   const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";

@@ -20,6 +20,7 @@ import {
 } from "./configure.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
+import { collect, garbageBytes } from "./garbage.ts";
 import { narOf } from "./nar.ts";
 import { writeNetrc } from "./netrc.ts";
 import type { NixMachine } from "./setup.ts";
@@ -43,6 +44,8 @@ export function nixPort(parts: NixParts): Nix {
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
   const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
+  let buildDirectory = setup.buildDir;
+  let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
     evaluate: (request, signal) =>
@@ -57,23 +60,42 @@ export function nixPort(parts: NixParts): Nix {
       const { publicKeys } = configurationOf(await parts.caches());
       return importFrom(command, url, publicKeys, paths, signal);
     },
-    build: async (wanted, signal) =>
+    build: async (wanted, control) =>
       build(
         command,
         log,
-        await perCall(parts),
-        wanted,
-        async (drvPath) => {
-          const names = wanted.find((one) => one.drvPath === drvPath)?.outputNames ?? [];
-          return outputPaths(await derivation(drvPath), names) ?? [];
+        {
+          wanted,
+          substituters: await perCall(parts),
+          place: {
+            storeDir,
+            realStoreDir,
+            directory: buildDirectory,
+            movedBy: kept && setup.buildDirBy !== "nothing" ? setup.buildDirBy : undefined,
+          },
+          outputs: async (drvPath, names) => {
+            const one = await derivation(drvPath);
+            return outputPaths(one, names ?? [...one.outputs.keys()]) ?? [];
+          },
         },
-        signal,
+        control,
       ),
+    buildDirectory: () => buildDirectory,
+    buildIn: (directory, how) => {
+      [buildDirectory, kept] = [directory, how];
+    },
+    garbage: (keep, signal) => garbageBytes(command, setup, keep, signal),
+    collect: (keep, bytes, signal) => collect(command, setup, keep, bytes, parts.folder, signal),
     configure: async (caches) => {
       const file = userConfigurationFile(environment);
       const { substituters, trustedPublicKeys } = parts.machine.settings;
       const netrc = await prepareNetrc(parts, caches);
-      const wanted = { ...configurationOf(caches), ...(netrc ? { netrc } : {}) };
+      const moved = kept === "later steps too" && setup.buildDirBy === "setting";
+      const wanted = {
+        ...configurationOf(caches),
+        ...(netrc ? { netrc } : {}),
+        ...(moved ? { buildDir: buildDirectory } : {}),
+      };
       const state = await writeConfiguration(file, wanted, {
         substituters,
         publicKeys: trustedPublicKeys.map(({ text }) => text),

@@ -1,5 +1,7 @@
 /** Owns what this machine's Nix is: version, system, store, build directory. */
 
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
 import type { NixSetup } from "../domain/ports.ts";
 import { type PublicKey, parsePublicKey } from "../domain/signature.ts";
@@ -17,7 +19,11 @@ export interface NixSettings {
 export interface NixMachine {
   readonly setup: Omit<NixSetup, "flake">;
   readonly settings: NixSettings;
+  readonly builder: Builder;
 }
+
+/** Who runs builds: this process's user, build users for root, or a daemon with them. */
+export type Builder = "ourselves" | "build users" | "daemon";
 
 type Setting = string | number | boolean | readonly string[] | Readonly<Record<string, unknown>>;
 
@@ -48,7 +54,13 @@ export async function readMachine(
     const value = settings.get(name);
     return typeof value === "string" ? value : "";
   };
+  const number = (name: string): number => {
+    const value = Number(settings.get(name));
+    return Number.isInteger(value) && value > 0 ? value : 1;
+  };
+  const builder = await builderOf(text("store"), text("build-users-group"), environment);
   return {
+    builder,
     setup: {
       version,
       system,
@@ -62,6 +74,13 @@ export async function readMachine(
       storeDir,
       realStoreDir: realStoreDir(text("store"), storeDir),
       buildDir: buildDir(version, text("build-dir"), environment),
+      buildDirBy: buildDirBy(
+        builder,
+        settings.has("build-dir"),
+        list("trusted-users"),
+        environment,
+      ),
+      buildsAtOnce: number("max-jobs"),
     },
     settings: {
       substituters: [...list("substituters")],
@@ -101,11 +120,48 @@ function realStoreDir(store: string, storeDir: string): string {
  */
 export function buildDir(version: string, setting: string, environment: Environment): string {
   if (setting !== "") return setting;
-  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
-  if (major > 2 || minor >= 30) {
+  if (makesBuildDir(version)) {
     return `${environment["NIX_STATE_DIR"] ?? "/nix/var/nix"}/builds`;
   }
   return environment["TMPDIR"] || "/tmp";
+}
+
+/** 2.30 and later make a build directory that is not there; earlier ones fail. */
+export function makesBuildDir(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 2 || minor >= 30;
+}
+
+/** As Nix's `auto`: the store itself where its state can be written, else the daemon. */
+async function builderOf(
+  store: string,
+  buildUsersGroup: string,
+  environment: Environment,
+): Promise<Builder> {
+  if (store === "daemon" || store.startsWith("unix:")) return "daemon";
+  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
+  const there = await stat(state).catch(() => undefined);
+  const writable =
+    !there ||
+    (await access(state, constants.W_OK).then(
+      () => true,
+      () => false,
+    ));
+  if ((store === "" || store === "auto") && !writable) return "daemon";
+  return process.getuid?.() === 0 && buildUsersGroup !== "" ? "build users" : "ourselves";
+}
+
+/** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */
+function buildDirBy(
+  builder: Builder,
+  hasSetting: boolean,
+  trustedUsers: readonly string[],
+  environment: Environment,
+): NixSetup["buildDirBy"] {
+  const trusted = ["*", environment["USER"] ?? ""].some((user) => trustedUsers.includes(user));
+  const root = process.getuid?.() === 0;
+  if (builder === "daemon" && (!hasSetting || (!trusted && !root))) return "nothing";
+  return hasSetting ? "setting" : "environment";
 }
 
 /** Systems of the remote builders, from the setting or the file it names. */

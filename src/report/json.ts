@@ -6,6 +6,7 @@ import { isHit, type Verdict } from "../domain/verdict.ts";
 import { matrixOf } from "../engine/matrix.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+import { roomReport } from "./room.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
 export const REPORT_VERSION = 1;
@@ -29,6 +30,7 @@ export function jsonReport(run: Run) {
     derivations: [...survey.derivations.values()].map((derivation) => ({
       ...derivation,
       space: derivation.space ?? null,
+      figures: derivation.figures ?? null,
     })),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
@@ -44,13 +46,7 @@ export function jsonReport(run: Run) {
       unknown: count.unknown,
       refused: count.refused,
     })),
-    room: plan.room.fileSystems.map(({ fileSystem, needs, bytesNeeded, bytesAfter }) => ({
-      mountPoint: fileSystem.mountPoint,
-      freeBytes: fileSystem.freeBytes,
-      bytesNeeded,
-      bytesAfter,
-      needs,
-    })),
+    ...roomReport(run),
     steps: outcome.steps,
     fetched: outcome.substituted,
     built: outcome.built,

@@ -2,10 +2,10 @@
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { isHit } from "../domain/verdict.ts";
-import type { RoomOnFileSystem } from "../engine/room.ts";
 import type { Run } from "../engine/run.ts";
 import { allFindings } from "./json.ts";
 import { code, markdown } from "./plain.ts";
+import { roomSection } from "./room.ts";
 import { doneWords, headline, recalledWords, targetBytes, verdictWords } from "./words.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
@@ -21,7 +21,7 @@ export function summary(run: Run): string {
     missing(run),
     done(run),
     withheld(run),
-    room(run),
+    roomSection(run),
     tiers(run),
     key(run),
   ].filter((section) => section !== "");
@@ -116,30 +116,6 @@ function withheld({ plan, survey }: Run): string {
   if (plan.withheld.length === 0) return why;
   const rows = plan.withheld.map(({ target, paths }) => `| ${code(target)} | ${paths.length} |`);
   return `${why} It would have pushed:\n\n${table("| target | roots |\n|-|-:|", rows)}`;
-}
-
-function room({ plan, job }: Run): string {
-  const { fileSystems, unknownBuilds } = plan.room;
-  if (fileSystems.length === 0) return "";
-  const rows = fileSystems.map((fs) => {
-    const uses = fs.needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
-    return `| ${code(fs.fileSystem.mountPoint)} | ${bar(fs)} | ${formatBytes(fs.fileSystem.freeBytes)} | ${markdown(uses)} | ${formatBytes(fs.bytesAfter)} |`;
-  });
-  const unknown =
-    unknownBuilds > 0
-      ? `\n\n${count(unknownBuilds, "build")} of unknown size; say space= on its target.`
-      : "";
-  return `### Room\n\n${table("| file system | | free | this run needs | after |\n|-|-|-:|-|-:|", rows)}\n\n${formatBytes(job.minFree)} is to stay free.${unknown}`;
-}
-
-/** Used, needed and free as twenty signs. */
-function bar({ fileSystem, bytesNeeded }: RoomOnFileSystem): string {
-  const { totalBytes, freeBytes } = fileSystem;
-  if (totalBytes <= 0) return "";
-  const part = (bytes: number) => Math.max(0, Math.round((bytes / totalBytes) * 20));
-  const used = Math.min(20, part(totalBytes - freeBytes));
-  const needed = Math.min(20 - used, bytesNeeded > 0 ? Math.max(1, part(bytesNeeded)) : 0);
-  return "█".repeat(used) + "▒".repeat(needed) + "░".repeat(20 - used - needed);
 }
 
 function tiers({ survey }: Run): string {

@@ -1,9 +1,9 @@
 /** Owns the report as lines of a log or a terminal. Pure. */
 
-import { formatBytes } from "../domain/size.ts";
 import type { Run } from "../engine/run.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
+import { roomLines } from "./room.ts";
 import { headline, recalledWords, verdictWords } from "./words.ts";
 
 export function textReport(run: Run): string[] {
@@ -14,12 +14,7 @@ export function textReport(run: Run): string[] {
     lines.push(`  ${target.name}${here}: ${verdictWords(survey, target.verdict)}`);
   }
   if (survey.targets.length > 0) lines.push("");
-  for (const { fileSystem, needs, bytesAfter } of plan.room.fileSystems) {
-    const uses = needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
-    lines.push(
-      `  ${fileSystem.mountPoint}: ${formatBytes(fileSystem.freeBytes)} free, ${formatBytes(bytesAfter)} after (${uses})`,
-    );
-  }
+  lines.push(...roomLines(plan.room));
   for (const { name, state, count } of survey.tiers) {
     const reach = state.kind === "reachable" ? `${count.hits} of ${count.asked} paths` : "left out";
     lines.push(`  ${name}: ${reach}`);
