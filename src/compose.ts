@@ -17,7 +17,6 @@ import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { machineRelief } from "./host/relief.ts";
-import { roomWatch } from "./host/room-watch.ts";
 import { TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
@@ -116,7 +115,6 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
         absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
       }),
-      roomWatch: roomWatch(disk),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key

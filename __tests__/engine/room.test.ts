@@ -25,6 +25,7 @@ function disk(free: Readonly<Record<string, number>>, inodes?: number): Disk {
       if (mountPoint === undefined) throw new Error(`EACCES: ${path}`);
       return fileSystem(mountPoint, free[mountPoint] ?? 0, inodes);
     },
+    freeNow: () => undefined,
   };
 }
 

@@ -24,7 +24,6 @@ import type {
   Nix,
   NixSetup,
   Relief,
-  RoomWatch,
   World,
 } from "../../src/domain/ports.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
@@ -248,7 +247,7 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
     importFrom: async (url) => {
       throw new Error(`nothing stages, and ${url} is to be imported`);
     },
-    build: async (wanted, { stop }): Promise<BuildResult> => {
+    build: async (wanted, { mayBegin }): Promise<BuildResult> => {
       const failed = new Map<StorePath, string>();
       const figures = new Map<StorePath, BuildFigures>();
       const stopped: StorePath[] = [];
@@ -258,7 +257,7 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
         const message = options.broken?.get(drvPath);
         // What runs beside the build has its turn first.
         await options.onBuild?.(drvPath);
-        if (stop?.aborted) stopped.push(drvPath);
+        if (stopped.length > 0 || mayBegin?.() === false) stopped.push(drvPath);
         else if (message !== undefined) failed.set(drvPath, message);
         else {
           for (const { path } of known.get(drvPath)?.outputs.values() ?? []) {
@@ -305,7 +304,6 @@ export interface WorldOptions {
   readonly memory?: Memory;
   readonly disk?: Disk;
   readonly relief?: Relief;
-  readonly roomWatch?: RoomWatch;
   readonly figures?: FigureStore;
   /** Milliseconds since the epoch when the run begins. */
   readonly now?: number;
@@ -338,9 +336,11 @@ export function world(options: WorldOptions = {}): MemoryWorld {
     memory: options.memory,
     notices: options.notices ?? [],
     workspace: "/workspace",
-    disk: options.disk ?? { fileSystem: async () => fileSystem },
+    disk: options.disk ?? {
+      fileSystem: async () => fileSystem,
+      freeNow: () => fileSystem.freeBytes,
+    },
     ...(options.relief ? { relief: options.relief } : {}),
-    ...(options.roomWatch ? { roomWatch: options.roomWatch } : {}),
     ...(options.figures ? { figures: options.figures } : {}),
     clock: {
       now: () => now,

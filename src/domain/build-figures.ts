@@ -34,7 +34,9 @@ export function figuresName(derivationName: string): string {
 
 /** Which of two stays: the later one, unless it died of a full disk before it took as much. */
 export function laterFigures(before: BuildFigures | undefined, now: BuildFigures): BuildFigures {
-  return before && now.end === "full disk" && before.buildBytes >= now.buildBytes ? before : now;
+  if (!before || now.end !== "full disk") return now;
+  const took = ({ buildBytes, outputBytes }: BuildFigures) => buildBytes + outputBytes;
+  return took(before) >= took(now) ? before : now;
 }
 
 export function figuresOf(

@@ -66,7 +66,7 @@ export interface BuildResult {
   readonly built: readonly StorePath[];
   /** Per derivation that failed: its message and the end of its log. */
   readonly failed: ReadonlyMap<StorePath, string>;
-  /** Asked for, and not begun or not finished when `stop` was raised. */
+  /** Asked for, and not begun, or not finished, when no further build might begin. */
   readonly stopped: readonly StorePath[];
   /** What builds took, those that failed included, as far as it could be seen. */
   readonly figures: ReadonlyMap<StorePath, BuildFigures>;
@@ -75,8 +75,8 @@ export interface BuildResult {
 /** What a build is told while it runs. */
 export interface BuildControl {
   readonly signal: AbortSignal;
-  /** Once raised no further build begins; one that runs may end. */
-  readonly stop?: AbortSignal;
+  /** Asked as Nix begins each build; after a no, none begins any more, and what runs is ended. */
+  readonly mayBegin?: () => boolean;
 }
 
 export interface DerivationOutputs {
@@ -141,16 +141,8 @@ export interface FileSystem {
 export interface Disk {
   /** The file system `path`, or its nearest existing parent, is on. */
   fileSystem(path: string): Promise<FileSystem>;
-}
-
-/** A look at free space again and again, while something runs. */
-export interface RoomWatch {
-  /** Calls `low`, once, as soon as a file system of these directories has less than `floor` bytes free. */
-  watch(
-    directories: readonly string[],
-    floor: number,
-    low: (fileSystem: FileSystem) => void,
-  ): Disposable;
+  /** Bytes free there, at once; undefined where it cannot be asked. */
+  freeNow(path: string): number | undefined;
 }
 
 /** A tool that hosted runners bring along, and what its folder takes. */
@@ -245,8 +237,6 @@ export interface World {
   readonly figures?: FigureStore;
   /** Without it no relief is looked for. */
   readonly relief?: Relief;
-  /** Without it free space is looked at between builds alone. */
-  readonly roomWatch?: RoomWatch;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }

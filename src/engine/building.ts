@@ -1,17 +1,16 @@
 /** Owns building while room is watched: near the floor nothing more is begun, and that is said once. */
 
 import type { BuildFigures } from "../domain/build-figures.ts";
-import { asError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { isFullDisk } from "../domain/full-disk.ts";
 import type { Job } from "../domain/job.ts";
-import type { DerivationOutputs, FileSystem, Nix, World } from "../domain/ports.ts";
+import type { DerivationOutputs, Nix, World } from "../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { derivationName, type StorePath } from "../domain/store-path.ts";
 
 export interface BuildingParts {
   readonly job: Pick<Job, "minFree" | "failOn">;
-  readonly world: Pick<World, "clock" | "disk" | "log" | "roomWatch">;
+  readonly world: Pick<World, "clock" | "disk" | "log">;
   readonly nix: Pick<Nix, "build" | "buildDirectory" | "setup">;
   readonly signal: AbortSignal;
   /** Told when something that was to be there will not be. */
@@ -24,7 +23,8 @@ export class Building {
   private readonly failures: Finding[] = [];
   private readonly notBegun = new Set<StorePath>();
   private readonly parts: BuildingParts;
-  private low: FileSystem | undefined;
+  /** The directory where room ran low. */
+  private low: string | undefined;
 
   constructor(parts: BuildingParts) {
     this.parts = parts;
@@ -36,19 +36,13 @@ export class Building {
 
   async build(derivations: readonly DerivationOutputs[]): Promise<void> {
     const { world, nix, signal, onNotBuilt } = this.parts;
-    await this.look();
-    if (this.low) {
+    if (!this.mayBegin()) {
       for (const { drvPath } of derivations) this.notBegun.add(drvPath);
       onNotBuilt();
       return;
     }
-    const stop = new AbortController();
-    using _watch = world.roomWatch?.watch(this.directories(), this.floor(), (fileSystem) => {
-      this.tell(fileSystem);
-      stop.abort();
-    });
     const begun = world.clock.now();
-    const result = await nix.build(derivations, { signal, stop: stop.signal });
+    const result = await nix.build(derivations, { signal, mayBegin: () => this.mayBegin() });
     const seconds = (world.clock.now() - begun) / 1000;
     for (const drvPath of result.built) {
       const name = derivationName(drvPath);
@@ -68,43 +62,28 @@ export class Building {
     );
   }
 
-  /** Whoever leaves `disk` out of fail-on wants it tried, come what may. */
-  private floor(): number {
-    const { minFree, failOn } = this.parts.job;
-    return failOn.includes("disk") ? minFree : 0;
-  }
-
-  private directories(): string[] {
-    const { nix } = this.parts;
-    return [nix.setup.realStoreDir, nix.buildDirectory()];
-  }
-
-  /** Room may have come back in the meantime: each build asks anew. */
-  private async look(): Promise<void> {
-    this.low = undefined;
-    for (const directory of this.directories()) {
-      const { disk } = this.parts.world;
-      const fileSystem = await disk.fileSystem(directory).catch((error) => {
-        this.parts.world.log.debug(`${directory}: ${asError(error).message}`);
-        return undefined;
-      });
-      if (fileSystem && fileSystem.freeBytes < this.floor()) return this.tell(fileSystem);
+  /** Room may come back as builds end: each one asks anew. */
+  private mayBegin(): boolean {
+    const { world, nix, job } = this.parts;
+    // Whoever leaves `disk` out of fail-on wants it tried, come what may.
+    const floor = job.failOn.includes("disk") ? job.minFree : 0;
+    for (const directory of [nix.setup.realStoreDir, nix.buildDirectory()]) {
+      const free = world.disk.freeNow(directory);
+      if (free === undefined || free >= floor) continue;
+      this.low = directory;
+      world.log.info(
+        `only ${formatBytes(free)} are free in ${directory}: no further build is begun`,
+      );
+      return false;
     }
-  }
-
-  private tell(fileSystem: FileSystem): void {
-    this.low = fileSystem;
-    const { mountPoint, freeBytes } = fileSystem;
-    this.parts.world.log.info(
-      `only ${formatBytes(freeBytes)} are free on ${mountPoint}: no further build is begun`,
-    );
+    return true;
   }
 
   private stopped(): Finding[] {
     const names = [...this.notBegun].map(derivationName);
     if (names.length === 0) return [];
     const { minFree } = this.parts.job;
-    const where = this.low ? ` on ${this.low.mountPoint}` : "";
+    const where = this.low === undefined ? "" : ` in ${this.low}`;
     const shown = names.slice(0, 10).join(", ");
     const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
     return [
@@ -129,13 +108,16 @@ export class Building {
         hint: `see its log with: nix log ${drvPath}`,
       };
     }
-    const had = took ? ` when its build directory held ${formatBytes(took.buildBytes)}` : "";
+    const { nix } = this.parts;
+    const had = took
+      ? ` (it had ${formatBytes(took.buildBytes)} for building and ${formatBytes(took.outputBytes)} for its output)`
+      : "";
     return {
       kind: "disk",
       level: "error",
       code: "NCP-407",
       message: `${name} was not built: the disk was full${had}: ${message}`,
-      hint: `builds are in ${this.parts.nix.buildDirectory()}; make room there and run it again, and say space= on its target so that it is foreseen`,
+      hint: `it builds in ${nix.buildDirectory()} and puts its output into ${nix.setup.realStoreDir}: make room there and run it again; what it had is kept, and the next plan foresees it`,
     };
   }
 }

@@ -44,8 +44,10 @@ export function estimates(facts: Facts, builds: readonly SurveyedDerivation[]): 
   return builds.map((build): Estimate => {
     const { drvPath, name, kind, figures, space } = build;
     if (figures) {
-      const { buildInodes, outputBytes } = figures;
-      const bytes = Math.ceil(figures.buildBytes * (figures.end === "full disk" ? DIED : 1));
+      const { buildInodes } = figures;
+      const factor = figures.end === "full disk" ? DIED : 1;
+      const bytes = Math.ceil(figures.buildBytes * factor);
+      const outputBytes = Math.ceil(figures.outputBytes * factor);
       const inodes = buildInodes ?? inodesFor(bytes);
       return { drvPath, name, basis: "figures", bytes, inodes, outputBytes };
     }

@@ -5,7 +5,7 @@ import type { BuildControl, BuildResult, DerivationOutputs, Log } from "../domai
 import type { StorePath } from "../domain/store-path.ts";
 import type { ExecResult } from "../host/exec.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
-import { type BuildPlace, measure } from "./measure.ts";
+import { type BuildPlace, measure, type Observed } from "./measure.ts";
 import { BuildSampler } from "./sample.ts";
 import { validPaths } from "./store.ts";
 
@@ -46,11 +46,11 @@ export async function build(
   nix: NixCommand,
   log: Log,
   { wanted, substituters, place, outputs }: BuildRequest,
-  { signal, stop }: BuildControl,
+  { signal, mayBegin }: BuildControl,
 ): Promise<BuildResult> {
   const begun = new Map<StorePath, number>();
   const gate = new AbortController();
-  const sampler = new BuildSampler(place.directory);
+  const sampler = new BuildSampler(place.directory, place.realStoreDir);
   let result: ExecResult | undefined;
   try {
     result = await nix.try(
@@ -72,7 +72,7 @@ export async function build(
             begun.set(building, Date.now());
             sampler.begun(building);
             // Nix cannot be told to begin nothing more: what it begins now has lost nothing yet.
-            if (stop?.aborted) gate.abort();
+            if (mayBegin?.() === false) gate.abort();
           }
           tell(log, line);
         },
@@ -94,13 +94,20 @@ export async function build(
     if (result) failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
     else stopped.push(drvPath);
   }
-  const full = isFullDisk(result?.stderr ?? "") ? "full disk" : undefined;
+  const full = whatWasFull(result?.stderr ?? "", place);
   const { built, figures } = await measure(
     nix,
     { place, begun, peaks: sampler.peaks(), full, outputs },
     signal,
   );
   return { built: built.filter((drvPath) => !failed.has(drvPath)), failed, stopped, figures };
+}
+
+/** By the path that could not be written; a builder names its own files without a folder. */
+function whatWasFull(stderr: string, { realStoreDir }: BuildPlace): Observed["full"] {
+  const line = stderr.split("\n").find(isFullDisk);
+  if (line === undefined) return undefined;
+  return line.includes(`${realStoreDir}/`) ? "store" : "build directory";
 }
 
 const LOG_LINES = 10;

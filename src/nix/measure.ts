@@ -21,8 +21,8 @@ export interface Observed {
   /** When Nix said that it begins, in milliseconds since the epoch. */
   readonly begun: ReadonlyMap<StorePath, number>;
   readonly peaks: ReadonlyMap<StorePath, Peak>;
-  /** Whether the call ended in a full disk. */
-  readonly full: "full disk" | undefined;
+  /** Where the disk was full, where a build died of that. */
+  readonly full: "store" | "build directory" | undefined;
   readonly outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>;
 }
 
@@ -46,12 +46,17 @@ export async function measure(
     // Of a content-addressed one nobody knows the path: that it was begun is all there is.
     if (isMade) built.push(drvPath);
     if (paths.length === 0 || (!isMade && !full)) continue;
-    const { bytes, inodes } = peaks.get(drvPath) ?? { bytes: 0, inodes: undefined };
+    const peak = peaks.get(drvPath);
+    const { bytes = 0, inodes } = peak ?? {};
+    // What died of a full disk had taken all that was free.
+    const allOf = (what: "store" | "build directory", free: number | undefined) =>
+      !isMade && full === what ? (free ?? 0) : 0;
+    const outputBytes = paths.reduce((sum, path) => sum + (infos.get(path)?.narSize ?? 0), 0);
     const end = isMade ? await finished(paths, place.realStoreDir, now) : now;
     figures.set(drvPath, {
       name: figuresName(derivationName(drvPath)),
-      buildBytes: bytes,
-      outputBytes: paths.reduce((sum, path) => sum + (infos.get(path)?.narSize ?? 0), 0),
+      buildBytes: Math.max(bytes, allOf("build directory", peak?.free?.buildDirectory)),
+      outputBytes: Math.max(outputBytes, allOf("store", peak?.free?.store)),
       seconds: Math.max(0, end - start) / 1000,
       takenAt: now,
       ...(inodes === undefined ? {} : { buildInodes: inodes }),

@@ -9,6 +9,13 @@ export interface Peak {
   readonly bytes: number;
   /** Undefined where the directory could not be read. */
   readonly inodes: number | undefined;
+  /** Bytes that were free when it was begun; undefined where it was over too soon to see. */
+  readonly free: Free | undefined;
+}
+
+interface Free {
+  readonly buildDirectory: number;
+  readonly store: number;
 }
 
 /** Milliseconds between two looks; a look that takes long is followed by a longer pause. */
@@ -21,8 +28,7 @@ interface Running {
   entry: string | undefined;
   bytes: number;
   inodes: number | undefined;
-  /** Free when it was begun: the fall from there, where its folder belongs to a build user. */
-  freeBefore: number | undefined;
+  free: Free | undefined;
 }
 
 /**
@@ -32,14 +38,16 @@ interface Running {
  */
 export class BuildSampler implements AsyncDisposable {
   private readonly directory: string;
+  private readonly store: string;
   private readonly running: Running[] = [];
   private readonly before: Promise<ReadonlySet<string>>;
   private readonly over = new AbortController();
   private readonly looping: Promise<void>;
   private wake: () => void = () => undefined;
 
-  constructor(directory: string) {
+  constructor(directory: string, store: string) {
     this.directory = directory;
+    this.store = store;
     this.before = readdir(directory).then(
       (names) => new Set(names),
       () => new Set(),
@@ -54,14 +62,16 @@ export class BuildSampler implements AsyncDisposable {
       entry: undefined,
       bytes: 0,
       inodes: undefined,
-      freeBefore: undefined,
+      free: undefined,
     });
     this.wake();
   }
 
   /** By derivation, of all that were begun. */
   peaks(): Map<StorePath, Peak> {
-    return new Map(this.running.map(({ drvPath, bytes, inodes }) => [drvPath, { bytes, inodes }]));
+    return new Map(
+      this.running.map(({ drvPath, bytes, inodes, free }) => [drvPath, { bytes, inodes, free }]),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -95,10 +105,9 @@ export class BuildSampler implements AsyncDisposable {
     const names = (await readdir(this.directory)).filter((name) => !before.has(name));
     await this.assign(names);
     const there = new Set(names);
-    const { bavail, bsize } = await statfs(this.directory);
-    const free = bavail * bsize;
+    const free = { buildDirectory: await freeOn(this.directory), store: await freeOn(this.store) };
     for (const [index, one] of this.running.entries()) {
-      one.freeBefore ??= free;
+      one.free ??= free;
       if (one.entry === undefined || !there.has(one.entry)) continue;
       const size = await folderSize(join(this.directory, one.entry), this.over.signal);
       if (size.seen === "whole") {
@@ -106,7 +115,7 @@ export class BuildSampler implements AsyncDisposable {
         one.inodes = Math.max(one.inodes ?? 0, size.inodes);
       } else if (index === this.running.length - 1) {
         // A build user's own folder: what the file system lost since the last build began.
-        one.bytes = Math.max(one.bytes, one.freeBefore - free);
+        one.bytes = Math.max(one.bytes, one.free.buildDirectory - free.buildDirectory);
       }
     }
   }
@@ -131,4 +140,9 @@ export class BuildSampler implements AsyncDisposable {
       if (one) one.entry = name;
     }
   }
+}
+
+async function freeOn(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
 }
