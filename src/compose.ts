@@ -16,7 +16,7 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { machineRelief } from "./host/relief.ts";
+import { machineRelief, SECOND_DISK } from "./host/relief.ts";
 import { TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
@@ -112,6 +112,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         environment,
         folder: request.folder,
         list: TOOL_FOLDERS,
+        secondDisk: SECOND_DISK,
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
         absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
       }),

@@ -13,20 +13,22 @@ export interface ReliefParts {
   readonly folder: string;
   /** The only folders that may be deleted; not read from anything a job can change. */
   readonly list: readonly string[];
+  /** Where a hosted runner has a second disk, which only root may write to. */
+  readonly secondDisk: string;
   /** Who writes in the build directory: we, or Nix's build users, who must be able to get there. */
   readonly builder: "ourselves" | "others";
   /** What Nix does with a build directory that is not there. */
   readonly absent: "made by Nix" | "an error";
 }
 
-/** The second disk of hosted Linux runners: larger than what is left of the first. */
-const SECOND_DISK = "/mnt";
+/** Of GitHub's Linux runners: often larger than what is left of the first. */
+export const SECOND_DISK = "/mnt";
 
 export function machineRelief(parts: ReliefParts): Relief {
-  const { environment, folder, list, builder } = parts;
+  const { environment, folder, list, builder, secondDisk } = parts;
   // The runner sets it, and lets no step write a variable of this name.
   const machine = environment["RUNNER_ENVIRONMENT"] === "github-hosted" ? "hosted" : "kept";
-  const second = join(SECOND_DISK, "nix-cache-preflight");
+  const second = join(secondDisk, "nix-cache-preflight");
   return {
     machine,
     async usable(directory) {
@@ -37,8 +39,8 @@ export function machineRelief(parts: ReliefParts): Relief {
     },
     async buildDirectories() {
       const places = [join(folder, "build")];
-      const hasSecond = machine === "hosted" && process.platform === "linux";
-      if (hasSecond && (await stat(SECOND_DISK).catch(() => undefined))) places.push(second);
+      const there = await stat(secondDisk).catch(() => undefined);
+      if (machine === "hosted" && there?.isDirectory()) places.push(second);
       const found: string[] = [];
       for (const place of places) {
         const above = await nearest(place);
