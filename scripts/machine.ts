@@ -106,8 +106,9 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
 const PATIENCE = 10_000;
 
 /**
- * Ends what a job of this machine left running, as a runner does at a job's end: its background
- * push would look into a store that is being taken away. Only Linux tells a process's environment.
+ * Ends what a job of this machine left running, as a runner does at a job's end: a background push
+ * and the Nix of a job that was killed would make folders in a machine that is being taken away.
+ * Only Linux tells a process's environment.
  */
 async function endLeftovers(stateDir: string): Promise<void> {
   const until = Date.now() + PATIENCE;
@@ -115,13 +116,10 @@ async function endLeftovers(stateDir: string): Promise<void> {
     const left: number[] = [];
     for (const name of await readdir("/proc").catch((): string[] => [])) {
       if (!/^\d+$/.test(name)) continue;
-      const [environ, cmdline] = await Promise.all(
-        ["environ", "cmdline"].map((file) =>
-          readFile(join("/proc", name, file), "utf8").catch(() => ""),
-        ),
-      );
-      const ours = environ?.split("\0").includes(`NIX_STATE_DIR=${stateDir}`);
-      if (ours && cmdline?.includes("dist/watch.js")) left.push(Number(name));
+      const environ = await readFile(join("/proc", name, "environ"), "utf8").catch(() => "");
+      if (environ.split("\0").includes(`NIX_STATE_DIR=${stateDir}`)) {
+        left.push(Number(name));
+      }
     }
     if (left.length === 0 || Date.now() > until) return;
     for (const pid of left) {

@@ -6,20 +6,12 @@ import { openCache } from "../../src/caches/index.ts";
 import type { OpenRequest } from "../../src/caches/kind.ts";
 import type { BinaryCache } from "../../src/domain/cache.ts";
 import { HttpClient } from "../../src/host/http.ts";
+import { openRequest } from "../support/open-cache.ts";
 import { userError } from "../support/thrown.ts";
 import { cacheContract } from "./contract.ts";
 
-const request = (http: HttpClient, githubDirectory: string | undefined): OpenRequest => ({
-  name: "github",
-  role: "own",
-  storeDir: "/nix/store",
-  publicKeys: [],
-  signatures: "require",
-  token: undefined,
-  signingKey: undefined,
-  http,
-  githubDirectory,
-});
+const request = (http: HttpClient, githubDirectory: string | undefined): OpenRequest =>
+  openRequest("github", { http, githubDirectory });
 
 cacheContract("github", async () => {
   const directory = await mkdtemp(join(tmpdir(), "ncp-github-"));

@@ -1,12 +1,11 @@
 import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "@jest/globals";
-import { openCache } from "../../src/caches/index.ts";
 import { type BinaryCache, can } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
-import { parseCacheLocation } from "../../src/domain/location.ts";
 import { parseSigningKey, type SigningKey } from "../../src/domain/signature.ts";
 import { HttpClient } from "../../src/host/http.ts";
 import { putServer } from "../servers/put.ts";
+import { openAt } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
 import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 
@@ -20,18 +19,7 @@ function newKey(): SigningKey {
 }
 
 function open(text: string, http: HttpClient, signingKey: SigningKey | undefined): BinaryCache {
-  const cache = openCache(parseCacheLocation(text), {
-    name: text,
-    role: "own",
-    storeDir: "/nix/store",
-    publicKeys: [],
-    signatures: "require",
-    token: "secret-token",
-    signingKey,
-    http,
-  });
-  if (!cache) throw new Error("no such kind");
-  return cache;
+  return openAt(text, { http, signingKey, token: "secret-token" });
 }
 
 async function subject() {

@@ -36,6 +36,7 @@ export type How = Partial<
     | "workspace"
     | "temp"
     | "runner"
+    | "user"
   >
 >;
 

@@ -26,6 +26,19 @@ export interface NixSetup {
   readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
+  /** Undefined where Nix takes the caches and keys that we add. */
+  readonly untrusted?: Untrusted;
+}
+
+/** A user whom Nix's daemon does not trust: it takes from him what root allows, and no more. */
+export interface Untrusted {
+  readonly user: string;
+  /** The daemon's configuration: where lines belong that change this. */
+  readonly file: string;
+  /** Caches that root configured, or lets every user add. */
+  readonly substituters: readonly string[];
+  /** Keys that root trusts, as text. */
+  readonly publicKeys: readonly string[];
 }
 
 /** One evaluation: every target with this flake, attribute path and system. */
@@ -66,17 +79,28 @@ export interface BuildResult {
   readonly built: readonly StorePath[];
   /** Per derivation that failed: its message and the end of its log. */
   readonly failed: ReadonlyMap<StorePath, string>;
+  /** How long each took, where Nix says so. */
+  readonly seconds?: ReadonlyMap<StorePath, number>;
   /** Asked for, and not begun, or not finished, when no further build might begin. */
   readonly stopped: readonly StorePath[];
   /** What builds took, those that failed included, as far as it could be seen. */
   readonly figures: ReadonlyMap<StorePath, BuildFigures>;
 }
 
-/** What a build is told while it runs. */
+/** What a build is told while it runs, and tells. */
 export interface BuildControl {
   readonly signal: AbortSignal;
+  readonly told?: (progress: Progress) => void;
   /** Asked as Nix begins each build; after a no, none begins any more, and what runs is ended. */
   readonly mayBegin?: () => boolean;
+}
+
+/** A path that is fetched, or a derivation that is built, on its way. */
+export interface Progress {
+  readonly path: StorePath;
+  readonly state: "under way" | "done";
+  /** Of its NAR, so far. */
+  readonly bytes: number;
 }
 
 export interface DerivationOutputs {
@@ -100,6 +124,7 @@ export interface Nix {
   substitute(
     paths: readonly StorePath[],
     signal: AbortSignal,
+    told?: (progress: Progress) => void,
   ): Promise<ReadonlyMap<StorePath, string>>;
   /**
    * Takes `paths`, references first, from a `file://` cache, signatures checked. Undefined when all
@@ -173,12 +198,30 @@ export interface Clock {
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
+/** How far long work is. */
+export interface WorkState {
+  /** What is counted, in the singular: `path`, `target`. */
+  readonly unit: string;
+  readonly done: number;
+  /** Undefined where it is not known before it is done. */
+  readonly inAll: number | undefined;
+  readonly bytes: number;
+  readonly bytesInAll: number | undefined;
+  /** Names of what is under way, where that is worth a word. */
+  readonly now: readonly string[];
+}
+
 /** Where a run tells what it does, as it does it. */
 export interface Log {
   group(title: string): void;
   endGroup(): void;
   info(line: string): void;
   debug(line: string): void;
+  /**
+   * Work that may take long has begun: `state` is asked for as often as this log wants to show it,
+   * until the answer is disposed of. A log that only keeps lines has none.
+   */
+  watch?(what: string, state: () => WorkState): Disposable;
 }
 
 /** What an earlier run with the same sources, caches and Nix left. */

@@ -7,18 +7,19 @@ import type { Job } from "../domain/job.ts";
 import type { DerivationOutputs, Nix, World } from "../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { derivationName, type StorePath } from "../domain/store-path.ts";
+import { Meter } from "./meter.ts";
 
 export interface BuildingParts {
   readonly job: Pick<Job, "minFree" | "failOn">;
   readonly world: Pick<World, "clock" | "disk" | "log">;
-  readonly nix: Pick<Nix, "build" | "buildDirectory" | "setup">;
+  readonly nix: Pick<Nix, "build" | "buildDirectory" | "derivation" | "setup">;
   readonly signal: AbortSignal;
   /** Told when something that was to be there will not be. */
   readonly onNotBuilt: () => void;
 }
 
 export class Building {
-  readonly built: { name: string; seconds: number }[] = [];
+  readonly built: { name: string; seconds: number; outputs: readonly StorePath[] }[] = [];
   readonly figures: BuildFigures[] = [];
   private readonly failures: Finding[] = [];
   private readonly notBegun = new Set<StorePath>();
@@ -42,11 +43,22 @@ export class Building {
       return;
     }
     const begun = world.clock.now();
-    const result = await nix.build(derivations, { signal, mayBegin: () => this.mayBegin() });
-    const seconds = (world.clock.now() - begun) / 1000;
+    const meter = new Meter("derivation");
+    using _shown = world.log.watch?.("Build", meter.state);
+    const result = await nix.build(derivations, {
+      signal,
+      mayBegin: () => this.mayBegin(),
+      told: ({ path, state }) => (state === "done" ? meter.finish(path, 0) : meter.at(path, 0)),
+    });
+    const all = (world.clock.now() - begun) / 1000;
     for (const drvPath of result.built) {
-      const name = derivationName(drvPath);
-      this.built.push({ name, seconds: result.figures.get(drvPath)?.seconds ?? seconds });
+      const { outputs } = await nix.derivation(drvPath);
+      this.built.push({
+        name: derivationName(drvPath),
+        // Nix's own word of an end comes late in older versions.
+        seconds: result.figures.get(drvPath)?.seconds ?? result.seconds?.get(drvPath) ?? all,
+        outputs: [...outputs.values()].flatMap(({ path }) => path ?? []),
+      });
     }
     this.figures.push(...result.figures.values());
     for (const drvPath of result.stopped) this.notBegun.add(drvPath);

@@ -1,5 +1,6 @@
 /** Owns deciding: (Job, Survey, Room) → Plan. Pure. */
 
+import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
@@ -8,10 +9,13 @@ import { buildSteps, knownOutputs } from "./build-order.ts";
 import { findingsOf } from "./findings.ts";
 import type { Fitted } from "./fit.ts";
 import { lookAfter } from "./look-after.ts";
+import { type Matrix, matrixFindings, matrixOf } from "./matrix.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
+import { standingFindings } from "./standing.ts";
 import type { PushRoots, Reclaim, Step } from "./step.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
+import { isFit } from "./tiers.ts";
 import { hasToBeMade, type Work, workOf } from "./work.ts";
 
 export interface Plan {
@@ -24,6 +28,8 @@ export interface Plan {
   readonly reclaims: readonly Reclaim[];
   /** Names of the targets that have no room. */
   readonly leftOut: readonly string[];
+  /** For the jobs of others: what is missing, shared out. */
+  readonly matrix: Matrix;
 }
 
 export function plan(
@@ -34,8 +40,18 @@ export function plan(
   caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Plan {
   const { room, reclaims, cut } = fit;
-  const intent = MAY[job.mode].has("build") ? "builds" : "looks";
-  const findings = [...fit.findings, ...findingsOf(job, survey, room, intent)];
+  const matrix = matrixOf({
+    ...survey,
+    // Without a cache to hand it on by, what one job builds is no other's.
+    stages: writableCache(job, survey, caches.own) ? "two" : "one",
+    seconds: (name) => figuresOf(survey.figures, name)?.seconds,
+  });
+  const findings = [
+    ...fit.findings,
+    ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
+    ...standingFindings(job, survey, caches),
+    ...matrixFindings(matrix),
+  ];
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
   // Where nothing has its room, or builds have no place, the run ends before anything is fetched.
@@ -84,6 +100,7 @@ export function plan(
     room,
     reclaims: MAY[job.mode].has("reclaim") && !stop ? reclaims : [],
     leftOut: cut?.left ?? [],
+    matrix,
   };
 }
 
@@ -121,9 +138,10 @@ function configureSteps(
   const reachable = new Set(
     survey.tiers
       .filter(
-        ({ state }) =>
-          state.kind === "reachable" &&
-          (state.info.storeDir !== undefined || survey.trust.kind === "write"),
+        (tier) =>
+          isFit(tier) &&
+          tier.state.kind === "reachable" &&
+          (tier.state.info.storeDir !== undefined || survey.trust.kind === "write"),
       )
       .map(({ name }) => name),
   );
@@ -146,7 +164,7 @@ function pinSteps(job: Job, survey: Survey, target: SurveyedTarget, cache: Binar
   const [storePath] = target.outputs ?? [];
   const { trust } = survey;
   if (job.pin === "off" || trust.kind !== "write" || trust.pins !== "move") return [];
-  if (!storePath || !can(cache, "pin")) return [];
+  if (!storePath || target.pinName === "" || !can(cache, "pin")) return [];
   // Every pin adds a revision and pushes an older one out: one that is right stays as it is.
   const now = survey.pins?.find(({ name }) => name === target.pinName)?.storePath;
   if (now === storePath && job.force !== "force") return [];

@@ -23,18 +23,36 @@ export interface Run {
   readonly plan: Plan;
   readonly outcome: Outcome;
   readonly begin: number;
+  /** When looking and deciding were over, and doing began. */
+  readonly looked: number;
   readonly end: number;
 }
 
 export async function run(job: Job, trust: Trust, world: World, signal: AbortSignal): Promise<Run> {
   const begin = world.clock.now();
-  const seen = await survey(job, trust, world, signal);
-  const meant = await decide(job, seen, world, signal);
+  const { seen, meant } = await look(job, trust, world, signal);
+  const looked = world.clock.now();
   const outcome = await apply(job, meant, seen.lookup, world, signal);
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(outcome.figures, signal);
   await remember(job, seen, outcome, world, signal);
-  return { job, survey: seen, plan: meant, outcome, begin, end: world.clock.now() };
+  return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
+}
+
+/** The first phase, with a group of its own: it changes nothing, and decides what will be. */
+async function look(
+  job: Job,
+  trust: Trust,
+  world: World,
+  signal: AbortSignal,
+): Promise<{ readonly seen: Survey; readonly meant: Plan }> {
+  world.log.group("Look: what is cached, and where");
+  try {
+    const seen = await survey(job, trust, world, signal);
+    return { seen, meant: await decide(job, seen, world, signal) };
+  } finally {
+    world.log.endGroup();
+  }
 }
 
 /**

@@ -31,20 +31,20 @@ export async function measure(
   nix: NixCommand,
   { place, begun, peaks, full, outputs }: Observed,
   signal: AbortSignal,
-): Promise<{ built: StorePath[]; figures: Map<StorePath, BuildFigures> }> {
-  const built: StorePath[] = [];
+): Promise<{ made: StorePath[]; figures: Map<StorePath, BuildFigures> }> {
+  const made: StorePath[] = [];
   const figures = new Map<StorePath, BuildFigures>();
-  const made = new Map<StorePath, readonly StorePath[]>();
-  for (const drvPath of begun.keys()) made.set(drvPath, await outputs(drvPath));
-  const all = [...made.values()].flat();
+  const outputsOf = new Map<StorePath, readonly StorePath[]>();
+  for (const drvPath of begun.keys()) outputsOf.set(drvPath, await outputs(drvPath));
+  const all = [...outputsOf.values()].flat();
   const valid = await validPaths(nix, all, signal);
   const infos = await pathInfos(nix, place.storeDir, [...valid], signal);
   const now = Date.now();
   for (const [drvPath, start] of begun) {
-    const paths = made.get(drvPath) ?? [];
+    const paths = outputsOf.get(drvPath) ?? [];
     const isMade = paths.every((path) => valid.has(path));
     // Of a content-addressed one nobody knows the path: that it was begun is all there is.
-    if (isMade) built.push(drvPath);
+    if (isMade) made.push(drvPath);
     if (paths.length === 0 || (!isMade && !full)) continue;
     const peak = peaks.get(drvPath);
     const { bytes = 0, inodes } = peak ?? {};
@@ -63,7 +63,7 @@ export async function measure(
       ...(isMade ? {} : { end: "full disk" as const }),
     });
   }
-  return { built, figures };
+  return { made, figures };
 }
 
 /** Nix gives an output its last touch when its build is over; several builds end in one call. */

@@ -8,6 +8,8 @@ import { type PublicKey, parsePublicKey } from "../domain/signature.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
+import { readSettings, type Settings } from "./settings.ts";
+import { findStanding } from "./standing.ts";
 
 export interface NixSettings {
   readonly substituters: readonly string[];
@@ -25,40 +27,26 @@ export interface NixMachine {
 /** Who runs builds: this process's user, build users for root, or a daemon with them. */
 export type Builder = "ourselves" | "build users" | "daemon";
 
-type Setting = string | number | boolean | readonly string[] | Readonly<Record<string, unknown>>;
-
-/** Asks Nix about itself: two short processes, side by side. */
+/** Asks Nix about itself: short processes, side by side. */
 export async function readMachine(
   nix: NixCommand,
   environment: Environment,
   signal: AbortSignal,
 ): Promise<NixMachine> {
   const options = { signal, deadline: DEADLINES.query };
-  const [facts, settings] = await Promise.all([
+  const [facts, settings, untrusted] = await Promise.all([
     nix.run("nix-instantiate", ["--eval", "--json", "--strict", "-E", FACTS], options),
     readSettings(nix, options),
+    findStanding(nix, environment, signal),
   ]);
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
   }
-  const list = (name: string): string[] => {
-    const value = settings.get(name);
-    return Array.isArray(value)
-      ? value.map(String)
-      : String(value ?? "")
-          .split(/\s+/)
-          .filter(Boolean);
-  };
-  const text = (name: string): string => {
-    const value = settings.get(name);
-    return typeof value === "string" ? value : "";
-  };
-  const number = (name: string): number => {
-    const value = Number(settings.get(name));
-    return Number.isInteger(value) && value > 0 ? value : 1;
-  };
+  const { list, text } = settings;
   const builder = await builderOf(text("store"), text("build-users-group"), environment);
+  // A key that only this user's files name is none to the daemon.
+  const keys = untrusted?.publicKeys ?? list("trusted-public-keys");
   return {
     builder,
     setup: {
@@ -74,18 +62,14 @@ export async function readMachine(
       storeDir,
       realStoreDir: realStoreDir(text("store"), storeDir),
       buildDir: buildDir(version, text("build-dir"), environment),
-      buildDirBy: buildDirBy(
-        builder,
-        settings.has("build-dir"),
-        list("trusted-users"),
-        environment,
-      ),
-      buildsAtOnce: number("max-jobs"),
+      buildDirBy: buildDirBy(builder, settings, untrusted ? "untrusted" : "trusted"),
+      buildsAtOnce: settings.amount("max-jobs") ?? 1,
+      ...(untrusted ? { untrusted } : {}),
     },
     settings: {
       substituters: [...list("substituters")],
-      trustedPublicKeys: list("trusted-public-keys").flatMap((key) => parsePublicKey(key) ?? []),
-      requireSignatures: settings.get("require-sigs") === false ? "accept any" : "require",
+      trustedPublicKeys: keys.flatMap((key) => parsePublicKey(key) ?? []),
+      requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
     },
   };
@@ -93,20 +77,6 @@ export async function readMachine(
 
 const FACTS =
   "{ storeDir = builtins.storeDir; system = builtins.currentSystem; version = builtins.nixVersion; }";
-
-async function readSettings(
-  nix: NixCommand,
-  options: { signal: AbortSignal; deadline: number },
-): Promise<ReadonlyMap<string, Setting>> {
-  // `config show` from 2.20 on; before that the same output under another name.
-  let result = await nix.try("nix", ["config", "show", "--json"], options);
-  if (result.code !== 0) result = await nix.try("nix", ["show-config", "--json"], options);
-  if (result.code !== 0) {
-    throw new UserError("NCP-202", `Nix does not show its configuration: ${result.stderr.trim()}`);
-  }
-  const parsed = JSON.parse(result.stdout) as Record<string, { value: Setting }>;
-  return new Map(Object.entries(parsed).map(([name, { value }]) => [name, value]));
-}
 
 /** `store = /chroot` puts the store folder below another root. */
 function realStoreDir(store: string, storeDir: string): string {
@@ -154,13 +124,11 @@ async function builderOf(
 /** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */
 function buildDirBy(
   builder: Builder,
-  hasSetting: boolean,
-  trustedUsers: readonly string[],
-  environment: Environment,
+  settings: Settings,
+  user: "trusted" | "untrusted",
 ): NixSetup["buildDirBy"] {
-  const trusted = ["*", environment["USER"] ?? ""].some((user) => trustedUsers.includes(user));
-  const root = process.getuid?.() === 0;
-  if (builder === "daemon" && (!hasSetting || (!trusted && !root))) return "nothing";
+  const hasSetting = settings.knows("build-dir");
+  if (builder === "daemon" && (!hasSetting || user === "untrusted")) return "nothing";
   return hasSetting ? "setting" : "environment";
 }
 
