@@ -1,6 +1,6 @@
 /** Owns plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
 
-import type { BinaryCache, Presence, Substituter, TierInfo } from "../domain/cache.ts";
+import type { BinaryCache, Credentials, Presence, Substituter, TierInfo } from "../domain/cache.ts";
 import { parseCacheInfo } from "../domain/cache-info.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../domain/narinfo.ts";
@@ -32,6 +32,9 @@ export interface HttpCacheOptions {
 const DEADLINE = 15_000;
 /** Milliseconds a NAR may take between two chunks. */
 const STALL = 60_000;
+
+/** Bytes up to which a NAR comes in one piece, within the time of one pause of a large one. */
+const SMALL = 128 * 1024;
 
 /** Absent, in the words of Nix's own client: 403 is what S3 says of a missing key. */
 const ABSENT = new Set([404, 410]);
@@ -113,6 +116,13 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
     },
     async *readNar(narInfo: NarInfo, signal) {
       const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };
+      const { fileSize } = narInfo;
+      if (fileSize !== undefined && fileSize <= SMALL) {
+        const { status, body } = await http.request({ ...ask, maxBytes: SMALL });
+        if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
+        yield body;
+        return;
+      }
       const { status, body } = await http.stream(ask);
       if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
       yield* body;
@@ -155,7 +165,7 @@ export const httpKind: CacheKind<"http"> = {
       policy,
       storeDir,
       http,
-      headers: role === "own" && token ? { authorization: `Bearer ${token}` } : {},
+      headers: authorization(role === "own" ? token : undefined, request.netrc?.get(url.hostname)),
     };
     const cache = httpCache(options);
     if (role === "tier") return cache;
@@ -170,6 +180,16 @@ export const httpKind: CacheKind<"http"> = {
     };
   },
 };
+
+function authorization(
+  token: string | undefined,
+  netrc: Credentials | undefined,
+): Readonly<Record<string, string>> {
+  if (token) return { authorization: `Bearer ${token}` };
+  if (!netrc) return {};
+  const pair = Buffer.from(`${netrc.login}:${netrc.password}`).toString("base64");
+  return { authorization: `Basic ${pair}` };
+}
 
 export function below(base: URL, path: string): URL {
   return new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);
