@@ -128,3 +128,13 @@ describe(`commands in the documents, on ${NIX}`, () => {
     if (rule.output) expect(stdout).toMatch(rule.output);
   });
 });
+
+test("an older Node is told so in a sentence, though it could not load what follows", async () => {
+  const older = `data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.20.2"})`;
+  const args = ["--import", older, "dist/cli.js", "check"];
+  await expect(run(process.execPath, args)).rejects.toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr: "nix-cache-preflight needs Node 24 or newer, and this is 20.20.2\n",
+  });
+});
