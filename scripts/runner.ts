@@ -1,7 +1,7 @@
 /** Owns the runner's contract: runs the bundled action as GitHub's runner does, and reads what it left. */
 
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
 
@@ -19,6 +19,8 @@ export interface StepRequest {
   readonly environment: Readonly<Record<string, string>>;
   /** STATE_… of an earlier stage. */
   readonly state?: Readonly<Record<string, string>>;
+  /** Who the runner is, where that is not who asks. */
+  readonly user?: { readonly uid: number; readonly gid: number };
   /** Set over the runner's own variables: what a hostile step of the job would like to do. */
   readonly forged?: Readonly<Record<string, string>>;
   readonly onLine?: (line: string) => void;
@@ -63,6 +65,11 @@ export async function runStage(stage: "main" | "post", request: StepRequest): Pr
   const file = (name: string) => join(commands, name);
   const names = ["output", "env", "path", "state", "summary"];
   await Promise.all(names.map((name) => writeFile(file(name), "")));
+  if (request.user) {
+    const { uid, gid } = request.user;
+    const given = [request.temp, commands, ...names.map(file)];
+    await Promise.all(given.map((path) => chown(path, uid, gid)));
+  }
   const eventPath = join(request.temp, "_github_workflow", "event.json");
   await mkdir(join(request.temp, "_github_workflow"), { recursive: true });
   await writeFile(
@@ -135,13 +142,14 @@ function inputVariable(name: string): string {
 function node(
   entry: string,
   environment: Record<string, string>,
-  { workspace, onLine, kill }: StepRequest,
+  { workspace, onLine, kill, user }: StepRequest,
 ): Promise<{ exitCode: number | undefined; raw: string }> {
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [entry], {
       cwd: workspace,
       env: environment,
       stdio: ["ignore", "pipe", "pipe"],
+      ...user,
     });
     let raw = "";
     let rest = "";

@@ -4,7 +4,7 @@ import { figureStore } from "./caches/figures.ts";
 import { openCache } from "./caches/index.ts";
 import { memory } from "./caches/memo.ts";
 import { staging } from "./caches/staging.ts";
-import type { BinaryCache } from "./domain/cache.ts";
+import type { BinaryCache, Credentials } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import { type CacheLocation, parseCacheLocation } from "./domain/location.ts";
@@ -20,7 +20,9 @@ import { hashKeyFiles } from "./host/key-files.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
+import type { CachesNow } from "./nix/known-caches.ts";
 import { memoKey } from "./nix/memo-key.ts";
+import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { remoteStores } from "./nix/remote-store.ts";
 import { type NixMachine, readMachine } from "./nix/setup.ts";
@@ -75,7 +77,9 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
-  const caches = openCaches(request, machine, http);
+  const { netrcFile } = machine.settings;
+  const netrc = netrcFile === undefined ? new Map() : await readNetrc(netrcFile);
+  const caches = openCaches(request, machine, http, netrc);
   const also = [
     VERSION,
     job.cacheName,
@@ -100,7 +104,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     flake,
     environment,
     log,
-    caches: () => cachesThere(caches, request.signal),
+    caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
   });
   return {
@@ -142,6 +146,7 @@ export function openCaches(
   { job, secrets, environment, workspace, folder, githubDirectory }: ComposeRequest,
   machine: NixMachine,
   http: HttpClient,
+  netrc: ReadonlyMap<string, Credentials>,
 ): Caches {
   const { settings, setup } = machine;
   const { version, storeDir } = setup;
@@ -171,6 +176,7 @@ export function openCaches(
       token: role === "own" ? secrets.token : undefined,
       signingKey: role === "own" ? signingKey : undefined,
       http,
+      netrc,
       remoteStore,
       environment,
       folder,
@@ -183,7 +189,8 @@ export function openCaches(
   const own = open(job.cache, job.cacheName, "own", trusted);
   const tiers = job.substituters.flatMap(
     ({ location, text, publicKeys }) =>
-      open(location, text, "tier", [...publicKeys, ...trusted]) ?? [],
+      // A key that the daemon does not take from this user makes no path good.
+      open(location, text, "tier", [...(setup.untrusted ? [] : publicKeys), ...trusted]) ?? [],
   );
   for (const url of settings.substituters) {
     const location = configuredLocation(url, notices);
@@ -234,10 +241,10 @@ function placed(url: URL, options: readonly string[]): string {
 }
 
 /**
- * Those that are there. Nix would wait for a dead one, and would make the folders of a `file://`
+ * Who is there, and who is not or no more. Nix would wait for a dead one, and would make the folders of a `file://`
  * cache that does not exist yet, which a read-only run must not.
  */
-async function cachesThere({ own, tiers }: Caches, signal: AbortSignal): Promise<BinaryCache[]> {
+async function cachesNow({ own, tiers }: Caches, signal: AbortSignal): Promise<CachesNow> {
   const all = [...(own ? [own] : []), ...tiers];
   const there = await Promise.all(
     all.map((cache) =>
@@ -247,5 +254,8 @@ async function cachesThere({ own, tiers }: Caches, signal: AbortSignal): Promise
       ),
     ),
   );
-  return all.filter((_, index) => there[index]);
+  return {
+    there: all.filter((_, index) => there[index]),
+    gone: all.filter((_, index) => !there[index]),
+  };
 }

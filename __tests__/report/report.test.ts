@@ -178,8 +178,8 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
   test("of a warming run", async () => {
     expect(
-  summary(await ran({ inputs: { mode: "warm", targets: ".#homes.bob" } }))
-).toMatchInlineSnapshot(`
+      summary(await ran({ inputs: { mode: "warm", targets: ".#homes.bob" } })),
+    ).toMatchInlineSnapshot(`
 "## Nix Cache Preflight
 
 **The target was not cached; bws-1.0.0 was built from source for it; now it is cached.**

@@ -22,7 +22,7 @@ export async function judgeNarInfo(
   try {
     narInfo = parseNarInfo(text, where, storeDirOf(path));
   } catch (error) {
-    return { kind: "refused", why: describeError(error) };
+    return { kind: "refused", why: describeError(error), form: "corrupt" };
   }
   return judge(narInfo, where, path, policy);
 }

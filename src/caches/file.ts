@@ -63,7 +63,8 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
       }
       return {
         storeDir: info?.storeDir,
-        priority: info?.priority ?? PRIORITY,
+        // Nix writes none into a cache that it makes, and what it means by that is said elsewhere.
+        priority: info ? info.priority : PRIORITY,
         publicKeys: signingKey ? [signingKey.publicKey] : [],
         permission: undefined,
       };

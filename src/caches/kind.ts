@@ -1,6 +1,6 @@
 /** Owns what a kind of cache is given to open one of its caches. */
 
-import type { BinaryCache } from "../domain/cache.ts";
+import type { BinaryCache, Credentials } from "../domain/cache.ts";
 import type { CacheLocation } from "../domain/location.ts";
 import type { OpenRemoteStore } from "../domain/remote-stores.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
@@ -19,6 +19,8 @@ export interface OpenRequest {
   readonly signatures: "require" | "accept any";
   readonly token: string | undefined;
   readonly signingKey: SigningKey | undefined;
+  /** What Nix's netrc file says of a host: as Nix gets into a private cache, so do we. */
+  readonly netrc?: ReadonlyMap<string, Credentials>;
   readonly http: HttpClient;
   /** Stores that only Nix's own client speaks to. */
   readonly remoteStore: OpenRemoteStore;

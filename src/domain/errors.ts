@@ -34,6 +34,7 @@ export type ErrorCode =
   | "NCP-451" // a regular expression takes too long
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-431" // a target that no job of a matrix can build
+  | "NCP-452" // our cache answers with something that must not be believed
   | "NCP-501" // a deadline passed
   | "NCP-640" // the command line is wrong
   | "NCP-641" // Nix's configuration cannot be written

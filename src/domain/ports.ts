@@ -22,6 +22,19 @@ export interface NixSetup {
   readonly buildDir: string;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
+  /** Undefined where Nix takes the caches and keys that we add. */
+  readonly untrusted?: Untrusted;
+}
+
+/** A user whom Nix's daemon does not trust: it takes from him what root allows, and no more. */
+export interface Untrusted {
+  readonly user: string;
+  /** The daemon's configuration: where lines belong that change this. */
+  readonly file: string;
+  /** Caches that root configured, or lets every user add. */
+  readonly substituters: readonly string[];
+  /** Keys that root trusts, as text. */
+  readonly publicKeys: readonly string[];
 }
 
 /** One evaluation: every target with this flake, attribute path and system. */

@@ -41,6 +41,7 @@ class Application {
   private readonly configured: string[] = [];
   private substituted: Outcome["substituted"] = NOTHING_DONE.substituted;
   private readonly built: (Omit<Built, "bytes"> & { outputs: readonly StorePath[] })[] = [];
+  private readonly unfetched: StorePath[] = [];
   private readonly findings: Finding[] = [];
   private readonly transaction: Transaction;
 
@@ -85,11 +86,12 @@ class Application {
   }
 
   outcome(): Outcome {
-    const { steps, configured, substituted, built, transaction } = this;
+    const { steps, configured, substituted, unfetched, built, transaction } = this;
     return {
       steps,
       configured,
       substituted,
+      unfetched,
       built: built.map(({ name, seconds, outputs }) => ({
         name,
         seconds,
@@ -128,9 +130,21 @@ class Application {
   }
 
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
-    for (const line of await this.nix.configure(caches, this.signal)) {
-      this.configured.push(line);
-      this.world.log.info(line);
+    try {
+      for (const line of await this.nix.configure(caches, this.signal)) {
+        this.configured.push(line);
+        this.world.log.info(line);
+      }
+    } catch (error) {
+      // This run names the caches at every call; it is later steps that do not know them.
+      if (!(error instanceof UserError) || error.code !== "NCP-352") throw error;
+      this.findings.push({
+        kind: "tier",
+        level: "warning",
+        code: error.code,
+        message: error.message,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+      });
     }
   }
 
@@ -140,10 +154,14 @@ class Application {
     const meter = new Meter("path", paths.length, bytes);
     using _shown = world.log.watch?.("Fetch", meter.state);
     const failed = await fetchPaths(world, nix, lookup, paths, signal, meter);
+    this.unfetched.push(...failed.keys());
     let lacking = 0;
+    const tiers = new Set<string>();
     for (const path of failed.keys()) {
       const { own, upstream } = await lookup.ask(path);
-      lacking += (own ?? upstream)?.narInfo.narSize ?? 0;
+      const served = own ?? upstream;
+      lacking += served?.narInfo.narSize ?? 0;
+      if (served) tiers.add(served.tier);
     }
     this.substituted = {
       paths: paths.length - failed.size,
@@ -156,7 +174,7 @@ class Application {
       kind: "tier",
       level: "warning",
       code: "NCP-302",
-      message: `Nix could not fetch ${count(failed.size, "path")} that a cache says it has, ${baseName(first[0])} for one: ${first[1]}`,
+      message: `Nix could not fetch ${count(failed.size, "path")} that ${[...tiers].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
       hint: "later steps will build them; is the cache's public key trusted, and its NAR there?",
     });
   }

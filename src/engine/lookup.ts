@@ -27,8 +27,26 @@ export interface Answer {
 export interface TierCount {
   asked: number;
   hits: number;
+  /** What its hits weigh on the way: as compressed, else unpacked. */
+  bytes: number;
   unknown: number;
+  /** Why it was asked nothing more. */
+  failure: Error | undefined;
   readonly refused: string[];
+  /** Those of the refused at which Nix would stop. */
+  corrupt: number;
+}
+
+export function noCount(): TierCount {
+  return {
+    asked: 0,
+    hits: 0,
+    bytes: 0,
+    unknown: 0,
+    failure: undefined,
+    refused: [],
+    corrupt: 0,
+  };
 }
 
 export interface Tier {
@@ -58,7 +76,7 @@ export class Lookup {
     this.tiers = tiers;
     this.signal = signal;
     for (const { cache } of tiers) {
-      this.counts.set(cache.name, { asked: 0, hits: 0, unknown: 0, refused: [] });
+      this.counts.set(cache.name, noCount());
     }
   }
 
@@ -159,11 +177,17 @@ export class Lookup {
     if (!count) return;
     count.asked++;
     if (presence.kind === "hit") {
+      const { fileSize, narSize } = presence.narInfo;
       count.hits++;
+      count.bytes += fileSize ?? narSize;
       this.hits++;
-    } else if (presence.kind === "unknown") count.unknown++;
-    else if (presence.kind === "refused") count.refused.push(presence.why);
-    else if (presence.kind === "gone")
+    } else if (presence.kind === "unknown") {
+      count.unknown++;
+      count.failure ??= presence.cause;
+    } else if (presence.kind === "refused") {
+      count.refused.push(presence.why);
+      if (presence.form === "corrupt") count.corrupt++;
+    } else if (presence.kind === "gone")
       count.refused.push(
         `${presence.narInfo.storePath}: its narinfo is served and its NAR is gone`,
       );

@@ -57,6 +57,8 @@ export interface Outcome {
   readonly steps: readonly TimedStep[];
   readonly configured: readonly string[];
   readonly substituted: Fetched;
+  /** Served, in a cache's own words, and not to be had: gone, broken off, or not what was promised. */
+  readonly unfetched: readonly StorePath[];
   readonly built: readonly Built[];
   readonly pushed: readonly PushedPath[];
   readonly verified: readonly VerifiedTarget[];
@@ -68,9 +70,23 @@ export const NOTHING_DONE: Outcome = {
   steps: [],
   configured: [],
   substituted: { paths: 0, bytes: 0, seconds: 0 },
+  unfetched: [],
   built: [],
   pushed: [],
   verified: [],
   pinned: [],
   findings: [],
 };
+
+/** Whether this run found out that a target which caches say they have cannot be had from them. */
+export function isDisproved(
+  { unfetched, verified }: Outcome,
+  target: { readonly name: string; readonly outputs: readonly StorePath[] | undefined },
+): boolean {
+  const lacking = new Set(unfetched);
+  const lies = new Set<VerificationOutcome>(["mismatch", "rejected", "gone"]);
+  return (
+    target.outputs?.some((path) => lacking.has(path)) === true ||
+    verified.some((one) => one.target === target.name && lies.has(one.outcome))
+  );
+}

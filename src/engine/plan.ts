@@ -1,5 +1,6 @@
 /** Owns deciding: (Job, Survey, Room) → Plan. Pure. */
 
+import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
@@ -10,8 +11,10 @@ import { lookAfter } from "./look-after.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
+import { standingFindings } from "./standing.ts";
 import type { PushRoots, Step } from "./step.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
+import { isFit } from "./tiers.ts";
 import { hasToBeMade, type Work } from "./work.ts";
 
 export interface Plan {
@@ -35,10 +38,11 @@ export function plan(
     ...survey,
     // Without a cache to hand it on by, what one job builds is no other's.
     stages: writableCache(job, survey, caches.own) ? "two" : "one",
-    seconds: () => undefined,
+    seconds: (name) => figuresOf(survey.figures, name)?.seconds,
   });
   const findings = [
     ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
+    ...standingFindings(job, survey, caches),
     ...matrixFindings(matrix),
   ];
   const withheld: PushRoots[] = [];
@@ -121,9 +125,10 @@ function configureSteps(
   const reachable = new Set(
     survey.tiers
       .filter(
-        ({ state }) =>
-          state.kind === "reachable" &&
-          (state.info.storeDir !== undefined || survey.trust.kind === "write"),
+        (tier) =>
+          isFit(tier) &&
+          tier.state.kind === "reachable" &&
+          (tier.state.info.storeDir !== undefined || survey.trust.kind === "write"),
       )
       .map(({ name }) => name),
   );

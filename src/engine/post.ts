@@ -5,13 +5,13 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
-import { Lookup } from "./lookup.ts";
+import { Lookup, noCount } from "./lookup.ts";
 import { NO_MATRIX } from "./matrix.ts";
 import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
-import { describeTiers } from "./survey.ts";
+import { describeTiers } from "./tiers.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -53,7 +53,7 @@ export async function runPost(
     role: tier.role,
     url: tier.cache.substituter.url,
     state,
-    count: { asked: 0, hits: 0, unknown: 0, refused: [] },
+    count: noCount(),
   }));
   const targets = await builtTargets(memory, new Set(built), nix, signal);
   const wanted: PushRoots[] = [

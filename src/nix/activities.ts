@@ -45,7 +45,7 @@ export async function realise(
   nix: NixCommand,
   args: readonly string[],
   listener: RealiseListener,
-  options: Pick<RunOptions, "signal" | "deadline">,
+  options: Pick<RunOptions, "signal" | "deadline" | "environment">,
 ): Promise<Realised> {
   const reader = new ActivityReader(listener);
   const { code } = await nix.try(

@@ -2,6 +2,7 @@
 
 import type { BuildResult, DerivationOutputs, Log, Progress } from "../domain/ports.ts";
 import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
 import { type RealiseListener, realise } from "./activities.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { validPaths } from "./store.ts";
@@ -9,22 +10,41 @@ import { validPaths } from "./store.ts";
 /** What makes our caches known to a single call, before any configuration is written. */
 export interface CallSubstituters {
   readonly urls: readonly string[];
+  /** All there are to ask, where some that Nix is configured with are gone. */
+  readonly instead: readonly string[] | undefined;
   readonly publicKeys: readonly string[];
   /** For private caches; Nix reads the token from it, and no argument list holds one. */
   readonly netrcFile: string | undefined;
+  /** For a process that evaluates and builds nothing. */
+  readonly environment?: Environment;
+  /** A daemon takes most settings from users whom it trusts alone. */
+  readonly settings: "all" | "those of everybody";
 }
 
-function substituterOptions({ urls, publicKeys, netrcFile }: CallSubstituters): string[] {
+/** Seconds to a connection, and without a byte on one: Nix's own patience is 300, five times over. */
+const PATIENCE = { connect: "15", stalled: "60" };
+
+function substituterOptions(call: CallSubstituters): string[] {
+  const { urls, instead, publicKeys, netrcFile, settings } = call;
   return [
-    ...(urls.length > 0 ? ["--option", "extra-substituters", urls.join(" ")] : []),
+    // A cache that is broken in one place does not end the rest.
+    ...["--option", "fallback", "true", "--option", "connect-timeout", PATIENCE.connect],
+    ...(instead
+      ? ["--option", "substituters", instead.join(" ")]
+      : urls.length > 0
+        ? ["--option", "extra-substituters", urls.join(" ")]
+        : []),
     ...(publicKeys.length > 0
       ? ["--option", "extra-trusted-public-keys", publicKeys.join(" ")]
       : []),
     ...(netrcFile === undefined ? [] : ["--option", "netrc-file", netrcFile]),
-    // What was pushed a minute ago is there now, whatever was answered an hour ago.
-    "--option",
-    "narinfo-cache-negative-ttl",
-    "0",
+    ...(settings === "all"
+      ? [
+          ...["--option", "stalled-download-timeout", PATIENCE.stalled],
+          // What was pushed a minute ago is there now, whatever was answered an hour ago.
+          ...["--option", "narinfo-cache-negative-ttl", "0"],
+        ]
+      : []),
   ];
 }
 
@@ -110,7 +130,11 @@ export async function substitute(
       nix,
       [...substituterOptions(substituters), ...chunk],
       listener(log, told),
-      { signal, deadline: DEADLINES.build },
+      {
+        signal,
+        deadline: DEADLINES.build,
+        ...(substituters.environment ? { environment: substituters.environment } : {}),
+      },
     );
     if (result.code === 0) continue;
     const valid = await validPaths(nix, chunk, signal);

@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   readonly deadline: number;
   readonly onErrorLine?: (line: string) => void;
+  /** More variables, for this process alone. */
+  readonly environment?: Environment;
 }
 
 export function nixCommand(environment: Environment, cwd: string): NixCommand {
@@ -30,7 +32,7 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
     const all =
       program === "nix" ? ["--extra-experimental-features", "nix-command flakes", ...args] : args;
     try {
-      return await exec(program, all, { cwd, env, ...options });
+      return await exec(program, all, { cwd, ...options, env: { ...env, ...options.environment } });
     } catch (error) {
       if (!isMissing(error)) throw error;
       // A program and a working folder that are not there give the same error.

@@ -1,10 +1,16 @@
 /** Owns Nix's configuration for the steps that follow: our caches added to what is there. */
 
+import { access } from "node:fs/promises";
 import { join } from "node:path";
+import { describeError, UserError } from "../domain/errors.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
+import { DEADLINES, type NixCommand } from "./command.ts";
+import { readSettings } from "./settings.ts";
 
+/** The file, or the folder it is in, is not this user's. */
+const FORBIDDEN = new Set(["EACCES", "EPERM", "EROFS"]);
 const BEGIN = "# >>> nix-cache-preflight: written by the action, replaced as a whole on each run";
 const END = "# <<< nix-cache-preflight";
 const NETRC_BEFORE = "# it holds the entries of ";
@@ -17,12 +23,12 @@ export interface NixConfiguration {
 }
 
 /**
- * The user's own nix.conf, which Nix reads after the system's. Source: Nix's src/libutil/config.cc
- * and globals.cc: `NIX_USER_CONF_FILES` stands in for it, and its first file has the last word.
+ * The user's own nix.conf, which Nix reads after the system's. NIX_USER_CONF_FILES names other ones,
+ * of which Nix reads the first one last.
  */
 export function userConfigurationFile(environment: Environment): string {
-  const [named] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":");
-  if (named) return named;
+  const [named] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":").filter(Boolean);
+  if (named !== undefined) return named;
   const home = environment["XDG_CONFIG_HOME"] || join(environment["HOME"] ?? "/root", ".config");
   return join(home, "nix", "nix.conf");
 }
@@ -43,17 +49,58 @@ export async function writeConfiguration(
     ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
   });
   if (after === before) return "unchanged";
-  await writeWhole(file, after);
+  try {
+    await writeWhole(file, after);
+  } catch (cause) {
+    if (!FORBIDDEN.has((cause as NodeJS.ErrnoException).code ?? "")) throw cause;
+    throw new UserError("NCP-352", `${file} cannot be written: ${describeError(cause)}`, {
+      hint: "later steps do not know the caches; NIX_USER_CONF_FILES names another file",
+      cause,
+    });
+  }
   return "written";
 }
 
-/** The netrc file Nix is told of elsewhere than in our block; `setting` is what it says of itself. */
+/**
+ * The netrc file whose entries are to stay: the one Nix is told of elsewhere than in our block, or
+ * that of another use of ours in this job. `setting` is what Nix says, `mine` the one to be written.
+ */
 export async function netrcBefore(
   file: string,
   setting: string | undefined,
+  mine: string,
 ): Promise<string | undefined> {
   const { netrc } = parseBlock((await readIfThere(file)) ?? "");
-  return netrc && netrc.file === setting ? netrc.before : setting;
+  if (!netrc || netrc.file !== setting) return setting;
+  const isAnother = netrc.file !== mine && (await isThere(netrc.file));
+  return isAnother ? netrc.file : netrc.before;
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Throws where Nix, asked again, does not say what was written. */
+export async function checkConfiguration(
+  nix: NixCommand,
+  file: string,
+  wanted: NixConfiguration,
+  signal: AbortSignal,
+): Promise<void> {
+  const settings = await readSettings(nix, { signal, deadline: DEADLINES.query });
+  const lacking = [
+    ...additions(wanted.substituters, settings.list("substituters"), []),
+    ...additions(wanted.publicKeys, settings.list("trusted-public-keys"), []),
+  ];
+  if (lacking.length === 0) return;
+  throw new UserError(
+    "NCP-352",
+    `${file}: Nix does not take what was added there: ${lacking.join(" ")}`,
+    { hint: "something read after it replaces it: write extra-substituters there, which adds" },
+  );
 }
 
 /** Takes `file` out of our block; what it stood in for counts again. */

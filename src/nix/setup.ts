@@ -6,6 +6,8 @@ import { type PublicKey, parsePublicKey } from "../domain/signature.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
+import { readSettings } from "./settings.ts";
+import { findStanding } from "./standing.ts";
 
 export interface NixSettings {
   readonly substituters: readonly string[];
@@ -19,35 +21,25 @@ export interface NixMachine {
   readonly settings: NixSettings;
 }
 
-type Setting = string | number | boolean | readonly string[] | Readonly<Record<string, unknown>>;
-
-/** Asks Nix about itself: two short processes, side by side. */
+/** Asks Nix about itself: short processes, side by side. */
 export async function readMachine(
   nix: NixCommand,
   environment: Environment,
   signal: AbortSignal,
 ): Promise<NixMachine> {
   const options = { signal, deadline: DEADLINES.query };
-  const [facts, settings] = await Promise.all([
+  const [facts, settings, untrusted] = await Promise.all([
     nix.run("nix-instantiate", ["--eval", "--json", "--strict", "-E", FACTS], options),
     readSettings(nix, options),
+    findStanding(nix, environment, signal),
   ]);
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
   }
-  const list = (name: string): string[] => {
-    const value = settings.get(name);
-    return Array.isArray(value)
-      ? value.map(String)
-      : String(value ?? "")
-          .split(/\s+/)
-          .filter(Boolean);
-  };
-  const text = (name: string): string => {
-    const value = settings.get(name);
-    return typeof value === "string" ? value : "";
-  };
+  const { list, text } = settings;
+  // A key that only this user's files name is none to the daemon.
+  const keys = untrusted?.publicKeys ?? list("trusted-public-keys");
   return {
     setup: {
       version,
@@ -62,11 +54,12 @@ export async function readMachine(
       storeDir,
       realStoreDir: realStoreDir(text("store"), storeDir),
       buildDir: buildDir(version, text("build-dir"), environment),
+      ...(untrusted ? { untrusted } : {}),
     },
     settings: {
       substituters: [...list("substituters")],
-      trustedPublicKeys: list("trusted-public-keys").flatMap((key) => parsePublicKey(key) ?? []),
-      requireSignatures: settings.get("require-sigs") === false ? "accept any" : "require",
+      trustedPublicKeys: keys.flatMap((key) => parsePublicKey(key) ?? []),
+      requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
     },
   };
@@ -74,20 +67,6 @@ export async function readMachine(
 
 const FACTS =
   "{ storeDir = builtins.storeDir; system = builtins.currentSystem; version = builtins.nixVersion; }";
-
-async function readSettings(
-  nix: NixCommand,
-  options: { signal: AbortSignal; deadline: number },
-): Promise<ReadonlyMap<string, Setting>> {
-  // `config show` from 2.20 on; before that the same output under another name.
-  let result = await nix.try("nix", ["config", "show", "--json"], options);
-  if (result.code !== 0) result = await nix.try("nix", ["show-config", "--json"], options);
-  if (result.code !== 0) {
-    throw new UserError("NCP-202", `Nix does not show its configuration: ${result.stderr.trim()}`);
-  }
-  const parsed = JSON.parse(result.stdout) as Record<string, { value: Setting }>;
-  return new Map(Object.entries(parsed).map(([name, { value }]) => [name, value]));
-}
 
 /** `store = /chroot` puts the store folder below another root. */
 function realStoreDir(store: string, storeDir: string): string {

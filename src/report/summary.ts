@@ -60,7 +60,7 @@ export function postSummary(
 /** One line of what the headline has no room for. */
 function facts(run: Run): string {
   const { survey, job, begin, end } = run;
-  const rate = survey.targets.length > 0 ? [`hit rate ${Math.round(hitRate(survey) * 100)} %`] : [];
+  const rate = survey.targets.length > 0 ? [`hit rate ${Math.round(hitRate(run) * 100)} %`] : [];
   const system = survey.system === undefined ? [] : [markdown(survey.system)];
   const nix = survey.nixVersion === undefined ? [] : [`Nix ${markdown(survey.nixVersion)}`];
   const trust = survey.trust.kind === "read-only" ? ["read-only"] : [];

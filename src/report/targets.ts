@@ -5,6 +5,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { isHit } from "../domain/verdict.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+import { isHad } from "./json.ts";
 import { linkTo, tierNamed } from "./links.ts";
 import { grid, linked } from "./page.ts";
 import { code, markdown } from "./plain.ts";
@@ -16,15 +17,15 @@ const WALK_MOST = 500_000;
 export function targets(run: Run): string {
   const { survey, job } = run;
   if (survey.targets.length === 0) return "";
-  const ordered = [...survey.targets].sort((a, b) => rank(a) - rank(b));
+  const ordered = [...survey.targets].sort((a, b) => rank(run, a) - rank(run, b));
   const sizes = new ClosureSizes(survey);
   const proved = provedTargets(run);
   const rows = ordered.map((target) => {
     const bytes = sizes.of(target);
     const words = verdictWords(survey, target.verdict, "short");
-    const isNew = proved.has(target.name) && !isHit(target.verdict);
+    const isNew = proved.has(target.name) && !isHad(run, target);
     return [
-      isNew ? "✅" : sign(target),
+      isNew ? "✅" : sign(run, target),
       code(target.name),
       markdown(isNew ? `cached now; was ${words}` : words),
       isNew ? code(job.cacheName) : tierCell(run, target),
@@ -35,12 +36,17 @@ export function targets(run: Run): string {
   return grid(["", "target", "on a fresh machine", "from", "here", ">size"], rows);
 }
 
-function rank({ verdict }: SurveyedTarget): number {
+function rank(run: Run, target: SurveyedTarget): number {
+  const { verdict } = target;
+  // What is served and cannot be had is as good as missing.
+  if (isHit(verdict) && !isHad(run, target)) return 1;
   return ["failed", "missing", "unknown", "own", "upstream"].indexOf(verdict.kind);
 }
 
-function sign({ verdict }: SurveyedTarget): string {
-  if (isHit(verdict)) return "✅";
+function sign(run: Run, target: SurveyedTarget): string {
+  const { verdict } = target;
+  if (isHad(run, target)) return "✅";
+  if (isHit(verdict)) return "⚠️";
   if (verdict.kind === "missing") return "🔨";
   return verdict.kind === "failed" ? "❌" : "❔";
 }

@@ -1,12 +1,12 @@
 /** Owns the report as lines of a log or a terminal. Pure. */
 
+import { describeError } from "../domain/errors.ts";
 import { formatBytes } from "../domain/size.ts";
-import { isHit } from "../domain/verdict.ts";
 import type { Run } from "../engine/run.ts";
 import { byImportance } from "./importance.ts";
-import { allFindings } from "./json.ts";
+import { allFindings, isHad } from "./json.ts";
 import { plainLine } from "./plain.ts";
-import { headline, provedTargets, recalledWords, verdictWords } from "./words.ts";
+import { headline, provedTargets, reachWords, recalledWords, verdictWords } from "./words.ts";
 
 /** A log of thousands of lines is read by nobody. */
 const TARGETS_MOST = 200;
@@ -20,12 +20,12 @@ export function textReport(run: Run): string[] {
     all.length <= TARGETS_MOST
       ? all
       : [...all]
-          .sort((a, b) => Number(isHit(a.verdict)) - Number(isHit(b.verdict)))
+          .sort((a, b) => Number(isHad(run, a)) - Number(isHad(run, b)))
           .slice(0, TARGETS_MOST);
   const proved = provedTargets(run);
   for (const target of told) {
     const here = target.local === "here" ? " [here]" : "";
-    const isNew = proved.has(target.name) && !isHit(target.verdict);
+    const isNew = proved.has(target.name) && !isHad(run, target);
     const words = isNew
       ? `cached now; was ${verdictWords(survey, target.verdict, "short")}`
       : verdictWords(survey, target.verdict);
@@ -40,9 +40,13 @@ export function textReport(run: Run): string[] {
       `  ${fileSystem.mountPoint}: ${formatBytes(fileSystem.freeBytes)} free, ${formatBytes(bytesAfter)} after (${uses})`,
     );
   }
-  for (const { name, state, count } of survey.tiers) {
-    const reach = state.kind === "reachable" ? `${count.hits} of ${count.asked} paths` : "left out";
-    lines.push(`  ${name}: ${reach}`);
+  for (const tier of survey.tiers) {
+    const { name, state, count } = tier;
+    const how =
+      state.kind === "reachable"
+        ? `, answers in ${Math.round(state.milliseconds)} ms, priority ${state.priority}: ${count.hits} of ${count.asked} paths (${formatBytes(count.bytes)})`
+        : `: ${describeError(state.error)}`;
+    lines.push(`  ${name}: ${reachWords(tier)}${how}`);
   }
   lines.push(`  key: ${survey.key.key}`);
   if (survey.recalled !== undefined) lines.push(`  ${recalledWords(survey.recalled)}`);

@@ -1,10 +1,12 @@
 /** Owns the sentences: what the log, the summary and the terminal say in the same words. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { isHit, type Verdict } from "../domain/verdict.ts";
+import type { Verdict } from "../domain/verdict.ts";
 import type { Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey } from "../engine/survey.ts";
+import type { SurveyedTier } from "../engine/tiers.ts";
+import { isHad } from "./json.ts";
 
 /** What a person would say: `9 of 12 targets are cached; bws-1.0.0 would be built in 3 of them.` */
 export function headline(run: Run): string {
@@ -14,7 +16,7 @@ export function headline(run: Run): string {
   if (lack) return `There is ${lack.message}.`;
   if (survey.system === undefined) return "There is no Nix here: keys and disk only.";
   if (targets.length === 0) return "There is no target to look for.";
-  const hits = targets.filter(({ verdict }) => isHit(verdict));
+  const hits = targets.filter((target) => isHad(run, target));
   const isChanged = outcome.built.length > 0 || outcome.pushed.length > 0;
   const parts = [
     cachedWords(hits.length, targets.length, isChanged ? "past" : "present"),
@@ -116,6 +118,12 @@ function fewNames(names: readonly string[], most = 3): string {
   return names.length > most ? `${shown} and ${number(names.length - most)} more` : shown;
 }
 
+/** Whether a cache is there: `reachable`, `left out`, `stopped answering`. */
+export function reachWords({ state, count: { failure } }: SurveyedTier): string {
+  if (state.kind === "down") return "left out";
+  return failure ? "stopped answering" : "reachable";
+}
+
 /** Why nothing was evaluated. */
 export function recalledWords(checked: number): string {
   const time = new Date(checked).toISOString().slice(0, 16).replace("T", " ");
@@ -144,7 +152,7 @@ function troubleWords({ plan, outcome }: Run): string[] {
 }
 
 export function doneWords(outcome: Outcome): string[] {
-  const { substituted, built, pushed, verified, pinned } = outcome;
+  const { substituted, unfetched, built, pushed, verified, pinned } = outcome;
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const good = verified.filter(({ outcome: how }) => how === "verified").length;
   const elsewhere = verified.filter(({ outcome: how }) => how === "upstream only").length;
@@ -153,6 +161,7 @@ export function doneWords(outcome: Outcome): string[] {
     ...(substituted.paths > 0
       ? [`${count(substituted.paths, "path")} fetched (${formatBytes(substituted.bytes)})`]
       : []),
+    ...(unfetched.length > 0 ? [`${count(unfetched.length, "path")} could not be fetched`] : []),
     ...(built.length > 0 ? [`${count(built.length, "derivation")} built`] : []),
     ...(pushed.length > 0
       ? [`${count(pushed.length, "path")} pushed (${formatBytes(bytes)})`]
