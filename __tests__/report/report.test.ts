@@ -109,10 +109,10 @@ describe("the log", () => {
   .#homes.carol: own (file:///cache), 1 trivial to build
 
   /: 100 GB free, 100 GB after (store 1 kB, build directory 0 B, workspace 0 B)
-  file:///cache: 1 of 5 paths
+  file:///cache: reachable, answers in 0 ms, priority 0: 1 of 5 paths (1 kB)
   key: preflight-v1-deps-0123456789abcdef-0123456789abcdef
 warning NCP-402: bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 2 targets
-1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them; nothing had to be done; 1 warning; 0.0 s"
+1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them; 1 warning; 0.0 s"
 `);
   });
 
@@ -167,9 +167,9 @@ hit rate 33 % · <code>check</code> · x86&#95;64-linux · Nix 2.26.3 · 0.0 s
 
 ### Caches
 
-| cache | role | answers in | hits | hit rate | serves |
-|-|-|-:|-:|-:|-:|
-| <code>file&#58;///cache</code> | own | 0 ms | 1 of 5 | 20 % | 1 kB |
+| cache | role | state | answers in | priority | hits | hit rate | their size |
+|-|-|-|-:|-:|-:|-:|-:|
+| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 1 of 5 | 20 % | 1 kB |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
@@ -266,9 +266,9 @@ gantt
 
 ### Caches
 
-| cache | role | answers in | hits | hit rate | serves |
-|-|-|-:|-:|-:|-:|
-| <code>file&#58;///cache</code> | own | 0 ms | 2 of 4 | 50 % | 0 B |
+| cache | role | state | answers in | priority | hits | hit rate | their size |
+|-|-|-|-:|-:|-:|-:|-:|
+| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 2 of 4 | 50 % | 2 kB |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
@@ -301,9 +301,9 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
 ### Caches
 
-| cache | role | answers in | hits | serves |
-|-|-|-:|-:|-:|
-| <code>file&#58;///cache</code> | own | 0 ms | 0 of 0 | 0 B |
+| cache | role | state | answers in | priority | hits | their size |
+|-|-|-|-:|-:|-:|-:|
+| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 0 of 0 | 0 B |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
