@@ -17,6 +17,8 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
+import { machineRelief, SECOND_DISK } from "./host/relief.ts";
+import { TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
@@ -25,7 +27,7 @@ import { memoKey } from "./nix/memo-key.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { remoteStores } from "./nix/remote-store.ts";
-import { type NixMachine, readMachine } from "./nix/setup.ts";
+import { makesBuildDir, type NixMachine, readMachine } from "./nix/setup.ts";
 
 export interface ComposeRequest {
   readonly job: Job;
@@ -77,8 +79,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
-  const { netrcFile } = machine.settings;
-  const netrc = netrcFile === undefined ? new Map() : await readNetrc(netrcFile);
+  const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
     VERSION,
@@ -113,6 +114,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
+      relief: machineRelief({
+        environment,
+        folder: request.folder,
+        list: TOOL_FOLDERS,
+        secondDisk: SECOND_DISK,
+        builder: machine.builder === "ourselves" ? "ourselves" : "others",
+        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+      }),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key

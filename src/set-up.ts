@@ -28,13 +28,16 @@ export async function setUp(request: ComposeRequest): Promise<SetUp> {
   const http = new HttpClient(environment);
   try {
     const machine = await readMachine(nixCommand(environment, workspace), environment, signal);
-    const { settings } = machine;
+    const { settings, builder } = machine;
     const { untrusted, ...setup } = machine.setup;
-    const { netrcFile } = settings;
-    const netrc = netrcFile === undefined ? new Map() : await readNetrc(netrcFile);
     // Those that Nix has already are not named, and no concern of ours.
-    const named = { setup, settings: { ...settings, substituters: [] } };
-    const { own, tiers, notices } = openCaches(request, named, http, netrc);
+    const named = { setup, builder, settings: { ...settings, substituters: [] } };
+    const { own, tiers, notices } = openCaches(
+      request,
+      named,
+      http,
+      await readNetrc(settings.netrcFile),
+    );
     for (const notice of notices) log.info(notice);
     const all = [...(own ? [own] : []), ...tiers];
     if (all.length === 0) {

@@ -6,7 +6,6 @@ import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
 import { Lookup, noCount } from "./lookup.ts";
-import { NO_MATRIX } from "./matrix.ts";
 import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { writableCache } from "./plan.ts";
@@ -71,14 +70,7 @@ export async function runPost(
     steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
     steps.push(...pinStep(job, trust, writable, name, pinName, outputs));
   }
-  const room = { fileSystems: [], unknownBuilds: 0, notices: [] };
-  const outcome = await apply(
-    job,
-    { steps, findings: [], withheld: [], room, matrix: NO_MATRIX },
-    lookup,
-    world,
-    signal,
-  );
+  const outcome = await apply(job, { steps }, lookup, world, signal);
   return { outcome, withheld: [] };
 }
 

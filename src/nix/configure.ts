@@ -20,11 +20,13 @@ export interface NixConfiguration {
   readonly publicKeys: readonly string[];
   /** A netrc file of ours, and the one it stands in for. */
   readonly netrc?: { readonly file: string; readonly before: string | undefined };
+  /** Where builds are to write; what an earlier run of the job said stays unless said anew. */
+  readonly buildDir?: string;
 }
 
 /**
- * The user's own nix.conf, which Nix reads after the system's. NIX_USER_CONF_FILES names other ones,
- * of which Nix reads the first one last.
+ * The user's own nix.conf, which Nix reads after the system's. `NIX_USER_CONF_FILES` stands in for
+ * it, and its first file has the last word. Source: Nix's src/libutil/config.cc and globals.cc.
  */
 export function userConfigurationFile(environment: Environment): string {
   const [named] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":").filter(Boolean);
@@ -47,6 +49,7 @@ export async function writeConfiguration(
   const after = withBlock(before, {
     ...lasting(before, wanted, known),
     ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
+    ...buildDirOf(wanted.buildDir ?? parseBlock(before).buildDir),
   });
   if (after === before) return "unchanged";
   try {
@@ -133,6 +136,10 @@ function additions(
   return [...new Set(wanted)].filter((value) => !elsewhere.has(plain(value)));
 }
 
+function buildDirOf(buildDir: string | undefined): Pick<NixConfiguration, "buildDir"> {
+  return buildDir === undefined ? {} : { buildDir };
+}
+
 function plain(value: string): string {
   return value.replace(/\/+$/, "");
 }
@@ -151,7 +158,9 @@ function parseBlock(text: string): Block {
     new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
   const netrc = /^netrc-file = (.*)$/m.exec(text.slice(begin, end))?.[1];
   const before = new RegExp(`^${NETRC_BEFORE}(.+)$`, "m").exec(text.slice(begin, end))?.[1];
+  const buildDir = /^build-dir = (.*)$/m.exec(text.slice(begin, end))?.[1];
   return {
+    ...buildDirOf(buildDir),
     ...(netrc === undefined ? {} : { netrc: { file: netrc, before } }),
     rest: text.slice(0, begin) + text.slice(end + END.length).replace(/^\n/, ""),
     substituters: values("substituters"),
@@ -169,6 +178,7 @@ export function withBlock(before: string, configuration: NixConfiguration): stri
       ? [`extra-trusted-public-keys = ${configuration.publicKeys.join(" ")}`]
       : []),
     ...netrcLines(configuration.netrc),
+    ...(configuration.buildDir === undefined ? [] : [`build-dir = ${configuration.buildDir}`]),
   ];
   if (lines.length === 0) return rest;
   const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";

@@ -2,11 +2,12 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { isHit, type Verdict } from "../domain/verdict.ts";
+import type { Verdict } from "../domain/verdict.ts";
 import type { TierCount } from "../engine/lookup.ts";
-import { isDisproved } from "../engine/outcome.ts";
+import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+import { roomReport } from "./room.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
 export const REPORT_VERSION = 1;
@@ -30,6 +31,7 @@ export function jsonReport(run: Run) {
     derivations: [...survey.derivations.values()].map((derivation) => ({
       ...derivation,
       space: derivation.space ?? null,
+      figures: derivation.figures ?? null,
     })),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
@@ -48,13 +50,7 @@ export function jsonReport(run: Run) {
       unknown: count.unknown,
       refused: count.refused,
     })),
-    room: plan.room.fileSystems.map(({ fileSystem, needs, bytesNeeded, bytesAfter }) => ({
-      mountPoint: fileSystem.mountPoint,
-      freeBytes: fileSystem.freeBytes,
-      bytesNeeded,
-      bytesAfter,
-      needs,
-    })),
+    ...roomReport(run),
     matrix: plan.matrix,
     steps: outcome.steps,
     fetched: outcome.substituted,
@@ -118,16 +114,11 @@ export function hashes(survey: Survey): Record<string, string | null> {
   return Object.fromEntries(survey.keyFiles.map(({ name, hash }) => [name, hash ?? null]));
 }
 
-/** Cached, as far as this run can tell: it may have found that what is served cannot be had. */
-export function isHad({ outcome }: Pick<Run, "outcome">, target: SurveyedTarget): boolean {
-  return isHit(target.verdict) && !isDisproved(outcome, target);
-}
-
 /** Cached targets among those that evaluated; 1 where there are none. */
 export function hitRate(run: Pick<Run, "survey" | "outcome">): number {
   const asked = run.survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
   if (asked.length === 0) return 1;
-  const hits = asked.filter((target) => isHad(run, target)).length;
+  const hits = asked.filter((target) => isHad(run.outcome, target)).length;
   return Math.round((hits / asked.length) * 1000) / 1000;
 }
 
@@ -161,7 +152,7 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     "restore-keys": survey.key.restoreKeys.join("\n"),
     hashes: JSON.stringify(hashes(survey)),
     "read-only": String(survey.trust.kind === "read-only"),
-    hit: String(targets.every((target) => isHad(run, target))),
+    hit: String(targets.every((target) => isHad(run.outcome, target))),
     "hit-rate": String(hitRate(run)),
     verdicts: JSON.stringify(
       Object.fromEntries(

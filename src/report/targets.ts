@@ -3,9 +3,9 @@
 import { formatBytes } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { isHit } from "../domain/verdict.ts";
+import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
-import { isHad } from "./json.ts";
 import { linkTo, tierNamed } from "./links.ts";
 import { grid, linked } from "./page.ts";
 import { code, markdown } from "./plain.ts";
@@ -23,7 +23,7 @@ export function targets(run: Run): string {
   const rows = ordered.map((target) => {
     const bytes = sizes.of(target);
     const words = verdictWords(survey, target.verdict, "short");
-    const isNew = proved.has(target.name) && !isHad(run, target);
+    const isNew = proved.has(target.name) && !isHit(target.verdict);
     return [
       isNew ? "✅" : sign(run, target),
       code(target.name),
@@ -36,17 +36,16 @@ export function targets(run: Run): string {
   return grid(["", "target", "on a fresh machine", "from", "here", ">size"], rows);
 }
 
-function rank(run: Run, target: SurveyedTarget): number {
-  const { verdict } = target;
-  // What is served and cannot be had is as good as missing.
-  if (isHit(verdict) && !isHad(run, target)) return 1;
-  return ["failed", "missing", "unknown", "own", "upstream"].indexOf(verdict.kind);
+/** What a cache said it has and could not give comes with what is not known. */
+function rank({ outcome }: Run, target: SurveyedTarget): number {
+  const { kind } = target.verdict;
+  const order = ["failed", "missing", "unknown", "own", "upstream"];
+  return order.indexOf(isHit(target.verdict) && !isHad(outcome, target) ? "unknown" : kind);
 }
 
-function sign(run: Run, target: SurveyedTarget): string {
+function sign({ outcome }: Run, target: SurveyedTarget): string {
   const { verdict } = target;
-  if (isHad(run, target)) return "✅";
-  if (isHit(verdict)) return "⚠️";
+  if (isHad(outcome, target)) return "✅";
   if (verdict.kind === "missing") return "🔨";
   return verdict.kind === "failed" ? "❌" : "❔";
 }

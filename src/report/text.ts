@@ -2,10 +2,12 @@
 
 import { describeError } from "../domain/errors.ts";
 import { formatBytes } from "../domain/size.ts";
+import { isHit } from "../domain/verdict.ts";
 import type { Run } from "../engine/run.ts";
 import { byImportance } from "./importance.ts";
-import { allFindings, isHad } from "./json.ts";
+import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
+import { roomLines } from "./room.ts";
 import { headline, provedTargets, reachWords, recalledWords, verdictWords } from "./words.ts";
 
 /** A log of thousands of lines is read by nobody. */
@@ -20,12 +22,12 @@ export function textReport(run: Run): string[] {
     all.length <= TARGETS_MOST
       ? all
       : [...all]
-          .sort((a, b) => Number(isHad(run, a)) - Number(isHad(run, b)))
+          .sort((a, b) => Number(isHit(a.verdict)) - Number(isHit(b.verdict)))
           .slice(0, TARGETS_MOST);
   const proved = provedTargets(run);
   for (const target of told) {
     const here = target.local === "here" ? " [here]" : "";
-    const isNew = proved.has(target.name) && !isHad(run, target);
+    const isNew = proved.has(target.name) && !isHit(target.verdict);
     const words = isNew
       ? `cached now; was ${verdictWords(survey, target.verdict, "short")}`
       : verdictWords(survey, target.verdict);
@@ -34,12 +36,7 @@ export function textReport(run: Run): string[] {
   const left = all.length - told.length;
   if (left > 0) lines.push(`  and ${left.toLocaleString("en-US")} more, in the report`);
   if (survey.targets.length > 0) lines.push("");
-  for (const { fileSystem, needs, bytesAfter } of plan.room.fileSystems) {
-    const uses = needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
-    lines.push(
-      `  ${fileSystem.mountPoint}: ${formatBytes(fileSystem.freeBytes)} free, ${formatBytes(bytesAfter)} after (${uses})`,
-    );
-  }
+  lines.push(...roomLines(plan.room));
   for (const tier of survey.tiers) {
     const { name, state, count } = tier;
     const how =

@@ -14,6 +14,7 @@ export function tiers(survey: Survey): string {
       state.kind === "reachable"
         ? [`${Math.round(state.milliseconds)} ms`, String(state.priority)]
         : ["", ""];
+    const rate = answers.asked === 0 ? "" : `${Math.round((answers.hits / answers.asked) * 100)} %`;
     return [
       code(name),
       role,
@@ -21,10 +22,10 @@ export function tiers(survey: Survey): string {
       latency,
       priority,
       `${answers.hits} of ${answers.asked}`,
-      answers.asked === 0 ? "" : `${Math.round((answers.hits / answers.asked) * 100)} %`,
+      rate,
       formatBytes(answers.bytes),
     ];
   });
-  const numbers = [">answers in", ">priority", ">hits", ">hit rate", ">their size"];
-  return grid(["cache", "role", "state", ...numbers], rows);
+  const columns = ["cache", "role", "", ">answers in", ">priority", ">hits", ">hit rate", ">size"];
+  return grid(columns, rows);
 }

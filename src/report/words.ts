@@ -2,11 +2,10 @@
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import type { Verdict } from "../domain/verdict.ts";
-import type { Outcome } from "../engine/outcome.ts";
+import { isHad, type Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey } from "../engine/survey.ts";
 import type { SurveyedTier } from "../engine/tiers.ts";
-import { isHad } from "./json.ts";
 
 /** What a person would say: `9 of 12 targets are cached; bws-1.0.0 would be built in 3 of them.` */
 export function headline(run: Run): string {
@@ -16,7 +15,7 @@ export function headline(run: Run): string {
   if (lack) return `There is ${lack.message}.`;
   if (survey.system === undefined) return "There is no Nix here: keys and disk only.";
   if (targets.length === 0) return "There is no target to look for.";
-  const hits = targets.filter((target) => isHad(run, target));
+  const hits = targets.filter((target) => isHad(outcome, target));
   const isChanged = outcome.built.length > 0 || outcome.pushed.length > 0;
   const parts = [
     cachedWords(hits.length, targets.length, isChanged ? "past" : "present"),
