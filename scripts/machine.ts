@@ -110,7 +110,7 @@ const PATIENCE = 10_000;
  */
 async function endLeftovers(root: string): Promise<void> {
   const until = Date.now() + PATIENCE;
-  for (;;) {
+  for (let signal: NodeJS.Signals = "SIGTERM"; ; ) {
     const left: number[] = [];
     for (const name of await readdir("/proc").catch((): string[] => [])) {
       if (!/^\d+$/.test(name)) continue;
@@ -120,9 +120,10 @@ async function endLeftovers(root: string): Promise<void> {
       }
     }
     if (left.length === 0 || Date.now() > until) return;
+    if (Date.now() > until - PATIENCE / 2) signal = "SIGKILL";
     for (const pid of left) {
       try {
-        process.kill(pid, "SIGTERM");
+        process.kill(pid, signal);
       } catch {
         // It ended by itself in the meantime.
       }
