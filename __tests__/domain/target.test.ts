@@ -103,6 +103,7 @@ describe("a target line", () => {
       space: undefined,
       system: undefined,
       closure: "runtime",
+      derivations: [],
     });
   });
 
@@ -148,9 +149,23 @@ describe("a target line", () => {
     expect(error.hint).toBeTruthy();
   });
 
+  test("derivation= names one or several, and nothing below a store path", () => {
+    const hash = "0".repeat(32);
+    expect(parseTarget(`.#a derivation=bws-1.0.0,${hash}-x`).derivations).toEqual([
+      "bws-1.0.0",
+      `${hash}-x`,
+    ]);
+    for (const wrong of ["", "a,", "a b", "a/b", "*"]) {
+      expect(() => parseTarget(`.#a derivation=${wrong}`)).toThrow();
+    }
+    const path = `/nix/store/${hash}-x`;
+    expect(() => parseTarget(`${path} derivation=a`)).toThrow("below a store path");
+    expect(parseTarget(`${path}.drv derivation=a`).derivations).toEqual(["a"]);
+  });
+
   test("legal values stand in the hint", () => {
     expect(userError(() => parseTarget(".#a x=1")).hint).toBe(
-      "attributes are pin=, priority=, space=, system=, closure=",
+      "attributes are pin=, priority=, space=, system=, closure=, derivation=",
     );
     expect(userError(() => parseTarget(".#a system=x")).hint).toContain("aarch64-darwin");
   });

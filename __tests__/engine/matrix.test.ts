@@ -2,7 +2,13 @@ import { describe, expect, test } from "@jest/globals";
 import type { StorePath } from "../../src/domain/store-path.ts";
 import { parseTarget, parseTargets } from "../../src/domain/target.ts";
 import type { Verdict } from "../../src/domain/verdict.ts";
-import { matrixOf } from "../../src/engine/matrix.ts";
+import {
+  type MatrixEntry,
+  type MatrixRequest,
+  matrixFindings,
+  matrixOf,
+  NO_MATRIX,
+} from "../../src/engine/matrix.ts";
 import type { SurveyedTarget } from "../../src/engine/survey.ts";
 import { SYSTEM } from "../support/graph.ts";
 import { storePath } from "../support/paths.ts";
@@ -30,9 +36,24 @@ function target(
   };
 }
 
+function request(targets: readonly SurveyedTarget[]): MatrixRequest {
+  return {
+    targets,
+    derivations: new Map(),
+    facts: { derivations: new Map() },
+    system: SYSTEM,
+    stages: "two",
+    seconds: () => undefined,
+  };
+}
+
+function whole(targets: readonly SurveyedTarget[]): readonly MatrixEntry[] {
+  return matrixOf(request(targets)).whole;
+}
+
 /** Names of the targets of each job. */
 function jobs(targets: readonly SurveyedTarget[]): string[][] {
-  return matrixOf(targets).map((entry) =>
+  return whole(targets).map((entry) =>
     entry.targets.split("\n").map((line) => line.split(" ")[0] ?? ""),
   );
 }
@@ -88,7 +109,7 @@ describe("the matrix", () => {
       target(".#missing", ["x"]),
     ];
     expect(jobs(targets)).toEqual([[".#missing"]]);
-    expect(matrixOf([])).toEqual([]);
+    expect(matrixOf(request([]))).toEqual(NO_MATRIX);
   });
 
   test.each([
@@ -96,9 +117,11 @@ describe("the matrix", () => {
     ["aarch64-linux", "ubuntu-24.04-arm"],
     ["aarch64-darwin", "macos-latest"],
     ["x86_64-darwin", "macos-15-intel"],
-    ["riscv64-linux", "self-hosted"],
-  ])("sends %s to %s", (system, runsOn) => {
-    expect(matrixOf([target(".#a", ["x"], { system })])).toEqual([
+    ["riscv64-linux", "self-hosted", "elsewhere"],
+    // A remote builder or an emulator of this machine.
+    ["riscv64-linux", "ubuntu-latest", "here"],
+  ] as const)("sends %s to %s", (system, runsOn, buildable = "elsewhere") => {
+    expect(whole([{ ...target(".#a", ["x"], { system }), buildable }])).toEqual([
       { name: ".#a", targets: ".#a pin=a-pin", system, "runs-on": runsOn },
     ]);
   });
@@ -110,7 +133,7 @@ describe("the matrix", () => {
 
   test("writes lines that are read back as what they were", () => {
     const line = ".#a pin=a-pin priority=90 space=2TB system=aarch64-linux closure=build";
-    const [entry] = matrixOf([target(".#a", ["x"], { line, system: "aarch64-linux" })]);
+    const [entry] = whole([target(".#a", ["x"], { line, system: "aarch64-linux" })]);
     const written = line.replace("2TB", "2000000000000B");
     expect(entry?.targets).toBe(written);
     expect(parseTargets(written)).toEqual([{ ...parseTarget(line), line: written }]);
@@ -120,7 +143,7 @@ describe("the matrix", () => {
     const targets = Array.from({ length: 1000 }, (_, n) =>
       target(`.#t${n}`, [`d${n}`], { system: n % 3 === 0 ? "aarch64-linux" : SYSTEM }),
     );
-    const entries = matrixOf(targets);
+    const entries = whole(targets);
     expect(entries.length).toBeLessThanOrEqual(256);
     expect(new Set(entries.map(({ system }) => system))).toEqual(
       new Set([SYSTEM, "aarch64-linux"]),
@@ -132,7 +155,50 @@ describe("the matrix", () => {
 
   test("of 5,000 targets that all lack one derivation is one job", () => {
     const targets = Array.from({ length: 5000 }, (_, n) => target(`.#t${n}`, ["shared", `d${n}`]));
-    const entries = matrixOf(targets);
+    const entries = whole(targets);
     expect(entries.map(({ name }) => name)).toEqual([".#t0 and 4999 more"]);
+  });
+
+  test("leaves out the least important where GitHub would refuse the size, and says so", () => {
+    const name = (n: number) => `.#${"long".repeat(60)}.t${n}`;
+    const targets = Array.from({ length: 5000 }, (_, n) => {
+      const one = target(`.#t${n}`, [`d${n}`], {
+        line: `${name(n)} priority=${n >= 4000 ? 90 : 50}`,
+      });
+      return { ...one, name: name(n) };
+    });
+    const matrix = matrixOf(request(targets));
+    const text = JSON.stringify({ include: matrix.whole });
+    expect(2 * text.length).toBeLessThanOrEqual(1_000_000);
+    expect(2 * text.length).toBeGreaterThan(900_000);
+    const kept = matrix.whole.flatMap((entry) => entry.targets.split("\n"));
+    expect(kept.length + matrix.left.length).toBe(5000);
+    const urgent = targets.slice(4000).map((one) => one.name);
+    expect(new Set(kept.map((line) => line.split(" ")[0]))).toEqual(
+      new Set([...urgent, ...targets.slice(0, kept.length - 1000).map((one) => one.name)]),
+    );
+    expect(matrixFindings(matrix)).toMatchObject([{ level: "warning", code: "NCP-430" }]);
+  });
+
+  test("has no job for what is of this machine only", () => {
+    const path = `${storePath("x")}`;
+    const matrix = matrixOf(
+      request([
+        { ...target(".#a", ["x"], { line: `${path}.drv^*` }), name: `${path}.drv^*` },
+        { ...target(".#b", ["y"], { line: path }), name: path },
+      ]),
+    );
+    expect(matrix).toMatchObject({ whole: [], first: [], second: [], stages: 0 });
+    expect(matrix.left.map(({ why }) => why)).toEqual(Array(2).fill("of this machine only"));
+    expect(matrixFindings(matrix)).toMatchObject([{ level: "notice", code: "NCP-431" }]);
+  });
+
+  test("of 300 systems holds no more than 256 jobs", () => {
+    const targets = Array.from({ length: 300 }, (_, n) =>
+      target(`.#t${n}`, [`d${n}`], { system: `made-up-${n}` }),
+    );
+    const matrix = matrixOf(request(targets));
+    expect(matrix.whole).toHaveLength(256);
+    expect(matrix.left).toHaveLength(44);
   });
 });

@@ -9,6 +9,11 @@ import { isMissing } from "../host/disk.ts";
 /** A branch or two, a few sets of targets each. */
 const KEPT = 20;
 
+/** A memo's key is a hash; a record with a name of its own is rewritten in place and stays. */
+function isMemo(name: string): boolean {
+  return !name.endsWith(".json");
+}
+
 export function fileMemos(directory: string): MemoStore {
   const folder = join(directory, "memos");
   return {
@@ -23,7 +28,7 @@ export function fileMemos(directory: string): MemoStore {
     async write(key, content) {
       await writeWhole(join(folder, key), content);
       const files = await Promise.all(
-        (await readdir(folder)).map(async (name) => {
+        (await readdir(folder)).filter(isMemo).map(async (name) => {
           const { mtimeMs } = await stat(join(folder, name));
           return { name, mtimeMs };
         }),

@@ -10,7 +10,7 @@ export type HeavyRule =
   | { readonly kind: "duration"; readonly seconds: number };
 
 /** What is known of a build before it runs; undefined where nothing is. */
-export interface BuildFigures {
+export interface Weight {
   readonly bytes: number | undefined;
   readonly seconds: number | undefined;
 }
@@ -41,7 +41,7 @@ export function parseHeavy(text: string): HeavyRule[] {
 }
 
 /** A pattern without `*` matches the name with or without its version: `bws` is not `bws-docs-1.0.0`. */
-export function isHeavy(rules: readonly HeavyRule[], name: string, figures: BuildFigures): boolean {
+export function isHeavy(rules: readonly HeavyRule[], name: string, weight: Weight): boolean {
   return rules.some((rule) => {
     switch (rule.kind) {
       case "name":
@@ -50,9 +50,9 @@ export function isHeavy(rules: readonly HeavyRule[], name: string, figures: Buil
           (!rule.pattern.includes("*") && rule.pattern === withoutVersion(name))
         );
       case "size":
-        return figures.bytes !== undefined && figures.bytes > rule.bytes;
+        return weight.bytes !== undefined && weight.bytes > rule.bytes;
       case "duration":
-        return figures.seconds !== undefined && figures.seconds > rule.seconds;
+        return weight.seconds !== undefined && weight.seconds > rule.seconds;
       default:
         return rule satisfies never;
     }

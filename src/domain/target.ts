@@ -22,9 +22,11 @@ export interface Target {
   readonly system: string | undefined;
   /** `build`: what is built from source on the way has to be cached too. */
   readonly closure: "runtime" | "build";
+  /** Names of derivations below it, `NAME` or `HASH-NAME`, that are meant in its place; empty: itself. */
+  readonly derivations: readonly string[];
 }
 
-const ATTRIBUTES = ["pin", "priority", "space", "system", "closure"];
+const ATTRIBUTES = ["pin", "priority", "space", "system", "closure", "derivation"];
 
 /** Pin names go into URLs and file names; Cachix takes the same characters. */
 const PIN_NAME = /^[0-9A-Za-z_*][0-9A-Za-z_.+*-]{0,199}$/;
@@ -76,7 +78,28 @@ export function parseTarget(line: string): Target {
     space: space === undefined ? undefined : parseSize(space, `targets: "${text}": space`),
     system: system === undefined ? undefined : parseSystem(system, `targets: "${text}": system`),
     closure,
+    derivations: parseDerivations(attributes.get("derivation"), installable, text),
   };
+}
+
+/** `derivation=bws-1.0.0,hello-2.12`: what a store path may be called. */
+function parseDerivations(
+  value: string | undefined,
+  installable: Installable,
+  text: string,
+): readonly string[] {
+  if (value === undefined) return [];
+  if (installable.kind === "store path") {
+    throw new UserError("NCP-102", `targets: "${text}": below a store path is no derivation`, {
+      hint: "name the installable or the .drv that derivation= is looked for below",
+    });
+  }
+  const names = value.split(",");
+  const bad = names.find((name) => !/^[0-9A-Za-z+\-._?=]{1,244}$/.test(name));
+  if (bad === undefined) return names;
+  throw new UserError("NCP-102", `targets: "${text}": derivation="${bad}" names no derivation`, {
+    hint: "write derivation=bws-1.0.0, several with commas between them",
+  });
 }
 
 function parsePriority(value: string | undefined, text: string): number {

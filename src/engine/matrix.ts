@@ -1,112 +1,139 @@
 /** Owns the matrix: what is missing, shared out to jobs so that no derivation is built twice. Pure. */
 
+import type { ErrorCode } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
+import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import type { SurveyedDerivation } from "./derivations.ts";
+import type { Facts } from "./facts.ts";
+import { groupsOf, JOBS_MOST, type MatrixEntry, shards } from "./matrix-shards.ts";
+import { liftShared } from "./matrix-stages.ts";
+import { Weights } from "./matrix-weights.ts";
 import type { SurveyedTarget } from "./survey.ts";
 
-export interface MatrixEntry {
-  readonly name: string;
-  /** One per line, as the input `targets` takes them. */
-  readonly targets: string;
-  readonly system: string;
-  readonly "runs-on": string;
+export type { MatrixEntry } from "./matrix-shards.ts";
+
+export interface MatrixRequest {
+  readonly targets: readonly SurveyedTarget[];
+  /** Every derivation that a fresh machine would build. */
+  readonly derivations: ReadonlyMap<StorePath, SurveyedDerivation>;
+  readonly facts: Pick<Facts, "derivations">;
+  /** This machine's system, which targets are evaluated for unless they say otherwise. */
+  readonly system: string | undefined;
+  /** `one`: nothing can be handed on, so a stage that builds for others would build for nobody. */
+  readonly stages: "one" | "two";
+  /** What a build of this name took last, in seconds, where that is known. */
+  readonly seconds: (name: string) => number | undefined;
 }
 
-const RUNNERS: Readonly<Record<string, string>> = {
-  "x86_64-linux": "ubuntu-latest",
-  "i686-linux": "ubuntu-latest",
-  "aarch64-linux": "ubuntu-24.04-arm",
-  "aarch64-darwin": "macos-latest",
-  "x86_64-darwin": "macos-15-intel",
-};
-
-/** GitHub's own bound on the jobs of one matrix. */
-const JOBS_MOST = 256;
-
-/** Targets that lack the same derivation come into one job. */
-export function matrixOf(targets: readonly SurveyedTarget[]): MatrixEntry[] {
-  const missing = targets.filter(({ verdict }) => verdict.kind === "missing");
-  const joined = new Joined();
-  for (const target of missing) {
-    for (const key of sharedKeys(target)) joined.join(`target ${target.name}`, key);
-  }
-  const groups = new Map<string, SurveyedTarget[]>();
-  for (const target of missing) {
-    const key = joined.groupOf(`target ${target.name}`);
-    const group = groups.get(key);
-    if (group) group.push(target);
-    else groups.set(key, [target]);
-  }
-  const entries = [...groups.values()].map(entry);
-  return entries.length <= JOBS_MOST ? entries : folded(entries);
+export interface Matrix {
+  /** All of it in one stage: targets that share a derivation are in one job. */
+  readonly whole: readonly MatrixEntry[];
+  /** What several jobs of `second` need; empty where one stage is as good. */
+  readonly first: readonly MatrixEntry[];
+  readonly second: readonly MatrixEntry[];
+  readonly stages: 0 | 1 | 2;
+  /** Missing targets that are in no job. */
+  readonly left: readonly {
+    readonly name: string;
+    readonly why: "no room" | "of this machine only";
+  }[];
 }
 
-function sharedKeys({ verdict, system }: SurveyedTarget): string[] {
-  const drvPaths: readonly StorePath[] = verdict.kind === "missing" ? verdict.missing.source : [];
-  return drvPaths.map((drvPath) => `${system} ${drvPath}`);
-}
+export const NO_MATRIX: Matrix = { whole: [], first: [], second: [], stages: 0, left: [] };
 
-/** Which keys belong together, however they came to: disjoint sets, each named by one of its keys. */
-class Joined {
-  private readonly parents = new Map<string, string>();
+/**
+ * Bytes of a job's outputs, all together, as GitHub counts them: two for each UTF-16 unit. Source:
+ * docs.github.com, "Passing information between jobs": 1 MB; some of it is left for other outputs.
+ */
+const BYTES_MOST = 1_000_000;
 
-  groupOf(key: string): string {
-    let at = key;
-    for (let up = this.parents.get(at); up !== undefined; up = this.parents.get(at)) {
-      // Half the way is cut on each walk, so that walks stay short.
-      const above = this.parents.get(up);
-      if (above !== undefined) this.parents.set(at, above);
-      at = up;
-    }
-    return at;
+export function matrixOf(request: MatrixRequest): Matrix {
+  const missing = request.targets.filter(({ verdict }) => verdict.kind === "missing");
+  const portable = missing
+    .filter(({ target }) => target.installable.kind === "flake")
+    .sort((a, b) => b.target.priority - a.target.priority);
+  const local = missing.filter(({ target }) => target.installable.kind !== "flake");
+  // One job for each system at least; who has more systems than GitHub runs jobs has made them up.
+  const systems = new Set([...new Set(portable.map(({ system }) => system))].slice(0, JOBS_MOST));
+  let kept = portable.filter(({ system }) => systems.has(system));
+  let matrix = stagesOf(request, kept);
+  // The least important are left out until it fits: the next run takes them, when these are cached.
+  for (let size = sizeOf(matrix); size > BYTES_MOST && kept.length > 0; size = sizeOf(matrix)) {
+    kept = kept.slice(0, Math.floor((kept.length * BYTES_MOST * 0.97) / size));
+    matrix = stagesOf(request, kept);
   }
-
-  join(a: string, b: string): void {
-    const [one, other] = [this.groupOf(a), this.groupOf(b)];
-    if (one !== other) this.parents.set(other, one);
-  }
-}
-
-function entry(group: readonly SurveyedTarget[]): MatrixEntry {
-  const [first] = group;
-  const system = first?.system ?? "";
+  const within = new Set(kept);
   return {
-    name: `${first?.name ?? ""}${group.length > 1 ? ` and ${group.length - 1} more` : ""}`,
-    targets: group.map(line).join("\n"),
-    system,
-    "runs-on": RUNNERS[system] ?? "self-hosted",
+    ...matrix,
+    left: [
+      ...portable
+        .filter((target) => !within.has(target))
+        .map(({ name }) => ({ name, why: "no room" as const })),
+      ...local.map(({ name }) => ({ name, why: "of this machine only" as const })),
+    ],
   };
 }
 
-/** The target as a line again, its attributes kept; a member of a set is named by itself. */
-function line({ name, target, pinName }: SurveyedTarget): string {
-  const attributes = [
-    ...(pinName ? [`pin=${pinName}`] : []),
-    ...(target.priority === 50 ? [] : [`priority=${target.priority}`]),
-    ...(target.space === undefined ? [] : [`space=${target.space}B`]),
-    ...(target.system === undefined ? [] : [`system=${target.system}`]),
-    ...(target.closure === "build" ? ["closure=build"] : []),
-  ];
-  return [name, ...attributes].join(" ");
+function stagesOf(request: MatrixRequest, targets: readonly SurveyedTarget[]): Matrix {
+  if (targets.length === 0) return NO_MATRIX;
+  const weights = new Weights(request);
+  const whole = shards(
+    request,
+    groupsOf(targets, weights, (path) => path),
+  );
+  const lifted = request.stages === "two" ? liftShared(request, targets, weights) : undefined;
+  if (!lifted) return { whole, first: [], second: whole, stages: 1, left: [] };
+  const rest = targets.filter((target) => !lifted.done.has(target));
+  const later = groupsOf(rest, weights, (path) => (lifted.covered.has(path) ? undefined : path));
+  return {
+    whole,
+    first: shards(request, lifted.groups),
+    second: shards(request, later),
+    stages: 2,
+    left: [],
+  };
 }
 
-function folded(entries: readonly MatrixEntry[]): MatrixEntry[] {
-  const systems = [...new Set(entries.map(({ system }) => system))];
-  const most = Math.floor(JOBS_MOST / systems.length);
-  return systems.flatMap((system) => {
-    const mine = entries.filter((one) => one.system === system);
-    const size = Math.ceil(mine.length / most);
-    const parts: MatrixEntry[] = [];
-    for (let at = 0; at < mine.length; at += size) {
-      const part = mine.slice(at, at + size);
-      const [first] = part;
-      if (!first) continue;
-      const more = part.length > 1 ? ` and ${part.length - 1} more` : "";
-      parts.push({
-        ...first,
-        name: `${first.name}${more}`,
-        targets: part.map(({ targets }) => targets).join("\n"),
-      });
-    }
-    return parts;
-  });
+/** The larger of what one stage takes and what two take: nobody hands on both. */
+function sizeOf({ whole, first, second }: Matrix): number {
+  const bytes = (...stages: (readonly MatrixEntry[])[]) => {
+    const text = JSON.stringify(stages);
+    return Math.max(2 * text.length, Buffer.byteLength(text));
+  };
+  return Math.max(bytes(whole), bytes(first, second));
+}
+
+/** What is in no job is told: a matrix that leaves out in silence reads as if all were cached. */
+export function matrixFindings({ left }: Matrix): Finding[] {
+  const crowd = left.flatMap(({ name, why }) => (why === "no room" ? [name] : []));
+  const local = left.flatMap(({ name, why }) => (why === "no room" ? [] : [name]));
+  return [
+    ...finding("warning", "NCP-430", crowd, "left out of the matrix, which GitHub would refuse", {
+      hint: "the next run takes them, when the others are cached; priority= says which come first",
+    }),
+    ...finding(
+      "notice",
+      "NCP-431",
+      local,
+      "in no job of the matrix: no other machine has that path",
+      {
+        hint: "name the installable that it comes from",
+      },
+    ),
+  ];
+}
+
+function finding(
+  level: Finding["level"],
+  code: ErrorCode,
+  names: readonly string[],
+  what: string,
+  { hint }: { readonly hint: string },
+): Finding[] {
+  const [first] = names;
+  if (first === undefined) return [];
+  const more = names.length > 1 ? ` and ${count(names.length - 1, "more target")}` : "";
+  const verb = names.length > 1 ? "are" : "is";
+  return [{ kind: "notice", level, code, message: `${first}${more} ${verb} ${what}`, hint }];
 }

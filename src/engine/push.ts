@@ -22,6 +22,13 @@ export interface Pushed {
 export interface PushHow extends Pick<Job, "pushFilter" | "force"> {
   /** Paths to send whatever our cache says: a push of them turned out wrong. */
   readonly again?: ReadonlySet<StorePath>;
+  /** Hears what is to be sent, and of each NAR how much of it was read. */
+  readonly told?: PushListener;
+}
+
+export interface PushListener {
+  sending(paths: readonly PathInfo[]): void;
+  read(path: StorePath, bytes: number): void;
 }
 
 export async function push(
@@ -37,10 +44,16 @@ export async function push(
   const closure = await nix.closure([...valid], signal);
   const poisoned = new Map<StorePath, string>();
   const send = await selectPaths(job, lookup, roots, closure, poisoned);
+  job.told?.sending(send);
   const result =
     send.length === 0
       ? { pushed: [], failed: new Map<StorePath, Error>() }
-      : await cache.push(send, (path, inner) => nix.nar(path, inner), progress, signal);
+      : await cache.push(
+          send,
+          (path, inner) => counted(path, nix.nar(path, inner), job.told),
+          progress,
+          signal,
+        );
   lookup.forget(send.map(({ storePath }) => storePath));
   const upstreamOnly: StorePath[] = [];
   const sent = new Set(send.map(({ storePath }) => storePath));
@@ -56,6 +69,21 @@ export async function push(
     upstreamOnly,
     absent: roots.filter((root) => !valid.has(root)),
   };
+}
+
+async function* counted(
+  path: StorePath,
+  nar: AsyncIterable<Uint8Array>,
+  told: PushListener | undefined,
+): AsyncIterable<Uint8Array> {
+  if (!told) return yield* nar;
+  let bytes = 0;
+  told.read(path, bytes);
+  for await (const chunk of nar) {
+    yield chunk;
+    bytes += chunk.length;
+    told.read(path, bytes);
+  }
 }
 
 /**

@@ -1,6 +1,5 @@
 /** Owns turning the job's target lines into derivations, one evaluation for a whole set. */
 
-import { outputPaths } from "../domain/derivation.ts";
 import { formatOutputs, type Installable, type OutputSelection } from "../domain/installable.ts";
 import type { Job } from "../domain/job.ts";
 import { mapLimited } from "../domain/limit.ts";
@@ -8,23 +7,10 @@ import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { derivationName } from "../domain/store-path.ts";
 import { parseTarget, type Target } from "../domain/target.ts";
-import type { Wanted } from "./judge.ts";
+import { type FoundTarget, failedTarget, withDerivation } from "./found-target.ts";
+import { within } from "./within.ts";
 
-export interface FoundTarget {
-  /** What every report calls it: `.#homeConfigurations.alice.activationPackage`. */
-  readonly name: string;
-  /** The line it came from. */
-  readonly target: Target;
-  readonly system: string;
-  /** Undefined where it did not evaluate. */
-  readonly wanted: Wanted | undefined;
-  /** Undefined where they cannot be known before the build. */
-  readonly outputs: readonly StorePath[] | undefined;
-  /** Whether this machine can build it. */
-  readonly buildable: "here" | "elsewhere";
-  readonly pinName: string;
-  readonly failure: { readonly message: string; readonly nearest: readonly string[] } | undefined;
-}
+export type { FoundTarget } from "./found-target.ts";
 
 export interface FoundTargets {
   readonly targets: readonly FoundTarget[];
@@ -43,7 +29,12 @@ export async function findTargets(
   if (lines.length === 0) {
     notices.push("there is no flake here and no target is named: there is nothing to look for");
   }
-  const parts = await mapLimited(lines, 2, (target) => findTarget(target, nix, signal));
+  const parts = await mapLimited(lines, 2, async (target) => {
+    const { targets, notices } = await findTarget(target, nix, signal);
+    if (target.derivations.length === 0) return { targets, notices };
+    const inside = await within(targets, target, nix, signal);
+    return { targets: inside.targets, notices: [...notices, ...inside.notices] };
+  });
   const found = new Map<string, FoundTarget>();
   for (const part of parts) {
     notices.push(...part.notices);
@@ -131,49 +122,6 @@ async function fromDerivation(
 /** A `.drv` says nothing of what is installed by default: all its outputs, as Nix takes them. */
 function selectedOutputs(selection: OutputSelection, all: readonly string[]): readonly string[] {
   return selection.kind === "named" ? selection.names : all;
-}
-
-async function withDerivation(
-  named: { readonly name: string; readonly target: Target; readonly pinName: string },
-  drvPath: StorePath,
-  outputNames: readonly string[],
-  nix: Nix,
-): Promise<FoundTarget> {
-  try {
-    const derivation = await nix.derivation(drvPath);
-    return {
-      ...named,
-      system: derivation.system,
-      wanted: { kind: "derivation", drvPath, outputNames },
-      outputs: outputPaths(derivation, outputNames),
-      buildable:
-        derivation.system === "builtin" || nix.setup.buildable.includes(derivation.system)
-          ? "here"
-          : "elsewhere",
-      failure: undefined,
-    };
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return failedTarget(named.name, named.target, nix.setup.system, { message, nearest: [] });
-  }
-}
-
-function failedTarget(
-  name: string,
-  target: Target,
-  system: string,
-  failure: NonNullable<FoundTarget["failure"]>,
-): FoundTarget {
-  return {
-    name,
-    target,
-    system,
-    wanted: undefined,
-    outputs: undefined,
-    buildable: "elsewhere",
-    pinName: "",
-    failure,
-  };
 }
 
 /**

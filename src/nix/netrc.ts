@@ -36,6 +36,40 @@ export async function writeNetrc(
   return "written";
 }
 
+/** The entries of the netrc file that Nix reads, if it reads one, by host; curl takes the first one of a host. */
+export async function readNetrc(
+  file: string | undefined,
+): Promise<ReadonlyMap<string, Credentials>> {
+  return file === undefined ? new Map() : parseNetrc(await readOther(file));
+}
+
+/**
+ * Words, in any lines: `machine HOST login NAME password SECRET`. `default` stands for no host in
+ * particular, and we hand a secret to none that is not named; `macdef` ends at an empty line.
+ * Source: netrc(5), and curl's lib/netrc.c.
+ */
+export function parseNetrc(text: string): ReadonlyMap<string, Credentials> {
+  const found = new Map<string, Credentials>();
+  const plain = text.replace(/^\s*#.*$/gm, "").replace(/\bmacdef\b[\s\S]*?(\n\s*\n|$)/g, "\n");
+  const words = plain.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
+  let entry: { machine: string; login: string; password: string } | undefined;
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at];
+    if (word === "default") entry = undefined;
+    if (word !== "machine" && word !== "login" && word !== "password") continue;
+    const value = unquote(words[++at] ?? "");
+    if (word === "machine") {
+      entry = { machine: value, login: "", password: "" };
+      if (!found.has(value)) found.set(value, entry);
+    } else if (entry) entry[word] = value;
+  }
+  return found;
+}
+
+function unquote(word: string): string {
+  return word.startsWith('"') ? word.slice(1, -1).replace(/\\(.)/g, "$1") : word;
+}
+
 /** A file that only the daemon may read has entries that only the daemon could use. */
 async function readOther(file: string): Promise<string> {
   try {

@@ -2,11 +2,12 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { isHit, type Verdict } from "../domain/verdict.ts";
-import { matrixOf } from "../engine/matrix.ts";
-import { isDisproved } from "../engine/outcome.ts";
+import type { Verdict } from "../domain/verdict.ts";
+import type { TierCount } from "../engine/lookup.ts";
+import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+import { roomReport } from "./room.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
 export const REPORT_VERSION = 1;
@@ -30,6 +31,7 @@ export function jsonReport(run: Run) {
     derivations: [...survey.derivations.values()].map((derivation) => ({
       ...derivation,
       space: derivation.space ?? null,
+      figures: derivation.figures ?? null,
     })),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
@@ -38,20 +40,18 @@ export function jsonReport(run: Run) {
       role,
       reachable: state.kind === "reachable",
       milliseconds: state.kind === "reachable" ? state.milliseconds : null,
-      priority: state.kind === "reachable" ? (state.info.priority ?? null) : null,
-      error: state.kind === "down" ? describeError(state.error) : null,
+      priority: state.kind === "reachable" ? state.priority : null,
+      // Why it was left out from the start, or from somewhere on.
+      error: state.kind === "down" ? describeError(state.error) : failureOf(count),
       asked: count.asked,
       hits: count.hits,
+      // What its hits weigh on the way.
+      bytes: count.bytes,
       unknown: count.unknown,
       refused: count.refused,
     })),
-    room: plan.room.fileSystems.map(({ fileSystem, needs, bytesNeeded, bytesAfter }) => ({
-      mountPoint: fileSystem.mountPoint,
-      freeBytes: fileSystem.freeBytes,
-      bytesNeeded,
-      bytesAfter,
-      needs,
-    })),
+    ...roomReport(run),
+    matrix: plan.matrix,
     steps: outcome.steps,
     fetched: outcome.substituted,
     unfetched: outcome.unfetched,
@@ -63,6 +63,10 @@ export function jsonReport(run: Run) {
     findings: allFindings(run),
     seconds: (run.end - run.begin) / 1000,
   };
+}
+
+function failureOf({ failure }: TierCount): string | null {
+  return failure ? describeError(failure) : null;
 }
 
 export function allFindings(run: Run): Finding[] {
@@ -110,16 +114,11 @@ export function hashes(survey: Survey): Record<string, string | null> {
   return Object.fromEntries(survey.keyFiles.map(({ name, hash }) => [name, hash ?? null]));
 }
 
-/** Cached, as far as this run can tell: it may have found that what is served cannot be had. */
-export function isHad({ outcome }: Pick<Run, "outcome">, target: SurveyedTarget): boolean {
-  return isHit(target.verdict) && !isDisproved(outcome, target);
-}
-
 /** Cached targets among those that evaluated; 1 where there are none. */
 export function hitRate(run: Pick<Run, "survey" | "outcome">): number {
   const asked = run.survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
   if (asked.length === 0) return 1;
-  const hits = asked.filter((target) => isHad(run, target)).length;
+  const hits = asked.filter((target) => isHad(run.outcome, target)).length;
   return Math.round((hits / asked.length) * 1000) / 1000;
 }
 
@@ -145,14 +144,15 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
   const needed = plan.room.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
   const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
   const changed = targets.filter(
-    ({ outputs, pinName }) => outputs?.[0] !== undefined && pinned.get(pinName) !== outputs[0],
+    ({ outputs, pinName }) =>
+      pinName !== "" && outputs?.[0] !== undefined && pinned.get(pinName) !== outputs[0],
   );
   return {
     "cache-key": survey.key.key,
     "restore-keys": survey.key.restoreKeys.join("\n"),
     hashes: JSON.stringify(hashes(survey)),
     "read-only": String(survey.trust.kind === "read-only"),
-    hit: String(targets.every((target) => isHad(run, target))),
+    hit: String(targets.every((target) => isHad(run.outcome, target))),
     "hit-rate": String(hitRate(run)),
     verdicts: JSON.stringify(
       Object.fromEntries(
@@ -160,7 +160,10 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
       ),
     ),
     missing: JSON.stringify(missing),
-    matrix: JSON.stringify({ include: matrixOf(targets) }),
+    matrix: JSON.stringify({ include: plan.matrix.whole }),
+    "matrix-first": JSON.stringify({ include: plan.matrix.first }),
+    "matrix-second": JSON.stringify({ include: plan.matrix.second }),
+    stages: String(plan.matrix.stages),
     "any-missing": String(missing.length > 0),
     changed: JSON.stringify(changed.map(({ name }) => name)),
     "store-paths": JSON.stringify(
