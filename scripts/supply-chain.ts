@@ -16,9 +16,11 @@ export async function* supplyChain(): AsyncGenerator<readonly [name: string, Ans
   yield ["actionlint", await lint(join(tools, "actionlint"), files)];
   // Offline: a linter that asks GitHub gives another answer where it is not reached.
   const strict = ["--offline", "--pedantic", "--no-progress", "--config", ".github/zizmor.yml"];
-  yield ["zizmor", await lint(join(tools, "zizmor"), [...strict, ...files, "action.yml"])];
+  yield ["zizmor", await lint(join(tools, "zizmor"), [...strict, ...files, ...OTHERS])];
   yield ["npm audit", await npmAudit()];
 }
+
+const OTHERS = ["action.yml", join(".github", "dependabot.yml")];
 
 /** Our own workflows, and those that users are given. */
 export async function workflowFiles(): Promise<string[]> {

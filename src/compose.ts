@@ -17,14 +17,17 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
+import { machineRelief, SECOND_DISK } from "./host/relief.ts";
+import { TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
+import type { CachesNow } from "./nix/known-caches.ts";
 import { memoKey } from "./nix/memo-key.ts";
 import { readNetrc } from "./nix/netrc.ts";
-import { type CachesNow, nixPort } from "./nix/nix.ts";
+import { nixPort } from "./nix/nix.ts";
 import { remoteStores } from "./nix/remote-store.ts";
-import { type NixMachine, readMachine } from "./nix/setup.ts";
+import { makesBuildDir, type NixMachine, readMachine } from "./nix/setup.ts";
 
 export interface ComposeRequest {
   readonly job: Job;
@@ -78,8 +81,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
-  const { netrcFile } = machine.settings;
-  const netrc = netrcFile === undefined ? new Map() : await readNetrc(netrcFile);
+  const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
     VERSION,
@@ -114,6 +116,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
+      relief: machineRelief({
+        environment,
+        folder: request.folder,
+        list: TOOL_FOLDERS,
+        secondDisk: SECOND_DISK,
+        builder: machine.builder === "ourselves" ? "ourselves" : "others",
+        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+      }),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
@@ -136,14 +146,14 @@ export { forgetNetrc } from "./nix/netrc-end.ts";
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
 
-interface Caches {
+export interface Caches {
   readonly own: BinaryCache | undefined;
   readonly tiers: readonly BinaryCache[];
   readonly notices: readonly string[];
 }
 
 /** Our own cache; then those of the input; then those Nix is configured with. Each once. */
-function openCaches(
+export function openCaches(
   { job, secrets, environment, workspace, folder, githubDirectory }: ComposeRequest,
   machine: NixMachine,
   http: HttpClient,

@@ -60,6 +60,7 @@ export interface RunRequest {
   readonly matrix?: string;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>>;
+  readonly variables?: Readonly<Record<string, string>>;
   /** A folder with programs that come before the machine's. */
   readonly programs?: string;
 }
@@ -122,10 +123,8 @@ export async function startSite(folder?: string): Promise<Site> {
         ...used.flatMap((one) => ["--local-repository", `${one}=${standIn(one, action)}`]),
         ...(request.job ? ["--job", request.job] : []),
         ...(request.matrix ? ["--matrix", request.matrix] : []),
-        ...Object.entries(request.environment ?? {}).flatMap(([name, value]) => [
-          "--env",
-          `${name}=${value}`,
-        ]),
+        ...options("--env", request.environment),
+        ...options("--var", request.variables),
       ];
       const { PATH = "" } = machine.environment;
       const path = request.programs ? `${request.programs}:${PATH}` : PATH;
@@ -133,6 +132,10 @@ export async function startSite(folder?: string): Promise<Site> {
     },
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };
+}
+
+function options(flag: string, values: Readonly<Record<string, string>> = {}): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [flag, `${name}=${value}`]);
 }
 
 /** Everything below `uses:` that is not a path: `owner/name@ref`, each once. */

@@ -1,6 +1,8 @@
 /** Owns the matrix end to end: plan, then every job of it on a machine of its own, each derivation built once. */
 
+import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
+import { parse } from "yaml";
 import {
   cached,
   FORK,
@@ -33,12 +35,26 @@ function shards(step: Step, output: string): Shard[] {
   return (JSON.parse(step.outputs[output] ?? "") as { include: Shard[] }).include;
 }
 
-/** Every job of a stage, each on a machine whose store is empty. */
-async function stage(job: TestJob, all: readonly Shard[]): Promise<Step[]> {
+interface Workflow {
+  readonly jobs: Readonly<
+    Record<string, { readonly steps: readonly { uses?: string; with?: Record<string, string> }[] }>
+  >;
+}
+
+/** What our step of that job of the example is given, but for the cache and what is looked for. */
+async function inputsOf(name: string, targets: string): Promise<Record<string, string>> {
+  const { jobs } = parse(await readFile("examples/matrix.yml", "utf8")) as Workflow;
+  const step = jobs[name]?.steps.find(({ uses }) => uses?.startsWith("nix-cache-preflight/"));
+  const { cache, token, ...inputs } = step?.with ?? {};
+  return { ...inputs, targets };
+}
+
+/** Every job of a stage of the example, each on a machine whose store is empty. */
+async function stage(job: TestJob, name: string, all: readonly Shard[]): Promise<Step[]> {
   const steps: Step[] = [];
   for (const { targets } of all) {
     await job.machine.forget();
-    const step = await job.main({ mode: "warm", targets });
+    const step = await job.main(await inputsOf(name, targets));
     expect(step.exitCode).toBe(0);
     steps.push(step);
   }
@@ -50,7 +66,7 @@ const built = (steps: readonly Step[]) => steps.flatMap(({ building }) => [...bu
 describe(`a matrix, on ${NIX}`, () => {
   test("the incident in two stages: bws is built once, and three jobs fetch it", async () => {
     await using job = await startJob(HOME, options);
-    const plan = await job.main({ mode: "check" });
+    const plan = await job.main(await inputsOf("plan", HOMES));
     expect(plan.outputs["stages"]).toBe("2");
     const first = shards(plan, "matrix-first");
     const second = shards(plan, "matrix-second");
@@ -63,7 +79,7 @@ describe(`a matrix, on ${NIX}`, () => {
       expect(shard).toMatchObject({ system: "x86_64-linux", "runs-on": "ubuntu-latest" });
     }
 
-    const before = await stage(job, first);
+    const before = await stage(job, "first", first);
     expect(built(before)).toEqual([
       "bws-1.0.0",
       "bws-1.0.0-vendor",
@@ -75,7 +91,7 @@ describe(`a matrix, on ${NIX}`, () => {
       expect.arrayContaining(["bws-1.0.0", "hello-2.12"]),
     );
 
-    const after = await stage(job, second);
+    const after = await stage(job, "second", second);
     expect(built(after)).toEqual(Array(3).fill("home-manager-generation"));
     for (const step of after) expect(step.report().fetched.paths).toBe(2); // bws and hello
     expect(Object.keys(await pins(job.cache)).sort()).toEqual(
@@ -85,7 +101,7 @@ describe(`a matrix, on ${NIX}`, () => {
     );
 
     await job.machine.forget();
-    const verify = await job.main({ mode: "audit", verify: "full", "fail-on": "unverified" });
+    const verify = await job.main(await inputsOf("verify", HOMES));
     expect(verify.exitCode).toBe(0);
     expect(verify.outputs).toMatchObject({ hit: "true", stages: "0", matrix: '{"include":[]}' });
   });
@@ -95,7 +111,7 @@ describe(`a matrix, on ${NIX}`, () => {
     const plan = await job.main({ mode: "check" });
     const whole = shards(plan, "matrix");
     expect(whole.map(({ name }) => name)).toEqual([`${NAMES[0]} and 2 more`]);
-    const steps = await stage(job, whole);
+    const steps = await stage(job, "second", whole);
     expect(built(steps).filter((name) => name === "bws-1.0.0")).toHaveLength(1);
     await job.machine.forget();
     expect((await job.main({ mode: "check" })).outputs).toMatchObject({ hit: "true" });

@@ -46,10 +46,13 @@ async function ourselves(): Promise<Site> {
     await cp(name, join(site.repository, name), { recursive: true });
   }
   await site.commit({ ".gitignore": "node_modules/\n" });
-  // In place of the registry: `npm ci` brings the packages that are here.
+  // In place of the registry: `npm ci` brings the packages that are here, the rest is only written down.
   const programs = join(site.machine.root, "programs");
   await mkdir(programs);
-  const npm = `#!/bin/sh\nexec cp -al "${resolve("node_modules")}" .\n`;
+  const npm = `#!/bin/sh
+if [ "$1" = ci ]; then exec cp -al "${resolve("node_modules")}" .; fi
+echo "npm $*"
+`;
   await writeFile(join(programs, "npm"), npm, { mode: 0o755 });
   return site;
 }
@@ -57,7 +60,7 @@ async function ourselves(): Promise<Site> {
 const { version } = JSON.parse(await readFile("package.json", "utf8")) as { version: string };
 const MAJOR = `v${version.slice(0, version.indexOf("."))}`;
 
-function tagged(site: Site, tag: string, origin: string, job?: string) {
+function tagged(site: Site, tag: string, origin: string, publishing?: "true") {
   return site.run({
     workflow: ".github/workflows/release.yml",
     eventName: "push",
@@ -68,7 +71,7 @@ function tagged(site: Site, tag: string, origin: string, job?: string) {
     secrets: { GITHUB_TOKEN: TOKEN },
     environment: { GITHUB_API_URL: origin },
     programs: join(site.machine.root, "programs"),
-    ...(job ? { job } : {}),
+    ...(publishing ? { variables: { NPM_PUBLISH: publishing } } : {}),
   });
 }
 
@@ -87,6 +90,7 @@ withAct("a release", () => {
     expect(run.log).toMatch(/[0-9a-f]{64} {2}dist\/main\.js/);
     expect(run.log).toMatch(/[0-9a-f]{64} {2}action\.yml/);
     expect(run.log).not.toContain(TOKEN);
+    expect(run.log).not.toContain("npm publish");
     expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
       expect.stringMatching(/^POST \/repos\/[^/]+\/[^/]+\/releases$/),
       expect.stringMatching(new RegExp(`^PATCH /repos/[^/]+/[^/]+/git/refs/tags/${MAJOR}$`)),
@@ -120,5 +124,14 @@ withAct("a release", () => {
     expect(run.exitCode).toBe(1);
     expect(run.log).toContain(`the tag is v77.0.0 and package.json says ${version}`);
     expect(asked).toEqual([]);
+  });
+
+  test("goes to npm where the owner has set that up", async () => {
+    const { server } = await api("exists");
+    await using _ = server;
+    await using site = await ourselves();
+    const run = await tagged(site, `v${version}`, server.origin, "true");
+    expect([failures(run), run.exitCode]).toEqual([[], 0]);
+    expect(run.log).toContain("npm publish --access public");
   });
 });

@@ -1,108 +1,26 @@
 /** Owns the proof that the workflows we run and give away work as a whole: each event, every step, on act. */
 
-import { appendFile, cp, readdir, readFile, writeFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { appendFile, cp, readFile, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { describe, expect, jest, test } from "@jest/globals";
-import { parse } from "yaml";
-import { lock } from "../../scripts/machine.ts";
-import { type CachixServer, startCachix } from "../servers/cachix.ts";
-import { ACT, type RunRequest, type Site, startSite, type WorkflowRun } from "./act.ts";
+import { ACT, type Site, startSite } from "./act.ts";
 import { NIX } from "./job.ts";
+import {
+  EVENTS,
+  examples,
+  failed,
+  held,
+  jobs,
+  pinned,
+  startProject,
+  TOKEN,
+  triggers,
+} from "./project.ts";
 
 jest.setTimeout(240_000);
 
 if (ACT === undefined) console.log("act cannot be installed here: whole workflows are not run");
 const withAct = ACT === undefined ? describe.skip : describe;
-
-const TOKEN = "eyJhbGciOiJIUzI1NiJ9.d2hvbGUtd29ya2Zsb3c.seen-nowhere";
-
-/** The four that a workflow of any project gets most. */
-const EVENTS = {
-  push: { eventName: "push", event: "push" },
-  "own pull request": { eventName: "pull_request", event: "pull_request-own-branch" },
-  "fork pull request": { eventName: "pull_request", event: "pull_request-fork" },
-  schedule: { eventName: "schedule", event: "schedule" },
-} as const;
-
-type EventName = keyof typeof EVENTS;
-
-interface Project extends Site {
-  readonly server: CachixServer;
-  /** Runs an example of this repository as a project that copied it would; the token is given in any case. */
-  example(name: string, event: EventName, more?: Partial<RunRequest>): Promise<WorkflowRun>;
-}
-
-/** A project with three home configurations, whose workflows are our examples, on a loopback Cachix. */
-async function startProject(): Promise<Project> {
-  const site = await startSite(resolve("examples/quickstart/home"));
-  const { machine, repository } = site;
-  const nixpkgs = join(machine.root, "nixpkgs");
-  await cp(resolve("examples/quickstart/nixpkgs"), nixpkgs, { recursive: true });
-  await lock(machine, repository, { nixpkgs });
-  const server = await startCachix({ storeDir: machine.storeDir, tokens: { [TOKEN]: "Write" } });
-  const files: Record<string, string> = {};
-  for (const name of await examples()) {
-    const text = await readFile(join("examples", name), "utf8");
-    // Who copies an example writes their cache's name there; this one's is on loopback.
-    files[`.github/workflows/${name}`] = text.replaceAll(
-      "cachix:my-cache",
-      `cachix:${server.name}?host=${server.origin}`,
-    );
-  }
-  await site.commit(files);
-  return {
-    ...site,
-    server,
-    example: (name, event, more = {}) =>
-      site.run({
-        workflow: `.github/workflows/${name}`,
-        secrets: { CACHIX_AUTH_TOKEN: TOKEN },
-        ...EVENTS[event],
-        ...more,
-      }),
-    async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]();
-      await site[Symbol.asyncDispose]();
-    },
-  };
-}
-
-async function examples(): Promise<string[]> {
-  // Deploying needs hosts to deploy to: deploy.test.ts has them.
-  return (await readdir("examples")).filter(
-    (name) => /\.ya?ml$/.test(name) && name !== "deploy.yml",
-  );
-}
-
-/** Steps that did not succeed, and a log to read where there are any. */
-function failed(run: WorkflowRun): string[] {
-  const bad = run.steps
-    .filter(({ result }) => result === "failure")
-    .map(({ job, stage, step }) => `${job}: ${stage} ${step}`);
-  if (run.exitCode !== 0) bad.push(`exit ${run.exitCode}`, run.log);
-  return bad;
-}
-
-/** Jobs that got to run a step of their own. */
-function jobs(run: WorkflowRun): string[] {
-  return [...new Set(run.steps.map(({ job }) => basename(job).trim()))].sort();
-}
-
-/** What the cache holds, by name and version. */
-function held({ server, machine }: Project): string[] {
-  return [...server.state.own.values()]
-    .map(({ storePath }) => storePath.slice(machine.storeDir.length + 34))
-    .sort();
-}
-
-function pinned({ server }: Project): string[] {
-  return [...server.state.pins.byName.keys()].sort();
-}
-
-function triggers(workflow: string): EventName[] {
-  const { on } = parse(workflow) as { on: Record<string, unknown> };
-  return (Object.keys(EVENTS) as EventName[]).filter((name) => EVENTS[name].eventName in on);
-}
 
 const FILES = await Promise.all(
   (await examples()).map(async (name) => ({

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../src/action/inputs.ts";
+import { figuresName } from "../../src/domain/build-figures.ts";
 import type { Derivation } from "../../src/domain/derivation.ts";
+import type { Trust } from "../../src/domain/job.ts";
 import { parseTarget } from "../../src/domain/target.ts";
-import { type Matrix, type MatrixEntry, matrixOf } from "../../src/engine/matrix.ts";
+import type { Matrix, MatrixEntry } from "../../src/engine/matrix.ts";
 import { run } from "../../src/engine/run.ts";
 import { derivation, out, SYSTEM } from "../support/graph.ts";
 import {
@@ -21,7 +23,7 @@ interface Case {
   readonly derivations?: readonly Derivation[];
   readonly inputs?: Partial<Record<InputName, string>>;
   readonly cached?: readonly Derivation[];
-  readonly trust?: typeof WRITE;
+  readonly trust?: Trust;
   /** Seconds by name. */
   readonly learnt?: Readonly<Record<string, number>>;
 }
@@ -33,7 +35,7 @@ async function planned({
   inputs = {},
   cached = [],
   trust = WRITE,
-  learnt,
+  learnt = {},
 }: Case): Promise<Matrix> {
   const own = memoryCache("own", { verbs: ["push", "pin", "pins"] });
   for (const one of cached) hold(own, out(one));
@@ -42,9 +44,18 @@ async function planned({
     .map((name) => `.#${name}`)
     .join("\n");
   const asked = job({ mode: "check", targets, heavy: "heavy", ...inputs });
-  const { plan, survey } = await run(asked, trust, world({ nix, own }), SIGNAL);
-  if (!learnt) return plan.matrix;
-  return matrixOf({ ...survey, stages: "two", seconds: (name) => learnt[name] });
+  const figures = new Map(
+    Object.entries(learnt).map(([name, seconds]) => {
+      const key = figuresName(name);
+      return [key, { name: key, buildBytes: 0, outputBytes: 0, seconds, takenAt: 0 }];
+    }),
+  );
+  const around = {
+    ...world({ nix, own }),
+    figures: { recall: async () => figures, remember: async () => undefined },
+  };
+  const { plan } = await run(asked, trust, around, SIGNAL);
+  return plan.matrix;
 }
 
 const deps = derivation("heavy-deps");
@@ -134,7 +145,7 @@ describe("two stages", () => {
 
   test("are one where this run may not write", async () => {
     const flake = { flake: homes, derivations: [heavy, deps] };
-    expect(await planned({ ...flake, trust: READ_ONLY as typeof WRITE })).toMatchObject({
+    expect(await planned({ ...flake, trust: READ_ONLY })).toMatchObject({
       stages: 1,
     });
     expect(await planned({ ...flake, inputs: { push: "off" } })).toMatchObject({ stages: 1 });

@@ -2,14 +2,16 @@
 
 import { readdir } from "node:fs/promises";
 import * as core from "@actions/core";
+import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/process-identity.ts";
 import { annotations } from "../report/annotations.ts";
+import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
 import { BUDGET, endBackground, stopBackground } from "./background.ts";
-import { annotate, log, mask } from "./console.ts";
+import { annotate, log, mask, writeSummary } from "./console.ts";
 import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
 import { keepGithub } from "./github-job.ts";
 import { conclude, guarded, world } from "./guarded.ts";
@@ -37,7 +39,8 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
-  if (state.watcher !== undefined) await endWatcher(state.watcher, context.folder, signal);
+  const ahead =
+    state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
   const { compose } = await world();
   await using composed = await compose({
     ...context,
@@ -45,13 +48,12 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
     log,
     signal,
   });
-  const { outcome, withheld } = await runPost(
-    context.job,
-    trust,
-    composed.world,
-    state.memory,
-    signal,
-  );
+  const { job } = context;
+  const done = await runPost(job, trust, composed.world, state.memory, signal);
+  const { outcome, withheld } = done;
+  const url = composed.world.own?.substituter.url;
+  const tier = url === undefined ? undefined : { url, role: "own" as const };
+  await writeSummary(postSummary(done, ahead, trust.why, { own: job.cache, tier }));
   for (const { target, paths } of withheld) {
     log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
   }
@@ -84,14 +86,15 @@ async function endWatcher(
   watcher: ProcessIdentity,
   folder: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly PushProgress[]> {
   const { how, pushed } = await endBackground(watcher, folder, signal);
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   if (pushed.length > 0) {
     log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
   }
-  if (how === "finished") return;
+  if (how === "finished") return pushed;
   const why =
     how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${why}; what is left is pushed now`);
+  return pushed;
 }

@@ -31,7 +31,11 @@ export async function guarded(task: (signal: AbortSignal) => Promise<void>): Pro
       annotate({ level: "error", title: error.code, message: `${describeError(error)}${hint}` });
     } else {
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      annotate({ level: "error", title: "A fault of nix-cache-preflight", message: stack });
+      annotate({
+        level: "error",
+        title: "NCP-649 A fault of nix-cache-preflight",
+        message: `${stack}\nplease report it, with this text and the inputs`,
+      });
     }
     process.exitCode = core.ExitCode.Failure;
   } finally {

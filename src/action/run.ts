@@ -3,7 +3,6 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
-import { describeError } from "../domain/errors.ts";
 import { type Run, run } from "../engine/run.ts";
 import { maySendAtOnce } from "../engine/watch.ts";
 import { writeWhole } from "../host/atomic.ts";
@@ -14,7 +13,7 @@ import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
 import { startBackground } from "./background.ts";
-import { annotate, log, mask } from "./console.ts";
+import { annotate, log, mask, writeSummary } from "./console.ts";
 import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
 import { writeRecord } from "./github-record.ts";
 import { derivationsOf, restoreGithub } from "./github-restore.ts";
@@ -109,9 +108,6 @@ async function tell(done: Run, { folder }: Context): Promise<void> {
   }
   for (const line of textReport(done)) log.info(line);
   for (const annotation of annotations(allFindings(done))) annotate(annotation);
-  await core.summary
-    .addRaw(summary(done))
-    .write()
-    .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
+  await writeSummary(summary(done));
   log.info(closing(done));
 }

@@ -15,6 +15,8 @@ export interface Substituter {
   readonly priority: number | undefined;
   /** A private cache's, for Nix's netrc file. A function, so that nothing prints it by accident. */
   readonly credentials?: () => Credentials;
+  /** What Nix's own client reads a private one with, from its environment (AWS_…). */
+  readonly environment?: () => Promise<Readonly<Record<string, string>>>;
 }
 
 /** What a netrc file says of one host. */
@@ -96,8 +98,11 @@ export interface BinaryCache {
   describe(signal: AbortSignal): Promise<TierInfo>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
-  /** Bytes the NAR really has there; undefined when it is gone. */
-  narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | undefined>;
+  /**
+   * Bytes the NAR really has there, as stored; `not told` where only reading it would show that;
+   * undefined when it is gone.
+   */
+  narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | "not told" | undefined>;
   /** The NAR as stored, compressed. */
   readNar(narInfo: NarInfo, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** The bytes from `from` to before `to`, as stored; throws where the cache gives no ranges. */

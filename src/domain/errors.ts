@@ -30,11 +30,23 @@ export type ErrorCode =
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
   | "NCP-401" // not enough room
   | "NCP-402" // something that must not be missing is missing
-  | "NCP-450" // main's record for post was changed
-  | "NCP-451" // a regular expression takes too long
+  | "NCP-403" // not enough inodes
+  | "NCP-404" // targets were left out for want of room
+  | "NCP-405" // the build directory cannot be used
+  | "NCP-406" // builds were not begun, since room ran low
+  | "NCP-407" // a build died of a full disk
+  | "NCP-408" // relief could not be had
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-431" // a target that no job of a matrix can build
-  | "NCP-501"; // a deadline passed
+  | "NCP-450" // main's record for post was changed
+  | "NCP-451" // a regular expression takes too long
+  | "NCP-452" // our cache answers with something that must not be believed
+  | "NCP-501" // a deadline passed
+  | "NCP-640" // the command line is wrong
+  | "NCP-641" // Nix's configuration cannot be written
+  | "NCP-642" // there is no cache to set up
+  | "NCP-643" // a cache that was set up can be used only in part
+  | "NCP-649"; // a fault of ours
 
 export interface ErrorDetails {
   /** What to do about it: one line a person can follow. */

@@ -1,24 +1,27 @@
 /** Owns acting: the plan's steps in order; what one failed is not built upon by the next. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import { UserError } from "../domain/errors.ts";
+import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
-import { count } from "../domain/size.ts";
-import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
+import { count, formatBytes } from "../domain/size.ts";
+import { baseName, type StorePath } from "../domain/store-path.ts";
+import { Building } from "./building.ts";
+import { carryOut } from "./carry-out.ts";
 import { fetchPaths } from "./fetch.ts";
 import type { Lookup } from "./lookup.ts";
 import { Meter } from "./meter.ts";
-import { type Built, NOTHING_DONE, type Outcome, type TimedStep } from "./outcome.ts";
+import { NOTHING_DONE, type Outcome, type Reclaimed, type TimedStep } from "./outcome.ts";
 import { describePhase, describeStep, phasesOf } from "./phases.ts";
 import type { Plan } from "./plan.ts";
-import type { Step } from "./step.ts";
+import { reclaimWords } from "./relief.ts";
+import type { Reclaim, Step } from "./step.ts";
 import { Transaction } from "./transaction.ts";
 
 export async function apply(
   job: Job,
-  plan: Plan,
+  plan: Pick<Plan, "steps">,
   lookup: Lookup,
   world: World,
   signal: AbortSignal,
@@ -40,7 +43,9 @@ class Application {
   private readonly steps: TimedStep[] = [];
   private readonly configured: string[] = [];
   private substituted: Outcome["substituted"] = NOTHING_DONE.substituted;
-  private readonly built: (Omit<Built, "bytes"> & { outputs: readonly StorePath[] })[] = [];
+  private readonly unfetched: StorePath[] = [];
+  private readonly building: Building;
+  private readonly reclaimed: Reclaimed[] = [];
   private readonly findings: Finding[] = [];
   private readonly transaction: Transaction;
 
@@ -51,6 +56,8 @@ class Application {
     this.signal = signal;
     this.nix = world.nix;
     this.transaction = new Transaction({ job, lookup, world, nix: world.nix, signal });
+    const onNotBuilt = () => this.transaction.notBuilt();
+    this.building = new Building({ job, world, nix: world.nix, signal, onNotBuilt });
   }
 
   /** One group of the log for all of a phase's steps. */
@@ -85,20 +92,23 @@ class Application {
   }
 
   outcome(): Outcome {
-    const { steps, configured, substituted, built, transaction } = this;
+    const { steps, configured, substituted, unfetched, building, reclaimed, transaction } = this;
     return {
       steps,
       configured,
       substituted,
-      built: built.map(({ name, seconds, outputs }) => ({
+      unfetched,
+      built: building.built.map(({ name, seconds, outputs }) => ({
         name,
         seconds,
         bytes: this.size(outputs),
       })),
+      figures: building.figures,
+      reclaimed,
       pushed: [...transaction.pushed.values()],
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
-      findings: [...this.findings, ...transaction.findings],
+      findings: [...this.findings, ...building.findings, ...transaction.findings],
     };
   }
 
@@ -114,8 +124,10 @@ class Application {
         return this.configure(step.caches);
       case "substitute":
         return this.substitute(step.paths, step.bytes);
+      case "reclaim":
+        return this.reclaim(step.reclaim);
       case "build":
-        return this.build(step);
+        return this.building.build(step.derivations);
       case "push":
         return this.transaction.push(step);
       case "verify":
@@ -152,10 +164,14 @@ class Application {
     const meter = new Meter("path", paths.length, bytes);
     using _shown = world.log.watch?.("Fetch", meter.state);
     const failed = await fetchPaths(world, nix, lookup, paths, signal, meter);
+    this.unfetched.push(...failed.keys());
     let lacking = 0;
+    const tiers = new Set<string>();
     for (const path of failed.keys()) {
       const { own, upstream } = await lookup.ask(path);
-      lacking += (own ?? upstream)?.narInfo.narSize ?? 0;
+      const served = own ?? upstream;
+      lacking += served?.narInfo.narSize ?? 0;
+      if (served) tiers.add(served.tier);
     }
     this.substituted = {
       paths: paths.length - failed.size,
@@ -168,39 +184,26 @@ class Application {
       kind: "tier",
       level: "warning",
       code: "NCP-302",
-      message: `Nix could not fetch ${count(failed.size, "path")} that a cache says it has, ${baseName(first[0])} for one: ${first[1]}`,
+      message: `Nix could not fetch ${count(failed.size, "path")} that ${[...tiers].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
       hint: "later steps will build them; is the cache's public key trusted, and its NAR there?",
     });
   }
 
-  private async build({ derivations }: Extract<Step, { do: "build" }>): Promise<void> {
-    const { clock, log } = this.world;
-    const begun = clock.now();
-    const meter = new Meter("derivation");
-    using _shown = log.watch?.("Build", meter.state);
-    const { built, failed, seconds } = await this.nix.build(
-      derivations,
-      this.signal,
-      ({ path, state }) => (state === "done" ? meter.finish(path, 0) : meter.at(path, 0)),
-    );
-    const all = (clock.now() - begun) / 1000;
-    for (const drvPath of built) {
-      const { outputs } = await this.nix.derivation(drvPath);
-      this.built.push({
-        name: derivationName(drvPath),
-        seconds: seconds?.get(drvPath) ?? all,
-        outputs: [...outputs.values()].flatMap(({ path }) => path ?? []),
-      });
-    }
-    for (const [drvPath, message] of failed) {
-      const name = derivationName(drvPath);
-      this.transaction.notBuilt();
+  /** Relief that fails is told; whether room lacks for it, the builds find out. */
+  private async reclaim(reclaim: Reclaim): Promise<void> {
+    const { world, nix, signal } = this;
+    try {
+      const done = await carryOut(reclaim, world, nix, signal);
+      this.reclaimed.push(done);
+      world.log.info(done.bytes === undefined ? done.what : `${formatBytes(done.bytes)} freed`);
+    } catch (error) {
+      signal.throwIfAborted();
       this.findings.push({
-        kind: "missing",
-        level: "error",
-        code: "NCP-206",
-        message: `${name} was not built: ${message}`,
-        hint: `see its log with: nix log ${drvPath}`,
+        kind: "disk",
+        level: "warning",
+        code: "NCP-408",
+        message: `${reclaimWords(reclaim)}: it failed: ${describeError(error)}`,
+        hint: "the run goes on with the room there is",
       });
     }
   }

@@ -1,6 +1,7 @@
 /** Owns fetching: what caches far away serve is staged on this disk first, the rest is Nix's own affair. */
 
 import type { BinaryCache } from "../domain/cache.ts";
+import { describeError } from "../domain/errors.ts";
 import { dependencies } from "../domain/narinfo.ts";
 import type { Nix, Progress, Stageable, Staging, World } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
@@ -14,8 +15,12 @@ import type { Meter } from "./meter.ts";
  */
 const LARGE_ON_AVERAGE = 1024 * 1024;
 
-/** Paths in one batch: while Nix takes in one of them, the next is on its way. */
-const BATCH = 512;
+/**
+ * Paths in a batch: while Nix takes in one of them, the next is on its way. The first is small, so that
+ * Nix begins soon, and each is twice the one before, since every one is a process of Nix's.
+ */
+const FIRST_BATCH = 256;
+const BATCH_MOST = 1_000;
 
 /** Has Nix fetch `paths`; those it could not get are returned with the reason. */
 export async function fetchPaths(
@@ -127,7 +132,9 @@ function isStageable({ substituter }: BinaryCache): boolean {
 /** Two batches lie on the disk at once: one that is taken in and one that is on its way. */
 function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable[][] {
   const all = members.reduce((sum, member) => sum + sizeOf(member), 0);
-  if (all > members.length * LARGE_ON_AVERAGE) return [];
+  // Not every Nix can read a bucket, nor has its daemon our credentials.
+  const onlyOurs = members.some(({ cache }) => cache.substituter.url.startsWith("s3:"));
+  if (all > members.length * LARGE_ON_AVERAGE && !onlyOurs) return [];
   const batches: Stageable[][] = [];
   let batch: Stageable[] = [];
   let size = 0;
@@ -135,7 +142,8 @@ function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable
     const mine = sizeOf(member);
     // What is too large, and all that follows it in order, is left to Nix.
     if (mine > bytes / 2) break;
-    if (batch.length >= BATCH || size + mine > bytes / 2) {
+    const most = Math.min(BATCH_MOST, FIRST_BATCH * 2 ** batches.length);
+    if (batch.length >= most || size + mine > bytes / 2) {
       batches.push(batch);
       batch = [];
       size = 0;
@@ -161,35 +169,43 @@ async function importBatches(
   told: (progress: Progress) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  // What was taken in is removed while Nix takes in the next batch, and before one more is staged.
+  let removing = Promise.resolve();
+  const remove = (staged: AsyncDisposable) => {
+    removing = removing
+      .then(() => staged[Symbol.asyncDispose]())
+      .catch((error) => log.debug(`a staging folder stays: ${describeError(error)}`));
+  };
   const stage = (index: number) => {
     const batch = batches[index];
-    const staged = batch && staging.stage(batch, signal);
+    const staged = batch && removing.then(() => staging.stage(batch, signal));
     // Awaited below; until then nobody else hears of its failure.
     staged?.catch(() => undefined);
     return staged;
   };
   let next = stage(0);
-  for (let index = 0; next; index++) {
-    let trouble: string | undefined;
-    try {
-      await using staged = await next;
+  try {
+    for (let index = 0; next; index++) {
+      const staged = await next;
       next = stage(index + 1);
-      trouble = await nix.importFrom(staged.url, staged.paths, signal);
-      if (trouble === undefined) {
-        for (const path of staged.paths) {
-          here.add(path);
-          told({ path, state: "done", bytes: 0 });
-        }
+      const trouble = await nix
+        .importFrom(staged.url, staged.paths, signal)
+        .finally(() => remove(staged));
+      if (trouble !== undefined) throw new Error(trouble);
+      for (const path of staged.paths) {
+        here.add(path);
+        told({ path, state: "done", bytes: 0 });
       }
-      if (staged.paths.length < (batches[index]?.length ?? 0)) trouble ??= "not all was there";
-    } catch (error) {
-      signal.throwIfAborted();
-      trouble = String(error);
+      if (staged.paths.length < (batches[index]?.length ?? 0)) throw new Error("not all was there");
     }
-    if (trouble === undefined) continue;
+  } catch (error) {
+    signal.throwIfAborted();
     // What was taken in stays; the rest comes the plain way.
-    log.info(`fetching ahead ended early, after ${count(here.size, "path")}: ${trouble}`);
-    await next?.then((staged) => staged[Symbol.asyncDispose]()).catch(() => undefined);
-    return;
+    log.info(
+      `fetching ahead ended early, after ${count(here.size, "path")}: ${describeError(error)}`,
+    );
+  } finally {
+    await next?.then(remove).catch(() => undefined);
+    await removing;
   }
 }

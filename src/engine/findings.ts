@@ -6,7 +6,8 @@ import type { FailOn, Job } from "../domain/job.ts";
 import { count } from "../domain/size.ts";
 import { baseName } from "../domain/store-path.ts";
 import type { SurveyedDerivation } from "./derivations.ts";
-import { lackOfRoom, type Room } from "./room.ts";
+import type { Room } from "./room.ts";
+import { lackOfRoom } from "./room-findings.ts";
 import type { Survey } from "./survey.ts";
 import { tierFindings } from "./tier-findings.ts";
 import { findTwins } from "./twins.ts";
@@ -36,10 +37,19 @@ export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent)
   ];
 }
 
+/** A new file that was not `git add`ed, in the words of Nix 2.8 and of later ones. */
+const UNTRACKED =
+  /getting status of '[^']*-source\/[^']*': No such file|-source\/[^']*' does not exist|not tracked by Git/;
+
 function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] {
   return survey.targets.flatMap(({ name, verdict }) => {
     if (verdict.kind !== "failed") return [];
-    const near = verdict.nearest.length > 0 ? `did you mean ${verdict.nearest.join(" or ")}?` : "";
+    const hint =
+      verdict.nearest.length > 0
+        ? `did you mean ${verdict.nearest.join(" or ")}?`
+        : UNTRACKED.test(verdict.message)
+          ? "of a git repository Nix sees only the files that git knows: git add it"
+          : "";
     const code: ErrorCode = verdict.message.startsWith("there is no flake") ? "NCP-204" : "NCP-205";
     return [
       {
@@ -47,7 +57,7 @@ function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] 
         level,
         code,
         message: `${name} does not evaluate: ${verdict.message}`,
-        ...(near === "" ? {} : { hint: near }),
+        ...(hint === "" ? {} : { hint }),
       },
     ];
   });

@@ -6,7 +6,6 @@ import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
 import { Lookup, noCount } from "./lookup.ts";
-import { NO_MATRIX } from "./matrix.ts";
 import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps } from "./pin-step.ts";
@@ -75,14 +74,7 @@ export async function runPost(
     const wish = { target: name, pinName, outputs };
     steps.push(...pinSteps({ ...job, force: "trust" }, trust, pins, writable, wish));
   }
-  const room = { fileSystems: [], unknownBuilds: 0, notices: [] };
-  const outcome = await apply(
-    job,
-    { steps, findings: [], withheld: [], room, matrix: NO_MATRIX },
-    lookup,
-    world,
-    signal,
-  );
+  const outcome = await apply(job, { steps }, lookup, world, signal);
   return { outcome, withheld: [] };
 }
 

@@ -11,6 +11,8 @@ export interface Pushed {
   readonly closure: ReadonlyMap<StorePath, PathInfo>;
   readonly pushed: readonly PushProgress[];
   readonly failed: ReadonlyMap<StorePath, Error>;
+  /** Paths that our cache answers for with something that must not be believed, and why: not sent. */
+  readonly poisoned: ReadonlyMap<StorePath, string>;
   /** Roots that another cache serves: nothing of ours to protect. */
   readonly upstreamOnly: readonly StorePath[];
   /** Roots that are not in this machine's store. */
@@ -40,7 +42,8 @@ export async function push(
 ): Promise<Pushed> {
   const valid = await nix.valid(roots, signal);
   const closure = await nix.closure([...valid], signal);
-  const send = await selectPaths(job, lookup, roots, closure);
+  const poisoned = new Map<StorePath, string>();
+  const send = await selectPaths(job, lookup, roots, closure, poisoned);
   job.told?.sending(send);
   const result =
     send.length === 0
@@ -62,6 +65,7 @@ export async function push(
     closure,
     pushed: result.pushed,
     failed: result.failed,
+    poisoned,
     upstreamOnly,
     absent: roots.filter((root) => !valid.has(root)),
   };
@@ -83,7 +87,8 @@ async function* counted(
 }
 
 /**
- * Members that no cache has. `force` distrusts what our own cache says it has, and uploads a root
+ * Members that no cache has. What somebody else put into our cache under a member's name is evidence,
+ * and not written over unasked. `force` distrusts what our own cache says it has, and uploads a root
  * that an upstream serves. The push filter holds for whatever no path that is sent refers to.
  */
 async function selectPaths(
@@ -91,15 +96,19 @@ async function selectPaths(
   lookup: Lookup,
   roots: readonly StorePath[],
   closure: ReadonlyMap<StorePath, PathInfo>,
+  poisoned: Map<StorePath, string>,
 ): Promise<PathInfo[]> {
   const isRoot = new Set(roots);
   const wanted: PathInfo[] = [];
   await Promise.all(
     [...closure.values()].map(async (info) => {
-      const { own, upstream } = await lookup.ask(info.storePath);
+      const { own, upstream, refused } = await lookup.ask(info.storePath);
       const { storePath } = info;
       const isForced = force === "force" && (!upstream || isRoot.has(storePath));
-      if (isForced || again?.has(storePath) || (!own && !upstream)) wanted.push(info);
+      if (isForced || again?.has(storePath)) wanted.push(info);
+      else if (own || upstream) return;
+      else if (refused === undefined) wanted.push(info);
+      else poisoned.set(storePath, refused);
     }),
   );
   if (!pushFilter) return wanted;

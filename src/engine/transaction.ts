@@ -12,7 +12,7 @@ import { Meter } from "./meter.ts";
 import type { PinnedTarget, PushedPath, VerifiedTarget } from "./outcome.ts";
 import { setPin } from "./pin.ts";
 import { type Pushed, type PushHow, push } from "./push.ts";
-import { pushFindings } from "./push-failures.ts";
+import { poisonFindings, pushFindings } from "./push-failures.ts";
 import { PushMeter } from "./push-meter.ts";
 import type { Step } from "./step.ts";
 import { type Verification, verify } from "./verify.ts";
@@ -38,6 +38,8 @@ export class Transaction {
   readonly findings: Finding[] = [];
   private readonly parts: TransactionParts;
   private readonly good = new Set<StorePath>();
+  /** Told already. */
+  private readonly poisoned = new Set<StorePath>();
   /** Targets whose push failed: neither verified nor pinned. */
   private readonly broken = new Set<string>();
   private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
@@ -93,7 +95,11 @@ export class Transaction {
     };
     const result = await push({ ...how, told: meter }, cache, lookup, nix, paths, told, signal);
     for (const [path, { narSize }] of result.closure) this.narSizes.set(path, narSize);
-    if (result.pushed.length === 0 && result.failed.size === 0 && result.closure.size > 0) {
+    const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
+    for (const [path] of poisoned) this.poisoned.add(path);
+    this.findings.push(...poisonFindings(cache.name, poisoned));
+    const idle = result.pushed.length + result.failed.size + result.poisoned.size === 0;
+    if (idle && result.closure.size > 0) {
       world.log.info(`nothing to push: all ${count(result.closure.size, "path")} are in a cache`);
     }
     return result;

@@ -29,6 +29,9 @@ export interface HttpStream {
   discard(): void;
 }
 
+/** What a cache needs of a client: one may be put around another. */
+export type Http = Pick<HttpClient, "request" | "stream">;
+
 interface Streamed {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;

@@ -27,8 +27,7 @@ export function openConnection(
   session: Buffer | undefined,
   events: ConnectionEvents,
 ): WireConnection {
-  const socket = connect(url, session, events);
-  return new Connection(socket, events);
+  return new Connection(url, session, events);
 }
 
 interface UnderWay {
@@ -44,10 +43,11 @@ class Connection implements WireConnection {
   private readonly socket: Socket;
   private underWay: UnderWay | undefined;
 
-  constructor(socket: Socket, events: ConnectionEvents) {
+  constructor(url: URL, session: Buffer | undefined, events: ConnectionEvents) {
+    const socket = connect(url, session, (bytes) => this.read(bytes));
     this.socket = socket;
     socket.setNoDelay(true);
-    socket.on("data", (chunk: Buffer) => this.read(chunk));
+    socket.on("session", (made: Buffer) => events.session(made));
     socket.on("end", () => this.ended());
     socket.on("error", (error) => this.fail(error));
     socket.on("close", () => {
@@ -128,21 +128,30 @@ class Connection implements WireConnection {
   }
 }
 
-function connect(url: URL, session: Buffer | undefined, events: ConnectionEvents): Socket {
+/**
+ * What the kernel has is read into this one buffer, and copied out: a buffer of its own for each read,
+ * as streams have it, costs more than all the rest of reading.
+ */
+const READ = Buffer.allocUnsafeSlow(64 * 1024);
+
+function connect(url: URL, session: Buffer | undefined, read: (bytes: Buffer) => void): Socket {
   const { hostname } = url;
   const host = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
   const isSecure = url.protocol === "https:";
   const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
+  const callback = (bytes: number) => {
+    read(Buffer.from(READ.subarray(0, bytes)));
+    return true;
+  };
+  const to = { host, port, onread: { buffer: READ, callback } };
   // Loaded by the first request, and TLS only where it is spoken.
   const net = process.getBuiltinModule("node:net");
-  if (!isSecure) return net.connect({ host, port });
-  const socket = process.getBuiltinModule("node:tls").connect({
-    host,
-    port,
+  if (!isSecure) return net.connect(to);
+  return process.getBuiltinModule("node:tls").connect({
+    ...to,
     ALPNProtocols: ["http/1.1"],
     // A server is named by its name; an address is none (RFC 6066, section 3).
     ...(net.isIP(host) === 0 ? { servername: host } : {}),
     ...(session ? { session } : {}),
   });
-  return socket.on("session", (made: Buffer) => events.session(made));
 }

@@ -22,7 +22,7 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   readonly deadline: number;
   readonly onErrorLine?: (line: string) => void;
-  /** On top of what every child gets. */
+  /** More variables, for this process alone. */
   readonly environment?: Environment;
 }
 

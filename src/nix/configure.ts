@@ -19,11 +19,13 @@ export interface NixConfiguration {
   readonly publicKeys: readonly string[];
   /** A netrc file of ours, and the one it stands in for. */
   readonly netrc?: { readonly file: string; readonly before: string | undefined };
+  /** Where builds are to write; what an earlier run of the job said stays unless said anew. */
+  readonly buildDir?: string;
 }
 
 /**
- * The user's own nix.conf, which Nix reads after the system's. NIX_USER_CONF_FILES names other ones,
- * of which Nix reads the first one last.
+ * The user's own nix.conf, which Nix reads after the system's. `NIX_USER_CONF_FILES` stands in for
+ * it, and its first file has the last word. Source: Nix's src/libutil/config.cc and globals.cc.
  */
 export function userConfigurationFile(environment: Environment): string {
   const [named] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":").filter(Boolean);
@@ -43,12 +45,10 @@ export async function writeConfiguration(
   known: NixConfiguration,
 ): Promise<"written" | "unchanged"> {
   const before = (await readIfThere(file)) ?? "";
-  // What Nix knows from our own block is not known from elsewhere.
-  const ours = parseBlock(before);
   const after = withBlock(before, {
-    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
-    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+    ...lasting(before, wanted, known),
     ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
+    ...buildDirOf(wanted.buildDir ?? parseBlock(before).buildDir),
   });
   if (after === before) return "unchanged";
   try {
@@ -99,6 +99,19 @@ export async function removeNetrcSetting(configuration: string, file: string): P
   if (netrc?.file === file) await writeWhole(configuration, withBlock(text, kept));
 }
 
+/** Those of `wanted` that Nix does not know but from our own block in `text`, which comes and goes. */
+export function lasting(
+  text: string,
+  wanted: NixConfiguration,
+  known: NixConfiguration,
+): NixConfiguration {
+  const ours = parseBlock(text);
+  return {
+    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
+    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+  };
+}
+
 function additions(
   wanted: readonly string[],
   known: readonly string[],
@@ -107,6 +120,10 @@ function additions(
   const elsewhere = new Set(known.map(plain));
   for (const value of ours) elsewhere.delete(plain(value));
   return [...new Set(wanted)].filter((value) => !elsewhere.has(plain(value)));
+}
+
+function buildDirOf(buildDir: string | undefined): Pick<NixConfiguration, "buildDir"> {
+  return buildDir === undefined ? {} : { buildDir };
 }
 
 function plain(value: string): string {
@@ -127,7 +144,9 @@ function parseBlock(text: string): Block {
     new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
   const netrc = /^netrc-file = (.*)$/m.exec(text.slice(begin, end))?.[1];
   const before = new RegExp(`^${NETRC_BEFORE}(.+)$`, "m").exec(text.slice(begin, end))?.[1];
+  const buildDir = /^build-dir = (.*)$/m.exec(text.slice(begin, end))?.[1];
   return {
+    ...buildDirOf(buildDir),
     ...(netrc === undefined ? {} : { netrc: { file: netrc, before } }),
     rest: text.slice(0, begin) + text.slice(end + END.length).replace(/^\n/, ""),
     substituters: values("substituters"),
@@ -145,6 +164,7 @@ export function withBlock(before: string, configuration: NixConfiguration): stri
       ? [`extra-trusted-public-keys = ${configuration.publicKeys.join(" ")}`]
       : []),
     ...netrcLines(configuration.netrc),
+    ...(configuration.buildDir === undefined ? [] : [`build-dir = ${configuration.buildDir}`]),
   ];
   if (lines.length === 0) return rest;
   const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";

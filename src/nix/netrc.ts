@@ -45,9 +45,11 @@ export async function writeNetrc(
   return "written";
 }
 
-/** The entries of the netrc file that Nix reads, by host; curl takes the first one of a host. */
-export async function readNetrc(file: string): Promise<ReadonlyMap<string, Credentials>> {
-  return parseNetrc(await readOther(file));
+/** The entries of the netrc file that Nix reads, if it reads one, by host; curl takes the first one of a host. */
+export async function readNetrc(
+  file: string | undefined,
+): Promise<ReadonlyMap<string, Credentials>> {
+  return file === undefined ? new Map() : parseNetrc(await readOther(file));
 }
 
 /**

@@ -2,46 +2,23 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { BinaryCache } from "../domain/cache.ts";
 import { outputPaths, parseDerivation } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
-import type { Environment } from "../host/environment.ts";
-import { build, type CallSubstituters, importFrom, substitute } from "./build.ts";
+import { build, importFrom, substitute } from "./build.ts";
 import { builtHere } from "./built-here.ts";
-import type { NixCommand } from "./command.ts";
-import {
-  checkConfiguration,
-  type NixConfiguration,
-  netrcBefore,
-  userConfigurationFile,
-  writeConfiguration,
-} from "./configure.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
+import { collect, garbageBytes } from "./garbage.ts";
+import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
-import { netrcIn, writeNetrc } from "./netrc.ts";
-import type { NixMachine } from "./setup.ts";
 import { closureOf, onDisk, validPaths } from "./store.ts";
 
-/** The caches as they answer now: who stopped in between is gone. */
-export interface CachesNow {
-  readonly there: readonly BinaryCache[];
-  readonly gone: readonly BinaryCache[];
-}
-
-export interface NixParts {
-  readonly command: NixCommand;
-  readonly machine: NixMachine;
+export interface NixParts extends KnownCachesParts {
   readonly flake: Flake | undefined;
-  readonly environment: Environment;
   readonly log: Log;
-  /** What every fetch and build may take from, before the configuration says so. */
-  readonly caches: () => Promise<CachesNow>;
-  /** Where the netrc file for private caches goes: a folder of ours that is the job's own. */
-  readonly folder: string;
 }
 
 export function nixPort(parts: NixParts): Nix {
@@ -49,7 +26,10 @@ export function nixPort(parts: NixParts): Nix {
   const setup = { ...parts.machine.setup, flake: flake ? ("here" as const) : ("absent" as const) };
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
+  const known = new KnownCaches(parts);
   const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
+  let buildDirectory = setup.buildDir;
+  let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
     evaluate: (request, signal) =>
@@ -59,25 +39,39 @@ export function nixPort(parts: NixParts): Nix {
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
     substitute: async (paths, signal, told) =>
-      substitute(command, log, await perCall(parts), paths, signal, told),
-    importFrom: async (url, paths, signal) => {
-      const { publicKeys } = configurationOf(parts, (await parts.caches()).there);
-      return importFrom(command, url, publicKeys, paths, signal);
-    },
-    build: async (wanted, signal, told) =>
+      substitute(command, log, await known.forCall("fetches", signal), paths, signal, told),
+    importFrom: async (url, paths, signal) =>
+      importFrom(command, url, await known.publicKeys(), paths, signal),
+    build: async (wanted, control) =>
       build(
         command,
         log,
-        await perCall(parts),
-        wanted,
-        async (drvPath) => {
-          const names = wanted.find((one) => one.drvPath === drvPath)?.outputNames ?? [];
-          return outputPaths(await derivation(drvPath), names) ?? [];
+        {
+          wanted,
+          substituters: await known.forCall("builds", control.signal),
+          place: {
+            storeDir,
+            realStoreDir,
+            directory: buildDirectory,
+            movedBy: kept && setup.buildDirBy !== "nothing" ? setup.buildDirBy : undefined,
+          },
+          outputs: async (drvPath, names) => {
+            const one = await derivation(drvPath);
+            return outputPaths(one, names ?? [...one.outputs.keys()]) ?? [];
+          },
         },
-        signal,
-        told,
+        control,
       ),
-    configure: (caches, signal) => configure(parts, caches, signal),
+    buildDirectory: () => buildDirectory,
+    buildIn: (directory, how) => {
+      [buildDirectory, kept] = [directory, how];
+    },
+    garbage: (keep, signal) => garbageBytes(command, setup, keep, signal),
+    collect: (keep, bytes, signal) => collect(command, setup, keep, bytes, parts.folder, signal),
+    configure: (caches, signal) => {
+      const moved = kept === "later steps too" && setup.buildDirBy === "setting";
+      return known.configure(caches, moved ? buildDirectory : undefined, signal);
+    },
     builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
     nar: (path, signal) => narOf(real(path), signal),
   };
@@ -93,74 +87,4 @@ async function readDrv(file: string): Promise<string> {
       cause,
     });
   }
-}
-
-async function configure(
-  parts: NixParts,
-  caches: readonly BinaryCache[],
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  const { command, environment, machine } = parts;
-  const file = userConfigurationFile(environment);
-  const { substituters, trustedPublicKeys } = machine.settings;
-  const netrc = await prepareNetrc(parts, caches);
-  const wanted = { ...configurationOf(parts, caches), ...(netrc ? { netrc } : {}) };
-  const state = await writeConfiguration(file, wanted, {
-    substituters,
-    publicKeys: trustedPublicKeys.map(({ text }) => text),
-  });
-  if (state === "unchanged") return [`${file}: already as it should be`];
-  await checkConfiguration(command, file, wanted, signal);
-  return [`${file}: caches added`];
-}
-
-/** Every cache, for one call of Nix's: its configuration may not name them yet. */
-async function perCall(parts: NixParts): Promise<CallSubstituters> {
-  const { there, gone } = await parts.caches();
-  const { untrusted } = parts.machine.setup;
-  const { substituters, publicKeys } = configurationOf(parts, there);
-  const netrc = await prepareNetrc(parts, there);
-  const configured = parts.machine.settings.substituters;
-  const left = without(configured, gone);
-  return {
-    urls: substituters,
-    // Nix would ask those that are gone as well, and wait for them.
-    instead: left.length < configured.length ? [...left, ...substituters] : undefined,
-    publicKeys,
-    netrcFile: netrc?.file,
-    settings: untrusted ? "those of everybody" : "all",
-  };
-}
-
-function without(urls: readonly string[], caches: readonly BinaryCache[]): string[] {
-  const plain = (url: string) => url.replace(/\/+$/, "");
-  const out = new Set(caches.map(({ substituter }) => plain(substituter.url)));
-  return urls.filter((url) => !out.has(plain(url)));
-}
-
-/** The netrc file, written where a private cache needs one, and where the daemon would read it. */
-async function prepareNetrc(
-  { environment, folder, machine }: NixParts,
-  caches: readonly BinaryCache[],
-): Promise<NixConfiguration["netrc"]> {
-  const credentials = caches.flatMap(({ substituter }) => substituter.credentials?.() ?? []);
-  if (credentials.length === 0 || machine.setup.untrusted) return undefined;
-  const configuration = userConfigurationFile(environment);
-  const file = netrcIn(folder);
-  const before = await netrcBefore(configuration, machine.settings.netrcFile);
-  await writeNetrc(file, credentials, before);
-  return { file, before };
-}
-
-/** What of the caches Nix takes from this user: all, or what root allows. */
-function configurationOf({ machine }: NixParts, caches: readonly BinaryCache[]): NixConfiguration {
-  const { untrusted } = machine.setup;
-  const allowed = new Set(untrusted?.substituters.map((url) => url.replace(/\/+$/, "")));
-  const urls = caches.map(({ substituter }) => substituter.url);
-  return {
-    substituters: untrusted ? urls.filter((url) => allowed.has(url.replace(/\/+$/, ""))) : urls,
-    publicKeys: untrusted
-      ? []
-      : caches.flatMap(({ substituter }) => substituter.publicKeys.map(({ text }) => text)),
-  };
 }
