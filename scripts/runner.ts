@@ -17,6 +17,8 @@ export interface StepRequest {
   readonly ref?: string;
   /** What the machine has beside the runner's own variables: PATH, HOME, NIX_…. */
   readonly environment: Readonly<Record<string, string>>;
+  /** A hosted one is thrown away after the job; that is what is taken for granted. */
+  readonly runner?: "github-hosted" | "self-hosted";
   /** STATE_… of an earlier stage. */
   readonly state?: Readonly<Record<string, string>>;
   /** Who the runner is, where that is not who asks. */
@@ -95,7 +97,7 @@ export async function runStage(stage: "main" | "post", request: StepRequest): Pr
     RUNNER_OS: "Linux",
     RUNNER_ARCH: "X64",
     RUNNER_NAME: "loopback",
-    RUNNER_ENVIRONMENT: "github-hosted",
+    RUNNER_ENVIRONMENT: request.runner ?? "github-hosted",
     RUNNER_TEMP: request.temp,
     RUNNER_TOOL_CACHE: join(request.temp, "_tool"),
   };

@@ -17,6 +17,8 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
+import { machineRelief, SECOND_DISK } from "./host/relief.ts";
+import { TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
@@ -25,7 +27,7 @@ import { memoKey } from "./nix/memo-key.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { remoteStores } from "./nix/remote-store.ts";
-import { type NixMachine, readMachine } from "./nix/setup.ts";
+import { makesBuildDir, type NixMachine, readMachine } from "./nix/setup.ts";
 
 export interface ComposeRequest {
   readonly job: Job;
@@ -34,6 +36,8 @@ export interface ComposeRequest {
   readonly workspace: string;
   /** A folder of ours in the runner's temporary folder. */
   readonly folder: string;
+  /** Where what all uses in a job share is kept: the netrc file. Undefined at a desk. */
+  readonly sharedFolder?: string;
   /** The folder that `cache: github` is while the job runs; undefined at a desk. */
   readonly githubDirectory?: string;
   /** Windows has no Nix: keys and disk only. */
@@ -104,7 +108,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     environment,
     log,
     caches: () => cachesNow(caches, request.signal),
-    folder: request.folder,
+    folder: request.sharedFolder ?? request.folder,
   });
   return {
     world: {
@@ -112,6 +116,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
+      relief: machineRelief({
+        environment,
+        folder: request.folder,
+        list: TOOL_FOLDERS,
+        secondDisk: SECOND_DISK,
+        builder: machine.builder === "ourselves" ? "ourselves" : "others",
+        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+      }),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key

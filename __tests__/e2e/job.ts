@@ -35,6 +35,7 @@ export type How = Partial<
     | "kill"
     | "workspace"
     | "temp"
+    | "runner"
     | "user"
   >
 >;

@@ -84,7 +84,7 @@ describe("the headline", () => {
     [
       "no room",
       { freeBytes: 1 },
-      "There is not enough room on /: this run needs 1 kB there (store 1 kB, build directory 0 B, workspace 0 B) and 1 GB is to stay free, and 1 B is free.",
+      "There is not enough room on /: this run needs 55 MB there (store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B; 55 MB of it a guess) and 1 GB is to stay free, and 1 B is free.",
     ],
     [
       "a target that failed",
@@ -108,7 +108,8 @@ describe("the log", () => {
   .#homes.bob: missing: from source: bws-1.0.0; 1 trivial
   .#homes.carol: own (file:///cache), 1 trivial to build
 
-  /: 100 GB free, 100 GB after (store 1 kB, build directory 0 B, workspace 0 B)
+  /: 100 GB free, 100 GB after (store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B)
+  1 build reckoned by the rule (half the closure of its inputs, at least 50 MB)
   file:///cache: reachable, answers in 0 ms, priority 0: 1 of 5 paths (1 kB)
   key: preflight-v1-deps-0123456789abcdef-0123456789abcdef
 warning NCP-402: bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 2 targets
@@ -157,13 +158,17 @@ hit rate 33 % · <code>check</code> · x86&#95;64-linux · Nix 2.26.3 · 0.0 s
 
 ### Room
 
-| file system | used | free | this run needs | after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 1 kB, build directory 0 B, workspace 0 B | 100 GB |
+### Room
 
-1 GB is to stay free.
+| file system | | free now | this run needs | free after | inodes |
+|-|-|-:|-|-:|-|
+| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |  |
 
-1 build of unknown size; say space= on its target.
+█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
+
+| build | in the build directory | in the store | known from |
+|-|-:|-:|-|
+| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
 
 ### Caches
 
@@ -256,13 +261,17 @@ gantt
 
 ### Room
 
-| file system | used | free | this run needs | after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | store 0 B, build directory 0 B, workspace 0 B | 100 GB |
+### Room
 
-1 GB is to stay free.
+| file system | | free now | this run needs | free after | inodes |
+|-|-|-:|-|-:|-|
+| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 0 B, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |  |
 
-1 build of unknown size; say space= on its target.
+█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
+
+| build | in the build directory | in the store | known from |
+|-|-:|-:|-|
+| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
 
 ### Caches
 
@@ -293,11 +302,13 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
 ### Room
 
-| file system | used | free | this run needs | after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | workspace 0 B | 100 GB |
+### Room
 
-1 GB is to stay free.
+| file system | | free now | this run needs | free after | inodes |
+|-|-|-:|-|-:|-|
+| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | workspace 0 B | 100 GB |  |
+
+█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
 
 ### Caches
 
@@ -354,7 +365,7 @@ describe("the outputs", () => {
       hit: "false",
       "hit-rate": "0.333",
       "any-missing": "true",
-      "bytes-needed": "1000",
+      "bytes-needed": "55001000",
       "bytes-free": "100000000000",
       report: "/report.json",
     });

@@ -30,6 +30,12 @@ export type ErrorCode =
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
   | "NCP-401" // not enough room
   | "NCP-402" // something that must not be missing is missing
+  | "NCP-403" // not enough inodes
+  | "NCP-404" // targets were left out for want of room
+  | "NCP-405" // the build directory cannot be used
+  | "NCP-406" // builds were not begun, since room ran low
+  | "NCP-407" // a build died of a full disk
+  | "NCP-408" // relief could not be had
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-431" // a target that no job of a matrix can build
   | "NCP-450" // main's record for post was changed

@@ -1,6 +1,6 @@
 /** Owns what the engine needs of the world; compose.ts hands it the real things. */
 
-import type { FigureStore } from "./build-figures.ts";
+import type { BuildFigures, FigureStore } from "./build-figures.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
@@ -20,6 +20,10 @@ export interface NixSetup {
   readonly realStoreDir: string;
   /** Where this version builds, when it builds for us. */
   readonly buildDir: string;
+  /** How a build can be had elsewhere: by the setting (2.22 on), by TMPDIR, or not at all. */
+  readonly buildDirBy: "setting" | "environment" | "nothing";
+  /** Builds side by side: `max-jobs`. */
+  readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
   /** Undefined where Nix takes the caches and keys that we add. */
@@ -77,6 +81,18 @@ export interface BuildResult {
   readonly failed: ReadonlyMap<StorePath, string>;
   /** How long each took, where Nix says so. */
   readonly seconds?: ReadonlyMap<StorePath, number>;
+  /** Asked for, and not begun, or not finished, when no further build might begin. */
+  readonly stopped: readonly StorePath[];
+  /** What builds took, those that failed included, as far as it could be seen. */
+  readonly figures: ReadonlyMap<StorePath, BuildFigures>;
+}
+
+/** What a build is told while it runs, and tells. */
+export interface BuildControl {
+  readonly signal: AbortSignal;
+  readonly told?: (progress: Progress) => void;
+  /** Asked as Nix begins each build; after a no, none begins any more, and what runs is ended. */
+  readonly mayBegin?: () => boolean;
 }
 
 /** A path that is fetched, or a derivation that is built, on its way. */
@@ -119,11 +135,15 @@ export interface Nix {
     paths: readonly StorePath[],
     signal: AbortSignal,
   ): Promise<string | undefined>;
-  build(
-    wanted: readonly DerivationOutputs[],
-    signal: AbortSignal,
-    told?: (progress: Progress) => void,
-  ): Promise<BuildResult>;
+  build(wanted: readonly DerivationOutputs[], control: BuildControl): Promise<BuildResult>;
+  /** Where builds write now: the setup's build directory, or the one they were moved to. */
+  buildDirectory(): string;
+  /** Has builds write in `directory`, of this run and, where Nix's configuration can say it, of later steps. */
+  buildIn(directory: string, kept: "this run" | "later steps too"): void;
+  /** NarSize of what the store could lose without harm to `keep`, in bytes. */
+  garbage(keep: readonly StorePath[], signal: AbortSignal): Promise<number>;
+  /** Deletes garbage until `bytes` are freed; what `keep` refers to stays. Bytes freed. */
+  collect(keep: readonly StorePath[], bytes: number, signal: AbortSignal): Promise<number>;
   /** Adds caches to the configuration that later steps read; says what it wrote. */
   configure(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
   /** Paths built on this machine since the job began, that are no derivation files. */
@@ -140,11 +160,37 @@ export interface FileSystem {
   readonly freeBytes: number;
   readonly totalBytes: number;
   readonly freeInodes: number | undefined;
+  readonly totalInodes: number | undefined;
 }
 
 export interface Disk {
   /** The file system `path`, or its nearest existing parent, is on. */
   fileSystem(path: string): Promise<FileSystem>;
+  /** Bytes free there, at once; undefined where it cannot be asked. */
+  freeNow(path: string): number | undefined;
+}
+
+/** A tool that hosted runners bring along, and what its folder takes. */
+export interface ToolFolder {
+  readonly path: string;
+  readonly bytes: number;
+  /** The id of its file system. */
+  readonly fileSystem: string;
+}
+
+/** What can be had where room lacks (docs/adr/0015). */
+export interface Relief {
+  /** `hosted`: a machine that is thrown away after the job. */
+  readonly machine: "hosted" | "kept";
+  /** Whether builds can write in `directory`; what cannot be known is taken to be so. */
+  usable(directory: string): Promise<"usable" | "absent" | "not writable">;
+  /** Folders that Nix may be told to build in; they need not exist yet. */
+  buildDirectories(): Promise<readonly string[]>;
+  makeBuildDirectory(directory: string, signal: AbortSignal): Promise<void>;
+  /** Known tool folders that are there, none of them a link or below one; none but on a hosted machine. */
+  toolFolders(signal: AbortSignal): Promise<readonly ToolFolder[]>;
+  /** Deletes one of them; throws for anything else. */
+  remove(path: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface Clock {
@@ -232,6 +278,8 @@ export interface World {
   readonly memory: Memory | undefined;
   /** What builds took; undefined where our cache keeps nothing beside its paths. */
   readonly figures?: FigureStore;
+  /** Without it no relief is looked for. */
+  readonly relief?: Relief;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }

@@ -1,24 +1,27 @@
 /** Owns acting: the plan's steps in order; what one failed is not built upon by the next. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import { UserError } from "../domain/errors.ts";
+import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
-import { count } from "../domain/size.ts";
-import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
+import { count, formatBytes } from "../domain/size.ts";
+import { baseName, type StorePath } from "../domain/store-path.ts";
+import { Building } from "./building.ts";
+import { carryOut } from "./carry-out.ts";
 import { fetchPaths } from "./fetch.ts";
 import type { Lookup } from "./lookup.ts";
 import { Meter } from "./meter.ts";
-import { type Built, NOTHING_DONE, type Outcome, type TimedStep } from "./outcome.ts";
+import { NOTHING_DONE, type Outcome, type Reclaimed, type TimedStep } from "./outcome.ts";
 import { describePhase, describeStep, phasesOf } from "./phases.ts";
 import type { Plan } from "./plan.ts";
-import type { Step } from "./step.ts";
+import { reclaimWords } from "./relief.ts";
+import type { Reclaim, Step } from "./step.ts";
 import { Transaction } from "./transaction.ts";
 
 export async function apply(
   job: Job,
-  plan: Plan,
+  plan: Pick<Plan, "steps">,
   lookup: Lookup,
   world: World,
   signal: AbortSignal,
@@ -40,8 +43,9 @@ class Application {
   private readonly steps: TimedStep[] = [];
   private readonly configured: string[] = [];
   private substituted: Outcome["substituted"] = NOTHING_DONE.substituted;
-  private readonly built: (Omit<Built, "bytes"> & { outputs: readonly StorePath[] })[] = [];
   private readonly unfetched: StorePath[] = [];
+  private readonly building: Building;
+  private readonly reclaimed: Reclaimed[] = [];
   private readonly findings: Finding[] = [];
   private readonly transaction: Transaction;
 
@@ -52,6 +56,8 @@ class Application {
     this.signal = signal;
     this.nix = world.nix;
     this.transaction = new Transaction({ job, lookup, world, nix: world.nix, signal });
+    const onNotBuilt = () => this.transaction.notBuilt();
+    this.building = new Building({ job, world, nix: world.nix, signal, onNotBuilt });
   }
 
   /** One group of the log for all of a phase's steps. */
@@ -86,21 +92,23 @@ class Application {
   }
 
   outcome(): Outcome {
-    const { steps, configured, substituted, unfetched, built, transaction } = this;
+    const { steps, configured, substituted, unfetched, building, reclaimed, transaction } = this;
     return {
       steps,
       configured,
       substituted,
       unfetched,
-      built: built.map(({ name, seconds, outputs }) => ({
+      built: building.built.map(({ name, seconds, outputs }) => ({
         name,
         seconds,
         bytes: this.size(outputs),
       })),
+      figures: building.figures,
+      reclaimed,
       pushed: [...transaction.pushed.values()],
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
-      findings: [...this.findings, ...transaction.findings],
+      findings: [...this.findings, ...building.findings, ...transaction.findings],
     };
   }
 
@@ -116,8 +124,10 @@ class Application {
         return this.configure(step.caches);
       case "substitute":
         return this.substitute(step.paths, step.bytes);
+      case "reclaim":
+        return this.reclaim(step.reclaim);
       case "build":
-        return this.build(step);
+        return this.building.build(step.derivations);
       case "push":
         return this.transaction.push(step);
       case "verify":
@@ -179,34 +189,21 @@ class Application {
     });
   }
 
-  private async build({ derivations }: Extract<Step, { do: "build" }>): Promise<void> {
-    const { clock, log } = this.world;
-    const begun = clock.now();
-    const meter = new Meter("derivation");
-    using _shown = log.watch?.("Build", meter.state);
-    const { built, failed, seconds } = await this.nix.build(
-      derivations,
-      this.signal,
-      ({ path, state }) => (state === "done" ? meter.finish(path, 0) : meter.at(path, 0)),
-    );
-    const all = (clock.now() - begun) / 1000;
-    for (const drvPath of built) {
-      const { outputs } = await this.nix.derivation(drvPath);
-      this.built.push({
-        name: derivationName(drvPath),
-        seconds: seconds?.get(drvPath) ?? all,
-        outputs: [...outputs.values()].flatMap(({ path }) => path ?? []),
-      });
-    }
-    for (const [drvPath, message] of failed) {
-      const name = derivationName(drvPath);
-      this.transaction.notBuilt();
+  /** Relief that fails is told; whether room lacks for it, the builds find out. */
+  private async reclaim(reclaim: Reclaim): Promise<void> {
+    const { world, nix, signal } = this;
+    try {
+      const done = await carryOut(reclaim, world, nix, signal);
+      this.reclaimed.push(done);
+      world.log.info(done.bytes === undefined ? done.what : `${formatBytes(done.bytes)} freed`);
+    } catch (error) {
+      signal.throwIfAborted();
       this.findings.push({
-        kind: "missing",
-        level: "error",
-        code: "NCP-206",
-        message: `${name} was not built: ${message}`,
-        hint: `see its log with: nix log ${drvPath}`,
+        kind: "disk",
+        level: "warning",
+        code: "NCP-408",
+        message: `${reclaimWords(reclaim)}: it failed: ${describeError(error)}`,
+        hint: "the run goes on with the room there is",
       });
     }
   }

@@ -1,5 +1,6 @@
 /** Owns what came of a plan: what was done, in bytes and seconds, and what went wrong. */
 
+import type { BuildFigures } from "../domain/build-figures.ts";
 import type { PushProgress } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -54,6 +55,13 @@ export interface PinnedTarget {
   readonly seconds: number;
 }
 
+export interface Reclaimed {
+  /** `Delete /usr/share/dotnet (2.1 GB)`. */
+  readonly what: string;
+  /** Bytes that the file systems have more; undefined where it is no matter of bytes. */
+  readonly bytes: number | undefined;
+}
+
 export interface Outcome {
   readonly steps: readonly TimedStep[];
   readonly configured: readonly string[];
@@ -61,6 +69,9 @@ export interface Outcome {
   /** Served, in a cache's own words, and not to be had: gone, broken off, or not what was promised. */
   readonly unfetched: readonly StorePath[];
   readonly built: readonly Built[];
+  /** What those took that Nix built here; kept for the next run's plan. */
+  readonly figures: readonly BuildFigures[];
+  readonly reclaimed: readonly Reclaimed[];
   readonly pushed: readonly PushedPath[];
   readonly verified: readonly VerifiedTarget[];
   readonly pinned: readonly PinnedTarget[];
@@ -73,6 +84,8 @@ export const NOTHING_DONE: Outcome = {
   substituted: { paths: 0, bytes: 0, seconds: 0 },
   unfetched: [],
   built: [],
+  figures: [],
+  reclaimed: [],
   pushed: [],
   verified: [],
   pinned: [],

@@ -1,10 +1,14 @@
 /** Owns phases: consecutive steps of one kind, which the log shows as one group. Pure. */
 
 import { count, formatBytes } from "../domain/size.ts";
+import { reclaimWords } from "./relief.ts";
 import type { Step } from "./step.ts";
 
 /** A target's push, proof and pin belong together: what one failed is not built upon by the next. */
-const PHASES: Readonly<Record<Step["do"], "configure" | "fetch" | "build" | "publish">> = {
+const PHASES: Readonly<
+  Record<Step["do"], "reclaim" | "configure" | "fetch" | "build" | "publish">
+> = {
+  reclaim: "reclaim",
   configure: "configure",
   substitute: "fetch",
   build: "build",
@@ -41,6 +45,7 @@ export function describePhase(steps: readonly Step[]): string {
 }
 
 const VERBS: Readonly<Record<Step["do"], string>> = {
+  reclaim: "make room",
   configure: "configure",
   substitute: "fetch",
   build: "build",
@@ -57,6 +62,8 @@ function targetOf(step: Step): string | undefined {
 /** What a step does, as the log and the timeline name it. */
 export function describeStep(step: Step): string {
   switch (step.do) {
+    case "reclaim":
+      return reclaimWords(step.reclaim);
     case "configure":
       return `Add ${count(step.caches.length, "cache")} to Nix's configuration`;
     case "substitute":

@@ -71,7 +71,7 @@ export async function survey(
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
-  const assessment = await assess(job, world, lookup, found.targets, signal);
+  const assessment = await assess(job, world, lookup, found.targets, figures, signal);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
   return {

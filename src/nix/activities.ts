@@ -38,6 +38,8 @@ export interface Realised extends Pick<ExecResult, "code"> {
 export interface RealiseListener {
   line(text: string): void;
   progress(progress: Progress): void;
+  /** A build begins: here, where `machine` is empty, or on a remote builder. */
+  begun?(drvPath: StorePath, machine: string): void;
 }
 
 /** Runs `nix-store --realise` and hears what it does. */
@@ -94,13 +96,14 @@ export class ActivityReader {
   }
 
   private begin({ id, type, fields }: z.infer<typeof Line>): void {
-    const [path] = fields ?? [];
+    const [path, machine = ""] = fields ?? [];
     if (id === undefined || typeof path !== "string") return;
     if (type !== ACTIVITY.build && type !== ACTIVITY.copyPath) return;
     const activity = { path: path as StorePath, begun: clock.now(), bytes: 0 };
     this.activities.set(id, activity);
     if (type === ACTIVITY.build) this.built.set(activity.path, 0);
     this.listener.progress({ path: activity.path, state: "under way", bytes: 0 });
+    if (type === ACTIVITY.build) this.listener.begun?.(activity.path, String(machine));
   }
 
   private result({ id, type, fields }: z.infer<typeof Line>): void {

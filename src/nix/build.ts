@@ -1,10 +1,19 @@
 /** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
 
-import type { BuildResult, DerivationOutputs, Log, Progress } from "../domain/ports.ts";
+import { isFullDisk } from "../domain/full-disk.ts";
+import type {
+  BuildControl,
+  BuildResult,
+  DerivationOutputs,
+  Log,
+  Progress,
+} from "../domain/ports.ts";
 import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
-import { type RealiseListener, realise } from "./activities.ts";
+import { type Realised, type RealiseListener, realise } from "./activities.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
+import { type BuildPlace, measure, type Observed } from "./measure.ts";
+import { BuildSampler } from "./sample.ts";
 import { validPaths } from "./store.ts";
 
 /** What makes our caches known to a single call, before any configuration is written. */
@@ -48,38 +57,90 @@ function substituterOptions(call: CallSubstituters): string[] {
   ];
 }
 
+export interface BuildRequest {
+  readonly wanted: readonly DerivationOutputs[];
+  readonly substituters: CallSubstituters;
+  readonly place: BuildPlace;
+  /** Paths of the outputs named, or of all; those that are not known before the build left out. */
+  readonly outputs: (
+    drvPath: StorePath,
+    names?: readonly string[],
+  ) => Promise<readonly StorePath[]>;
+}
+
 export async function build(
   nix: NixCommand,
   log: Log,
-  substituters: CallSubstituters,
-  wanted: readonly DerivationOutputs[],
-  outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>,
-  signal: AbortSignal,
-  told?: (progress: Progress) => void,
+  { wanted, substituters, place, outputs }: BuildRequest,
+  { signal, mayBegin, told }: BuildControl,
 ): Promise<BuildResult> {
-  const result = await realise(
-    nix,
-    [
-      ...substituterOptions(substituters),
-      ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
-    ],
-    listener(log, ({ path, ...rest }) => {
-      // What is fetched on the way is not what is built.
-      if (isDerivationPath(path)) told?.({ path, ...rest });
-    }),
-    { signal, deadline: DEADLINES.build },
-  );
-  const built = new Set(result.built.keys());
-  const failed = new Map<StorePath, string>();
-  for (const { drvPath } of wanted) {
-    const paths = await outputs(drvPath);
-    const valid = await validPaths(nix, paths, signal);
-    const made = result.code === 0 || (paths.length > 0 && valid.size === paths.length);
-    if (made) continue;
-    failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
-    built.delete(drvPath);
+  const begun = new Map<StorePath, number>();
+  const gate = new AbortController();
+  const sampler = new BuildSampler(place.directory, place.realStoreDir);
+  let result: Realised | undefined;
+  try {
+    result = await realise(
+      nix,
+      [
+        ...substituterOptions(substituters),
+        ...(place.movedBy === "setting" ? ["--option", "build-dir", place.directory] : []),
+        ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
+      ],
+      {
+        ...listener(log, ({ path, ...rest }) => {
+          // What is fetched on the way is not what is built.
+          if (isDerivationPath(path)) told?.({ path, ...rest });
+        }),
+        begun(drvPath, machine) {
+          // Another machine's disk is not ours to plan.
+          if (machine === "") {
+            begun.set(drvPath, Date.now());
+            sampler.begun(drvPath);
+          }
+          // Nix cannot be told to begin nothing more: what it begins now has lost nothing yet.
+          if (mayBegin?.() === false) gate.abort();
+        },
+      },
+      {
+        signal: AbortSignal.any([signal, gate.signal]),
+        deadline: DEADLINES.build,
+        ...(place.movedBy === "environment" ? { environment: { TMPDIR: place.directory } } : {}),
+      },
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!gate.signal.aborted) throw error;
+  } finally {
+    await sampler[Symbol.asyncDispose]();
   }
-  return { built: [...built], failed, seconds: result.built };
+  const failed = new Map<StorePath, string>();
+  const stopped: StorePath[] = [];
+  for (const { drvPath, outputNames } of wanted) {
+    const paths = await outputs(drvPath, outputNames);
+    const valid = await validPaths(nix, paths, signal);
+    const made = result?.code === 0 || (paths.length > 0 && valid.size === paths.length);
+    if (made) continue;
+    if (result) failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
+    else stopped.push(drvPath);
+  }
+  const full = whatWasFull(result?.stderr ?? "", place);
+  const observed = { place, begun, peaks: sampler.peaks(), full, outputs };
+  const { made, figures } = await measure(nix, observed, signal);
+  const built = result ? [...result.built.keys()] : made;
+  return {
+    built: built.filter((drvPath) => !failed.has(drvPath)),
+    failed,
+    stopped,
+    figures,
+    seconds: result?.built ?? new Map(),
+  };
+}
+
+/** By the path that could not be written; a builder names its own files without a folder. */
+function whatWasFull(stderr: string, { realStoreDir }: BuildPlace): Observed["full"] {
+  const line = stderr.split("\n").find(isFullDisk);
+  if (line === undefined) return undefined;
+  return line.includes(`${realStoreDir}/`) ? "store" : "build directory";
 }
 
 const LOG_LINES = 10;

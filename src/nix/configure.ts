@@ -1,6 +1,5 @@
 /** Owns Nix's configuration for the steps that follow: our caches added to what is there. */
 
-import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, UserError } from "../domain/errors.ts";
 import { writeWhole } from "../host/atomic.ts";
@@ -20,6 +19,8 @@ export interface NixConfiguration {
   readonly publicKeys: readonly string[];
   /** A netrc file of ours, and the one it stands in for. */
   readonly netrc?: { readonly file: string; readonly before: string | undefined };
+  /** Where builds are to write; what an earlier run of the job said stays unless said anew. */
+  readonly buildDir?: string;
 }
 
 /**
@@ -47,6 +48,7 @@ export async function writeConfiguration(
   const after = withBlock(before, {
     ...lasting(before, wanted, known),
     ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
+    ...buildDirOf(wanted.buildDir ?? parseBlock(before).buildDir),
   });
   if (after === before) return "unchanged";
   try {
@@ -61,26 +63,13 @@ export async function writeConfiguration(
   return "written";
 }
 
-/**
- * The netrc file whose entries are to stay: the one Nix is told of elsewhere than in our block, or
- * that of another use of ours in this job. `setting` is what Nix says, `mine` the one to be written.
- */
+/** The netrc file Nix is told of elsewhere than in our block; `setting` is what it says of itself. */
 export async function netrcBefore(
   file: string,
   setting: string | undefined,
-  mine: string,
 ): Promise<string | undefined> {
   const { netrc } = parseBlock((await readIfThere(file)) ?? "");
-  if (!netrc || netrc.file !== setting) return setting;
-  const isAnother = netrc.file !== mine && (await isThere(netrc.file));
-  return isAnother ? netrc.file : netrc.before;
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
+  return netrc && netrc.file === setting ? netrc.before : setting;
 }
 
 /** Throws where Nix, asked again, does not say what was written. */
@@ -133,6 +122,10 @@ function additions(
   return [...new Set(wanted)].filter((value) => !elsewhere.has(plain(value)));
 }
 
+function buildDirOf(buildDir: string | undefined): Pick<NixConfiguration, "buildDir"> {
+  return buildDir === undefined ? {} : { buildDir };
+}
+
 function plain(value: string): string {
   return value.replace(/\/+$/, "");
 }
@@ -151,7 +144,9 @@ function parseBlock(text: string): Block {
     new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
   const netrc = /^netrc-file = (.*)$/m.exec(text.slice(begin, end))?.[1];
   const before = new RegExp(`^${NETRC_BEFORE}(.+)$`, "m").exec(text.slice(begin, end))?.[1];
+  const buildDir = /^build-dir = (.*)$/m.exec(text.slice(begin, end))?.[1];
   return {
+    ...buildDirOf(buildDir),
     ...(netrc === undefined ? {} : { netrc: { file: netrc, before } }),
     rest: text.slice(0, begin) + text.slice(end + END.length).replace(/^\n/, ""),
     substituters: values("substituters"),
@@ -169,6 +164,7 @@ export function withBlock(before: string, configuration: NixConfiguration): stri
       ? [`extra-trusted-public-keys = ${configuration.publicKeys.join(" ")}`]
       : []),
     ...netrcLines(configuration.netrc),
+    ...(configuration.buildDir === undefined ? [] : [`build-dir = ${configuration.buildDir}`]),
   ];
   if (lines.length === 0) return rest;
   const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";

@@ -71,13 +71,21 @@ export class KnownCaches {
   }
 
   /** Written once however often it runs; what was done, in words. */
-  async configure(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]> {
+  async configure(
+    caches: readonly BinaryCache[],
+    buildDir: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
     const { command, environment, machine } = this.parts;
     const file = userConfigurationFile(environment);
     const { substituters, trustedPublicKeys } = machine.settings;
     const readable = await this.readable(caches, signal);
     const netrc = await this.prepareNetrc(readable);
-    const wanted = { ...this.configurationOf(readable), ...(netrc ? { netrc } : {}) };
+    const wanted = {
+      ...this.configurationOf(readable),
+      ...(netrc ? { netrc } : {}),
+      ...(buildDir === undefined ? {} : { buildDir }),
+    };
     const state = await writeConfiguration(file, wanted, {
       substituters,
       publicKeys: trustedPublicKeys.map(({ text }) => text),
@@ -111,7 +119,7 @@ export class KnownCaches {
     if (credentials.length === 0 || machine.setup.untrusted) return undefined;
     const configuration = userConfigurationFile(environment);
     const file = netrcIn(folder);
-    const before = await netrcBefore(configuration, machine.settings.netrcFile, file);
+    const before = await netrcBefore(configuration, machine.settings.netrcFile);
     await writeNetrc(file, credentials, before);
     return { file, before };
   }

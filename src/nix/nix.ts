@@ -11,6 +11,7 @@ import { build, importFrom, substitute } from "./build.ts";
 import { builtHere } from "./built-here.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
+import { collect, garbageBytes } from "./garbage.ts";
 import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
 import { closureOf, onDisk, validPaths } from "./store.ts";
@@ -27,6 +28,8 @@ export function nixPort(parts: NixParts): Nix {
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
   const known = new KnownCaches(parts);
   const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
+  let buildDirectory = setup.buildDir;
+  let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
     evaluate: (request, signal) =>
@@ -39,20 +42,36 @@ export function nixPort(parts: NixParts): Nix {
       substitute(command, log, await known.forCall("fetches", signal), paths, signal, told),
     importFrom: async (url, paths, signal) =>
       importFrom(command, url, await known.publicKeys(), paths, signal),
-    build: async (wanted, signal, told) =>
+    build: async (wanted, control) =>
       build(
         command,
         log,
-        await known.forCall("builds", signal),
-        wanted,
-        async (drvPath) => {
-          const names = wanted.find((one) => one.drvPath === drvPath)?.outputNames ?? [];
-          return outputPaths(await derivation(drvPath), names) ?? [];
+        {
+          wanted,
+          substituters: await known.forCall("builds", control.signal),
+          place: {
+            storeDir,
+            realStoreDir,
+            directory: buildDirectory,
+            movedBy: kept && setup.buildDirBy !== "nothing" ? setup.buildDirBy : undefined,
+          },
+          outputs: async (drvPath, names) => {
+            const one = await derivation(drvPath);
+            return outputPaths(one, names ?? [...one.outputs.keys()]) ?? [];
+          },
         },
-        signal,
-        told,
+        control,
       ),
-    configure: (caches, signal) => known.configure(caches, signal),
+    buildDirectory: () => buildDirectory,
+    buildIn: (directory, how) => {
+      [buildDirectory, kept] = [directory, how];
+    },
+    garbage: (keep, signal) => garbageBytes(command, setup, keep, signal),
+    collect: (keep, bytes, signal) => collect(command, setup, keep, bytes, parts.folder, signal),
+    configure: (caches, signal) => {
+      const moved = kept === "later steps too" && setup.buildDirBy === "setting";
+      return known.configure(caches, moved ? buildDirectory : undefined, signal);
+    },
     builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
     nar: (path, signal) => narOf(real(path), signal),
   };

@@ -8,6 +8,10 @@ export interface Settings {
   list(name: string): string[];
   text(name: string): string;
   has(name: string, value: boolean): boolean;
+  /** Whether this version has such a setting, set or not. */
+  knows(name: string): boolean;
+  /** A whole number above 0. */
+  amount(name: string): number | undefined;
 }
 
 type Setting = string | number | boolean | readonly string[] | Readonly<Record<string, unknown>>;
@@ -35,5 +39,10 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
       return typeof value === "string" ? value : "";
     },
     has: (name, value) => settingOf(name) === value,
+    knows: (name) => name in parsed,
+    amount(name) {
+      const value = Number(settingOf(name));
+      return Number.isInteger(value) && value > 0 ? value : undefined;
+    },
   };
 }

@@ -1,10 +1,9 @@
 /** Owns the job summary: the run as a Markdown page, what matters most first. Pure. */
 
 import type { PushProgress } from "../domain/cache.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatSeconds } from "../domain/size.ts";
 import { namePart } from "../domain/store-path.ts";
 import type { PostRun } from "../engine/post.ts";
-import type { RoomOnFileSystem } from "../engine/room.ts";
 import type { Run } from "../engine/run.ts";
 import type { PushRoots } from "../engine/step.ts";
 import { done, type Place } from "./done.ts";
@@ -12,6 +11,7 @@ import { byImportance } from "./importance.ts";
 import { allFindings, hitRate } from "./json.ts";
 import { fold, grid, page, type Section } from "./page.ts";
 import { code, markdown } from "./plain.ts";
+import { roomSection } from "./room.ts";
 import { targets } from "./targets.ts";
 import { tiers } from "./tiers.ts";
 import { timeline } from "./timeline.ts";
@@ -35,7 +35,7 @@ export function summary(run: Run): string {
     { title: "Done", body: done(outcome, { own: job.cache, tier: own }) },
     { title: "Timeline", body: timeline(run) },
     { title: "Read-only", body: readOnly(run) },
-    { title: "Room", body: room(run) },
+    { title: "Room", body: roomSection(run) },
     { title: "Caches", body: tiers(survey) },
     { title: "Cache key", heading: "none", body: key(run) },
   ];
@@ -123,36 +123,6 @@ function withheldTable(withheld: readonly PushRoots[], why: string): string {
     return [code(target), `${names.join(", ")}${more}`];
   });
   return `${whyReadOnly(why)}. It would have pushed:\n\n${grid(["target", "paths"], rows)}`;
-}
-
-function room({ plan, job }: Run): string {
-  const { fileSystems, unknownBuilds } = plan.room;
-  if (fileSystems.length === 0) return "";
-  const rows = fileSystems.map((fs) => {
-    const uses = fs.needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
-    return [
-      code(fs.fileSystem.mountPoint),
-      bar(fs),
-      formatBytes(fs.fileSystem.freeBytes),
-      markdown(uses),
-      formatBytes(fs.bytesAfter),
-    ];
-  });
-  const unknown =
-    unknownBuilds > 0
-      ? `\n\n${count(unknownBuilds, "build")} of unknown size; say space= on its target.`
-      : "";
-  return `${grid(["file system", "used", ">free", "this run needs", ">after"], rows)}\n\n${formatBytes(job.minFree)} is to stay free.${unknown}`;
-}
-
-/** Used, needed and free as twenty signs. */
-function bar({ fileSystem, bytesNeeded }: RoomOnFileSystem): string {
-  const { totalBytes, freeBytes } = fileSystem;
-  if (totalBytes <= 0) return "";
-  const part = (bytes: number) => Math.max(0, Math.round((bytes / totalBytes) * 20));
-  const used = Math.min(20, part(totalBytes - freeBytes));
-  const needed = Math.min(20 - used, bytesNeeded > 0 ? Math.max(1, part(bytesNeeded)) : 0);
-  return "█".repeat(used) + "▒".repeat(needed) + "░".repeat(20 - used - needed);
 }
 
 function key({ survey }: Run): string {

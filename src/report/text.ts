@@ -7,6 +7,7 @@ import type { Run } from "../engine/run.ts";
 import { byImportance } from "./importance.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
+import { roomLines } from "./room.ts";
 import { headline, provedTargets, reachWords, recalledWords, verdictWords } from "./words.ts";
 
 /** A log of thousands of lines is read by nobody. */
@@ -35,12 +36,7 @@ export function textReport(run: Run): string[] {
   const left = all.length - told.length;
   if (left > 0) lines.push(`  and ${left.toLocaleString("en-US")} more, in the report`);
   if (survey.targets.length > 0) lines.push("");
-  for (const { fileSystem, needs, bytesAfter } of plan.room.fileSystems) {
-    const uses = needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
-    lines.push(
-      `  ${fileSystem.mountPoint}: ${formatBytes(fileSystem.freeBytes)} free, ${formatBytes(bytesAfter)} after (${uses})`,
-    );
-  }
+  lines.push(...roomLines(plan.room));
   for (const tier of survey.tiers) {
     const { name, state, count } = tier;
     const how =
