@@ -115,10 +115,11 @@ export function hashes(survey: Survey): Record<string, string | null> {
   return Object.fromEntries(survey.keyFiles.map(({ name, hash }) => [name, hash ?? null]));
 }
 
-/** Cached targets among those that evaluated; 1 where there are none. */
+/** Cached targets among those that evaluated; 1 where nothing was asked for. */
 export function hitRate(run: Pick<Run, "survey" | "outcome">): number {
   const asked = run.survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
-  if (asked.length === 0) return 1;
+  // Nothing was asked for, or nothing of it evaluates.
+  if (asked.length === 0) return run.survey.targets.length === 0 ? 1 : 0;
   const hits = asked.filter((target) => isHad(run.outcome, target)).length;
   return Math.round((hits / asked.length) * 1000) / 1000;
 }
