@@ -16,6 +16,7 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
+import { project } from "./host/project.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
@@ -106,6 +107,16 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
+      project: project({
+        workspace,
+        environment,
+        nix: {
+          substituters: machine.settings.substituters,
+          publicKeys: machine.settings.publicKeyTexts,
+        },
+        signatures: machine.settings.requireSignatures,
+        token: request.secrets.token === undefined ? "absent" : "given",
+      }),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key

@@ -7,11 +7,14 @@ import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
+import { audit, auditFindings } from "./audit/audit.ts";
+import type { Audit } from "./audit/check.ts";
 import { fetchPaths } from "./fetch.ts";
 import type { Lookup } from "./lookup.ts";
 import { NOTHING_DONE, type Outcome, type TimedStep } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
 import type { Step } from "./step.ts";
+import type { Survey } from "./survey.ts";
 import { Transaction } from "./transaction.ts";
 
 export async function apply(
@@ -39,9 +42,12 @@ class Application {
   private readonly built: { name: string; seconds: number }[] = [];
   private readonly findings: Finding[] = [];
   private readonly transaction: Transaction;
+  private readonly job: Job;
+  private audited: Audit | undefined;
 
   constructor(job: Job, lookup: Lookup, world: World, signal: AbortSignal) {
     if (!world.nix) throw new UserError("NCP-201", "a plan with steps needs Nix");
+    this.job = job;
     this.world = world;
     this.lookup = lookup;
     this.signal = signal;
@@ -72,6 +78,7 @@ class Application {
       pushed: [...transaction.pushed.values()],
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
+      ...(this.audited ? { audit: this.audited } : {}),
       findings: [...this.findings, ...transaction.findings],
     };
   }
@@ -90,9 +97,17 @@ class Application {
         return this.transaction.verify(step);
       case "pin":
         return this.transaction.pin(step);
+      case "audit":
+        return this.audit(step.survey);
       default:
         return step satisfies never;
     }
+  }
+
+  private async audit(survey: Survey): Promise<void> {
+    const { job, world, transaction, signal } = this;
+    this.audited = await audit(job, survey, [...transaction.verified.values()], world, signal);
+    this.findings.push(...auditFindings(job, this.audited));
   }
 
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
@@ -155,6 +170,8 @@ function describe(step: Step): string {
       return `Verify ${step.roots.target}`;
     case "pin":
       return `Pin ${step.pin.name}`;
+    case "audit":
+      return "Audit the project";
     default:
       return step satisfies never;
   }

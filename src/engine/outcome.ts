@@ -4,6 +4,7 @@ import type { PushProgress } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
+import type { Audit } from "./audit/check.ts";
 import type { Step } from "./step.ts";
 
 export interface TimedStep {
@@ -38,6 +39,8 @@ export interface Outcome {
   readonly pushed: readonly PushProgress[];
   readonly verified: readonly VerifiedTarget[];
   readonly pinned: readonly PinnedTarget[];
+  /** What an audit found; undefined in every other run. */
+  readonly audit?: Audit;
   readonly findings: readonly Finding[];
 }
 

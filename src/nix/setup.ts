@@ -10,6 +10,8 @@ import { DEADLINES, type NixCommand } from "./command.ts";
 export interface NixSettings {
   readonly substituters: readonly string[];
   readonly trustedPublicKeys: readonly PublicKey[];
+  /** The same as written, with those that are no keys. */
+  readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
 }
@@ -66,6 +68,7 @@ export async function readMachine(
     settings: {
       substituters: [...list("substituters")],
       trustedPublicKeys: list("trusted-public-keys").flatMap((key) => parsePublicKey(key) ?? []),
+      publicKeyTexts: list("trusted-public-keys"),
       requireSignatures: settings.get("require-sigs") === false ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
     },

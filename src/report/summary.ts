@@ -4,6 +4,7 @@ import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { isHit } from "../domain/verdict.ts";
 import type { RoomOnFileSystem } from "../engine/room.ts";
 import type { Run } from "../engine/run.ts";
+import { auditSection } from "./audit.ts";
 import { allFindings } from "./json.ts";
 import { code, markdown } from "./plain.ts";
 import { doneWords, headline, recalledWords, targetBytes, verdictWords } from "./words.ts";
@@ -17,6 +18,7 @@ export function summary(run: Run): string {
   const sections = [
     `## Nix Cache Preflight\n\n**${markdown(headline(run))}**`,
     findings(run),
+    auditSection(run.outcome.audit, run.job.quota),
     targets(run),
     missing(run),
     done(run),
@@ -41,7 +43,10 @@ function joined(sections: readonly string[]): string {
 }
 
 function findings(run: Run): string {
-  const shown = allFindings(run).filter(({ level }) => level !== "notice");
+  // What an audit found has a section of its own.
+  const shown = allFindings(run).filter(
+    ({ level, kind }) => level !== "notice" && kind !== "audit",
+  );
   if (shown.length === 0) return "";
   const lines = shown.slice(0, 20).map(({ level, code: id, message, hint }) => {
     const sign = level === "error" ? "❌" : "⚠️";

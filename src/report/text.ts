@@ -2,6 +2,7 @@
 
 import { formatBytes } from "../domain/size.ts";
 import type { Run } from "../engine/run.ts";
+import { auditLines } from "./audit.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
 import { headline, recalledWords, verdictWords } from "./words.ts";
@@ -25,6 +26,7 @@ export function textReport(run: Run): string[] {
     lines.push(`  ${name}: ${reach}`);
   }
   lines.push(`  key: ${survey.key.key}`);
+  lines.push(...auditLines(run.outcome.audit));
   if (survey.recalled !== undefined) lines.push(`  ${recalledWords(survey.recalled)}`);
   return lines.flatMap((line) => line.split("\n")).map(plainLine);
 }
