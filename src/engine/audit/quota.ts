@@ -71,7 +71,8 @@ export function quotaChecks({ job, sizes }: AuditRequest): Check[] {
   if (!sizes) return [];
   const { quota } = job;
   const least = sizes.complete === "complete" ? "" : "at least ";
-  const taken = `${count(sizes.pins.length, "pin")} take ${least}${formatBytes(sizes.bytes)}`;
+  const take = sizes.pins.length === 1 ? "takes" : "take";
+  const taken = `${count(sizes.pins.length, "pin")} ${take} ${least}${formatBytes(sizes.bytes)}`;
   if (quota === undefined) return rule("quota", "NCP-607", taken, []);
   const of = `${taken} of ${formatBytes(quota)}`;
   if (sizes.bytes < quota * NEAR) return rule("quota", "NCP-607", of, []);
