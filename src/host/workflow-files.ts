@@ -50,6 +50,9 @@ async function readBounded(path: string): Promise<string> {
   return readFile(path, "utf8");
 }
 
+/** Used by its own repository as `./`. */
+const OURS = "nix-cache-preflight";
+
 class TooMuch extends Error {}
 
 type Environment = ReadonlyMap<string, string>;
@@ -83,6 +86,11 @@ class Reader {
       jobs.push(await this.job(id, job, environment));
     }
     return { file: this.file, triggers: new Set(this.names(on)), jobs };
+  }
+
+  /** What an action.yml calls itself, as a repository would be called. */
+  title(): string {
+    return this.text(this.get(this.document.contents, "name")).toLowerCase().replaceAll(" ", "-");
   }
 
   /** The steps of a composite action; none of what runs on its own. */
@@ -136,9 +144,8 @@ class Reader {
 
   /** A composite action of this repository as its own steps; anything else as it is. */
   private async inlined(step: WorkflowStep, depth: number): Promise<WorkflowStep[]> {
-    const folder = step.uses?.name;
-    if (!folder?.startsWith("./") || depth >= DEPTH_MOST) return [step];
-    const inside = normalize(folder);
+    if (!step.uses?.name.startsWith("./") || depth >= DEPTH_MOST) return [step];
+    const inside = normalize(step.uses.name);
     if (inside.startsWith("..")) return [step];
     for (const name of ["action.yml", "action.yaml"]) {
       const file = join(inside, name);
@@ -149,6 +156,8 @@ class Reader {
           await readBounded(join(this.root, file)),
           this.count,
         );
+        if (reader.title() === OURS)
+          return [{ ...step, uses: { ...step.uses, name: `./${OURS}` } }];
         const steps = await reader.compositeSteps(step.environment, depth + 1);
         return [step, ...steps.map((one) => this.withInputs(one, step))];
       } catch (error) {

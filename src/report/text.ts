@@ -34,7 +34,9 @@ export function textReport(run: Run): string[] {
 /** Findings as lines, where there are no annotations to show them. */
 export function findingLines(run: Run): string[] {
   const lines: string[] = [];
-  for (const { level, code, message, hint } of allFindings(run)) {
+  for (const { level, kind, code, message, hint } of allFindings(run)) {
+    // The report has the audit's checks already, with those that pass.
+    if (kind === "audit") continue;
     lines.push(`${level}${code ? ` ${code}` : ""}: ${message}`);
     if (hint) lines.push(`  → ${hint}`);
   }

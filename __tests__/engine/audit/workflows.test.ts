@@ -293,6 +293,35 @@ describe("a workflow file", () => {
     },
   );
 
+  test("that another one of the repository calls is looked at on the caller's events", async () => {
+    const { ".github/workflows/ci.yml": inner = "" } = workflow(
+      `${FOREIGN}\n${CACHIX}\n  with: { name: acme, authToken: "${SECRET}" }`,
+      { on: "workflow_call" },
+    );
+    const caller = (on: string, more = "") => ({
+      ".github/workflows/inner.yml": inner,
+      ".github/workflows/outer.yml": `on: ${on}\njobs:\n  a:\n    uses: ./.github/workflows/inner.yml\n    secrets: inherit\n${more}`,
+    });
+    expect(await of("NCP-621", caller("pull_request_target"))).toMatchObject([
+      { status: "fail", where: ".github/workflows/inner.yml:9" },
+    ]);
+    expect(await of("NCP-621", caller("pull_request_target", `    if: ${SAME}\n`))).toMatchObject([
+      { status: "pass" },
+    ]);
+    expect(await of("NCP-631", caller("push"))).toMatchObject([{ status: "pass" }]);
+    // Told once, though it is looked at twice.
+    expect(await of("NCP-630", caller("push"))).toHaveLength(1);
+  });
+
+  test("that uses the action of its own repository uses ours", async () => {
+    const files = {
+      ...workflow("- uses: ./\n  with: { mode: warm, target: x }\n- run: nix build"),
+      "action.yml": "name: Nix Cache Preflight\nruns: { using: node24, main: main.js }\n",
+    };
+    expect(await of("NCP-628", files)).toMatchObject([{ status: "pass" }]);
+    expect(await of("NCP-625", files)).toMatchObject([{ status: "fail" }]);
+  });
+
   test("names the file and the line", async () => {
     const found = await of("NCP-625", workflow(`${INSTALL}\n${CACHIX}\n  with: { push: false }`));
     expect(found).toMatchObject([{ where: ".github/workflows/ci.yml:7", status: "fail" }]);

@@ -3,6 +3,7 @@
 import { describeError, UserError } from "../../domain/errors.ts";
 import type { CacheConfiguration } from "../../domain/project.ts";
 import { count } from "../../domain/size.ts";
+import { NAR_GONE } from "../lookup.ts";
 import type { SurveyedTier } from "../survey.ts";
 import { type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
 import { placeOf, reads } from "./keys.ts";
@@ -149,9 +150,11 @@ function vouchedFor({ project, survey }: AuditRequest): Check[] {
     }),
   );
   const refused = survey.tiers.flatMap(({ name, count: { refused: answers } }): Trouble[] => {
-    const [first] = answers;
+    // What is gone is no matter of trust: the closures' checks tell it.
+    const doubted = answers.filter((answer) => !answer.endsWith(NAR_GONE));
+    const [first] = doubted;
     if (first === undefined) return [];
-    const message = `${name}: ${count(answers.length, "answer")} not believed: ${first}`;
+    const message = `${name}: ${count(doubted.length, "answer")} not believed: ${first}`;
     return [
       { status: "warn", message, mend: "trust the key that signed them, or leave the cache out" },
     ];

@@ -81,5 +81,12 @@ export function rule(
   troubles: readonly Trouble[],
 ): Check[] {
   if (troubles.length === 0) return [{ group, code, status: "pass", message: holds }];
-  return troubles.map((trouble) => ({ group, code, ...trouble, status: trouble.status ?? "fail" }));
+  // A workflow that others call is looked at in each of its callers, too.
+  const once = new Map(troubles.map((trouble) => [`${trouble.where} ${trouble.message}`, trouble]));
+  return [...once.values()].map((trouble) => ({
+    group,
+    code,
+    ...trouble,
+    status: trouble.status ?? "fail",
+  }));
 }

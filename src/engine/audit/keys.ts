@@ -48,16 +48,22 @@ function nameOf(cache: CacheLocation): string | undefined {
   }
 }
 
-/** What people leave in an example for others to fill in; a key of one letter is one, too. */
-const PLACEHOLDER_KEY =
-  /your|change-?me|replace|placeholder|example|todo|<|>|\.\.\.|…|x{6,}|([0-9A-Za-z+/])\1{19,}/i;
+/** What people leave in an example for others to fill in. */
+const TO_FILL_IN = /your|change-?me|replace|placeholder|example|todo|<|>|\.\.\.|…|x{6,}/i;
+/** Well formed, and of one letter. */
+const ONE_LETTER = /([0-9A-Za-z+/])\1{19,}/;
+
+/** A key may spell anything by chance: one of 32 bytes is one, unless they are all alike. */
+function isPlaceholder(text: string): boolean {
+  return ONE_LETTER.test(text) || (!parsePublicKey(text) && TO_FILL_IN.test(text));
+}
 
 function placeholderChecks({ project }: AuditRequest): Check[] {
   const troubles = (project?.configurations ?? []).flatMap(({ where, publicKeys }) =>
     publicKeys.flatMap((text): Trouble[] => {
       const shown = text.slice(0, 60);
       const mend = "put in the public key that the cache's own page shows, NAME:BASE64 of 32 bytes";
-      if (PLACEHOLDER_KEY.test(text)) {
+      if (isPlaceholder(text)) {
         return [{ message: `the key "${shown}" is a placeholder`, mend, where }];
       }
       if (parsePublicKey(text)) return [];
@@ -86,7 +92,7 @@ function trustChecks({ survey, project, ownUrl }: AuditRequest): Check[] {
     publicKeys
       .filter((text) => names.has(text.split(":")[0] ?? "") && !texts.has(text))
       // What is no key at all has been told.
-      .filter((text) => parsePublicKey(text) && !PLACEHOLDER_KEY.test(text))
+      .filter((text) => parsePublicKey(text) && !isPlaceholder(text))
       .map(
         (text): Trouble => ({
           message: `${text.slice(0, 80)} is not the key that ${own.name} publishes`,

@@ -24,8 +24,22 @@ export interface AuditedJob {
 }
 
 export function auditedJobs({ workflows }: ProjectFacts): AuditedJob[] {
-  return workflows.flatMap((file) =>
-    file.kind === "workflow" ? file.workflow.jobs.map((job) => jobOf(file.workflow, job)) : [],
+  const files = workflows.flatMap((file) => (file.kind === "workflow" ? [file.workflow] : []));
+  const byFile = new Map(files.map((workflow) => [`./${workflow.file}`, workflow]));
+  return files.flatMap((workflow) =>
+    workflow.jobs.flatMap((job) => {
+      // What calls a workflow of this repository is that one's jobs, on the caller's events.
+      const called = job.calls && byFile.get(job.calls.name);
+      return [
+        jobOf(workflow, job),
+        ...(called?.jobs ?? []).map((inner) =>
+          jobOf(workflow, {
+            ...inner,
+            condition: [job.condition, inner.condition].filter((one) => one !== "").join(" && "),
+          }),
+        ),
+      ];
+    }),
   );
 }
 
