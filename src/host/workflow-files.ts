@@ -1,8 +1,7 @@
 /** Owns reading workflow files: other people's YAML, so nothing in it may cost more than its size. */
 
-import { lstat, readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join, normalize } from "node:path";
-import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { describeError } from "../domain/errors.ts";
 import {
   parseUses,
@@ -11,13 +10,10 @@ import {
   type WorkflowStep,
 } from "../domain/workflow.ts";
 import { isMissing } from "./disk.ts";
+import { YamlFile, type YamlNode } from "./yaml-file.ts";
 
 const FOLDER = ".github/workflows";
 const FILES_MOST = 200;
-/** Bytes of one file; GitHub itself takes less. */
-const BYTES_MOST = 512 * 1024;
-/** Nodes that aliases may stand for: a few kilobytes of them can mean gigabytes. */
-const ALIASES_MOST = 100;
 /** Composite actions that use composite actions, and steps that all of it comes to. */
 const DEPTH_MOST = 4;
 const STEPS_MOST = 2_000;
@@ -33,21 +29,13 @@ export async function readWorkflows(root: string): Promise<WorkflowFile[]> {
     files.slice(0, FILES_MOST).map(async (name): Promise<WorkflowFile> => {
       const file = `${FOLDER}/${name}`;
       try {
-        const reader = new Reader(root, file, await readBounded(join(root, file)));
+        const reader = new Reader(root, await YamlFile.read(root, file));
         return { kind: "workflow", workflow: await reader.workflow() };
       } catch (error) {
         return { kind: "unreadable", file, why: describeError(error) };
       }
     }),
   );
-}
-
-async function readBounded(path: string): Promise<string> {
-  const stats = await lstat(path);
-  // A link could lead anywhere, and what is wrong with a file is quoted.
-  if (!stats.isFile()) throw new Error("it is no plain file");
-  if (stats.size > BYTES_MOST) throw new Error(`it has ${stats.size} bytes, over ${BYTES_MOST}`);
-  return readFile(path, "utf8");
 }
 
 /** Used by its own repository as `./`. */
@@ -59,83 +47,73 @@ type Environment = ReadonlyMap<string, string>;
 
 class Reader {
   private readonly root: string;
-  private readonly file: string;
-  private readonly lines = new LineCounter();
-  private readonly document: Document;
+  private readonly yaml: YamlFile;
   private readonly count: { steps: number };
 
-  constructor(root: string, file: string, text: string, count = { steps: 0 }) {
-    this.count = count;
+  constructor(root: string, yaml: YamlFile, count = { steps: 0 }) {
     this.root = root;
-    this.file = file;
-    this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false });
-    const [error] = this.document.errors;
-    if (error) {
-      throw new Error(`line ${this.lines.linePos(error.pos[0]).line}: ${error.message}`);
-    }
-    // Throws where aliases stand for more than that; the nodes are read one by one below.
-    this.document.toJS({ maxAliasCount: ALIASES_MOST });
+    this.yaml = yaml;
+    this.count = count;
   }
 
   async workflow() {
-    const root = this.document.contents;
-    const on = this.get(root, "on");
-    const environment = this.texts(this.get(root, "env"));
+    const root = this.yaml.root;
+    const on = this.yaml.get(root, "on");
+    const environment = this.yaml.texts(this.yaml.get(root, "env"));
     const jobs: WorkflowJob[] = [];
-    for (const [id, job] of this.entries(this.get(root, "jobs"))) {
+    for (const [id, job] of this.yaml.entries(this.yaml.get(root, "jobs"))) {
       jobs.push(await this.job(id, job, environment));
     }
-    return { file: this.file, triggers: new Set(this.names(on)), jobs };
+    return { file: this.yaml.file, triggers: new Set(this.yaml.names(on)), jobs };
   }
 
   /** What an action.yml calls itself, as a repository would be called. */
   title(): string {
-    return this.text(this.get(this.document.contents, "name")).toLowerCase().replaceAll(" ", "-");
+    return this.yaml.text(this.yaml.get(this.yaml.root, "name")).toLowerCase().replaceAll(" ", "-");
   }
 
   /** The steps of a composite action; none of what runs on its own. */
   async compositeSteps(environment: Environment, depth: number): Promise<WorkflowStep[]> {
     return this.steps(
-      this.get(this.get(this.document.contents, "runs"), "steps"),
+      this.yaml.get(this.yaml.get(this.yaml.root, "runs"), "steps"),
       environment,
       depth,
     );
   }
 
-  private async job(id: string, job: Node | null, above: Environment): Promise<WorkflowJob> {
-    const environment = new Map([...above, ...this.texts(this.get(job, "env"))]);
-    const runsOn = this.get(job, "runs-on");
-    const calls = this.get(job, "uses");
-    const container = this.get(job, "container");
+  private async job(id: string, job: YamlNode, above: Environment): Promise<WorkflowJob> {
+    const environment = new Map([...above, ...this.yaml.texts(this.yaml.get(job, "env"))]);
+    const runsOn = this.yaml.get(job, "runs-on");
+    const calls = this.yaml.get(job, "uses");
+    const container = this.yaml.get(job, "container");
     return {
       id,
-      where: this.where(job),
-      condition: this.text(this.get(job, "if")),
-      container: this.text(isMap(container) ? this.get(container, "image") : container),
-      runsOn: this.names(isMap(runsOn) ? this.get(runsOn, "labels") : runsOn).join(" "),
-      steps: await this.steps(this.get(job, "steps"), environment, 0),
-      calls: parseUses(this.text(calls), this.comment(calls)),
+      where: this.yaml.where(job),
+      condition: this.yaml.text(this.yaml.get(job, "if")),
+      container: this.yaml.text(this.yaml.either(container, "image")),
+      runsOn: this.yaml.names(this.yaml.either(runsOn, "labels")).join(" "),
+      steps: await this.steps(this.yaml.get(job, "steps"), environment, 0),
+      calls: parseUses(this.yaml.text(calls), this.yaml.comment(calls)),
     };
   }
 
-  private async steps(list: Node | null, above: Environment, depth: number) {
+  private async steps(list: YamlNode, above: Environment, depth: number) {
     const steps: WorkflowStep[] = [];
-    for (const item of isSeq(list) ? list.items : []) {
+    for (const node of this.yaml.items(list)) {
       if (++this.count.steps > STEPS_MOST) throw new TooMuch(`it has over ${STEPS_MOST} steps`);
-      const node = this.resolve(item);
-      const uses = this.get(node, "uses");
+      const uses = this.yaml.get(node, "uses");
       const step: WorkflowStep = {
-        where: this.where(node),
-        uses: parseUses(this.text(uses), this.comment(uses)),
+        where: this.yaml.where(node),
+        uses: parseUses(this.yaml.text(uses), this.yaml.comment(uses)),
         inputs: new Map(
-          [...this.texts(this.get(node, "with"))].map(([name, value]) => [
+          [...this.yaml.texts(this.yaml.get(node, "with"))].map(([name, value]) => [
             name.toLowerCase(),
             value,
           ]),
         ),
-        run: this.text(this.get(node, "run")),
-        condition: this.text(this.get(node, "if")),
-        environment: new Map([...above, ...this.texts(this.get(node, "env"))]),
+        run: this.yaml.text(this.yaml.get(node, "run")),
+        condition: this.yaml.text(this.yaml.get(node, "if")),
+        environment: new Map([...above, ...this.yaml.texts(this.yaml.get(node, "env"))]),
       };
       steps.push(...(await this.inlined(step, depth)));
     }
@@ -150,12 +128,7 @@ class Reader {
     for (const name of ["action.yml", "action.yaml"]) {
       const file = join(inside, name);
       try {
-        const reader = new Reader(
-          this.root,
-          file,
-          await readBounded(join(this.root, file)),
-          this.count,
-        );
+        const reader = new Reader(this.root, await YamlFile.read(this.root, file), this.count);
         if (reader.title() === OURS)
           return [{ ...step, uses: { ...step.uses, name: `./${OURS}` } }];
         const steps = await reader.compositeSteps(step.environment, depth + 1);
@@ -181,46 +154,5 @@ class Reader {
       inputs: new Map([...step.inputs].map(([name, value]) => [name, put(value)])),
       condition: [caller.condition, step.condition].filter((one) => one !== "").join(" && "),
     };
-  }
-
-  private resolve(node: unknown): Node | null {
-    const alias = node as { resolve?: (document: Document) => Node | undefined } | null;
-    return typeof alias?.resolve === "function"
-      ? (alias.resolve(this.document) ?? null)
-      : ((node as Node | null | undefined) ?? null);
-  }
-
-  private get(node: Node | null, name: string): Node | null {
-    return isMap(node) ? this.resolve(node.get(name, true)) : null;
-  }
-
-  private entries(node: Node | null): [string, Node | null][] {
-    if (!isMap(node)) return [];
-    return node.items.map(({ key, value }) => [this.text(this.resolve(key)), this.resolve(value)]);
-  }
-
-  private texts(node: Node | null): Map<string, string> {
-    return new Map(this.entries(node).map(([name, value]) => [name, this.text(value)]));
-  }
-
-  /** `push`, `[push, pull_request]` or the keys of a map. */
-  private names(node: Node | null): string[] {
-    if (isMap(node)) return this.entries(node).map(([name]) => name);
-    if (isSeq(node)) return node.items.map((item) => this.text(this.resolve(item)));
-    const text = this.text(node);
-    return text === "" ? [] : [text];
-  }
-
-  private text(node: Node | null): string {
-    return isScalar(node) && node.value !== null ? String(node.value) : "";
-  }
-
-  private comment(node: Node | null): string {
-    return isScalar(node) ? (node.comment ?? "") : "";
-  }
-
-  private where(node: Node | null): string {
-    const at = node?.range?.[0];
-    return at === undefined ? this.file : `${this.file}:${this.lines.linePos(at).line}`;
   }
 }
