@@ -52,7 +52,7 @@ describe("every file of src", () => {
 
   test("asks the job's mode for one thing only: which steps it may hold", () => {
     // engine/modes.ts says it. The others tell the mode to the user, or list what is legal.
-    const telling = ["action/run.ts", "report/json.ts"];
+    const telling = ["action/run.ts", "report/json.ts", "report/summary.ts"];
     const asking = SOURCES.filter((file) => !telling.includes(file)).flatMap((file) =>
       [...read(file).matchAll(/^.*\bjob\.mode\b.*$/gm)]
         .map(([line]) => line.replaceAll(/MAY(?:_IN_POST)?\[job\.mode\]\.has\(/g, ""))
@@ -175,5 +175,28 @@ describe("the linter", () => {
       "engine/planted.ts:3 noExplicitAny",
       "engine/planted.ts:4 noNonNullAssertion",
     ]);
+  });
+});
+
+describe("processes", () => {
+  test("are started in four places, by spawn alone, and never through a shell", () => {
+    const starting = SOURCES.filter((file) => /["'](node:)?child_process["']/.test(read(file)));
+    expect(starting).toEqual([
+      "action/background.ts",
+      "action/github-client.ts",
+      "host/compress.ts",
+      "host/exec.ts",
+    ]);
+    for (const file of starting) {
+      const names = /import \{([^}]*)\} from "node:child_process"/.exec(read(file))?.[1];
+      expect([file, names?.trim()]).toEqual([
+        file,
+        expect.stringMatching(/^(type ChildProcess, )?spawn$/),
+      ]);
+    }
+    const shells = SOURCES.filter((file) =>
+      /\bshell\s*:|execSync|["'](ba|da|z)?sh["']/.test(read(file)),
+    );
+    expect(shells).toEqual([]);
   });
 });

@@ -3,11 +3,10 @@
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openAt } from "../__tests__/support/open-cache.ts";
 import { DEFAULTS, parseInputs } from "../src/action/inputs.ts";
-import { openCache } from "../src/caches/index.ts";
 import { compose } from "../src/compose.ts";
 import { can } from "../src/domain/cache.ts";
-import { parseCacheLocation } from "../src/domain/location.ts";
 import type { Log } from "../src/domain/ports.ts";
 import { parsePublicKey } from "../src/domain/signature.ts";
 import type { StorePath } from "../src/domain/store-path.ts";
@@ -32,17 +31,7 @@ interface LookupRequest {
 async function lookup({ url, publicKey, storeDir, root }: LookupRequest): Promise<string> {
   const http = new HttpClient(processEnvironment());
   const key = parsePublicKey(publicKey);
-  const cache = openCache(parseCacheLocation(url), {
-    name: url,
-    role: "tier",
-    storeDir,
-    publicKeys: key ? [key] : [],
-    signatures: "require",
-    token: undefined,
-    signingKey: undefined,
-    http,
-  });
-  if (!cache) throw new Error(`no cache at ${url}`);
+  const cache = openAt(url, { http, role: "tier", storeDir, publicKeys: key ? [key] : [] });
   const facts = new FactFinder(new Lookup([{ cache, role: "upstream" }], signal), () => {
     throw new Error("no derivations here");
   });

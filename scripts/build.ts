@@ -1,7 +1,8 @@
 /** Owns dist/: bundles the entries, the same bytes on every machine. */
 
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { build, type Plugin } from "esbuild";
+import { licences } from "./licences.ts";
 
 /**
  * @actions/core imports its OIDC client, and with it a whole HTTP stack, at start. We ask for no
@@ -23,13 +24,19 @@ const withoutOidc: Plugin = {
 /** Bundles the entries into `folder`, which is emptied first: chunk names hold a hash. */
 export async function buildTo(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
-  const { metafile } = await bundle(folder);
+  const { metafile } = await bundle(folder, "write");
   // The repository's package.json says "module"; a copied dist/ has to say so itself.
   await writeFile(`${folder}/package.json`, '{"type":"module"}\n');
   await writeFile(`${folder}/licenses.txt`, await licences(Object.keys(metafile.inputs)));
 }
 
-const bundle = (outdir: string) =>
+/** Every file that goes into the bundle, relative to the repository. Writes nothing. */
+export async function bundledFiles(): Promise<string[]> {
+  const { metafile } = await bundle("dist", "look");
+  return Object.keys(metafile.inputs);
+}
+
+const bundle = (outdir: string, how: "write" | "look") =>
   build({
     entryPoints: ["src/main.ts", "src/post.ts", "src/watch.ts", "src/github.ts", "src/cli.ts"],
     outdir,
@@ -43,29 +50,12 @@ const bundle = (outdir: string) =>
     keepNames: true,
     legalComments: "none",
     metafile: true,
+    write: how === "write",
     plugins: [withoutOidc],
     banner: {
       // Bundled CommonJS packages call require for Node's own modules.
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },
   });
-/** The licence of every package that the bundle holds. */
-async function licences(inputs: readonly string[]): Promise<string> {
-  const folders = new Set(
-    inputs.flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? []),
-  );
-  const parts: string[] = [];
-  for (const folder of [...folders].sort()) {
-    const { name, version, license } = JSON.parse(
-      await readFile(`${folder}/package.json`, "utf8"),
-    ) as Record<string, string>;
-    let text = "";
-    for (const file of ["LICENSE", "LICENSE.md", "LICENSE.txt", "license", "LICENCE"]) {
-      text ||= await readFile(`${folder}/${file}`, "utf8").catch(() => "");
-    }
-    parts.push(`${name} ${version} (${license})\n\n${text.trim()}\n`);
-  }
-  return parts.join(`\n${"-".repeat(72)}\n\n`);
-}
 
 if (import.meta.main) await buildTo("dist");

@@ -2,10 +2,14 @@
 
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { quickstart, startMachine } from "./machine.ts";
 import { runStage, type StageResult } from "./runner.ts";
 
-if (process.argv.includes("--cachix")) await (await import("./demo-cachix.ts")).demoCachix();
+const { values: options } = parseArgs({
+  options: { cachix: { type: "boolean" }, cache: { type: "string" } },
+});
+if (options.cachix) await (await import("./demo-cachix.ts")).demoCachix();
 else await demo();
 
 async function demo(): Promise<void> {
@@ -15,7 +19,7 @@ async function demo(): Promise<void> {
 
   await using machine = await startMachine();
   const workspace = await quickstart(machine, resolve("examples/quickstart"));
-  const cache = join(out, "cache");
+  const cache = options.cache ?? join(out, "cache");
   const targets = [
     ".#homeConfigurations.*.activationPackage",
     "nixpkgs#bws pin=bws priority=90 space=50MB closure=build",

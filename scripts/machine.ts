@@ -34,6 +34,8 @@ export interface Machine extends AsyncDisposable {
 export interface MachineOptions {
   /** More lines of nix.conf. */
   readonly configuration?: string;
+  /** A folder of the caller's for the store and its state, such as a small file system. */
+  readonly storeIn?: string;
 }
 
 /**
@@ -43,7 +45,7 @@ export interface MachineOptions {
 export async function startMachine(options: MachineOptions = {}): Promise<Machine> {
   // macOS: /tmp is a link, and a store must not be below one.
   const root = await realpath(await mkdtemp(join(tmpdir(), "ncp-machine-")));
-  const storeDir = join(root, "store");
+  const storeDir = join(options.storeIn ?? root, "store");
   const folder = (name: string) => join(root, name);
   await Promise.all(["home", "etc", "tmp"].map((name) => mkdir(folder(name))));
   // biome-ignore lint/style/noProcessEnv: a machine starts with this one's PATH
@@ -55,7 +57,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     TMPDIR: folder("tmp"),
     LANG: "C.UTF-8",
     NIX_STORE_DIR: storeDir,
-    NIX_STATE_DIR: folder("var"),
+    NIX_STATE_DIR: join(options.storeIn ?? root, "var"),
     NIX_LOG_DIR: folder("log"),
     NIX_CONF_DIR: folder("etc"),
     NIX_REMOTE: "local",
@@ -86,7 +88,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
       return stdout;
     },
     async forget() {
-      await endLeftovers(root);
+      await endLeftovers(environment.NIX_STATE_DIR);
       forgotten++;
       for (const name of ["store", "var", "home"]) {
         await rename(folder(name), folder(`${name}-${forgotten}`)).catch(() => undefined);
@@ -94,7 +96,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
       await mkdir(folder("home"));
     },
     async [Symbol.asyncDispose]() {
-      await endLeftovers(root);
+      await endLeftovers(environment.NIX_STATE_DIR);
       await makeWritable(root);
       await rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
     },
@@ -104,22 +106,20 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
 const PATIENCE = 10_000;
 
 /**
- * Ends what a job of this machine left running, as a runner does at a job's end: its background
- * push would look into a store that is being taken away. Only Linux tells a process's environment.
+ * Ends what a job of this machine left running, as a runner does at a job's end: a background push
+ * and the Nix of a job that was killed would make folders in a machine that is being taken away.
+ * Only Linux tells a process's environment.
  */
-async function endLeftovers(root: string): Promise<void> {
+async function endLeftovers(stateDir: string): Promise<void> {
   const until = Date.now() + PATIENCE;
   for (;;) {
     const left: number[] = [];
     for (const name of await readdir("/proc").catch((): string[] => [])) {
       if (!/^\d+$/.test(name)) continue;
-      const [environ, cmdline] = await Promise.all(
-        ["environ", "cmdline"].map((file) =>
-          readFile(join("/proc", name, file), "utf8").catch(() => ""),
-        ),
-      );
-      const ours = environ?.split("\0").includes(`NIX_STATE_DIR=${join(root, "var")}`);
-      if (ours && cmdline?.includes("dist/watch.js")) left.push(Number(name));
+      const environ = await readFile(join("/proc", name, "environ"), "utf8").catch(() => "");
+      if (environ.split("\0").includes(`NIX_STATE_DIR=${stateDir}`)) {
+        left.push(Number(name));
+      }
     }
     if (left.length === 0 || Date.now() > until) return;
     for (const pid of left) {

@@ -1,7 +1,7 @@
 /** Owns the runner's contract: runs the bundled action as GitHub's runner does, and reads what it left. */
 
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
 
@@ -17,8 +17,14 @@ export interface StepRequest {
   readonly ref?: string;
   /** What the machine has beside the runner's own variables: PATH, HOME, NIX_…. */
   readonly environment: Readonly<Record<string, string>>;
+  /** A hosted one is thrown away after the job; that is what is taken for granted. */
+  readonly runner?: "github-hosted" | "self-hosted";
   /** STATE_… of an earlier stage. */
   readonly state?: Readonly<Record<string, string>>;
+  /** Who the runner is, where that is not who asks. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+  /** Set over the runner's own variables: what a hostile step of the job would like to do. */
+  readonly forged?: Readonly<Record<string, string>>;
   readonly onLine?: (line: string) => void;
   /** Sends `signal` after so many milliseconds, or at the first line that matches. */
   readonly kill?: { readonly at: number | RegExp; readonly signal: NodeJS.Signals };
@@ -61,6 +67,11 @@ export async function runStage(stage: "main" | "post", request: StepRequest): Pr
   const file = (name: string) => join(commands, name);
   const names = ["output", "env", "path", "state", "summary"];
   await Promise.all(names.map((name) => writeFile(file(name), "")));
+  if (request.user) {
+    const { uid, gid } = request.user;
+    const given = [request.temp, commands, ...names.map(file)];
+    await Promise.all(given.map((path) => chown(path, uid, gid)));
+  }
   const eventPath = join(request.temp, "_github_workflow", "event.json");
   await mkdir(join(request.temp, "_github_workflow"), { recursive: true });
   await writeFile(
@@ -86,7 +97,7 @@ export async function runStage(stage: "main" | "post", request: StepRequest): Pr
     RUNNER_OS: "Linux",
     RUNNER_ARCH: "X64",
     RUNNER_NAME: "loopback",
-    RUNNER_ENVIRONMENT: "github-hosted",
+    RUNNER_ENVIRONMENT: request.runner ?? "github-hosted",
     RUNNER_TEMP: request.temp,
     RUNNER_TOOL_CACHE: join(request.temp, "_tool"),
   };
@@ -100,6 +111,8 @@ export async function runStage(stage: "main" | "post", request: StepRequest): Pr
   for (const [name, value] of Object.entries(request.state ?? {})) {
     environment[`STATE_${name}`] = value;
   }
+
+  Object.assign(environment, request.forged);
 
   const entry = resolve(request.action, action.runs[stage]);
   const { exitCode, raw } = await node(entry, environment, request);
@@ -131,13 +144,14 @@ function inputVariable(name: string): string {
 function node(
   entry: string,
   environment: Record<string, string>,
-  { workspace, onLine, kill }: StepRequest,
+  { workspace, onLine, kill, user }: StepRequest,
 ): Promise<{ exitCode: number | undefined; raw: string }> {
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [entry], {
       cwd: workspace,
       env: environment,
       stdio: ["ignore", "pipe", "pipe"],
+      ...user,
     });
     let raw = "";
     let rest = "";

@@ -1,10 +1,10 @@
 /** Owns the whole test run: each check once, and one line at the end that counts them all. */
 
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildTo } from "./build.ts";
+import { supplyChain } from "./supply-chain.ts";
 
 interface Count {
   passed: number;
@@ -18,7 +18,15 @@ const temporary = await mkdtemp(join(tmpdir(), "ncp-test-"));
 try {
   await check("lint", ["npm", "run", "--silent", "check"]);
   await check("types", ["npm", "run", "--silent", "typecheck"]);
-  await compareDist();
+  await check("dist", ["node", "scripts/check-dist.ts"]);
+  console.log("\n== workflows and packages");
+  for await (const [name, answer] of supplyChain()) {
+    if (answer !== "skipped") tell(name, answer === "good");
+    else {
+      console.log(`skipped: ${name}`);
+      total.skipped++;
+    }
+  }
   for (const suite of ["test", "test:nix"]) await jest(suite);
 } finally {
   await rm(temporary, { recursive: true, force: true });
@@ -30,25 +38,6 @@ process.exitCode = total.failed > 0 ? 1 : 0;
 async function check(name: string, command: readonly string[]): Promise<void> {
   console.log(`\n== ${name}`);
   tell(name, (await run(command)) === 0);
-}
-
-/** What is committed has to be what the sources give, byte for byte. */
-async function compareDist(): Promise<void> {
-  console.log("\n== dist");
-  const fresh = join(temporary, "dist");
-  await buildTo(fresh);
-  const names = new Set([...(await readdir(fresh)), ...(await readdir("dist").catch(() => []))]);
-  const different: string[] = [];
-  for (const name of names) {
-    const [ours, theirs] = await Promise.all(
-      [join(fresh, name), join("dist", name)].map((file) => readFile(file).catch(() => undefined)),
-    );
-    if (!ours || !theirs || !ours.equals(theirs)) different.push(name);
-  }
-  if (different.length > 0) {
-    console.log(`dist/ is not what src/ gives (${different.join(", ")}): run npm run build`);
-  }
-  tell("dist", different.length === 0);
 }
 
 async function jest(suite: string): Promise<void> {

@@ -4,12 +4,13 @@ import { figureStore } from "./caches/figures.ts";
 import { openCache } from "./caches/index.ts";
 import { memory } from "./caches/memo.ts";
 import { staging } from "./caches/staging.ts";
-import type { BinaryCache } from "./domain/cache.ts";
+import type { BinaryCache, Credentials } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import { type CacheLocation, parseCacheLocation } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
+import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
@@ -17,12 +18,17 @@ import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
+import { machineRelief, SECOND_DISK } from "./host/relief.ts";
+import { TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { storeNames } from "./nix/built-here.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
+import type { CachesNow } from "./nix/known-caches.ts";
 import { memoKey } from "./nix/memo-key.ts";
+import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { type NixMachine, readMachine } from "./nix/setup.ts";
+import { remoteStores } from "./nix/remote-store.ts";
+import { makesBuildDir, type NixMachine, readMachine } from "./nix/setup.ts";
 
 export interface ComposeRequest {
   readonly job: Job;
@@ -74,8 +80,10 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
-  const caches = openCaches(request, machine, http);
+  const netrc = await readNetrc(machine.settings.netrcFile);
+  const caches = openCaches(request, machine, http, netrc);
   const also = [
+    VERSION,
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
     ...machine.settings.substituters,
@@ -98,7 +106,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     flake,
     environment,
     log,
-    caches: () => cachesThere(caches, request.signal),
+    caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
   });
   return {
@@ -117,6 +125,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         signatures: machine.settings.requireSignatures,
         token: request.secrets.token === undefined ? "absent" : "given",
       }),
+      relief: machineRelief({
+        environment,
+        folder: request.folder,
+        list: TOOL_FOLDERS,
+        secondDisk: SECOND_DISK,
+        builder: machine.builder === "ourselves" ? "ourselves" : "others",
+        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+      }),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
@@ -134,22 +150,27 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
+export { forgetNetrc } from "./nix/netrc-end.ts";
+
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
 
-interface Caches {
+export interface Caches {
   readonly own: BinaryCache | undefined;
   readonly tiers: readonly BinaryCache[];
   readonly notices: readonly string[];
 }
 
 /** Our own cache; then those of the input; then those Nix is configured with. Each once. */
-function openCaches(
-  { job, secrets, githubDirectory }: ComposeRequest,
+export function openCaches(
+  { job, secrets, environment, workspace, folder, githubDirectory }: ComposeRequest,
   machine: NixMachine,
   http: HttpClient,
+  netrc: ReadonlyMap<string, Credentials>,
 ): Caches {
   const { settings, setup } = machine;
+  const { version, storeDir } = setup;
+  const remoteStore = remoteStores({ environment, workspace, version, storeDir });
   const notices: string[] = [];
   const seen = new Set<string>();
   const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
@@ -175,6 +196,10 @@ function openCaches(
       token: role === "own" ? secrets.token : undefined,
       signingKey: role === "own" ? signingKey : undefined,
       http,
+      netrc,
+      remoteStore,
+      environment,
+      folder,
       githubDirectory,
     });
     if (!cache) notices.push(`${name}: this kind of cache is not supported yet; it is left out`);
@@ -184,7 +209,8 @@ function openCaches(
   const own = open(job.cache, job.cacheName, "own", trusted);
   const tiers = job.substituters.flatMap(
     ({ location, text, publicKeys }) =>
-      open(location, text, "tier", [...publicKeys, ...trusted]) ?? [],
+      // A key that the daemon does not take from this user makes no path good.
+      open(location, text, "tier", [...(setup.untrusted ? [] : publicKeys), ...trusted]) ?? [],
   );
   for (const url of settings.substituters) {
     const location = configuredLocation(url, notices);
@@ -216,8 +242,9 @@ function identity(location: CacheLocation): string {
     case "attic":
       return `attic:${location.server.href}${location.cache}`;
     case "s3":
+      return placed(location.url, ["endpoint"]);
     case "ssh-ng":
-      return location.url.href;
+      return placed(location.url, ["remote-store", "remote-program"]);
     case "github":
     case "none":
       return location.kind;
@@ -226,11 +253,18 @@ function identity(location: CacheLocation): string {
   }
 }
 
+/** An address with those of its options that make it another place. */
+function placed(url: URL, options: readonly string[]): string {
+  const said = options.flatMap((name) => url.searchParams.get(name) ?? []);
+  const user = url.username === "" ? "" : `${url.username}@`;
+  return [`${url.protocol}//${user}${url.host}`, ...said].join(" ");
+}
+
 /**
- * Those that are there. Nix would wait for a dead one, and would make the folders of a `file://`
+ * Who is there, and who is not or no more. Nix would wait for a dead one, and would make the folders of a `file://`
  * cache that does not exist yet, which a read-only run must not.
  */
-async function cachesThere({ own, tiers }: Caches, signal: AbortSignal): Promise<BinaryCache[]> {
+async function cachesNow({ own, tiers }: Caches, signal: AbortSignal): Promise<CachesNow> {
   const all = [...(own ? [own] : []), ...tiers];
   const there = await Promise.all(
     all.map((cache) =>
@@ -240,5 +274,8 @@ async function cachesThere({ own, tiers }: Caches, signal: AbortSignal): Promise
       ),
     ),
   );
-  return all.filter((_, index) => there[index]);
+  return {
+    there: all.filter((_, index) => there[index]),
+    gone: all.filter((_, index) => !there[index]),
+  };
 }

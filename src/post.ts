@@ -1,5 +1,5 @@
 /** Owns the action's post entry. */
 
-import { post } from "./action/run.ts";
+import { post } from "./action/end.ts";
 
 await post();

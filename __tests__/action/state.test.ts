@@ -1,11 +1,14 @@
 import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
+import { type SealContext, sealFor } from "../../src/action/seal.ts";
 import { loadState, type StepState, saveState } from "../../src/action/state.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { storePath } from "../support/paths.ts";
+import { resealed, SEAL } from "../support/seal.ts";
 
 const STATE: StepState = {
+  trust: { kind: "write", pins: "move", why: "push on the default branch" },
   memory: {
     targets: [
       { name: ".#a", outputs: [storePath("a"), storePath("a-dev")], pinName: "a-x86_64-linux" },
@@ -20,26 +23,31 @@ describe("what main leaves for post", () => {
   test.each([4711, undefined])("is read back as it was, watcher %s", async (watcher) => {
     await using temp = await temporaryFolder();
     const state = { ...STATE, watcher };
-    expect(await loadState(await saveState(state, temp.path))).toStrictEqual(state);
+    expect(await loadState(await saveState(state, temp.path, SEAL), SEAL)).toStrictEqual(state);
   });
 
   test("is short, whatever the size of the store: the names are in a file of the owner's", async () => {
     await using temp = await temporaryFolder();
     const storeNames = new Set(Array.from({ length: 100_000 }, (_, n) => `name-${n}`));
-    const text = await saveState({ ...STATE, memory: { ...STATE.memory, storeNames } }, temp.path);
+    const text = await saveState(
+      { ...STATE, memory: { ...STATE.memory, storeNames } },
+      temp.path,
+      SEAL,
+    );
     expect(text.length).toBeLessThan(2000);
     const { mode } = await stat(join(temp.path, "store-names"));
     expect(mode & 0o777).toBe(0o600);
-    expect((await loadState(text))?.memory.storeNames.size).toBe(100_000);
+    expect((await loadState(text, SEAL))?.memory.storeNames.size).toBe(100_000);
   });
 
   test("of an empty store is an empty store", async () => {
     await using temp = await temporaryFolder();
     const text = await saveState(
-      { memory: { targets: [], storeNames: new Set() }, watcher: undefined },
+      { ...STATE, memory: { targets: [], storeNames: new Set() }, watcher: undefined },
       temp.path,
+      SEAL,
     );
-    expect((await loadState(text))?.memory.storeNames.size).toBe(0);
+    expect((await loadState(text, SEAL))?.memory.storeNames.size).toBe(0);
   });
 });
 
@@ -52,7 +60,7 @@ describe("what was changed since", () => {
 
   test.each<[string, (state: Saved) => unknown]>([
     ["nothing of it", () => ""],
-    ["another version", (state) => ({ ...state, version: 2 })],
+    ["another version", (state) => ({ ...state, version: 3 })],
     ["no targets", ({ version, storeNames }) => ({ version, storeNames })],
     ["no names", ({ version, targets }) => ({ version, targets })],
     ["another sum", (state) => ({ ...state, storeNames: { ...state.storeNames, sha256: "0" } })],
@@ -84,26 +92,100 @@ describe("what was changed since", () => {
     ["every process of ours for one", (state) => ({ ...state, watcher: 0 })],
     ["half a process", (state) => ({ ...state, watcher: 1.5 })],
     ["a text for a process", (state) => ({ ...state, watcher: "4711" })],
+    ["a trust of its own", (state) => ({ ...state, trust: { kind: "all" } })],
+    ["no trust", (state) => ({ ...state, trust: undefined })],
     ["a number for a name", (state) => ({ ...state, targets: [{ ...state.targets[0], name: 7 }] })],
   ])("%s: is not believed", async (_, change) => {
     await using temp = await temporaryFolder();
-    const state = JSON.parse(await saveState(STATE, temp.path)) as Saved;
+    const state = JSON.parse(await saveState(STATE, temp.path, SEAL)) as Saved;
     const changed = change(state);
     const text = typeof changed === "string" ? changed : JSON.stringify(changed);
-    expect(await loadState(text)).toBeUndefined();
+    // Not the seal alone refuses it: each check by itself does.
+    expect(await loadState(resealed(text), SEAL)).toBeUndefined();
   });
 
   test("the file of names: is not believed", async () => {
     await using temp = await temporaryFolder();
-    const text = await saveState(STATE, temp.path);
+    const text = await saveState(STATE, temp.path, SEAL);
     const file = join(temp.path, "store-names");
     await writeFile(file, (await readFile(file, "utf8")).replace("x-1", "z-1"));
-    expect(await loadState(text)).toBeUndefined();
+    expect(await loadState(text, SEAL)).toBeUndefined();
     await rm(file);
-    expect(await loadState(text)).toBeUndefined();
+    expect(await loadState(text, SEAL)).toBeUndefined();
   });
 
   test.each(["{", "null", "[]", "7", '"x"'])("%s is no record", async (text) => {
-    expect(await loadState(text)).toBeUndefined();
+    expect(await loadState(text, SEAL)).toBeUndefined();
+  });
+});
+
+describe("the seal", () => {
+  const context: SealContext = {
+    secrets: { token: "the-token", signingKey: undefined },
+    environment: {
+      GITHUB_REPOSITORY: "owner/repository",
+      GITHUB_RUN_ID: "7",
+      GITHUB_RUN_ATTEMPT: "1",
+      GITHUB_JOB: "build",
+    },
+    job: { cacheName: "cachix:mine" },
+    folder: "/runner/nix-cache-preflight",
+  };
+  const readOnly: StepState = { ...STATE, trust: { kind: "read-only", why: "a fork" } };
+
+  test("of what main said, for the same step of the same run: is good", async () => {
+    await using temp = await temporaryFolder();
+    const text = await saveState(readOnly, temp.path, sealFor(context));
+    expect(await loadState(text, sealFor(context))).toStrictEqual(readOnly);
+  });
+
+  test.each<[string, SealContext]>([
+    ["another token", { ...context, secrets: { token: "x", signingKey: undefined } }],
+    ["no token", { ...context, secrets: { token: undefined, signingKey: undefined } }],
+    ["another cache", { ...context, job: { cacheName: "cachix:theirs" } }],
+    ["another folder", { ...context, folder: "/elsewhere" }],
+    ...["GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB"].map(
+      (name): [string, SealContext] => [
+        `another ${name}`,
+        { ...context, environment: { ...context.environment, [name]: "other" } },
+      ],
+    ),
+  ])("of %s does not fit", async (_, other) => {
+    await using temp = await temporaryFolder();
+    const text = await saveState(readOnly, temp.path, sealFor(context));
+    expect(await loadState(text, sealFor(other))).toBeUndefined();
+    expect(await loadState(resealed(text, sealFor(other)), sealFor(context))).toBeUndefined();
+  });
+
+  test.each([
+    [{ token: "t", signingKey: "k" }, { token: "t", signingKey: undefined }, true],
+    [{ token: undefined, signingKey: "k" }, { token: undefined, signingKey: "k" }, true],
+    [{ token: undefined, signingKey: "k" }, { token: undefined, signingKey: "other" }, false],
+  ])("is keyed with the first secret there is: %j, %j", async (ours, theirs, good) => {
+    await using temp = await temporaryFolder();
+    const text = await saveState(STATE, temp.path, sealFor({ ...context, secrets: ours }));
+    const read = await loadState(text, sealFor({ ...context, secrets: theirs }));
+    expect(read !== undefined).toBe(good);
+  });
+
+  test("for GitHub's cache is keyed with the runner's token, which other steps are not given", async () => {
+    await using temp = await temporaryFolder();
+    const secrets = { token: undefined, signingKey: undefined };
+    const withToken = (token: string) =>
+      sealFor({
+        ...context,
+        secrets,
+        environment: { ...context.environment, ACTIONS_RUNTIME_TOKEN: token },
+      });
+    const text = await saveState(STATE, temp.path, withToken("a"));
+    expect(await loadState(text, withToken("a"))).toStrictEqual(STATE);
+    expect(await loadState(text, withToken("b"))).toBeUndefined();
+    expect(await loadState(text, sealFor({ ...context, secrets }))).toBeUndefined();
+  });
+
+  test.each(["", "00", "x".repeat(64), 7, null])("is not %j", async (seal) => {
+    await using temp = await temporaryFolder();
+    const state = JSON.parse(await saveState(STATE, temp.path, SEAL)) as object;
+    expect(await loadState(JSON.stringify({ ...state, seal }), SEAL)).toBeUndefined();
   });
 });

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
-import { type TrustRequest, trustOf } from "../../src/action/trust.ts";
+import { contextTrust, readContext } from "../../src/action/context.ts";
+import { lowerTrust, type TrustRequest, trustOf } from "../../src/action/trust.ts";
+import type { Trust } from "../../src/domain/job.ts";
 import { parseCacheLocation } from "../../src/domain/location.ts";
-
-const EVENTS = join(import.meta.dirname, "..", "fixtures", "events");
-const payload = (name: string) => readFileSync(join(EVENTS, `${name}.json`), "utf8");
+import { payload, READ_ONLY } from "../support/events.ts";
+import { temporaryFolder } from "../support/folder.ts";
 
 function trusted(eventName: string, event: string | undefined, change: Partial<TrustRequest> = {}) {
   return trustOf({
@@ -165,5 +164,55 @@ describe("what lowers it", () => {
   ])("ACTIONS_CACHE_MODE for %s is %s: %s", (cache, cacheMode, expected) => {
     const change = { cache: parseCacheLocation(cache), cacheMode };
     expect(word("push", payload("push"), change)).toBe(expected);
+  });
+});
+
+describe("the lower of main's trust and post's", () => {
+  const write = (pins: "move" | "keep"): Trust => ({ kind: "write", pins, why: "push" });
+  const readOnly: Trust = { kind: "read-only", why: "a fork" };
+
+  test.each<[Trust, Trust, Trust]>([
+    [write("move"), write("move"), write("move")],
+    [write("move"), write("keep"), write("keep")],
+    [write("keep"), write("move"), write("keep")],
+    [readOnly, write("move"), readOnly],
+    [write("move"), readOnly, readOnly],
+  ])("%j and %j: %j", (main, post, lower) => {
+    expect(lowerTrust(main, post)).toEqual(lower);
+  });
+});
+
+describe("as a step reads it from the runner", () => {
+  test.each(Object.entries(READ_ONLY))("%s is read-only", async (_, sent) => {
+    await using temp = await temporaryFolder();
+    const context = await readContext({
+      ...Object.fromEntries(
+        Object.entries({ cache: "cachix:mine", token: "t", ...sent.inputs }).map(
+          ([name, value]) => [`INPUT_${name.toUpperCase()}`, value],
+        ),
+      ),
+      GITHUB_EVENT_NAME: sent.eventName,
+      GITHUB_EVENT_PATH: await temp.write("event.json", sent.event),
+      GITHUB_REF: sent.ref,
+      ...sent.environment,
+    });
+    expect(contextTrust(context).kind).toBe("read-only");
+  });
+
+  test("a push with the same inputs may write; where its file is gone, it may not", async () => {
+    await using temp = await temporaryFolder();
+    const environment = {
+      INPUT_CACHE: "cachix:mine",
+      INPUT_TOKEN: "t",
+      GITHUB_EVENT_NAME: "push",
+      GITHUB_EVENT_PATH: await temp.write("event.json", payload("push")),
+      GITHUB_REF: "refs/heads/main",
+    };
+    expect(contextTrust(await readContext(environment))).toMatchObject({ pins: "move" });
+    const gone = { ...environment, GITHUB_EVENT_PATH: temp.at("gone.json") };
+    expect(contextTrust(await readContext(gone)).kind).toBe("read-only");
+    expect(contextTrust(await readContext({ ...environment, GITHUB_EVENT_PATH: "" })).kind).toBe(
+      "read-only",
+    );
   });
 });

@@ -29,8 +29,9 @@ export function madeUp(
   const storePath = parseStorePath(`${storeDir}/${hash}-${name}`, storeDir);
   if (!storePath) throw new Error(`${name} makes no store path`);
   const text = `made up for ${name} `;
-  const nar = Buffer.alloc(options.bytes ?? 4_000, text);
-  options.random?.(nar);
+  const content = Buffer.alloc(options.bytes ?? 4_000, text);
+  options.random?.(content);
+  const nar = narOfFile(content);
   const info: PathInfo = {
     storePath,
     narHash: sha256FromBytes(createHash("sha256").update(nar).digest()),
@@ -39,6 +40,19 @@ export function madeUp(
     deriver: undefined,
   };
   return { info, nar };
+}
+
+/** The NAR of one regular file: a store on the other side unpacks what it gets. */
+function narOfFile(content: Buffer): Buffer {
+  const string = (bytes: Buffer) => {
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(bytes.length));
+    return [length, bytes, Buffer.alloc((8 - (bytes.length % 8)) % 8)];
+  };
+  const words = ["nix-archive-1", "(", "type", "regular", "contents"].map((word) =>
+    Buffer.from(word),
+  );
+  return Buffer.concat([...words, content, Buffer.from(")")].flatMap(string));
 }
 
 /** A store that holds these and no others: what a push asks of Nix. */

@@ -3,15 +3,14 @@ import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { openCache } from "../../src/caches/index.ts";
 import { staging } from "../../src/caches/staging.ts";
-import { parseCacheLocation } from "../../src/domain/location.ts";
 import type { NarInfo } from "../../src/domain/narinfo.ts";
 import { parseNarInfo } from "../../src/domain/narinfo.ts";
 import type { Log } from "../../src/domain/ports.ts";
 import { hashPart } from "../../src/domain/store-path.ts";
 import { HttpClient } from "../../src/host/http.ts";
 import { fileServer } from "../servers/files.ts";
+import { openAt } from "../support/open-cache.ts";
 import { madeUp } from "./made-up.ts";
 
 const signal = new AbortController().signal;
@@ -25,17 +24,7 @@ async function site(ranges: "served" | "ignored" = "served") {
   await mkdir(join(far, "nar"), { recursive: true });
   const server = await fileServer(far, { ranges });
   const http = new HttpClient({});
-  const cache = openCache(parseCacheLocation(server.origin), {
-    name: server.origin,
-    role: "tier",
-    storeDir: "/nix/store",
-    publicKeys: [],
-    signatures: "require",
-    token: undefined,
-    signingKey: undefined,
-    http,
-  });
-  if (!cache) throw new Error("no such kind");
+  const cache = openAt(server.origin, { http, role: "tier" });
   const folder = join(root, "near");
   return {
     server,

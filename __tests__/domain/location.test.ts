@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { parseCacheLocation, parseSubstituters } from "../../src/domain/location.ts";
+import { fileUrl, parseCacheLocation, parseSubstituters } from "../../src/domain/location.ts";
 import { userError, whole } from "../support/thrown.ts";
 
 describe("the place of a cache", () => {
@@ -120,4 +120,19 @@ describe("lines of substituters", () => {
     expect(error.message).toContain('substituters: "htps://b" cannot be used');
     expect(error.message).toContain('Did you mean "https://"?');
   });
+});
+
+describe("the URL of a directory", () => {
+  test.each(["/a b", "/a?b#c", "/50%", "/ünï", "/a[1]^2|3", '/q"<>', "/a\\b"])(
+    "%s is read back",
+    (directory) => {
+      const url = fileUrl(directory);
+      expect(parseCacheLocation(`${url}?compression=xz`)).toMatchObject({
+        kind: "file",
+        directory,
+      });
+      // In nix.conf white space ends a value's word, and # the line.
+      expect(url).not.toMatch(/[\s#?]/);
+    },
+  );
 });

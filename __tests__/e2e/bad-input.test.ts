@@ -226,3 +226,27 @@ describe(`bad input, on ${NIX}`, () => {
     expect(step.summary).toContain("There is not enough room");
   });
 });
+
+describe(`a newcomer's first run on ${NIX}`, () => {
+  test.each([
+    ["flake.nix itself", ["flake.nix"]],
+    ["a file that it imports", ["package.nix"]],
+  ])("says what to do about a file that git does not know yet: %s", async (_, untracked) => {
+    await using job = await startJob(undefined);
+    const files = {
+      "flake.nix": "{ outputs = _: { packages.x86_64-linux.a = import ./package.nix; }; }",
+      "package.nix": `derivation { name = "a"; system = "x86_64-linux"; builder = "/bin/sh"; }`,
+    };
+    for (const [name, text] of Object.entries(files)) {
+      await writeFile(join(job.workspace, name), text);
+    }
+    const known = Object.keys(files).filter((name) => !untracked.includes(name));
+    await job.machine.nix("git", ["init", "--quiet"], job.workspace);
+    await job.machine.nix("git", ["add", ...known], job.workspace);
+    const { exitCode, annotations } = await job.main({ mode: "check", targets: ".#a" });
+    expect(exitCode).toBe(1);
+    expect(annotations.filter(({ level }) => level === "error")).toEqual([
+      expect.objectContaining({ message: expect.stringContaining("git add it") }),
+    ]);
+  });
+});

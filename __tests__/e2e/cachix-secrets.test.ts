@@ -1,6 +1,6 @@
 /** Owns the proof that token and signing key are nowhere: read is whatever a run wrote, said or started. */
 
-import { lstat, readdir, readFile } from "node:fs/promises";
+import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, jest, test } from "@jest/globals";
 import { generateSecretKey } from "../servers/cachix-state.ts";
@@ -64,6 +64,10 @@ test("token and signing key are in no file but netrc, in no argument, environmen
   expect(steps[2]?.report.fetched.paths).toBe(1);
   expect(steps[3]?.log).toMatch(/this token does not open it/);
   expect(steps[4]?.log).toMatch(/the token is refused/);
+  for (const { raw } of steps) {
+    const masks = [TOKEN, signingKey, bare].map((secret) => `::add-mask::${secret}`);
+    expect(raw.split("\n").slice(0, masks.length)).toEqual(masks);
+  }
   for (const step of steps) for (const secret of secrets) expect(said(step)).not.toContain(secret);
 
   const seen = [...watched.commands].join("\n");
@@ -77,4 +81,18 @@ test("token and signing key are in no file but netrc, in no argument, environmen
   );
   expect(files).toEqual([netrc]);
   expect((await lstat(netrc)).mode & 0o777).toBe(0o600);
+  const nixConf = join(job.machine.environment["HOME"] ?? "", ".config", "nix", "nix.conf");
+  expect(await readFile(nixConf, "utf8")).toContain(`netrc-file = ${netrc}\n`);
+
+  // What a killed run left half written goes, too; and a failed main is no reason to keep it.
+  await writeFile(`${netrc}.tmp-0123456789ab`, `machine x login "" password ${TOKEN}`);
+  await job.step(inputs, { stage: "post" });
+  expect(
+    await filesWith(
+      job.machine.root,
+      secrets.map((secret) => Buffer.from(secret)),
+    ),
+  ).toEqual([]);
+  expect(await readFile(nixConf, "utf8")).not.toContain("netrc");
+  expect(await readFile(nixConf, "utf8")).toContain("extra-substituters = ");
 });

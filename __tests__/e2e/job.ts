@@ -35,6 +35,8 @@ export type How = Partial<
     | "kill"
     | "workspace"
     | "temp"
+    | "runner"
+    | "user"
   >
 >;
 

@@ -260,9 +260,9 @@ describe("prefetching", () => {
       here,
       new AbortController().signal,
     );
-    expect(outcome.substituted).toEqual({ paths: 1, bytes: 1000 });
+    expect(outcome.substituted).toEqual({ paths: 1, bytes: 1000, seconds: 0 });
     expect(outcome.findings[0]?.message).toBe(
-      `Nix could not fetch 1 path that a cache says it has, ${out(a).slice(11)} for one: is not signed by any of the keys`,
+      `Nix could not fetch 1 path that own says it has, ${out(a).slice(11)} for one: is not signed by any of the keys`,
     );
   });
 });

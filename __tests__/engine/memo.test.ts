@@ -106,7 +106,7 @@ describe("a run that an earlier one spares its evaluation", () => {
     await visit();
     const { done, evaluations } = await visit({ inputs: { mode: "prefetch" } });
     expect(evaluations).toBe(0);
-    expect(done.outcome.substituted).toEqual({ paths: 2, bytes: 2000 });
+    expect(done.outcome.substituted).toEqual({ paths: 2, bytes: 2000, seconds: 0 });
   });
 
   test.each([

@@ -1,11 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../src/action/inputs.ts";
 import type { Trust } from "../../src/domain/job.ts";
-import { plan } from "../../src/engine/plan.ts";
-import { measureRoom } from "../../src/engine/room.ts";
+import { decide } from "../../src/engine/run.ts";
 import type { Step } from "../../src/engine/step.ts";
 import { survey } from "../../src/engine/survey.ts";
-import { workOf } from "../../src/engine/work.ts";
 import { type DerivationOptions, derivation, out } from "../support/graph.ts";
 import {
   type CacheOptions,
@@ -49,15 +47,7 @@ async function planned(options: Options) {
   });
   const what = job({ targets: ".#missing\n.#cached", ...inputs });
   const seen = await survey(what, trust, here, SIGNAL);
-  const work = workOf(what, seen);
-  const room = await measureRoom(
-    here.disk,
-    nix?.setup,
-    here.workspace,
-    work.fetchBytes,
-    work.builds,
-  );
-  return plan(what, seen, work, room, here);
+  return decide(what, seen, here, SIGNAL);
 }
 
 function words(steps: readonly Step[]): string[] {
@@ -67,6 +57,8 @@ function words(steps: readonly Step[]): string[] {
         return `configure ${step.caches.map(({ name }) => name).join(" ")}`;
       case "substitute":
         return `substitute ${step.paths.length}`;
+      case "reclaim":
+        return step.reclaim.kind;
       case "build":
         return `build ${step.why}`;
       case "push":
@@ -232,9 +224,7 @@ describe("a warming run", () => {
     const here = world({ nix: memoryNix({ flake }), own });
     const what = job({ mode: "warm", targets: ".#missing" });
     const seen = await survey(what, WRITE, here, SIGNAL);
-    const work = workOf(what, seen);
-    const room = await measureRoom(here.disk, here.nix?.setup, "/", work.fetchBytes, work.builds);
-    expect(words(plan(what, seen, work, room, here).steps)).toEqual(["configure own"]);
+    expect(words((await decide(what, seen, here, SIGNAL)).steps)).toEqual(["configure own"]);
   });
 
   test("pushes what is under a target, too, with closure=build", async () => {

@@ -3,6 +3,7 @@ import { can } from "../../src/domain/cache.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
 import { Lookup } from "../../src/engine/lookup.ts";
 import { push } from "../../src/engine/push.ts";
+import { boundedPattern } from "../../src/host/bounded-pattern.ts";
 import { storePath } from "../support/paths.ts";
 import { hold, memoryCache, memoryNix, SIGNAL } from "../support/world.ts";
 
@@ -39,7 +40,10 @@ async function sent(options: {
   );
   if (!can(own, "push")) throw new Error("no push");
   const result = await push(
-    { pushFilter: options.filter, force: options.force ?? "trust" },
+    {
+      pushFilter: options.filter && boundedPattern(options.filter, "push-filter"),
+      force: options.force ?? "trust",
+    },
     own,
     lookup,
     memoryNix({ store }),

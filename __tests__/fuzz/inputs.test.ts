@@ -13,6 +13,7 @@ import { markdown, plainLine } from "../../src/report/plain.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
 import { STORE, storePath } from "../support/paths.ts";
+import { resealed, SEAL } from "../support/seal.ts";
 
 test(
   "target lines",
@@ -150,14 +151,18 @@ test(
   "main's record for post",
   async () => {
     await using folder = await temporaryFolder();
+    const trust = { kind: "read-only", why: "a fork" } as const;
     const memory = {
       targets: [{ name: ".#a", outputs: [storePath("a")], pinName: "a" }],
       storeNames: new Set(["x"]),
     };
-    const whole = [await saveState({ memory, watcher: 4711 }, folder.path)];
+    const whole = [await saveState({ trust, memory, watcher: 4711 }, folder.path, SEAL)];
     const words = ['"outputs":["', '"pinName":"', "../", "--", '"', ",", "null", "[]"];
     for (const text of damaged(whole, words, 17)) {
-      const found = await loadState(text);
+      // Without the secret nothing is read but what was written.
+      const believed = await loadState(text, SEAL);
+      if (believed) expect(believed.trust).toEqual(trust);
+      const found = await loadState(resealed(text), SEAL);
       for (const { outputs, pinName } of found?.memory.targets ?? []) {
         expect(pinName).toMatch(/^[0-9A-Za-z_.+-]+$/);
         for (const path of outputs) expect(path).toMatch(/^\/\S+$/);

@@ -17,7 +17,7 @@ describe("annotations", () => {
     [1, 1, undefined],
     [10, 10, undefined],
     [11, 10, "2 more of this kind: see the job summary"],
-    [5000, 10, "4991 more of this kind: see the job summary"],
+    [5000, 10, "4,991 more of this kind: see the job summary"],
   ])("of %d findings %d are shown", (n, shown, rest) => {
     const made = annotations(findings("error", n));
     expect(made).toHaveLength(shown);

@@ -73,7 +73,7 @@ describe("the headline", () => {
     [
       "built by this run",
       { inputs: { mode: "warm" } },
-      "1 of 3 targets is cached; bws-1.0.0 was missing in 2 of them.",
+      "1 of 3 targets was cached; bws-1.0.0 was built from source for 2 of them; now all are cached.",
     ],
     [
       "nothing to look for",
@@ -84,7 +84,7 @@ describe("the headline", () => {
     [
       "no room",
       { freeBytes: 1 },
-      "There is not enough room on /: this run needs 1 kB there (store 1 kB, build directory 0 B, workspace 0 B) and 1 GB is to stay free, and 1 B is free.",
+      "There is not enough room on /: this run needs 55 MB there (store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B; 55 MB of it a guess) and 1 GB is to stay free, and 1 B is free.",
     ],
     [
       "a target that failed",
@@ -108,11 +108,12 @@ describe("the log", () => {
   .#homes.bob: missing: from source: bws-1.0.0; 1 trivial
   .#homes.carol: own (file:///cache), 1 trivial to build
 
-  /: 100 GB free, 100 GB after (store 1 kB, build directory 0 B, workspace 0 B)
-  file:///cache: 1 of 5 paths
+  /: 100 GB free, 100 GB after (store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B)
+  1 build reckoned by the rule (half the closure of its inputs, at least 50 MB)
+  file:///cache: reachable, answers in 0 ms, priority 0: 1 of 5 paths (1 kB)
   key: preflight-v1-deps-0123456789abcdef-0123456789abcdef
 warning NCP-402: bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 2 targets
-nothing had to be done in 0.0 s"
+1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them; 1 warning; 0.0 s"
 `);
   });
 
@@ -137,37 +138,43 @@ describe("the summary", () => {
 
 **1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them.**
 
+hit rate 33 % · <code>check</code> · x86&#95;64-linux · Nix 2.26.3 · 0.0 s
+
 - ⚠️ bws-1.0.0 is in no cache and would be built from source &#40;heavy&#41;, wanted by 2 targets (NCP-402)
 
 ### Targets
 
-| | target | on a fresh machine | here | size |
-|-|-|-|-|-:|
-| 🔨 | <code>.&#35;homes.alice</code> | missing: from source: bws-1.0.0; 1 trivial |  |  |
-| 🔨 | <code>.&#35;homes.bob</code> | missing: from source: bws-1.0.0; 1 trivial |  |  |
-| ✅ | <code>.&#35;homes.carol</code> | own &#40;file:///cache&#41;, 1 trivial to build |  |  |
+|  | target | on a fresh machine | from |
+|-|-|-|-|
+| 🔨 | <code>.&#35;homes.alice</code> | missing: bws-1.0.0 |  |
+| 🔨 | <code>.&#35;homes.bob</code> | missing: bws-1.0.0 |  |
+| ✅ | <code>.&#35;homes.carol</code> | own, 1 trivial to build | <code>file&#58;///cache</code> |
 
 ### In no cache
 
-| derivation | weight | wanted by | system |
-|-|-|-|-|
-| <code>bws-1.0.0</code> | heavy | 2 targets | x86&#95;64-linux |
+| derivation | weight | wanted by |
+|-|-|-|
+| <code>bws-1.0.0</code> | heavy | <code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code> |
 
 ### Room
 
-| file system | | free | this run needs | after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 1 kB, build directory 0 B, workspace 0 B | 100 GB |
+### Room
 
-1 GB is to stay free.
+| file system | | free now | this run needs | free after | inodes |
+|-|-|-:|-|-:|-|
+| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |  |
 
-1 build of unknown size; say space= on its target.
+█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
+
+| build | in the build directory | in the store | known from |
+|-|-:|-:|-|
+| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
 
 ### Caches
 
-| cache | role | answers in | priority | hits |
-|-|-|-:|-:|-:|
-| <code>file:///cache</code> | own | 0 ms |  | 1 of 5 |
+| cache | role |  | answers in | priority | hits | hit rate | size |
+|-|-|-|-:|-:|-:|-:|-:|
+| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 1 of 5 | 20 % | 1 kB |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
@@ -180,55 +187,97 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
     ).toMatchInlineSnapshot(`
 "## Nix Cache Preflight
 
-**The target is not cached; bws-1.0.0 was missing for it.**
+**The target was not cached; bws-1.0.0 was built from source for it; now it is cached.**
+
+hit rate 0 % · <code>warm</code> · x86&#95;64-linux · Nix 2.26.3 · 0.0 s
 
 ### Targets
 
-| | target | on a fresh machine | here | size |
-|-|-|-|-|-:|
-| 🔨 | <code>.&#35;homes.bob</code> | missing: from source: bws-1.0.0; 1 trivial |  |  |
-
-### In no cache
-
-| derivation | weight | wanted by | system |
+|  | target | on a fresh machine | from |
 |-|-|-|-|
-| <code>bws-1.0.0</code> | heavy | 1 target | x86&#95;64-linux |
+| ✅ | <code>.&#35;homes.bob</code> | cached now; was missing: bws-1.0.0 | <code>file&#58;///cache</code> |
+
+### Was in no cache
+
+| derivation | weight | wanted by |
+|-|-|-|
+| <code>bws-1.0.0</code> | heavy | <code>.&#35;homes.bob</code> |
 
 ### Done
 
-2 derivations built, 2 paths pushed &#40;20 B&#41;, 1 of 1 target verified, 1 pin set.
+|  | how many | bytes | time |
+|-|-|-:|-:|
+| Built | 2 derivations | 2 kB | 0.0 s |
+| Pushed | 2 paths | 20 B | 0.0 s |
+| Verified | 1 of 1 target | 1 kB | 0.0 s |
+| Pinned | 1 of 1 target |  | 0.0 s |
 
-| step | time |
+<details><summary>Built: bws-1.0.0, home-bob</summary>
+
+| derivation | size | time |
+|-|-:|-:|
+| <code>bws-1.0.0</code> | 1 kB | 0.0 s |
+| <code>home-bob</code> | 1 kB | 0.0 s |
+
+</details>
+
+<details><summary>Pushed: bws-1.0.0, home-bob</summary>
+
+| path | bytes |
 |-|-:|
-| Add 1 cache to Nix's configuration | 0.0 s |
-| Build bws-1.0.0: heavy | 0.0 s |
-| Push bws-1.0.0 | 0.0 s |
-| Build 1 target | 0.0 s |
-| Push .&#35;homes.bob | 0.0 s |
-| Verify .&#35;homes.bob | 0.0 s |
-| Pin homes.bob-x86&#95;64-linux | 0.0 s |
+| <code>bws-1.0.0</code> | 10 B |
+| <code>home-bob</code> | 10 B |
 
-### Read back
+</details>
 
-| | target | outcome | paths | pin |
-|-|-|-|-:|-|
-| ✅ | <code>.&#35;homes.bob</code> | verified | 1 | pin <code>homes.bob-x86&#95;64-linux</code> confirmed |
+**Read back from the cache**
+
+|  | target | outcome | paths | bytes | time | pin |
+|-|-|-|-:|-:|-:|-|
+| ✅ | <code>.&#35;homes.bob</code> | verified | 1 | 1 kB | 0.0 s | <code>homes.bob-x86&#95;64-li…</code> confirmed |
+
+### Timeline
+
+\`\`\`mermaid
+gantt
+  dateFormat x
+  axisFormat %H:%M:%S
+  tickInterval 1second
+  section Look
+    Keys caches targets :1000000, 1000001
+  section Prepare
+    1 cache to Nix's configuration :1000000, 1000001
+  section Build
+    bws-1.0.0 heavy :1000000, 1000001
+    1 target :1000000, 1000001
+  section Push
+    bws-1.0.0 :1000000, 1000001
+    .#35;homes.bob :1000000, 1000001
+  section Verify
+    .#35;homes.bob :1000000, 1000001
+  section Pin
+    homes.bob-x86_64-linux :1000000, 1000001
+\`\`\`
 
 ### Room
 
-| file system | | free | this run needs | after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | store 0 B, build directory 0 B, workspace 0 B | 100 GB |
+### Room
 
-1 GB is to stay free.
+| file system | | free now | this run needs | free after | inodes |
+|-|-|-:|-|-:|-|
+| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 0 B, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |  |
 
-1 build of unknown size; say space= on its target.
+█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
+
+| build | in the build directory | in the store | known from |
+|-|-:|-:|-|
+| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
 
 ### Caches
 
-| cache | role | answers in | priority | hits |
-|-|-|-:|-:|-:|
-| <code>file:///cache</code> | own | 0 ms |  | 2 of 4 |
+| cache | role |  | answers in | priority | hits | hit rate | size |
+|-|-|-|-:|-:|-:|-:|-:|
+| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 2 of 4 | 50 % | 2 kB |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
@@ -240,7 +289,7 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
     expect(page).toContain(
       "This run is read-only: the pull request is from a fork. It would have pushed:",
     );
-    expect(page).toContain("| <code>.&#35;homes.alice</code> | 1 |");
+    expect(page).toContain("| <code>.&#35;homes.alice</code> | <code>home-alice</code> |");
   });
 
   test("of a machine without Nix", async () => {
@@ -249,19 +298,23 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
 **There is no Nix here: keys and disk only.**
 
+<code>check</code> · 0.0 s
+
 ### Room
 
-| file system | | free | this run needs | after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | workspace 0 B | 100 GB |
+### Room
 
-1 GB is to stay free.
+| file system | | free now | this run needs | free after | inodes |
+|-|-|-:|-|-:|-|
+| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | workspace 0 B | 100 GB |  |
+
+█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
 
 ### Caches
 
-| cache | role | answers in | priority | hits |
-|-|-|-:|-:|-:|
-| <code>file:///cache</code> | own | 0 ms |  | 0 of 0 |
+| cache | role |  | answers in | priority | hits | size |
+|-|-|-|-:|-:|-:|-:|
+| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 0 of 0 | 0 B |
 
 Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 "
@@ -275,9 +328,9 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
     for (const sign of ["<img", "<b>", "<i>", "[link]", "`", "\u001b"]) {
       expect(page).not.toContain(sign);
     }
-    const rows = page.split("\n").filter((line) => line.startsWith("| ❔"));
-    // A row of five cells has six bars, whatever the name and the message hold.
-    expect(rows.map((row) => row.split("|").length)).toEqual([7]);
+    const rows = page.split("\n").filter((line) => line.startsWith("| ❌"));
+    // A row of four cells has five bars, whatever the name and the message hold.
+    expect(rows.map((row) => row.split("|").length)).toEqual([6]);
   });
 
   test.each([
@@ -312,7 +365,7 @@ describe("the outputs", () => {
       hit: "false",
       "hit-rate": "0.333",
       "any-missing": "true",
-      "bytes-needed": "1000",
+      "bytes-needed": "55001000",
       "bytes-free": "100000000000",
       report: "/report.json",
     });

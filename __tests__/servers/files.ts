@@ -1,6 +1,7 @@
 /** Owns a server of a folder, as a web server before a cache is: GET, HEAD, and ranges where it has them. */
 
 import { readFile } from "node:fs/promises";
+import type { IncomingHttpHeaders } from "node:http";
 import { join, normalize } from "node:path";
 import { type LoopbackServer, listen, type Outcome } from "./http.ts";
 
@@ -8,7 +9,7 @@ export interface FileServer extends LoopbackServer {
   /** `GET /path`, and the range where one was asked for. */
   readonly requests: string[];
   /** Asked first; an answer is given instead of the file. */
-  instead: ((path: string) => Outcome | undefined) | undefined;
+  instead: ((path: string, headers: IncomingHttpHeaders) => Outcome | undefined) | undefined;
 }
 
 export async function fileServer(
@@ -20,7 +21,7 @@ export async function fileServer(
   const server = await listen(async ({ method = "GET", url = "/", headers }) => {
     const { range } = headers;
     requests.push(`${method} ${url}${range ? ` ${range}` : ""}`);
-    const other = state.instead?.(url);
+    const other = state.instead?.(url, headers);
     if (other) return other;
     const body = await readFile(join(directory, normalize(url))).catch(() => undefined);
     if (!body) return { status: 404 };

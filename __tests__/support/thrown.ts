@@ -17,3 +17,14 @@ export function userError(task: () => unknown): UserError {
 export function whole(error: UserError): string {
   return `${error.code} ${error.message} ${error.hint ?? ""} ${error.stack ?? ""} ${String(error.cause ?? "")}`;
 }
+
+/** As `userError`, of what is waited for. */
+export async function laterError(task: () => Promise<unknown>): Promise<UserError> {
+  try {
+    await task();
+  } catch (error) {
+    if (error instanceof UserError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}

@@ -1,6 +1,7 @@
 /** Owns a world for the engine's tests: its ports, implemented over maps. */
 
 import { DEFAULTS, type InputName, parseInputs } from "../../src/action/inputs.ts";
+import type { BuildFigures, FigureStore } from "../../src/domain/build-figures.ts";
 import type {
   BinaryCache,
   Pin,
@@ -16,11 +17,13 @@ import type { Job, Trust } from "../../src/domain/job.ts";
 import type { PathInfo } from "../../src/domain/narinfo.ts";
 import type {
   BuildResult,
+  Disk,
   EvaluationFailure,
   FileSystem,
   Memory,
   Nix,
   NixSetup,
+  Relief,
   World,
 } from "../../src/domain/ports.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
@@ -156,6 +159,12 @@ export interface NixOptions {
   /** Paths that cannot be fetched, with Nix's message. */
   readonly unfetched?: ReadonlyMap<StorePath, string>;
   readonly unreadable?: ReadonlyMap<StorePath, Error>;
+  /** What builds take, as they tell it afterwards. */
+  readonly took?: ReadonlyMap<StorePath, BuildFigures>;
+  /** Before each derivation is built. */
+  readonly onBuild?: (drvPath: StorePath) => void | Promise<void>;
+  /** Bytes of garbage in the store. */
+  readonly garbage?: number;
 }
 
 export interface MemoryNix extends Nix {
@@ -173,6 +182,7 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
   );
   const done: string[] = [];
   const read: StorePath[] = [];
+  let buildDirectory = options.setup?.buildDir ?? "/build";
   const closure = (roots: readonly StorePath[]) => {
     const found = new Map<StorePath, PathInfo>();
     const stack = [...roots];
@@ -195,6 +205,8 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
       storeDir: STORE,
       realStoreDir: STORE,
       buildDir: "/build",
+      buildDirBy: "setting",
+      buildsAtOnce: 1,
       flake: "here",
       ...options.setup,
     },
@@ -235,13 +247,18 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
     importFrom: async (url) => {
       throw new Error(`nothing stages, and ${url} is to be imported`);
     },
-    build: async (wanted): Promise<BuildResult> => {
+    build: async (wanted, { mayBegin }): Promise<BuildResult> => {
       const failed = new Map<StorePath, string>();
+      const figures = new Map<StorePath, BuildFigures>();
+      const stopped: StorePath[] = [];
       const built: StorePath[] = [];
       done.push(`build ${wanted.map(({ drvPath }) => known.get(drvPath)?.name).join(" ")}`);
       for (const { drvPath } of wanted) {
         const message = options.broken?.get(drvPath);
-        if (message !== undefined) failed.set(drvPath, message);
+        // What runs beside the build has its turn first.
+        await options.onBuild?.(drvPath);
+        if (stopped.length > 0 || mayBegin?.() === false) stopped.push(drvPath);
+        else if (message !== undefined) failed.set(drvPath, message);
         else {
           for (const { path } of known.get(drvPath)?.outputs.values() ?? []) {
             if (path && !store.has(path)) {
@@ -251,11 +268,25 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
           }
         }
       }
-      return { built, failed };
+      for (const drvPath of built) {
+        const took = options.took?.get(drvPath);
+        if (took) figures.set(drvPath, took);
+      }
+      return { built, failed, stopped, figures };
     },
     configure: async (caches) => {
       done.push(`configure ${caches.map(({ name }) => name).join(" ")}`);
       return ["nix.conf: caches added"];
+    },
+    buildDirectory: () => buildDirectory,
+    buildIn: (directory, kept) => {
+      done.push(`build in ${directory}, ${kept}`);
+      buildDirectory = directory;
+    },
+    garbage: async () => options.garbage ?? 0,
+    collect: async (keep, bytes) => {
+      done.push(`collect ${bytes}, keep ${keep.length}`);
+      return bytes;
     },
     builtHere: async () => options.built ?? [],
     async *nar(path) {
@@ -271,6 +302,9 @@ export interface WorldOptions {
   readonly freeBytes?: number;
   readonly notices?: readonly string[];
   readonly memory?: Memory;
+  readonly disk?: Disk;
+  readonly relief?: Relief;
+  readonly figures?: FigureStore;
   /** Milliseconds since the epoch when the run begins. */
   readonly now?: number;
 }
@@ -291,6 +325,7 @@ export function world(options: WorldOptions = {}): MemoryWorld {
     freeBytes: options.freeBytes ?? 100e9,
     totalBytes: 200e9,
     freeInodes: undefined,
+    totalInodes: undefined,
   };
   return {
     lines,
@@ -301,7 +336,12 @@ export function world(options: WorldOptions = {}): MemoryWorld {
     memory: options.memory,
     notices: options.notices ?? [],
     workspace: "/workspace",
-    disk: { fileSystem: async () => fileSystem },
+    disk: options.disk ?? {
+      fileSystem: async () => fileSystem,
+      freeNow: () => fileSystem.freeBytes,
+    },
+    ...(options.relief ? { relief: options.relief } : {}),
+    ...(options.figures ? { figures: options.figures } : {}),
     clock: {
       now: () => now,
       sleep: async (milliseconds) => {

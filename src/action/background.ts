@@ -1,7 +1,7 @@
 /** Owns the process that pushes while the job runs: its start in main, its end in post. */
 
 import { spawn } from "node:child_process";
-import { open, rm, stat } from "node:fs/promises";
+import { open, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -70,6 +70,11 @@ export interface BackgroundEnd {
   readonly pushed: readonly PushProgress[];
 }
 
+/** Asks whatever watches this folder to finish, and does not wait: whose process it is, nobody says. */
+export async function stopBackground(folder: string): Promise<void> {
+  await writeFile(files(folder).stop, "").catch(() => undefined);
+}
+
 /** Asks it to finish and waits, at most the budget; then it is ended. */
 export async function endBackground(
   pid: number,
@@ -79,15 +84,19 @@ export async function endBackground(
 ): Promise<BackgroundEnd> {
   const paths = files(folder);
   await writeWhole(paths.stop, "");
-  const until = Date.now() + patience.budget;
-  while (isRunning(pid) && Date.now() < until) {
+  // Not the clock on the wall: one that is set back would make this wait for hours.
+  const until = performance.now() + patience.budget;
+  while (isRunning(pid) && performance.now() < until) {
     if (await exists(paths.done)) break;
     await wait(POLL, undefined, { signal });
   }
   const done = await exists(paths.done);
   if (!done && isRunning(pid)) {
     process.kill(pid, "SIGTERM");
-    for (const end = Date.now() + patience.grace; isRunning(pid) && Date.now() < end; )
+    for (
+      const end = performance.now() + patience.grace;
+      isRunning(pid) && performance.now() < end;
+    )
       await wait(POLL);
     if (isRunning(pid)) process.kill(pid, "SIGKILL");
     return { how: "too slow", pushed: await readPushed(paths.pushed) };

@@ -1,9 +1,13 @@
 /** Owns the runner's log: groups, annotations, and no line that the runner would take for a command. */
 
 import * as core from "@actions/core";
+import { describeError } from "../domain/errors.ts";
+import type { Secrets } from "../domain/job.ts";
 import type { Log } from "../domain/ports.ts";
+import { steadyWatch } from "../host/steady.ts";
 import type { Annotation } from "../report/annotations.ts";
 import { plainLine } from "../report/plain.ts";
+import { progressLine } from "../report/progress.ts";
 
 export const log: Log = {
   group: (title) => core.startGroup(plainLine(title)),
@@ -12,6 +16,7 @@ export const log: Log = {
     for (const one of line.split("\n")) core.info(plainLine(one));
   },
   debug: (line) => core.debug(plainLine(line)),
+  watch: steadyWatch((line) => core.info(line), progressLine),
 };
 
 export function annotate({ level, title, message }: Annotation): void {
@@ -20,4 +25,21 @@ export function annotate({ level, title, message }: Annotation): void {
   if (level === "error") core.error(text, properties);
   else if (level === "warning") core.warning(text, properties);
   else core.notice(text, properties);
+}
+
+/** Before anything is printed: the runner then takes them out of every line. */
+export function mask({ secrets }: { readonly secrets: Secrets }): void {
+  for (const secret of [secrets.token, secrets.signingKey]) if (secret) core.setSecret(secret);
+  // The base64 part alone is just as secret as the key with its name.
+  const bare = secrets.signingKey?.split(":")[1];
+  if (bare) core.setSecret(bare);
+}
+
+/** Adds to the job page; a page that cannot be written fails no job. */
+export async function writeSummary(text: string): Promise<void> {
+  if (text === "") return;
+  await core.summary
+    .addRaw(text)
+    .write()
+    .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
 }

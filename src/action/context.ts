@@ -21,7 +21,7 @@ export interface Context extends Request {
 
 export async function readContext(environment: Environment): Promise<Context> {
   const request = parseInputs(readInputs(environment));
-  const folder = join(environment["RUNNER_TEMP"] || tmpdir(), "nix-cache-preflight");
+  const folder = folderIn(environment);
   const eventPath = environment["GITHUB_EVENT_PATH"];
   return {
     ...request,
@@ -33,7 +33,12 @@ export async function readContext(environment: Environment): Promise<Context> {
   };
 }
 
-/** Asked in main and again in post: trust is never carried over. */
+/** Our folder in the runner's temporary folder. */
+export function folderIn(environment: Environment): string {
+  return join(environment["RUNNER_TEMP"] || tmpdir(), "nix-cache-preflight");
+}
+
+/** Asked in main and again in post, where main's own, sealed answer may only lower it. */
 export function contextTrust(context: Context): Trust {
   const { environment, job, secrets } = context;
   return trustOf({

@@ -17,6 +17,7 @@ import { parseSigningKey } from "../domain/signature.ts";
 import { parseSize } from "../domain/size.ts";
 import { didYouMean } from "../domain/suggest.ts";
 import { parseTargets } from "../domain/target.ts";
+import { boundedPattern } from "../host/bounded-pattern.ts";
 
 /** Every input of action.yml with its default; a test holds the two together. */
 export const DEFAULTS = {
@@ -44,6 +45,19 @@ export const DEFAULTS = {
   force: "false",
   "install-nix": "false",
 } as const;
+
+/** Inputs that are one of few words; completion offers these. */
+export const CHOICES = {
+  mode: MODES,
+  push: ["auto", "targets", "off"],
+  pin: ["auto", "off"],
+  verify: VERIFY_LEVELS,
+  "on-push-failure": ["error", "warn", "ignore"],
+  reclaim: ["off", "auto"],
+  trust: ["auto", "read-only"],
+  force: ["true", "false"],
+  "install-nix": ["true", "false"],
+} as const satisfies Partial<Record<keyof typeof DEFAULTS, readonly string[]>>;
 
 export type InputName = keyof typeof DEFAULTS;
 export type Inputs = Readonly<Record<InputName, string>>;
@@ -79,40 +93,43 @@ export function parseInputs(inputs: Inputs): Request {
   const signingKey = inputs["signing-key"].trim() || undefined;
   if (signingKey) parseSigningKey(signingKey);
   return {
-    trust: choice(inputs, "trust", ["auto", "read-only"]),
+    trust: choice(inputs, "trust"),
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
-      mode: choice(inputs, "mode", MODES),
+      mode: choice(inputs, "mode"),
       targets: parseTargets(inputs.targets),
       cache: parseCacheLocation(inputs.cache.trim()),
       cacheName: inputs.cache.trim(),
       substituters: parseSubstituters(inputs.substituters),
-      push: choice(inputs, "push", ["auto", "targets", "off"]),
+      push: choice(inputs, "push"),
       pushFilter:
         inputs["push-filter"].trim() === ""
           ? undefined
-          : parseRegExp(inputs["push-filter"].trim(), "push-filter"),
-      pin: choice(inputs, "pin", ["auto", "off"]),
+          : boundedPattern(parseRegExp(inputs["push-filter"].trim(), "push-filter"), "push-filter"),
+      pin: choice(inputs, "pin"),
       pinKeep: parseKeep(inputs["pin-keep"].trim()),
-      verify: choice(inputs, "verify", VERIFY_LEVELS),
-      onPushFailure: choice(inputs, "on-push-failure", ["error", "warn", "ignore"]),
+      verify: choice(inputs, "verify"),
+      onPushFailure: choice(inputs, "on-push-failure"),
       failOn: parseFailOn(inputs["fail-on"]),
       heavy: parseHeavy(inputs.heavy),
       minFree: parseSize(inputs["min-free"], "min-free"),
-      reclaim: choice(inputs, "reclaim", ["off", "auto"]),
+      reclaim: choice(inputs, "reclaim"),
       quota: inputs.quota.trim() === "" ? undefined : parseSize(inputs.quota, "quota"),
       keyFiles: lines(inputs["key-files"]),
       keyPrefix: keyPart(inputs["key-prefix"].trim(), "key-prefix"),
       keySuffix: lines(inputs["key-suffix"]).map((part) => keyPart(part, "key-suffix")),
-      force: choice(inputs, "force", ["true", "false"]) === "true" ? "force" : "trust",
-      installNix:
-        choice(inputs, "install-nix", ["true", "false"]) === "true" ? "install" : "require",
+      force: choice(inputs, "force") === "true" ? "force" : "trust",
+      installNix: choice(inputs, "install-nix") === "true" ? "install" : "require",
     },
   };
 }
 
-function choice<const T extends string>(inputs: Inputs, name: InputName, legal: readonly T[]): T {
+function choice<Name extends keyof typeof CHOICES>(
+  inputs: Inputs,
+  name: Name,
+): (typeof CHOICES)[Name][number] {
   const value = inputs[name].trim();
+  const legal: readonly (typeof CHOICES)[Name][number][] = CHOICES[name];
   const found = legal.find((one) => one === value);
   if (found !== undefined) return found;
   throw new UserError("NCP-101", `${name}: "${value}" is not legal.${didYouMean(value, legal)}`, {

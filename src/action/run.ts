@@ -1,12 +1,8 @@
-/** Owns the two halves of the action, main and post, and the one catch around each. */
+/** Owns main: the run, its report, and what it leaves for post. */
 
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
-import { describeError, UserError } from "../domain/errors.ts";
-import type { Finding } from "../domain/finding.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { runPost } from "../engine/post.ts";
 import { type Run, run } from "../engine/run.ts";
 import { maySendAtOnce } from "../engine/watch.ts";
 import { writeWhole } from "../host/atomic.ts";
@@ -15,15 +11,16 @@ import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
-import { closing, doneWords } from "../report/words.ts";
-import { BUDGET, endBackground, startBackground } from "./background.ts";
-import { annotate, log } from "./console.ts";
+import { closing } from "../report/words.ts";
+import { startBackground } from "./background.ts";
+import { annotate, log, mask, writeSummary } from "./console.ts";
 import { type Context, contextTrust, readContext } from "./context.ts";
-import { keepGithub } from "./github-job.ts";
 import { writeRecord } from "./github-record.ts";
 import { derivationsOf, restoreGithub } from "./github-restore.ts";
+import { conclude, guarded, world } from "./guarded.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
-import { loadState, STATE, saveState } from "./state.ts";
+import { sealFor } from "./seal.ts";
+import { STATE, saveState } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
@@ -69,43 +66,13 @@ export function main(): Promise<void> {
       : undefined;
     core.saveState(
       STATE,
-      await saveState({ memory: { targets, storeNames }, watcher }, context.folder),
+      await saveState(
+        { trust, memory: { targets, storeNames }, watcher },
+        context.folder,
+        sealFor(context),
+      ),
     );
     conclude(allFindings(done));
-  });
-}
-
-export function post(): Promise<void> {
-  return guarded(async (signal) => {
-    const text = core.getState(STATE);
-    if (text === "") return log.info("nix-cache-preflight: main left nothing to do");
-    const context = await readContext(processEnvironment());
-    mask(context);
-    const state = await loadState(text);
-    if (!state) return log.info("nix-cache-preflight: main's record is damaged; nothing is pushed");
-    if (state.watcher !== undefined) await endWatcher(state.watcher, context.folder, signal);
-    const { compose } = await world();
-    await using composed = await compose({
-      ...context,
-      platform: process.platform,
-      log,
-      signal,
-    });
-    const trust = contextTrust(context);
-    const { outcome, withheld } = await runPost(
-      context.job,
-      trust,
-      composed.world,
-      state.memory,
-      signal,
-    );
-    for (const { target, paths } of withheld) {
-      log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
-    }
-    log.info(doneWords(outcome).join(", ") || "nothing new to push");
-    const kept = await keepGithub(context, trust, composed, state.memory, signal);
-    for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
-    conclude(outcome.findings);
   });
 }
 
@@ -131,31 +98,6 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
   return { ...context, environment: { ...environment, PATH: path } };
 }
 
-async function endWatcher(pid: number, folder: string, signal: AbortSignal): Promise<void> {
-  const { how, pushed } = await endBackground(pid, folder, signal);
-  const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
-  if (pushed.length > 0) {
-    log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
-  }
-  if (how === "finished") return;
-  const why =
-    how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
-  log.info(`the background push ${why}; what is left is pushed now`);
-}
-
-/** Loaded behind the first line: a wrong input is told without it, and sooner. */
-function world(): Promise<typeof import("../compose.ts")> {
-  return import("../compose.ts");
-}
-
-/** Before anything is printed: the runner then takes them out of every line. */
-function mask({ secrets }: Context): void {
-  for (const secret of [secrets.token, secrets.signingKey]) if (secret) core.setSecret(secret);
-  // The base64 part alone is just as secret as the key with its name.
-  const bare = secrets.signingKey?.split(":")[1];
-  if (bare) core.setSecret(bare);
-}
-
 async function tell(done: Run, { folder }: Context): Promise<void> {
   const reportPath = join(folder, "report.json");
   await writeWhole(reportPath, `${JSON.stringify(jsonReport(done), null, 2)}\n`);
@@ -164,44 +106,6 @@ async function tell(done: Run, { folder }: Context): Promise<void> {
   }
   for (const line of textReport(done)) log.info(line);
   for (const annotation of annotations(allFindings(done))) annotate(annotation);
-  await core.summary
-    .addRaw(summary(done))
-    .write()
-    .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
+  await writeSummary(summary(done));
   log.info(closing(done));
-}
-
-function conclude(findings: readonly Finding[]): void {
-  if (findings.some(({ level }) => level === "error")) process.exitCode = core.ExitCode.Failure;
-}
-
-/** An error a user can act on is told in its own words; any other one is ours, with its stack. */
-async function guarded(task: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const controller = new AbortController();
-  const interrupt = (name: NodeJS.Signals) => {
-    controller.abort(
-      new UserError("NCP-501", `interrupted by ${name}`, {
-        hint: "what was finished is kept; running it again goes on from there",
-      }),
-    );
-  };
-  process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
-  try {
-    await task(controller.signal);
-  } catch (error) {
-    // What was begun beside it is ended too.
-    controller.abort(error);
-    if (error instanceof UserError) {
-      const hint = error.hint ? `\n${error.hint}` : "";
-      annotate({ level: "error", title: error.code, message: `${describeError(error)}${hint}` });
-    } else {
-      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      annotate({ level: "error", title: "A fault of nix-cache-preflight", message: stack });
-    }
-    process.exitCode = core.ExitCode.Failure;
-  } finally {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
 }

@@ -1,17 +1,23 @@
-/** Owns what main leaves for post: one versioned, checked record. Never a secret, never trust. */
+/** Owns what main leaves for post: one versioned, sealed record. Never a secret. */
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod/mini";
+import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
 import { writeWhole } from "../host/atomic.ts";
+import type { Seal } from "./seal.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
 
 const State = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
+  trust: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("write"), pins: z.enum(["move", "keep"]), why: z.string() }),
+    z.object({ kind: z.literal("read-only"), why: z.string() }),
+  ]),
   targets: z.array(
     z.object({
       name: z.string(),
@@ -24,6 +30,8 @@ const State = z.object({
 });
 
 export interface StepState {
+  /** What main was allowed. Post asks again, and the lower of both counts. */
+  readonly trust: Trust;
   readonly memory: JobMemory;
   /** The process that pushes while the job runs. */
   readonly watcher: number | undefined;
@@ -32,25 +40,33 @@ export interface StepState {
 export const STATE = "preflight";
 
 /** The record as text; the long list of names goes to a file in the runner's temporary folder. */
-export async function saveState({ memory, watcher }: StepState, folder: string): Promise<string> {
+export async function saveState(
+  { trust, memory, watcher }: StepState,
+  folder: string,
+  seal: Seal,
+): Promise<string> {
   const file = join(folder, "store-names");
   const names = [...memory.storeNames].join("\n");
   await writeWhole(file, names, 0o600);
-  return JSON.stringify({
-    version: 1,
+  const record = {
+    version: 2,
+    trust,
     targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
     storeNames: { file, sha256: sum(names) },
     ...(watcher === undefined ? {} : { watcher }),
-  } satisfies z.infer<typeof State>);
+  } satisfies z.infer<typeof State>;
+  return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
 }
 
 /**
- * Undefined where the record is missing, damaged or changed since: then post does not know what the
- * job started from, and pushes nothing rather than everything.
+ * Undefined where the record is missing, damaged, another run's or changed since: then post does not
+ * know what the job started from, nor what it was allowed, and pushes nothing rather than everything.
  */
-export async function loadState(text: string): Promise<StepState | undefined> {
+export async function loadState(text: string, seal: Seal): Promise<StepState | undefined> {
   try {
-    const state = State.parse(JSON.parse(text));
+    const { seal: given, ...record } = JSON.parse(text) as Record<string, unknown>;
+    if (typeof given !== "string" || !seal.isGood(given, JSON.stringify(record))) return undefined;
+    const state = State.parse(record);
     const names = await readFile(state.storeNames.file, "utf8");
     if (sum(names) !== state.storeNames.sha256) return undefined;
     const targets = state.targets.map((target) => ({
@@ -58,6 +74,7 @@ export async function loadState(text: string): Promise<StepState | undefined> {
       outputs: target.outputs as StorePath[],
     }));
     return {
+      trust: state.trust,
       memory: { targets, storeNames: new Set(names === "" ? [] : names.split("\n")) },
       watcher: state.watcher,
     };

@@ -70,6 +70,13 @@ export function trustOf(request: TrustRequest): Trust {
   };
 }
 
+/** What both allow. A step between main and post may have written another event, or forged a record. */
+export function lowerTrust(main: Trust, post: Trust): Trust {
+  if (main.kind === "read-only") return main;
+  if (post.kind === "read-only" || main.pins === "move") return post;
+  return { ...post, pins: "keep" };
+}
+
 function parseEvent(text: string | undefined): z.infer<typeof Event> | undefined {
   if (text === undefined) return undefined;
   try {

@@ -22,8 +22,18 @@ export async function judgeNarInfo(
   try {
     narInfo = parseNarInfo(text, where, storeDirOf(path));
   } catch (error) {
-    return { kind: "refused", why: describeError(error) };
+    return { kind: "refused", why: describeError(error), form: "corrupt" };
   }
+  return judge(narInfo, where, path, policy);
+}
+
+/** As `judgeNarInfo`, of what was read already. */
+export async function judge(
+  narInfo: NarInfo,
+  where: string,
+  path: StorePath,
+  policy: SignaturePolicy,
+): Promise<Presence> {
   if (narInfo.storePath !== path) {
     return { kind: "refused", why: `${where} is about ${narInfo.storePath}` };
   }

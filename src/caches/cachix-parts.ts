@@ -4,9 +4,9 @@ import * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";
 import { type RetryPolicy, retry } from "../host/retry.ts";
 import type { CachixApi } from "./cachix-api.ts";
-import { PART_BYTES, PartBuffer, type PartMemory } from "./part-buffer.ts";
+import type { PartBuffer, PartMemory } from "./part-buffer.ts";
+import { sendParts } from "./parts.ts";
 
-const PARTS_AT_ONCE = 4;
 /** Milliseconds for one try: 32 MiB at 1 Mbit/s take 270 s. */
 const PUT_DEADLINE = 300_000;
 /** Times a part's URL is signed anew, where the storage says it has expired. */
@@ -46,56 +46,8 @@ export class MultipartUpload {
     expected: "whole part" | "less",
     signal: AbortSignal,
   ): Promise<SentPart[]> {
-    const failed = new AbortController();
-    const either = failed.signal;
-    const stop = () => failed.abort(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    signal.throwIfAborted();
-    const parts: Promise<SentPart>[] = [];
-    const underWay = new Set<Promise<void>>();
-    let slots = 1;
-    const launch = (part: PartBuffer) => {
-      const sending = this.part(part, either).finally(() => part.release());
-      parts.push(sending);
-      const settled: Promise<void> = sending.then(
-        () => {
-          underWay.delete(settled);
-        },
-        (error: unknown) => {
-          underWay.delete(settled);
-          failed.abort(error);
-        },
-      );
-      underWay.add(settled);
-    };
-    try {
-      let next = new PartBuffer(1, memory, expected);
-      for await (const chunk of content) {
-        for (let rest = chunk; rest.length > 0; ) {
-          either.throwIfAborted();
-          // A full part is sent when more comes, so that the last one is never empty.
-          if (next.isFull) {
-            launch(next);
-            while (underWay.size >= slots) {
-              if (slots < PARTS_AT_ONCE && memory.budget.tryTake(PART_BYTES)) slots++;
-              else await Promise.race(underWay);
-            }
-            next = new PartBuffer(next.partNumber + 1, memory, expected);
-          }
-          rest = next.add(rest);
-        }
-      }
-      seal();
-      launch(next);
-      return await Promise.all(parts);
-    } catch (error) {
-      failed.abort(error);
-      await Promise.allSettled(parts);
-      throw either.reason ?? error;
-    } finally {
-      signal.removeEventListener("abort", stop);
-      memory.budget.give((slots - 1) * PART_BYTES);
-    }
+    const send = (part: PartBuffer, inner: AbortSignal) => this.part(part, inner);
+    return sendParts({ content, seal, memory, expected, send }, signal);
   }
 
   /** Publishes the path. `tookEffect` is asked where an answer was lost. */

@@ -10,7 +10,7 @@ import type { CachixCache } from "./cachix-describe.ts";
 import { MultipartUpload } from "./cachix-parts.ts";
 import { narFile } from "./nar-file.ts";
 import type { Uploaded } from "./ordered-push.ts";
-import { PART_BYTES, type PartMemory } from "./part-buffer.ts";
+import { memoryFor, type PartMemory } from "./part-buffer.ts";
 
 export interface UploadRequest {
   readonly api: CachixApi;
@@ -21,18 +21,6 @@ export interface UploadRequest {
   readonly isServed: (info: PathInfo) => Promise<boolean>;
 }
 
-const MIB = 1024 * 1024;
-
-/**
- * What an upload holds in memory at most: one part, and what is between dump, compressor and part.
- * Compressing makes nothing larger by more than a 128th and a few bytes.
- */
-function memoryOf({ narSize }: PathInfo) {
-  const file = narSize + Math.ceil(narSize / 128) + 1024;
-  const expected = file < PART_BYTES ? ("less" as const) : ("whole part" as const);
-  return { bytes: Math.min(PART_BYTES, file) + Math.min(8 * MIB, 2 * narSize), expected };
-}
-
 /** Sends everything but the narinfo; nobody is served the path before `publish`. */
 export async function uploadPath(
   request: UploadRequest,
@@ -41,7 +29,7 @@ export async function uploadPath(
   signal: AbortSignal,
 ): Promise<Uploaded> {
   const { api, cache, memory, signingKey } = request;
-  const { bytes, expected } = memoryOf(info);
+  const { bytes, expected } = memoryFor(info);
   await memory.budget.take(bytes);
   try {
     signal.throwIfAborted();

@@ -4,6 +4,7 @@ import {
   type BuildFigures,
   type FigureStore,
   formatFigures,
+  laterFigures,
   parseFigures,
 } from "../domain/build-figures.ts";
 import { describeError } from "../domain/errors.ts";
@@ -36,7 +37,7 @@ export function figureStore(store: MemoStore, log: Log): FigureStore {
       if (figures.length === 0) return;
       try {
         const kept = await recall(signal);
-        for (const one of figures) kept.set(one.name, one);
+        for (const one of figures) kept.set(one.name, laterFigures(kept.get(one.name), one));
         await store.write(FIGURES_KEY, Buffer.from(formatFigures(kept.values())), signal);
       } catch (error) {
         signal.throwIfAborted();

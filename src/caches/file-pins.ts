@@ -1,5 +1,6 @@
 /** Owns the pins of a `file://` cache: a file each, beside the NARs. */
 
+import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Pin, StoredPin } from "../domain/cache.ts";
@@ -20,8 +21,21 @@ interface PinFile {
   }[];
 }
 
+/** A file's name has 255 bytes at most, and one that is being written 17 more than it will have. */
+const LONGEST = 200;
+
 function pinFile(directory: string, name: string): string {
-  return join(directory, "pins", `${encodeURIComponent(name)}.json`);
+  const encoded = encodeURIComponent(name);
+  // Which pin it is stands in the file: its name has only to be one of its own.
+  const short =
+    encoded.length <= LONGEST
+      ? encoded
+      : `${encoded.slice(0, LONGEST - 33)}-${sha256(name).slice(0, 32)}`;
+  return join(directory, "pins", `${short}.json`);
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 export async function writePin(directory: string, pin: Pin): Promise<void> {

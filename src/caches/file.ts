@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { BinaryCache, Presence } from "../domain/cache.ts";
 import { formatCacheInfo, parseCacheInfo } from "../domain/cache-info.ts";
 import { asError, UserError } from "../domain/errors.ts";
+import { fileUrl } from "../domain/location.ts";
 import { formatNarInfo, type PathInfo } from "../domain/narinfo.ts";
 import type { SigningKey } from "../domain/signature.ts";
 import { hashPart } from "../domain/store-path.ts";
@@ -13,7 +14,7 @@ import { stage, sweep, writeWhole } from "../host/atomic.ts";
 import { type Compression, EXTENSIONS } from "../host/compress.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
-import { parseCompression } from "./compression.ts";
+import { parseCompression } from "./address.ts";
 import { fileMemos } from "./file-memos.ts";
 import { readPins, writePin } from "./file-pins.ts";
 import type { CacheKind } from "./kind.ts";
@@ -41,7 +42,7 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
   return {
     name,
     substituter: {
-      url: `file://${encodeURI(directory)}${trusted}`,
+      url: `${fileUrl(directory)}${trusted}`,
       publicKeys: signingKey ? [signingKey.publicKey] : policy.kind === "by key" ? policy.keys : [],
       priority: undefined,
     },
@@ -62,7 +63,8 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
       }
       return {
         storeDir: info?.storeDir,
-        priority: info?.priority ?? PRIORITY,
+        // Nix writes none into a cache that it makes, and what it means by that is said elsewhere.
+        priority: info ? info.priority : PRIORITY,
         publicKeys: signingKey ? [signingKey.publicKey] : [],
         permission: undefined,
       };

@@ -1,5 +1,6 @@
 /** Owns patience with a cache: a deadline on every question, and one failure too many ends it. */
 
+import { ByteBudget } from "../domain/budget.ts";
 import type { BinaryCache, Presence, TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { limiter } from "../domain/limit.ts";
@@ -14,19 +15,47 @@ export interface GuardOptions {
   readonly parallel: number;
 }
 
-export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 128 };
+export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 256 };
 
-/** A cache that did not answer in time is asked nothing more in this run: its answers are unknown. */
+/**
+ * A cache that did not answer in time, or not as a cache does, is asked nothing more in this run: its
+ * answers are unknown, and those still under way are not waited for. So it costs its deadline once.
+ */
 export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): BinaryCache {
   let down: Error | undefined;
+  const end = new AbortController();
+  const markDown = (error: Error): Error => {
+    if (!down) {
+      down = error;
+      end.abort(error);
+    }
+    return down;
+  };
+  let combined: { readonly of: AbortSignal; readonly signal: AbortSignal } | undefined;
+  /** One for all questions: a signal each, for 100,000 of them, would cost more than the questions. */
+  const either = (signal: AbortSignal): AbortSignal => {
+    if (combined?.of !== signal) {
+      combined = { of: signal, signal: AbortSignal.any([signal, end.signal]) };
+    }
+    return combined.signal;
+  };
   let described: Promise<TierInfo> | undefined;
   const deadlines = (milliseconds: number) =>
     new Deadlines(milliseconds, () => tooSlow(cache.name, milliseconds));
   const first = deadlines(options.describe);
   const later = deadlines(options.query);
   const limit = limiter(cache.questionsAtOnce ?? options.parallel);
+  const nars = new ByteBudget(cache.narsAtOnce ?? Number.MAX_SAFE_INTEGER);
   return {
     ...cache,
+    async *readNar(narInfo, signal) {
+      await nars.take(1);
+      try {
+        yield* cache.readNar(narInfo, signal);
+      } finally {
+        nars.give(1);
+      }
+    },
     // Some caches learn their own address only when they are described.
     get substituter() {
       return cache.substituter;
@@ -36,23 +65,25 @@ export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): B
       described ??= first
         .run(signal, (inner) => cache.describe(inner))
         .catch((error) => {
-          down = asError(error);
-          throw error;
+          throw markDown(asError(error));
         });
-      return described;
+      // Whoever asks again, before handing it to Nix, hears that it stopped answering since.
+      return described.then((info) => {
+        if (down) throw down;
+        return info;
+      });
     },
     query: (path, signal) =>
       // Waiting for one's turn is no fault of the cache: the deadline begins behind the limit.
       limit(async (): Promise<Presence> => {
         if (down) return { kind: "unknown", cause: down };
         try {
-          const presence = await later.run(signal, (inner) => cache.query(path, inner));
-          if (presence.kind === "unknown") down ??= presence.cause;
+          const presence = await later.run(either(signal), (inner) => cache.query(path, inner));
+          if (presence.kind === "unknown") markDown(presence.cause);
           return presence;
         } catch (error) {
           signal.throwIfAborted();
-          down ??= asError(error);
-          return { kind: "unknown", cause: down };
+          return { kind: "unknown", cause: markDown(asError(error)) };
         }
       }),
   };

@@ -8,7 +8,7 @@ import { formatNarInfo, type PathInfo } from "../domain/narinfo.ts";
 import type { SigningKey } from "../domain/signature.ts";
 import { hashPart } from "../domain/store-path.ts";
 import { type Compression, EXTENSIONS } from "../host/compress.ts";
-import type { HttpClient, HttpRequest, HttpResponse } from "../host/http.ts";
+import type { Http, HttpRequest, HttpResponse } from "../host/http.ts";
 import { type RetryPolicy, retry } from "../host/retry.ts";
 import { isSmall, narFile, narInfoFor } from "./nar-file.ts";
 import { pushInOrder, type Uploaded } from "./ordered-push.ts";
@@ -16,11 +16,15 @@ import { pushInOrder, type Uploaded } from "./ordered-push.ts";
 export interface HttpPushOptions {
   readonly name: string;
   readonly at: (path: string) => URL;
-  readonly http: HttpClient;
+  readonly http: Http;
   readonly headers: Readonly<Record<string, string>>;
   readonly compression: Compression;
   readonly signingKey: SigningKey | undefined;
   readonly policy?: RetryPolicy;
+  /** What this server means by a refusal; undefined: what HTTP says. */
+  readonly explain?: (answer: HttpResponse) => UserError | undefined;
+  /** How a NAR goes up that is too large to be held; default: as one stream. */
+  readonly putLarge?: typeof putStream;
 }
 
 /** Two requests a path at 20 ms: 128 side by side bring some 3,000 small paths a second. */
@@ -40,7 +44,8 @@ export function httpPush(options: HttpPushOptions): NonNullable<BinaryCache["pus
       await budget.take(memory);
       try {
         signal.throwIfAborted();
-        return await (isSmall(info) ? putWhole : putStream)(options, info, nar, signal);
+        const put = isSmall(info) ? putWhole : (options.putLarge ?? putStream);
+        return await put(options, info, nar, signal);
       } finally {
         budget.give(memory);
       }
@@ -106,7 +111,7 @@ async function putStream(
   return uploaded(options, info, { ...narInfo, url }, signal);
 }
 
-function uploaded(
+export function uploaded(
   options: HttpPushOptions,
   info: PathInfo,
   narInfo: ReturnType<typeof narInfoFor>,
@@ -138,9 +143,17 @@ function put({ at, headers }: HttpPushOptions, path: string, signal: AbortSignal
   };
 }
 
-function accepted({ name }: HttpPushOptions, { url }: HttpRequest, { status }: HttpResponse): void {
+/** Throws a UserError for anything but 2xx. */
+export function accepted(
+  { name, explain }: HttpPushOptions,
+  { method, url }: HttpRequest,
+  answer: HttpResponse,
+): void {
+  const { status } = answer;
   if (status >= 200 && status < 300) return;
-  const what = `${name}: PUT ${url.origin}${url.pathname} answers ${status}`;
+  const told = explain?.(answer);
+  if (told) throw told;
+  const what = `${name}: ${method} ${url.origin}${url.pathname} answers ${status}`;
   if (status === 401 || status === 403) {
     throw new UserError("NCP-303", what, {
       hint: "the token may not write there; give one that may",

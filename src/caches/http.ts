@@ -1,14 +1,14 @@
 /** Owns plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
 
-import type { BinaryCache, Presence, Substituter, TierInfo } from "../domain/cache.ts";
+import type { BinaryCache, Credentials, Presence, Substituter, TierInfo } from "../domain/cache.ts";
 import { parseCacheInfo } from "../domain/cache-info.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
-import type { HttpClient, HttpRequest } from "../host/http.ts";
+import type { Http, HttpRequest, HttpResponse } from "../host/http.ts";
 import { ASK, isPassing, retry } from "../host/retry.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
-import { parseCompression } from "./compression.ts";
+import { parseCompression, parsePriority, signedPathsOnly, signingOf } from "./address.ts";
 import { httpPush } from "./http-push.ts";
 import type { CacheKind } from "./kind.ts";
 
@@ -19,15 +19,22 @@ export interface HttpCacheOptions {
   readonly substituter: Substituter;
   readonly policy: SignaturePolicy;
   readonly storeDir: string;
-  readonly http: HttpClient;
+  readonly http: Http;
   /** `Authorization` and the like; sent to `base`'s host only. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What this server means by an answer that is no success; undefined: what HTTP says. */
+  readonly explain?: (answer: HttpResponse) => UserError | undefined;
+  /** What a root without nix-cache-info is; default: no cache. */
+  readonly withoutInfo?: "no cache" | "not written yet";
 }
 
 /** Milliseconds for one try of a small request. */
 const DEADLINE = 15_000;
 /** Milliseconds a NAR may take between two chunks. */
 const STALL = 60_000;
+
+/** Bytes up to which a NAR comes in one piece, within the time of one pause of a large one. */
+const SMALL = 128 * 1024;
 
 /** Absent, in the words of Nix's own client: 403 is what S3 says of a missing key. */
 const ABSENT = new Set([404, 410]);
@@ -48,8 +55,13 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
     substituter: options.substituter,
     async describe(signal) {
       const url = request("nix-cache-info", signal);
-      const { status, body } = await retry(() => http.request(url), signal, ASK);
-      if (status === 401 || status === 403) throw refused(name, status);
+      const answer = await retry(() => http.request(url), signal, ASK);
+      const { status, body } = answer;
+      const trouble = troubleOf(options, answer);
+      if (trouble) throw trouble;
+      if (status === 404 && options.withoutInfo === "not written yet") {
+        return { storeDir: undefined, priority: undefined, publicKeys: [], permission: undefined };
+      }
       if (status !== 200) {
         const code = isPassing(status) ? "NCP-302" : "NCP-304";
         throw new UserError(code, `${name}: ${url.url.href} answers ${status}`, {
@@ -79,14 +91,14 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
     async query(path: StorePath, signal): Promise<Presence> {
       const ask = request(`${hashPart(path)}.narinfo`, signal);
       try {
-        const { status, body } = await retry(() => http.request(ask), signal, ASK);
+        const answer = await retry(() => http.request(ask), signal, ASK);
+        const { status, body } = answer;
         if (status === 200) {
           return await judgeNarInfo(body.toString("utf8"), ask.url.href, path, policy);
         }
+        const trouble = troubleOf(options, answer);
+        if (trouble) return { kind: "unknown", cause: trouble };
         if (ABSENT.has(status)) return { kind: "miss" };
-        if (status === 401 || status === 403) {
-          return { kind: "unknown", cause: refused(name, status) };
-        }
         return { kind: "unknown", cause: new Error(`${ask.url.href} answers ${status}`) };
       } catch (error) {
         signal.throwIfAborted();
@@ -99,10 +111,18 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       if (ABSENT.has(status)) return undefined;
       if (status !== 200) throw new Error(`HEAD ${ask.url.href} answers ${status}`);
       const length = Number(answer["content-length"]);
-      return Number.isSafeInteger(length) ? length : narInfo.fileSize;
+      // Without a length it is there all the same.
+      return Number.isSafeInteger(length) ? length : "not told";
     },
     async *readNar(narInfo: NarInfo, signal) {
       const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };
+      const { fileSize } = narInfo;
+      if (fileSize !== undefined && fileSize <= SMALL) {
+        const { status, body } = await http.request({ ...ask, maxBytes: SMALL });
+        if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
+        yield body;
+        return;
+      }
       const { status, body } = await http.stream(ask);
       if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
       yield* body;
@@ -120,7 +140,14 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
   };
 }
 
-function refused(name: string, status: number): UserError {
+function troubleOf(
+  { name, explain }: HttpCacheOptions,
+  answer: HttpResponse,
+): UserError | undefined {
+  const { status } = answer;
+  if (status === 200) return undefined;
+  const told = explain?.(answer);
+  if (told || (status !== 401 && status !== 403)) return told;
   return new UserError("NCP-303", `${name} refuses our credentials (HTTP ${status})`, {
     hint: "a private cache needs a token, or an entry in the netrc file that Nix reads",
   });
@@ -130,21 +157,19 @@ export const httpKind: CacheKind<"http"> = {
   kind: "http",
   open({ url }, request) {
     const { name, role, signingKey, token, http, storeDir } = request;
-    const trusted = request.signatures === "accept any" || url.searchParams.get("trusted") === "1";
-    const publicKeys = [...request.publicKeys, ...(signingKey ? [signingKey.publicKey] : [])];
+    const { policy, publicKeys, canWrite } = signingOf(url, request);
     const options: HttpCacheOptions = {
       name,
       base: new URL(url.pathname, url.origin),
-      substituter: { url: url.href, publicKeys, priority: priorityOf(url) },
-      policy: trusted ? { kind: "by location" } : { kind: "by key", keys: publicKeys },
+      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
+      policy,
       storeDir,
       http,
-      headers: role === "own" && token ? { authorization: `Bearer ${token}` } : {},
+      headers: authorization(role === "own" ? token : undefined, request.netrc?.get(url.hostname)),
     };
     const cache = httpCache(options);
     if (role === "tier") return cache;
-    // Without a signature nobody would take what is pushed there.
-    if (!signingKey && !trusted) {
+    if (!canWrite) {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
     const compression = parseCompression(url);
@@ -156,19 +181,21 @@ export const httpKind: CacheKind<"http"> = {
   },
 };
 
-function below(base: URL, path: string): URL {
+function authorization(
+  token: string | undefined,
+  netrc: Credentials | undefined,
+): Readonly<Record<string, string>> {
+  if (token) return { authorization: `Bearer ${token}` };
+  if (!netrc) return {};
+  const pair = Buffer.from(`${netrc.login}:${netrc.password}`).toString("base64");
+  return { authorization: `Basic ${pair}` };
+}
+
+export function below(base: URL, path: string): URL {
   return new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);
 }
 
 async function unsigned(cache: BinaryCache, signal: AbortSignal): Promise<TierInfo> {
-  const trouble = new UserError("NCP-105", `${cache.name} takes signed paths only`, {
-    hint: "set signing-key; or write ?trusted=1 behind its address, if every reader trusts whatever is there",
-  });
-  return { ...(await cache.describe(signal)), permission: "read", trouble };
-}
-
-/** `?priority=N` on a substituter's URL overrides what the cache says of itself, as in Nix. */
-function priorityOf(url: URL): number | undefined {
-  const text = url.searchParams.get("priority");
-  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+  const info = await cache.describe(signal);
+  return { ...info, permission: "read", trouble: signedPathsOnly(cache.name) };
 }

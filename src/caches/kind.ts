@@ -1,8 +1,10 @@
 /** Owns what a kind of cache is given to open one of its caches. */
 
-import type { BinaryCache } from "../domain/cache.ts";
+import type { BinaryCache, Credentials } from "../domain/cache.ts";
 import type { CacheLocation } from "../domain/location.ts";
+import type { OpenRemoteStore } from "../domain/remote-stores.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
+import type { Environment } from "../host/environment.ts";
 import type { HttpClient } from "../host/http.ts";
 
 export interface OpenRequest {
@@ -17,7 +19,15 @@ export interface OpenRequest {
   readonly signatures: "require" | "accept any";
   readonly token: string | undefined;
   readonly signingKey: SigningKey | undefined;
+  /** What Nix's netrc file says of a host: as Nix gets into a private cache, so do we. */
+  readonly netrc?: ReadonlyMap<string, Credentials>;
   readonly http: HttpClient;
+  /** Stores that only Nix's own client speaks to. */
+  readonly remoteStore: OpenRemoteStore;
+  /** Where credentials may stand that are a provider's own (AWS_…). */
+  readonly environment: Environment;
+  /** A folder for what is on its way; made where it is needed. */
+  readonly folder: string;
   /** Where the job keeps what GitHub's cache holds of ours; undefined where there is no such job. */
   readonly githubDirectory?: string | undefined;
 }

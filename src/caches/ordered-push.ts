@@ -65,7 +65,7 @@ export async function pushInOrder(
 }
 
 /** So that no path waits for one that has not been started. */
-function referencesFirst(paths: readonly PathInfo[]): PathInfo[] {
+export function referencesFirst(paths: readonly PathInfo[]): PathInfo[] {
   const infos = new Map(paths.map((info) => [info.storePath, info]));
   const ordered = new Set<PathInfo>();
   const seen = new Set<StorePath>();

@@ -27,6 +27,18 @@ export class PartMemory {
   }
 }
 
+const MIB = 1024 * 1024;
+
+/**
+ * What an upload holds in memory at most: one part, and what is between dump, compressor and part.
+ * Compressing makes nothing larger by more than a 128th and a few bytes.
+ */
+export function memoryFor({ narSize }: { readonly narSize: number }) {
+  const file = narSize + Math.ceil(narSize / 128) + 1024;
+  const expected = file < PART_BYTES ? ("less" as const) : ("whole part" as const);
+  return { bytes: Math.min(PART_BYTES, file) + Math.min(8 * MIB, 2 * narSize), expected };
+}
+
 /** One part as it fills: in one buffer where it may get large, else in pieces as they came. */
 export class PartBuffer {
   readonly partNumber: number;

@@ -3,17 +3,20 @@
  * which Nix takes them. Signatures are copied as they are, and it is Nix that checks them.
  */
 
+import { writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BinaryCache } from "../domain/cache.ts";
 import { formatCacheInfo } from "../domain/cache-info.ts";
 import { describeError } from "../domain/errors.ts";
 import { mapLimited } from "../domain/limit.ts";
+import { fileUrl } from "../domain/location.ts";
 import { formatNarInfo, type NarInfo } from "../domain/narinfo.ts";
 import type { Log, Stageable, Staging } from "../domain/ports.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
 
 const PARALLEL = 128;
+const SMALL = 128 * 1024;
 /** From this size on a NAR comes in ranges: one slow connection does not hold the end. */
 const LARGE = 32 * 1024 * 1024;
 const RANGES = 4;
@@ -42,7 +45,7 @@ export function staging(folder: string, storeDir: string, bytes: number, log: Lo
           }
         });
         return {
-          url: `file://${encodeURI(directory)}`,
+          url: fileUrl(directory),
           paths,
           [Symbol.asyncDispose]: () => remove(directory),
         };
@@ -71,7 +74,12 @@ async function fetchMember(
     await fetchRanges(file, narInfo, fileSize, cache.readNarRange, signal);
   } else await fetchWhole(file, narInfo, cache, signal);
   const text = formatNarInfo({ ...narInfo, url });
-  await writeFile(join(directory, `${hashPart(narInfo.storePath)}.narinfo`), text);
+  writeSmall(join(directory, `${hashPart(narInfo.storePath)}.narinfo`), text);
+}
+
+/** A few kilobytes: the three journeys of a promise to the file and back take longer than the file. */
+function writeSmall(file: string, content: string | Uint8Array): void {
+  writeFileSync(file, content, { flag: "wx" });
 }
 
 async function fetchWhole(
@@ -80,12 +88,12 @@ async function fetchWhole(
   cache: BinaryCache,
   signal: AbortSignal,
 ): Promise<void> {
-  if ((narInfo.fileSize ?? LARGE) > 1024 * 1024) {
+  if ((narInfo.fileSize ?? LARGE) > SMALL) {
     return writeFile(file, cache.readNar(narInfo, signal), { flag: "wx" });
   }
   const chunks: Uint8Array[] = [];
   for await (const chunk of cache.readNar(narInfo, signal)) chunks.push(chunk);
-  await writeFile(file, chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
+  writeSmall(file, chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
 }
 
 async function fetchRanges(

@@ -12,6 +12,8 @@ export interface BuildFigures {
   readonly takenAt: number;
   /** Files and folders of the build directory at its fullest, where it could be read. */
   readonly buildInodes?: number;
+  /** The build died of it: what it takes is more than this. */
+  readonly end?: "full disk";
 }
 
 /** Where figures are kept; whatever goes wrong there, the run goes on without. */
@@ -28,6 +30,13 @@ export interface FigureStore {
 export function figuresName(derivationName: string): string {
   const [first = "", ...rest] = derivationName.split("-");
   return [first, ...rest.filter((part) => !/^\d/.test(part))].join("-");
+}
+
+/** Which of two stays: the later one, unless it died of a full disk before it took as much. */
+export function laterFigures(before: BuildFigures | undefined, now: BuildFigures): BuildFigures {
+  if (!before || now.end !== "full disk") return now;
+  const took = ({ buildBytes, outputBytes }: BuildFigures) => buildBytes + outputBytes;
+  return took(before) >= took(now) ? before : now;
 }
 
 export function figuresOf(
@@ -79,6 +88,7 @@ function parseOne(raw: unknown): BuildFigures {
     outputBytes: amount("outputBytes"),
     seconds: amount("seconds"),
     takenAt: amount("takenAt"),
+    ...(fields["end"] === "full disk" ? { end: "full disk" as const } : {}),
     ...(fields["buildInodes"] === undefined ? {} : { buildInodes: amount("buildInodes") }),
   };
 }

@@ -15,6 +15,8 @@ export interface Substituter {
   readonly priority: number | undefined;
   /** A private cache's, for Nix's netrc file. A function, so that nothing prints it by accident. */
   readonly credentials?: () => Credentials;
+  /** What Nix's own client reads a private one with, from its environment (AWS_…). */
+  readonly environment?: () => Promise<Readonly<Record<string, string>>>;
 }
 
 /** What a netrc file says of one host. */
@@ -28,13 +30,14 @@ export interface Credentials {
  * What a cache answered about one path. A failed question is not a miss.
  * - `origin`: `upstream` where the cache only passes on what another one holds (Cachix).
  * - `gone`: it serves the narinfo, and the NAR behind it is not there.
- * - `refused`: it answered, and the answer must not be believed (signature, store, format).
+ * - `refused`: it answered, and the answer must not be believed (signature, store, format); `corrupt`
+ *   where it is no narinfo at all: Nix passes over the others, and stops at that.
  */
 export type Presence =
   | { readonly kind: "hit"; readonly narInfo: NarInfo; readonly origin: "own" | "upstream" }
   | { readonly kind: "miss" }
   | { readonly kind: "gone"; readonly narInfo: NarInfo }
-  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "refused"; readonly why: string; readonly form?: "corrupt" }
   | { readonly kind: "unknown"; readonly cause: Error };
 
 export interface TierInfo {
@@ -91,12 +94,17 @@ export interface BinaryCache {
   readonly substituter: Substituter;
   /** Questions at once, the others wait their turn; undefined: what one server is asked at a time. */
   readonly questionsAtOnce?: number;
+  /** NARs read at once; undefined: as many as the reader likes. */
+  readonly narsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
   describe(signal: AbortSignal): Promise<TierInfo>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
-  /** Bytes the NAR really has there; undefined when it is gone. */
-  narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | undefined>;
+  /**
+   * Bytes the NAR really has there, as stored; `not told` where only reading it would show that;
+   * undefined when it is gone.
+   */
+  narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | "not told" | undefined>;
   /** The NAR as stored, compressed. */
   readNar(narInfo: NarInfo, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** The bytes from `from` to before `to`, as stored; throws where the cache gives no ranges. */

@@ -21,9 +21,25 @@ export type ErrorCode =
   | "NCP-306" // a pushed path could not be verified
   | "NCP-307" // a pin failed
   | "NCP-308" // a store path's bytes are not what the store says
+  | "NCP-330" // this Nix cannot open a cache of this kind
+  | "NCP-331" // an SSH host's key is not known
+  | "NCP-332" // our clock is too far off for a cache
+  | "NCP-350" // the folder to work in does not exist
+  | "NCP-351" // Nix's daemon does not let this user add caches or keys
+  | "NCP-352" // Nix does not take the configuration that was written
+  | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
   | "NCP-401" // not enough room
   | "NCP-402" // something that must not be missing is missing
+  | "NCP-403" // not enough inodes
+  | "NCP-404" // targets were left out for want of room
+  | "NCP-405" // the build directory cannot be used
+  | "NCP-406" // builds were not begun, since room ran low
+  | "NCP-407" // a build died of a full disk
+  | "NCP-408" // relief could not be had
   | "NCP-430" // targets that do not fit into a matrix
+  | "NCP-450" // main's record for post was changed
+  | "NCP-451" // a regular expression takes too long
+  | "NCP-452" // our cache answers with something that must not be believed
   | "NCP-501" // a deadline passed
   | "NCP-600" // an audit could not look at something
   | "NCP-601" // what was pushed is not whole in our cache any more
@@ -55,7 +71,12 @@ export type ErrorCode =
   | "NCP-630" // a job without Nix
   | "NCP-631" // nothing pushes
   | "NCP-632" // nothing looks after the cache
-  | "NCP-633"; // a lock file is not committed
+  | "NCP-633" // a lock file is not committed
+  | "NCP-640" // the command line is wrong
+  | "NCP-641" // Nix's configuration cannot be written
+  | "NCP-642" // there is no cache to set up
+  | "NCP-643" // a cache that was set up can be used only in part
+  | "NCP-649"; // a fault of ours
 
 export interface ErrorDetails {
   /** What to do about it: one line a person can follow. */

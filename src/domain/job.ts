@@ -3,6 +3,7 @@
 import type { PinKeep } from "./cache.ts";
 import type { HeavyRule } from "./heavy.ts";
 import type { CacheLocation, SubstituterLine } from "./location.ts";
+import type { NamePattern } from "./pattern.ts";
 import type { Target } from "./target.ts";
 
 export const MODES = ["check", "prefetch", "warm", "audit"] as const;
@@ -24,7 +25,7 @@ export interface Job {
   /** Undefined: those Nix is configured with, and no others. */
   readonly substituters: readonly SubstituterLine[];
   readonly push: "auto" | "targets" | "off";
-  readonly pushFilter: RegExp | undefined;
+  readonly pushFilter: NamePattern | undefined;
   readonly pin: "auto" | "off";
   readonly pinKeep: PinKeep;
   readonly verify: VerifyLevel;

@@ -106,6 +106,11 @@ function directoryOf(url: URL, text: string, input: string): string {
   throw bad(input, text, "its directory is not percent-encoded text");
 }
 
+/** The URL of a directory, as Nix reads it: what would begin a query or a comment is encoded, too. */
+export function fileUrl(directory: string): string {
+  return `file://${encodeURI(directory).replace(/[?#]/g, encodeURIComponent)}`;
+}
+
 function cachix(text: string, input: string): CacheLocation {
   const [name = "", query = ""] = text.slice("cachix:".length).split("?", 2);
   if (!CACHE_NAME.test(name)) {

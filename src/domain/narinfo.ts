@@ -60,21 +60,24 @@ export function parseNarInfo(text: string, where: string, storeDir: string): Nar
   };
   const fields = new Map<string, { value: string; line: number }>();
   const signatures: string[] = [];
-  const lines = text.split("\n");
-  lines.forEach((whole, index) => {
-    const line = whole.replace(/\r$/, "");
-    if (line === "") return;
+  let end = 0;
+  for (let at = 0; at <= text.length; ) {
+    const newline = text.indexOf("\n", at);
+    const next = newline < 0 ? text.length : newline;
+    const line = text.slice(at, text[next - 1] === "\r" ? next - 1 : next);
+    at = next + 1;
+    end++;
+    if (line === "") continue;
     const colon = line.indexOf(": ");
     const bare = line.endsWith(":") ? line.length - 1 : -1;
-    if (colon < 0 && bare < 0) fail(index + 1, `"${line.slice(0, 60)}" is not "Name: value"`);
+    if (colon < 0 && bare < 0) fail(end, `"${line.slice(0, 60)}" is not "Name: value"`);
     const name = line.slice(0, colon < 0 ? bare : colon);
     const value = colon < 0 ? "" : line.slice(colon + 2);
     if (name === "Sig") signatures.push(value);
-    else if (!fields.has(name)) fields.set(name, { value, line: index + 1 });
+    else if (!fields.has(name)) fields.set(name, { value, line: end });
     // Of two, Nix takes the last: to read another one than Nix does would be to prove the wrong thing.
-    else if (FIELDS.has(name)) fail(index + 1, `a second ${name}`);
-  });
-  const end = lines.length;
+    else if (FIELDS.has(name)) fail(end, `a second ${name}`);
+  }
   const need = (name: string) => fields.get(name) ?? fail(end, `there is no ${name}`);
 
   const path = need("StorePath");

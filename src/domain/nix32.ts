@@ -4,7 +4,10 @@
  */
 
 const ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz";
-const VALUES = new Map([...ALPHABET].map((char, value) => [char, value]));
+/** By character code; -1 for what is no digit. */
+const VALUES = Int8Array.from({ length: 128 }, (_, code) =>
+  ALPHABET.indexOf(String.fromCharCode(code)),
+);
 
 /** Characters that `bytes` bytes take. */
 export function nix32Length(bytes: number): number {
@@ -28,8 +31,8 @@ export function decodeNix32(text: string, length: number): Uint8Array | undefine
   if (text.length !== nix32Length(length)) return undefined;
   const bytes = new Uint8Array(length);
   for (let n = 0; n < text.length; n++) {
-    const value = VALUES.get(text[text.length - 1 - n] ?? "");
-    if (value === undefined) return undefined;
+    const value = VALUES[text.charCodeAt(text.length - 1 - n)] ?? -1;
+    if (value < 0) return undefined;
     const bit = n * 5;
     const byte = bit >> 3;
     const shift = bit & 7;

@@ -2,6 +2,14 @@
 
 import { UserError } from "./errors.ts";
 
+/** A user's regular expression, as far as names are concerned. */
+export interface NamePattern {
+  /** As the user wrote it. */
+  readonly source: string;
+  /** Those that match; throws a UserError where that takes too long. */
+  matching(names: readonly string[]): ReadonlySet<string>;
+}
+
 /** Whether `name` is matched by `pattern`, in which `*` stands for any characters. At most their lengths' product. */
 export function matchesGlob(pattern: string, name: string): boolean {
   let p = 0;

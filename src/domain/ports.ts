@@ -1,6 +1,6 @@
 /** Owns what the engine needs of the world; compose.ts hands it the real things. */
 
-import type { FigureStore } from "./build-figures.ts";
+import type { BuildFigures, FigureStore } from "./build-figures.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
@@ -21,8 +21,25 @@ export interface NixSetup {
   readonly realStoreDir: string;
   /** Where this version builds, when it builds for us. */
   readonly buildDir: string;
+  /** How a build can be had elsewhere: by the setting (2.22 on), by TMPDIR, or not at all. */
+  readonly buildDirBy: "setting" | "environment" | "nothing";
+  /** Builds side by side: `max-jobs`. */
+  readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
+  /** Undefined where Nix takes the caches and keys that we add. */
+  readonly untrusted?: Untrusted;
+}
+
+/** A user whom Nix's daemon does not trust: it takes from him what root allows, and no more. */
+export interface Untrusted {
+  readonly user: string;
+  /** The daemon's configuration: where lines belong that change this. */
+  readonly file: string;
+  /** Caches that root configured, or lets every user add. */
+  readonly substituters: readonly string[];
+  /** Keys that root trusts, as text. */
+  readonly publicKeys: readonly string[];
 }
 
 /** One evaluation: every target with this flake, attribute path and system. */
@@ -63,6 +80,28 @@ export interface BuildResult {
   readonly built: readonly StorePath[];
   /** Per derivation that failed: its message and the end of its log. */
   readonly failed: ReadonlyMap<StorePath, string>;
+  /** How long each took, where Nix says so. */
+  readonly seconds?: ReadonlyMap<StorePath, number>;
+  /** Asked for, and not begun, or not finished, when no further build might begin. */
+  readonly stopped: readonly StorePath[];
+  /** What builds took, those that failed included, as far as it could be seen. */
+  readonly figures: ReadonlyMap<StorePath, BuildFigures>;
+}
+
+/** What a build is told while it runs, and tells. */
+export interface BuildControl {
+  readonly signal: AbortSignal;
+  readonly told?: (progress: Progress) => void;
+  /** Asked as Nix begins each build; after a no, none begins any more, and what runs is ended. */
+  readonly mayBegin?: () => boolean;
+}
+
+/** A path that is fetched, or a derivation that is built, on its way. */
+export interface Progress {
+  readonly path: StorePath;
+  readonly state: "under way" | "done";
+  /** Of its NAR, so far. */
+  readonly bytes: number;
 }
 
 export interface DerivationOutputs {
@@ -86,6 +125,7 @@ export interface Nix {
   substitute(
     paths: readonly StorePath[],
     signal: AbortSignal,
+    told?: (progress: Progress) => void,
   ): Promise<ReadonlyMap<StorePath, string>>;
   /**
    * Takes `paths`, references first, from a `file://` cache, signatures checked. Undefined when all
@@ -96,7 +136,15 @@ export interface Nix {
     paths: readonly StorePath[],
     signal: AbortSignal,
   ): Promise<string | undefined>;
-  build(wanted: readonly DerivationOutputs[], signal: AbortSignal): Promise<BuildResult>;
+  build(wanted: readonly DerivationOutputs[], control: BuildControl): Promise<BuildResult>;
+  /** Where builds write now: the setup's build directory, or the one they were moved to. */
+  buildDirectory(): string;
+  /** Has builds write in `directory`, of this run and, where Nix's configuration can say it, of later steps. */
+  buildIn(directory: string, kept: "this run" | "later steps too"): void;
+  /** NarSize of what the store could lose without harm to `keep`, in bytes. */
+  garbage(keep: readonly StorePath[], signal: AbortSignal): Promise<number>;
+  /** Deletes garbage until `bytes` are freed; what `keep` refers to stays. Bytes freed. */
+  collect(keep: readonly StorePath[], bytes: number, signal: AbortSignal): Promise<number>;
   /** Adds caches to the configuration that later steps read; says what it wrote. */
   configure(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
   /** Paths built on this machine since the job began, that are no derivation files. */
@@ -113,16 +161,55 @@ export interface FileSystem {
   readonly freeBytes: number;
   readonly totalBytes: number;
   readonly freeInodes: number | undefined;
+  readonly totalInodes: number | undefined;
 }
 
 export interface Disk {
   /** The file system `path`, or its nearest existing parent, is on. */
   fileSystem(path: string): Promise<FileSystem>;
+  /** Bytes free there, at once; undefined where it cannot be asked. */
+  freeNow(path: string): number | undefined;
+}
+
+/** A tool that hosted runners bring along, and what its folder takes. */
+export interface ToolFolder {
+  readonly path: string;
+  readonly bytes: number;
+  /** The id of its file system. */
+  readonly fileSystem: string;
+}
+
+/** What can be had where room lacks (docs/adr/0015). */
+export interface Relief {
+  /** `hosted`: a machine that is thrown away after the job. */
+  readonly machine: "hosted" | "kept";
+  /** Whether builds can write in `directory`; what cannot be known is taken to be so. */
+  usable(directory: string): Promise<"usable" | "absent" | "not writable">;
+  /** Folders that Nix may be told to build in; they need not exist yet. */
+  buildDirectories(): Promise<readonly string[]>;
+  makeBuildDirectory(directory: string, signal: AbortSignal): Promise<void>;
+  /** Known tool folders that are there, none of them a link or below one; none but on a hosted machine. */
+  toolFolders(signal: AbortSignal): Promise<readonly ToolFolder[]>;
+  /** Deletes one of them; throws for anything else. */
+  remove(path: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface Clock {
   now(): number;
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
+}
+
+/** How far long work is. */
+export interface WorkState {
+  /** What is counted, in the singular: `path`, `target`. */
+  readonly unit: string;
+  readonly done: number;
+  /** Undefined where it is not known before it is done. */
+  readonly inAll: number | undefined;
+  readonly bytes: number;
+  readonly bytesInAll: number | undefined;
+  /** Names of what is under way, where that is worth a word. */
+  readonly now: readonly string[];
 }
 
 /** Where a run tells what it does, as it does it. */
@@ -131,6 +218,11 @@ export interface Log {
   endGroup(): void;
   info(line: string): void;
   debug(line: string): void;
+  /**
+   * Work that may take long has begun: `state` is asked for as often as this log wants to show it,
+   * until the answer is disposed of. A log that only keeps lines has none.
+   */
+  watch?(what: string, state: () => WorkState): Disposable;
 }
 
 /** What an earlier run with the same sources, caches and Nix left. */
@@ -189,6 +281,8 @@ export interface World {
   readonly figures?: FigureStore;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
+  /** Without it no relief is looked for. */
+  readonly relief?: Relief;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }

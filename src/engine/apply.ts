@@ -1,25 +1,30 @@
 /** Owns acting: the plan's steps in order; what one failed is not built upon by the next. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import { UserError } from "../domain/errors.ts";
+import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
+import { count, formatBytes } from "../domain/size.ts";
+import { baseName, type StorePath } from "../domain/store-path.ts";
 import { audit, auditFindings } from "./audit/audit.ts";
 import type { Audit } from "./audit/check.ts";
+import { Building } from "./building.ts";
+import { carryOut } from "./carry-out.ts";
 import { fetchPaths } from "./fetch.ts";
 import type { Lookup } from "./lookup.ts";
-import { NOTHING_DONE, type Outcome, type TimedStep } from "./outcome.ts";
+import { Meter } from "./meter.ts";
+import { NOTHING_DONE, type Outcome, type Reclaimed, type TimedStep } from "./outcome.ts";
+import { describePhase, describeStep, phasesOf } from "./phases.ts";
 import type { Plan } from "./plan.ts";
-import type { Step } from "./step.ts";
+import { reclaimWords } from "./relief.ts";
+import type { Reclaim, Step } from "./step.ts";
 import type { Survey } from "./survey.ts";
 import { Transaction } from "./transaction.ts";
 
 export async function apply(
   job: Job,
-  plan: Plan,
+  plan: Pick<Plan, "steps">,
   lookup: Lookup,
   world: World,
   signal: AbortSignal,
@@ -27,9 +32,11 @@ export async function apply(
   // A runner without Nix has nothing to do, and that is no failure.
   if (plan.steps.length === 0) return NOTHING_DONE;
   const run = new Application(job, lookup, world, signal);
-  for (const step of plan.steps) await run.step(step);
+  for (const phase of phasesOf(plan.steps)) await run.phase(phase);
   return run.outcome();
 }
+
+const STEPS = { unit: "step", bytes: 0, bytesInAll: undefined, now: [] };
 
 class Application {
   private readonly world: World;
@@ -38,8 +45,10 @@ class Application {
   private readonly nix: Nix;
   private readonly steps: TimedStep[] = [];
   private readonly configured: string[] = [];
-  private substituted = { paths: 0, bytes: 0 };
-  private readonly built: { name: string; seconds: number }[] = [];
+  private substituted: Outcome["substituted"] = NOTHING_DONE.substituted;
+  private readonly unfetched: StorePath[] = [];
+  private readonly building: Building;
+  private readonly reclaimed: Reclaimed[] = [];
   private readonly findings: Finding[] = [];
   private readonly transaction: Transaction;
   private readonly job: Job;
@@ -53,34 +62,67 @@ class Application {
     this.signal = signal;
     this.nix = world.nix;
     this.transaction = new Transaction({ job, lookup, world, nix: world.nix, signal });
+    const onNotBuilt = () => this.transaction.notBuilt();
+    this.building = new Building({ job, world, nix: world.nix, signal, onNotBuilt });
   }
 
-  async step(step: Step): Promise<void> {
+  /** One group of the log for all of a phase's steps. */
+  async phase(steps: readonly Step[]): Promise<void> {
+    const { log } = this.world;
+    log.group(describePhase(steps));
+    try {
+      let done = 0;
+      using _shown =
+        steps.length > 1
+          ? log.watch?.(describePhase(steps), () => ({ ...STEPS, done, inAll: steps.length }))
+          : undefined;
+      for (const step of steps) {
+        if (steps.length > 1) log.info(describeStep(step));
+        await this.step(step);
+        done++;
+      }
+    } finally {
+      log.endGroup();
+    }
+  }
+
+  private async step(step: Step): Promise<void> {
     this.signal.throwIfAborted();
     const begin = this.world.clock.now();
-    const what = describe(step);
-    this.world.log.group(what);
     try {
       await this.act(step);
     } finally {
-      this.world.log.endGroup();
-      this.steps.push({ do: step.do, what, begin, end: this.world.clock.now() });
+      const end = this.world.clock.now();
+      this.steps.push({ do: step.do, what: describeStep(step), begin, end });
     }
   }
 
   outcome(): Outcome {
-    const { steps, configured, substituted, built, transaction } = this;
+    const { steps, configured, substituted, unfetched, building, reclaimed, transaction } = this;
     return {
       steps,
       configured,
       substituted,
-      built,
+      unfetched,
+      built: building.built.map(({ name, seconds, outputs }) => ({
+        name,
+        seconds,
+        bytes: this.size(outputs),
+      })),
+      figures: building.figures,
+      reclaimed,
       pushed: [...transaction.pushed.values()],
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
       ...(this.audited ? { audit: this.audited } : {}),
-      findings: [...this.findings, ...transaction.findings],
+      findings: [...this.findings, ...building.findings, ...transaction.findings],
     };
+  }
+
+  /** What a push had to know of them; nobody is asked for a number that only the report shows. */
+  private size(outputs: readonly StorePath[]): number | undefined {
+    const sizes = outputs.flatMap((path) => this.transaction.narSizes.get(path) ?? []);
+    return sizes.length === 0 ? undefined : sizes.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   private act(step: Step): Promise<void> {
@@ -89,8 +131,10 @@ class Application {
         return this.configure(step.caches);
       case "substitute":
         return this.substitute(step.paths, step.bytes);
+      case "reclaim":
+        return this.reclaim(step.reclaim);
       case "build":
-        return this.build(step);
+        return this.building.build(step.derivations);
       case "push":
         return this.transaction.push(step);
       case "verify":
@@ -111,73 +155,71 @@ class Application {
   }
 
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
-    for (const line of await this.nix.configure(caches, this.signal)) {
-      this.configured.push(line);
-      this.world.log.info(line);
+    try {
+      for (const line of await this.nix.configure(caches, this.signal)) {
+        this.configured.push(line);
+        this.world.log.info(line);
+      }
+    } catch (error) {
+      // This run names the caches at every call; it is later steps that do not know them.
+      if (!(error instanceof UserError) || error.code !== "NCP-352") throw error;
+      this.findings.push({
+        kind: "tier",
+        level: "warning",
+        code: error.code,
+        message: error.message,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+      });
     }
   }
 
   private async substitute(paths: readonly StorePath[], bytes: number): Promise<void> {
     const { world, nix, lookup, signal } = this;
-    const failed = await fetchPaths(world, nix, lookup, paths, signal);
+    const begun = world.clock.now();
+    const meter = new Meter("path", paths.length, bytes);
+    using _shown = world.log.watch?.("Fetch", meter.state);
+    const failed = await fetchPaths(world, nix, lookup, paths, signal, meter);
+    this.unfetched.push(...failed.keys());
     let lacking = 0;
+    const tiers = new Set<string>();
     for (const path of failed.keys()) {
       const { own, upstream } = await lookup.ask(path);
-      lacking += (own ?? upstream)?.narInfo.narSize ?? 0;
+      const served = own ?? upstream;
+      lacking += served?.narInfo.narSize ?? 0;
+      if (served) tiers.add(served.tier);
     }
-    this.substituted = { paths: paths.length - failed.size, bytes: bytes - lacking };
+    this.substituted = {
+      paths: paths.length - failed.size,
+      bytes: bytes - lacking,
+      seconds: (world.clock.now() - begun) / 1000,
+    };
     const [first] = failed;
     if (!first) return;
     this.findings.push({
       kind: "tier",
       level: "warning",
       code: "NCP-302",
-      message: `Nix could not fetch ${count(failed.size, "path")} that a cache says it has, ${baseName(first[0])} for one: ${first[1]}`,
+      message: `Nix could not fetch ${count(failed.size, "path")} that ${[...tiers].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
       hint: "later steps will build them; is the cache's public key trusted, and its NAR there?",
     });
   }
 
-  private async build({ derivations }: Extract<Step, { do: "build" }>): Promise<void> {
-    const begun = this.world.clock.now();
-    const { built, failed } = await this.nix.build(derivations, this.signal);
-    const seconds = (this.world.clock.now() - begun) / 1000;
-    for (const drvPath of built) this.built.push({ name: derivationName(drvPath), seconds });
-    for (const [drvPath, message] of failed) {
-      const name = derivationName(drvPath);
-      this.transaction.notBuilt();
+  /** Relief that fails is told; whether room lacks for it, the builds find out. */
+  private async reclaim(reclaim: Reclaim): Promise<void> {
+    const { world, nix, signal } = this;
+    try {
+      const done = await carryOut(reclaim, world, nix, signal);
+      this.reclaimed.push(done);
+      world.log.info(done.bytes === undefined ? done.what : `${formatBytes(done.bytes)} freed`);
+    } catch (error) {
+      signal.throwIfAborted();
       this.findings.push({
-        kind: "missing",
-        level: "error",
-        code: "NCP-206",
-        message: `${name} was not built: ${message}`,
-        hint: `see its log with: nix log ${drvPath}`,
+        kind: "disk",
+        level: "warning",
+        code: "NCP-408",
+        message: `${reclaimWords(reclaim)}: it failed: ${describeError(error)}`,
+        hint: "the run goes on with the room there is",
       });
     }
   }
-}
-
-function describe(step: Step): string {
-  switch (step.do) {
-    case "configure":
-      return `Add ${count(step.caches.length, "cache")} to Nix's configuration`;
-    case "substitute":
-      return `Fetch ${count(step.paths.length, "path")} (${formatBytes(step.bytes)} unpacked)`;
-    case "build":
-      return `Build ${step.why}`;
-    case "push":
-      return `Push ${step.roots.target}`;
-    case "verify":
-      return `Verify ${step.roots.target}`;
-    case "pin":
-      return `Pin ${step.pin.name}`;
-    case "audit":
-      return "Audit the project";
-    default:
-      return step satisfies never;
-  }
-}
-
-/** `Build bws-1.0.0: 12 s`. */
-export function describeStep({ what, begin, end }: TimedStep): string {
-  return `${what}: ${formatSeconds((end - begin) / 1000)}`;
 }

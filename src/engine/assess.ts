@@ -1,5 +1,6 @@
 /** Owns assessing targets: ask what has to be asked, and give each its verdict. */
 
+import type { BuildFigures } from "../domain/build-figures.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Job } from "../domain/job.ts";
 import type { DerivationOutputs, World } from "../domain/ports.ts";
@@ -32,6 +33,7 @@ export async function assess(
   world: World,
   lookup: Lookup,
   targets: readonly FoundTarget[],
+  figures: ReadonlyMap<string, BuildFigures>,
   signal: AbortSignal,
 ): Promise<Assessment> {
   const facts = new FactFinder(lookup, (path) => {
@@ -40,7 +42,7 @@ export async function assess(
   });
   const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap((target) => (target.wanted ? [target.wanted] : []));
-  const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found));
+  const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found), figures);
   return {
     facts,
     derivations,

@@ -9,6 +9,9 @@ import type { Step } from "./step.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
 import type { Work } from "./work.ts";
 
+/** How many derivations Nix is given at a time: as many as there are, or as run side by side. */
+export type Pace = { readonly kind: "at once" } | { readonly kind: "rounds"; readonly of: number };
+
 /**
  * Heavy derivations are built one by one, inputs first, and each is pushed as soon as it is built:
  * what a cancelled job had finished is not lost. What several targets share is one step, so that
@@ -19,31 +22,24 @@ export function buildSteps(
   work: Work,
   targets: readonly SurveyedTarget[],
   cache: Can<"push"> | undefined,
+  pace: Pace = { kind: "at once" },
 ): Step[] {
-  const source = inputsFirst(survey, work).filter(({ kind }) => kind === "source");
-  const heavy = source.filter((derivation) => derivation.heavy === "heavy");
-  const shared = source.filter(
-    (derivation) => derivation.heavy === "light" && derivation.wantedBy.length > 1,
-  );
-  const rest = targets.flatMap((target): DerivationOutputs[] => [
-    ...(target.wanted?.kind === "derivation" ? [target.wanted] : []),
-    ...target.deepMissing,
-  ]);
-  const batches = [
-    ...heavy.map((one) => ({ derivations: [one], name: one.name, why: `${one.name}: heavy` })),
-    {
-      derivations: shared,
-      name: "what several targets share",
-      why: `${count(shared.length, "derivation")} that several targets share`,
-    },
-  ].filter(({ derivations }) => derivations.length > 0);
+  const ordered = inputsFirst(survey, work);
+  const inARound = new Set(pace.kind === "rounds" ? ordered.map(({ drvPath }) => drvPath) : []);
+  const rest = targets
+    .flatMap((target): DerivationOutputs[] => [
+      ...(target.wanted?.kind === "derivation" ? [target.wanted] : []),
+      ...target.deepMissing,
+    ])
+    .filter(({ drvPath }) => !inARound.has(drvPath));
+  const batches = pace.kind === "at once" ? byWeight(ordered) : inRounds(ordered, pace.of);
   return [
-    ...batches.flatMap(({ derivations, name, why }): Step[] => {
+    ...batches.flatMap(({ derivations, push, why }): Step[] => {
       const paths = derivations.flatMap((derivation) => knownOutputs(survey, derivation));
       return [
         { do: "build", derivations, why },
-        ...(cache && paths.length > 0
-          ? [{ do: "push" as const, cache, roots: { target: name, paths } }]
+        ...(cache && push !== undefined && paths.length > 0
+          ? [{ do: "push" as const, cache, roots: { target: push, paths } }]
           : []),
       ];
     }),
@@ -51,6 +47,52 @@ export function buildSteps(
       ? [{ do: "build" as const, derivations: unique(rest), why: count(targets.length, "target") }]
       : []),
   ];
+}
+
+interface Batch {
+  readonly derivations: readonly SurveyedDerivation[];
+  /** Under which name it is pushed at once; undefined: with its target. */
+  readonly push: string | undefined;
+  readonly why: string;
+}
+
+function heavyBatch(derivation: SurveyedDerivation): Batch {
+  const { name } = derivation;
+  return { derivations: [derivation], push: name, why: `${name}: heavy` };
+}
+
+function byWeight(ordered: readonly SurveyedDerivation[]): Batch[] {
+  const source = ordered.filter(({ kind }) => kind === "source");
+  const shared = source.filter(({ heavy, wantedBy }) => heavy === "light" && wantedBy.length > 1);
+  const sharing: Batch = {
+    derivations: shared,
+    push: "what several targets share",
+    why: `${count(shared.length, "derivation")} that several targets share`,
+  };
+  return [
+    ...source.filter(({ heavy }) => heavy === "heavy").map(heavyBatch),
+    ...(shared.length > 0 ? [sharing] : []),
+  ];
+}
+
+/** Where room is scarce: never more in Nix's hands than it builds side by side. */
+function inRounds(ordered: readonly SurveyedDerivation[], of: number): Batch[] {
+  const batches: Batch[] = [];
+  let round: SurveyedDerivation[] = [];
+  const flush = () => {
+    const [first] = round;
+    const more = round.length > 1 ? ` and ${round.length - 1} more` : "";
+    if (first) batches.push({ derivations: round, push: undefined, why: first.name + more });
+    round = [];
+  };
+  for (const derivation of ordered) {
+    if (derivation.heavy === "heavy") {
+      flush();
+      batches.push(heavyBatch(derivation));
+    } else if (round.push(derivation) === of) flush();
+  }
+  flush();
+  return batches;
 }
 
 /** In order of weight, but for what is an input of an earlier one: that goes before it. */

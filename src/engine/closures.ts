@@ -12,7 +12,8 @@ export type Availability = "whole" | "broken" | "absent" | "unknown";
 
 interface Member {
   readonly path: StorePath;
-  readonly result: PromiseWithResolvers<Availability>;
+  /** Made for those that somebody waits for by name: the roots, and not all below them. */
+  result: PromiseWithResolvers<Availability> | undefined;
   state: Availability | undefined;
   /** What its settled references make of it so far. */
   worst: "whole" | "unknown" | "broken";
@@ -27,6 +28,7 @@ export class Closures {
   private readonly members = new Map<StorePath, Member>();
   private readonly open = new Set<Member>();
   private asking = 0;
+  private failure: { readonly reason: unknown } | undefined;
 
   constructor(lookup: Lookup) {
     this.lookup = lookup;
@@ -34,7 +36,11 @@ export class Closures {
 
   /** Asks for a path and for everything it refers to, each once. Rejects for the signal alone. */
   of(path: StorePath): Promise<Availability> {
-    return this.member(path).result.promise;
+    const member = this.member(path);
+    if (member.state) return Promise.resolve(member.state);
+    if (this.failure) return Promise.reject(this.failure.reason);
+    member.result ??= Promise.withResolvers();
+    return member.result.promise;
   }
 
   private member(path: StorePath): Member {
@@ -42,21 +48,19 @@ export class Closures {
     if (known) return known;
     const member: Member = {
       path,
-      result: Promise.withResolvers(),
+      result: undefined,
       state: undefined,
       worst: "whole",
       waitingFor: 0,
       dependents: [],
     };
-    // Nobody may be waiting for this one by itself.
-    member.result.promise.catch(() => undefined);
     this.members.set(path, member);
     this.open.add(member);
     this.asking++;
-    this.lookup
-      .ask(path)
-      .then((answer) => this.answered(member, answer))
-      .catch((error) => this.fail(error));
+    this.lookup.ask(path).then(
+      (answer) => this.answered(member, answer),
+      (error) => this.fail(error),
+    );
     return member;
   }
 
@@ -87,7 +91,7 @@ export class Closures {
       member.state = settled;
       this.availability.set(member.path, settled);
       this.open.delete(member);
-      member.result.resolve(settled);
+      member.result?.resolve(settled);
       for (const dependent of member.dependents) {
         worsen(dependent, settled);
         dependent.waitingFor--;
@@ -111,7 +115,8 @@ export class Closures {
   }
 
   private fail(error: unknown): void {
-    for (const { result } of this.open) result.reject(error);
+    this.failure ??= { reason: error };
+    for (const { result } of this.open) result?.reject(error);
     this.open.clear();
   }
 }

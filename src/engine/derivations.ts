@@ -1,5 +1,6 @@
 /** Owns what is said of each derivation a fresh machine would build: kind, weight, who wants it. */
 
+import { type BuildFigures, figuresOf } from "../domain/build-figures.ts";
 import { type BuildKind, buildKind } from "../domain/derivation.ts";
 import { isHeavy } from "../domain/heavy.ts";
 import type { Job } from "../domain/job.ts";
@@ -16,6 +17,8 @@ export interface SurveyedDerivation {
   readonly heavy: "heavy" | "light";
   /** Bytes its build takes, where a target's `space=` says so. */
   readonly space: number | undefined;
+  /** What the last build of this name took. */
+  readonly figures: BuildFigures | undefined;
   /** Names of the targets for which it would be built. */
   readonly wantedBy: readonly string[];
   readonly outputNames: readonly string[];
@@ -38,6 +41,7 @@ export function describeDerivations(
   facts: Facts,
   targets: readonly FoundTarget[],
   builds: Builds,
+  learnt: ReadonlyMap<string, BuildFigures>,
 ): Map<StorePath, SurveyedDerivation> {
   const spaces = new Map<StorePath, number>();
   for (const { target, wanted } of targets) {
@@ -60,14 +64,20 @@ export function describeDerivations(
     if (!derivation) continue;
     const kind = buildKind(derivation);
     const space = spaces.get(drvPath);
-    const figures = { bytes: space, seconds: undefined };
+    // A download is another file each time, whatever its name.
+    const figures = kind === "source" ? figuresOf(learnt, derivation.name) : undefined;
+    const weight = {
+      bytes: figures ? Math.max(figures.buildBytes, figures.outputBytes) : space,
+      seconds: figures?.seconds,
+    };
     found.push({
       drvPath,
       name: derivation.name,
       system: derivation.system,
       kind,
-      heavy: kind === "source" && isHeavy(job.heavy, derivation.name, figures) ? "heavy" : "light",
+      heavy: kind === "source" && isHeavy(job.heavy, derivation.name, weight) ? "heavy" : "light",
       space,
+      figures,
       wantedBy: by,
       outputNames: [...outputs],
     });

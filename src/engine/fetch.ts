@@ -1,11 +1,13 @@
 /** Owns fetching: what caches far away serve is staged on this disk first, the rest is Nix's own affair. */
 
 import type { BinaryCache } from "../domain/cache.ts";
+import { describeError } from "../domain/errors.ts";
 import { dependencies } from "../domain/narinfo.ts";
-import type { Nix, Stageable, Staging, World } from "../domain/ports.ts";
+import type { Nix, Progress, Stageable, Staging, World } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Meter } from "./meter.ts";
 
 /**
  * Bytes a path has on average, from which on staging does not pay: there it is unpacking that takes
@@ -13,8 +15,12 @@ import type { Lookup } from "./lookup.ts";
  */
 const LARGE_ON_AVERAGE = 1024 * 1024;
 
-/** Paths in one batch: while Nix takes in one of them, the next is on its way. */
-const BATCH = 512;
+/**
+ * Paths in a batch: while Nix takes in one of them, the next is on its way. The first is small, so that
+ * Nix begins soon, and each is twice the one before, since every one is a process of Nix's.
+ */
+const FIRST_BATCH = 256;
+const BATCH_MOST = 1_000;
 
 /** Has Nix fetch `paths`; those it could not get are returned with the reason. */
 export async function fetchPaths(
@@ -23,22 +29,28 @@ export async function fetchPaths(
   lookup: Lookup,
   paths: readonly StorePath[],
   signal: AbortSignal,
+  meter?: Meter,
 ): Promise<ReadonlyMap<StorePath, string>> {
   const members = await inOrder(lookup, paths);
+  const sizes = new Map(members.map(({ path, narSize }) => [path, narSize]));
+  const told = ({ path, state, bytes }: Progress) => {
+    if (state === "done") meter?.finish(path, sizes.get(path) ?? bytes);
+    else meter?.at(path, bytes);
+  };
   const here = new Set<StorePath>();
   if (world.staging) {
     const batches = batchesOf(
       members.flatMap(({ stageable }) => stageable ?? []),
       world.staging,
     );
-    await importBatches(world.staging, nix, world, batches, here, signal);
+    await importBatches(world.staging, nix, world, batches, here, told, signal);
   }
   const rest = members.filter(({ path }) => !here.has(path));
   if (rest.length === 0) return new Map();
   // Whatever others refer to comes along with them.
   const below = new Set(rest.flatMap(({ references }) => references));
   const tops = rest.flatMap(({ path }) => (below.has(path) ? [] : [path]));
-  const failed = await nix.substitute(tops, signal);
+  const failed = await nix.substitute(tops, signal, told);
   if (failed.size === 0) return failed;
   const valid = await nix.valid(
     rest.map(({ path }) => path),
@@ -55,6 +67,7 @@ export async function fetchPaths(
 interface Member {
   readonly path: StorePath;
   readonly references: readonly StorePath[];
+  readonly narSize: number;
   /** Undefined where Nix has to fetch it itself. */
   readonly stageable: Stageable | undefined;
 }
@@ -70,6 +83,7 @@ async function inOrder(lookup: Lookup, paths: readonly StorePath[]): Promise<Mem
       members.set(path, {
         path,
         references: served ? dependencies(served.narInfo) : [],
+        narSize: served?.narInfo.narSize ?? 0,
         stageable:
           served && cache && isStageable(cache) && served.narInfo.signatures.length > 0
             ? { narInfo: served.narInfo, cache }
@@ -107,15 +121,20 @@ function withoutDependents(ordered: readonly Member[]): Member[] {
   });
 }
 
-/** A cache on this disk is near already; and it may be trusted for where it is, which staging is not. */
+/**
+ * A cache on this disk is near already; and it may be trusted for where it is, which staging is not.
+ * A store over SSH takes a process for each NAR: Nix brings them all through one connection.
+ */
 function isStageable({ substituter }: BinaryCache): boolean {
-  return /^https?:/.test(substituter.url);
+  return /^(https?|s3):/.test(substituter.url);
 }
 
 /** Two batches lie on the disk at once: one that is taken in and one that is on its way. */
 function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable[][] {
   const all = members.reduce((sum, member) => sum + sizeOf(member), 0);
-  if (all > members.length * LARGE_ON_AVERAGE) return [];
+  // Not every Nix can read a bucket, nor has its daemon our credentials.
+  const onlyOurs = members.some(({ cache }) => cache.substituter.url.startsWith("s3:"));
+  if (all > members.length * LARGE_ON_AVERAGE && !onlyOurs) return [];
   const batches: Stageable[][] = [];
   let batch: Stageable[] = [];
   let size = 0;
@@ -123,7 +142,8 @@ function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable
     const mine = sizeOf(member);
     // What is too large, and all that follows it in order, is left to Nix.
     if (mine > bytes / 2) break;
-    if (batch.length >= BATCH || size + mine > bytes / 2) {
+    const most = Math.min(BATCH_MOST, FIRST_BATCH * 2 ** batches.length);
+    if (batch.length >= most || size + mine > bytes / 2) {
       batches.push(batch);
       batch = [];
       size = 0;
@@ -146,32 +166,46 @@ async function importBatches(
   { log }: World,
   batches: readonly Stageable[][],
   here: Set<StorePath>,
+  told: (progress: Progress) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  // What was taken in is removed while Nix takes in the next batch, and before one more is staged.
+  let removing = Promise.resolve();
+  const remove = (staged: AsyncDisposable) => {
+    removing = removing
+      .then(() => staged[Symbol.asyncDispose]())
+      .catch((error) => log.debug(`a staging folder stays: ${describeError(error)}`));
+  };
   const stage = (index: number) => {
     const batch = batches[index];
-    const staged = batch && staging.stage(batch, signal);
+    const staged = batch && removing.then(() => staging.stage(batch, signal));
     // Awaited below; until then nobody else hears of its failure.
     staged?.catch(() => undefined);
     return staged;
   };
   let next = stage(0);
-  for (let index = 0; next; index++) {
-    let trouble: string | undefined;
-    try {
-      await using staged = await next;
+  try {
+    for (let index = 0; next; index++) {
+      const staged = await next;
       next = stage(index + 1);
-      trouble = await nix.importFrom(staged.url, staged.paths, signal);
-      if (trouble === undefined) for (const path of staged.paths) here.add(path);
-      if (staged.paths.length < (batches[index]?.length ?? 0)) trouble ??= "not all was there";
-    } catch (error) {
-      signal.throwIfAborted();
-      trouble = String(error);
+      const trouble = await nix
+        .importFrom(staged.url, staged.paths, signal)
+        .finally(() => remove(staged));
+      if (trouble !== undefined) throw new Error(trouble);
+      for (const path of staged.paths) {
+        here.add(path);
+        told({ path, state: "done", bytes: 0 });
+      }
+      if (staged.paths.length < (batches[index]?.length ?? 0)) throw new Error("not all was there");
     }
-    if (trouble === undefined) continue;
+  } catch (error) {
+    signal.throwIfAborted();
     // What was taken in stays; the rest comes the plain way.
-    log.info(`fetching ahead ended early, after ${count(here.size, "path")}: ${trouble}`);
-    await next?.then((staged) => staged[Symbol.asyncDispose]()).catch(() => undefined);
-    return;
+    log.info(
+      `fetching ahead ended early, after ${count(here.size, "path")}: ${describeError(error)}`,
+    );
+  } finally {
+    await next?.then(remove).catch(() => undefined);
+    await removing;
   }
 }

@@ -1,14 +1,15 @@
 /** Owns what a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
 
 import type { ErrorCode } from "../domain/errors.ts";
-import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding, FindingKind } from "../domain/finding.ts";
 import type { FailOn, Job } from "../domain/job.ts";
 import { count } from "../domain/size.ts";
 import { baseName } from "../domain/store-path.ts";
 import type { SurveyedDerivation } from "./derivations.ts";
-import { lackOfRoom, type Room } from "./room.ts";
+import type { Room } from "./room.ts";
+import { lackOfRoom } from "./room-findings.ts";
 import type { Survey } from "./survey.ts";
+import { tierFindings } from "./tier-findings.ts";
 import { findTwins } from "./twins.ts";
 
 /** Whether this run itself builds what is missing, so that missing it is no failure yet. */
@@ -36,10 +37,19 @@ export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent)
   ];
 }
 
+/** A new file that was not `git add`ed, in the words of Nix 2.8 and of later ones. */
+const UNTRACKED =
+  /getting status of '[^']*-source\/[^']*': No such file|-source\/[^']*' does not exist|not tracked by Git/;
+
 function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] {
   return survey.targets.flatMap(({ name, verdict }) => {
     if (verdict.kind !== "failed") return [];
-    const near = verdict.nearest.length > 0 ? `did you mean ${verdict.nearest.join(" or ")}?` : "";
+    const hint =
+      verdict.nearest.length > 0
+        ? `did you mean ${verdict.nearest.join(" or ")}?`
+        : UNTRACKED.test(verdict.message)
+          ? "of a git repository Nix sees only the files that git knows: git add it"
+          : "";
     const code: ErrorCode = verdict.message.startsWith("there is no flake") ? "NCP-204" : "NCP-205";
     return [
       {
@@ -47,7 +57,7 @@ function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] 
         level,
         code,
         message: `${name} does not evaluate: ${verdict.message}`,
-        ...(near === "" ? {} : { hint: near }),
+        ...(hint === "" ? {} : { hint }),
       },
     ];
   });
@@ -80,55 +90,6 @@ export function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): 
   const weight = heavy === "heavy" ? " (heavy)" : "";
   const by = wantedBy.length === 1 ? (wantedBy[0] ?? "") : `${count(wantedBy.length, "target")}`;
   return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
-}
-
-function tierFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
-  // A push that cannot be is told before the hours of building that it would end.
-  const pushes = intent === "builds" && job.push !== "off" && survey.trust.kind === "write";
-  const ownLevel = pushes && job.onPushFailure === "error" ? "error" : "warning";
-  return survey.tiers.flatMap(({ name, role, state, count: answers }): Finding[] => {
-    if (state.kind === "down") {
-      return [
-        {
-          kind: "tier",
-          level: role === "own" ? ownLevel : "notice",
-          message: `${name} is left out: ${describeError(state.error)}`,
-          ...adviceOf(state.error),
-        },
-      ];
-    }
-    const found: Finding[] = [];
-    const { trouble } = state.info;
-    if (trouble) {
-      found.push({
-        kind: "tier",
-        level: ownLevel,
-        message: `${describeError(trouble)}: nothing is pushed or pinned, it is only read`,
-        ...adviceOf(trouble),
-      });
-    }
-    if (answers.unknown > 0) {
-      found.push({
-        kind: "tier",
-        level: "warning",
-        message: `${name} stopped answering: ${count(answers.unknown, "path")} of ${count(answers.asked, "path")} are unknown there`,
-      });
-    }
-    const [first] = answers.refused;
-    if (first !== undefined) {
-      found.push({
-        kind: "tier",
-        level: "warning",
-        message: `${name}: ${count(answers.refused.length, "answer")} not counted: ${first}`,
-      });
-    }
-    return found;
-  });
-}
-
-function adviceOf(error: Error): Pick<Finding, "code" | "hint"> {
-  if (!(error instanceof UserError)) return {};
-  return { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }
 
 function twinFindings(survey: Survey): Finding[] {

@@ -1,7 +1,6 @@
 /** Owns the judgement: out of the facts, what would be built and what fetched. Pure. */
 
 import { allowsSubstitutes, outputPaths } from "../domain/derivation.ts";
-import { dependencies } from "../domain/narinfo.ts";
 import type { DerivationOutputs } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Facts } from "./facts.ts";
@@ -47,7 +46,9 @@ export function judge(
       fetch.add(path);
       const answer = facts.answers.get(path);
       const served = answer?.own ?? answer?.upstream;
-      if (served) stack.push(...dependencies(served.narInfo));
+      for (const reference of served?.narInfo.references ?? []) {
+        if (!fetch.has(reference)) stack.push(reference);
+      }
     }
   };
 

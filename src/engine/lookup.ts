@@ -2,6 +2,7 @@
 
 import type { BinaryCache, Presence } from "../domain/cache.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
+import type { WorkState } from "../domain/ports.ts";
 import { signatureKeyName } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 
@@ -26,8 +27,26 @@ export interface Answer {
 export interface TierCount {
   asked: number;
   hits: number;
+  /** What its hits weigh on the way: as compressed, else unpacked. */
+  bytes: number;
   unknown: number;
+  /** Why it was asked nothing more. */
+  failure: Error | undefined;
   readonly refused: string[];
+  /** Those of the refused at which Nix would stop. */
+  corrupt: number;
+}
+
+export function noCount(): TierCount {
+  return {
+    asked: 0,
+    hits: 0,
+    bytes: 0,
+    unknown: 0,
+    failure: undefined,
+    refused: [],
+    corrupt: 0,
+  };
 }
 
 export interface Tier {
@@ -54,12 +73,13 @@ export class Lookup {
   private readonly signal: AbortSignal;
   /** Of all tiers together. */
   private hits = 0;
+  private answered = 0;
 
   constructor(tiers: readonly Tier[], signal: AbortSignal) {
     this.tiers = tiers;
     this.signal = signal;
     for (const { cache } of tiers) {
-      this.counts.set(cache.name, { asked: 0, hits: 0, unknown: 0, refused: [] });
+      this.counts.set(cache.name, noCount());
     }
   }
 
@@ -84,6 +104,16 @@ export class Lookup {
     for (const path of paths) this.answers.delete(path);
   }
 
+  /** How far looking is: nobody knows beforehand how much there is to ask. */
+  readonly state = (): WorkState => ({
+    unit: "path",
+    done: this.answered,
+    inAll: undefined,
+    bytes: 0,
+    bytesInAll: undefined,
+    now: [],
+  });
+
   /** The cache that said it. */
   cacheOf({ tier }: Served): BinaryCache | undefined {
     return this.tiers.find(
@@ -94,6 +124,7 @@ export class Lookup {
   private async askAll(path: StorePath): Promise<Answer> {
     const lively = this.tiers.filter((tier) => !this.isCold(tier));
     const answer = await this.askTiers(lively, path);
+    this.answered++;
     if (answer.own || answer.upstream || lively.length === this.tiers.length) return answer;
     // Nobody else has it: now the answer of a cold tier is the one that counts.
     const rest = await this.askTiers(
@@ -149,11 +180,17 @@ export class Lookup {
     if (!count) return;
     count.asked++;
     if (presence.kind === "hit") {
+      const { fileSize, narSize } = presence.narInfo;
       count.hits++;
+      count.bytes += fileSize ?? narSize;
       this.hits++;
-    } else if (presence.kind === "unknown") count.unknown++;
-    else if (presence.kind === "refused") count.refused.push(presence.why);
-    else if (presence.kind === "gone")
+    } else if (presence.kind === "unknown") {
+      count.unknown++;
+      count.failure ??= presence.cause;
+    } else if (presence.kind === "refused") {
+      count.refused.push(presence.why);
+      if (presence.form === "corrupt") count.corrupt++;
+    } else if (presence.kind === "gone")
       count.refused.push(`${presence.narInfo.storePath}: ${NAR_GONE}`);
   }
 }

@@ -6,8 +6,8 @@ import type { Step } from "./step.ts";
 /** Which steps a mode's plan may hold. */
 export const MAY: Readonly<Record<Mode, ReadonlySet<Step["do"]>>> = {
   check: new Set(),
-  prefetch: new Set(["configure", "substitute"]),
-  warm: new Set(["configure", "substitute", "build", "push", "verify", "pin"]),
+  prefetch: new Set(["reclaim", "configure", "substitute"]),
+  warm: new Set(["reclaim", "configure", "substitute", "build", "push", "verify", "pin"]),
   audit: new Set(["verify", "audit"]),
 };
 

@@ -1,11 +1,13 @@
 /** Owns what came of a plan: what was done, in bytes and seconds, and what went wrong. */
 
+import type { BuildFigures } from "../domain/build-figures.ts";
 import type { PushProgress } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import type { VerificationOutcome } from "../domain/verdict.ts";
+import { isHit, type VerificationOutcome } from "../domain/verdict.ts";
 import type { Audit } from "./audit/check.ts";
 import type { Step } from "./step.ts";
+import type { SurveyedTarget } from "./survey.ts";
 
 export interface TimedStep {
   readonly do: Step["do"];
@@ -14,11 +16,34 @@ export interface TimedStep {
   readonly end: number;
 }
 
+export interface Fetched {
+  readonly paths: number;
+  /** Of their NARs: what the store grew by. */
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface Built {
+  readonly name: string;
+  /** Where Nix does not say it of each: of the step, in which it builds side by side what it can. */
+  readonly seconds: number;
+  /** What its outputs take in the store, where this run had to know. */
+  readonly bytes: number | undefined;
+}
+
+export interface PushedPath extends PushProgress {
+  /** From its first byte read to its being served; undefined where the cache read it otherwise. */
+  readonly seconds: number | undefined;
+}
+
 export interface VerifiedTarget {
   readonly target: string;
   readonly outcome: VerificationOutcome;
   readonly detail: string | undefined;
   readonly paths: number;
+  /** What our cache stores of them. */
+  readonly bytes: number;
+  readonly seconds: number;
 }
 
 export interface PinnedTarget {
@@ -28,15 +53,27 @@ export interface PinnedTarget {
   /** `set`: written, and not to be read back from this cache. */
   readonly state: "confirmed" | "set" | "failed";
   readonly detail: string | undefined;
+  readonly seconds: number;
+}
+
+export interface Reclaimed {
+  /** `Delete /usr/share/dotnet (2.1 GB)`. */
+  readonly what: string;
+  /** Bytes that the file systems have more; undefined where it is no matter of bytes. */
+  readonly bytes: number | undefined;
 }
 
 export interface Outcome {
   readonly steps: readonly TimedStep[];
   readonly configured: readonly string[];
-  readonly substituted: { readonly paths: number; readonly bytes: number };
-  /** With the seconds of the step that built it: Nix builds side by side what it can. */
-  readonly built: readonly { readonly name: string; readonly seconds: number }[];
-  readonly pushed: readonly PushProgress[];
+  readonly substituted: Fetched;
+  /** Served, in a cache's own words, and not to be had: gone, broken off, or not what was promised. */
+  readonly unfetched: readonly StorePath[];
+  readonly built: readonly Built[];
+  /** What those took that Nix built here; kept for the next run's plan. */
+  readonly figures: readonly BuildFigures[];
+  readonly reclaimed: readonly Reclaimed[];
+  readonly pushed: readonly PushedPath[];
   readonly verified: readonly VerifiedTarget[];
   readonly pinned: readonly PinnedTarget[];
   /** What an audit found; undefined in every other run. */
@@ -47,10 +84,31 @@ export interface Outcome {
 export const NOTHING_DONE: Outcome = {
   steps: [],
   configured: [],
-  substituted: { paths: 0, bytes: 0 },
+  substituted: { paths: 0, bytes: 0, seconds: 0 },
+  unfetched: [],
   built: [],
+  figures: [],
+  reclaimed: [],
   pushed: [],
   verified: [],
   pinned: [],
   findings: [],
 };
+
+/** Whether this run found out that a target which caches say they have cannot be had from them. */
+export function isDisproved(
+  { unfetched, verified }: Outcome,
+  target: { readonly name: string; readonly outputs: readonly StorePath[] | undefined },
+): boolean {
+  const lacking = new Set(unfetched);
+  const lies = new Set<VerificationOutcome>(["mismatch", "rejected", "gone"]);
+  return (
+    target.outputs?.some((path) => lacking.has(path)) === true ||
+    verified.some((one) => one.target === target.name && lies.has(one.outcome))
+  );
+}
+
+/** Cached, as far as this run can tell: it may have found that what is served cannot be had. */
+export function isHad(outcome: Outcome, target: SurveyedTarget): boolean {
+  return isHit(target.verdict) && !isDisproved(outcome, target);
+}

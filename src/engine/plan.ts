@@ -7,20 +7,27 @@ import type { Job } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { buildSteps, knownOutputs } from "./build-order.ts";
 import { findingsOf } from "./findings.ts";
+import type { Fitted } from "./fit.ts";
 import { lookAfter } from "./look-after.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix.ts";
 import { MAY } from "./modes.ts";
 import type { Room } from "./room.ts";
-import type { PushRoots, Step } from "./step.ts";
+import { standingFindings } from "./standing.ts";
+import type { PushRoots, Reclaim, Step } from "./step.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
-import { hasToBeMade, type Work } from "./work.ts";
+import { isFit } from "./tiers.ts";
+import { hasToBeMade, type Work, workOf } from "./work.ts";
 
 export interface Plan {
   readonly steps: readonly Step[];
   readonly findings: readonly Finding[];
   /** What a read-only run leaves undone. */
   readonly withheld: readonly PushRoots[];
+  /** After relief, for all that was asked for; what had to be left out is counted too. */
   readonly room: Room;
+  readonly reclaims: readonly Reclaim[];
+  /** Names of the targets that have no room. */
+  readonly leftOut: readonly string[];
   /** For the jobs of others: what is missing, shared out. */
   readonly matrix: Matrix;
 }
@@ -29,9 +36,10 @@ export function plan(
   job: Job,
   survey: Survey,
   work: Work,
-  room: Room,
+  fit: Fitted,
   caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
 ): Plan {
+  const { room, reclaims, cut } = fit;
   const matrix = matrixOf({
     ...survey,
     // Without a cache to hand it on by, what one job builds is no other's.
@@ -39,24 +47,30 @@ export function plan(
     seconds: (name) => figuresOf(survey.figures, name)?.seconds,
   });
   const findings = [
+    ...fit.findings,
     ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
+    ...standingFindings(job, survey, caches),
     ...matrixFindings(matrix),
   ];
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
-  // Too little room ends the run before anything is fetched or built.
+  // Where nothing has its room, or builds have no place, the run ends before anything is fetched.
   // So does a cache that cannot be written to, where the user said that this fails the job.
-  const stop = findings.some(
-    ({ kind, level }) => (kind === "disk" || kind === "tier") && level === "error",
-  );
+  const stop =
+    fit.verdict === "nothing fits" ||
+    findings.some(({ kind, level }) => kind === "tier" && level === "error");
+  const doing = cut ? workOf(job, survey, cut.kept) : work;
   if (!stop && survey.system !== undefined) {
+    steps.push(...reclaims.map((reclaim): Step => ({ do: "reclaim", reclaim })));
     steps.push(...configureSteps(survey, caches));
-    steps.push(...substituteSteps(work));
+    steps.push(...substituteSteps(doing));
     if (MAY[job.mode].has("push")) {
-      const byPriority = [...survey.targets].sort((a, b) => b.target.priority - a.target.priority);
+      const byPriority = survey.targets
+        .filter(({ name }) => !cut?.left.includes(name))
+        .sort((a, b) => b.target.priority - a.target.priority);
       const made = byPriority.filter((target) => hasToBeMade(job, survey, target));
       const writable = writableCache(job, survey, caches.own);
-      steps.push(...buildSteps(survey, work, made, writable));
+      steps.push(...buildSteps(survey, doing, made, writable, fit.pace));
       for (const target of byPriority) {
         const mine = made.includes(target);
         const ours = isOurs(survey, target);
@@ -85,6 +99,8 @@ export function plan(
     findings,
     withheld,
     room,
+    reclaims: MAY[job.mode].has("reclaim") && !stop ? reclaims : [],
+    leftOut: cut?.left ?? [],
     matrix,
   };
 }
@@ -123,9 +139,10 @@ function configureSteps(
   const reachable = new Set(
     survey.tiers
       .filter(
-        ({ state }) =>
-          state.kind === "reachable" &&
-          (state.info.storeDir !== undefined || survey.trust.kind === "write"),
+        (tier) =>
+          isFit(tier) &&
+          tier.state.kind === "reachable" &&
+          (tier.state.info.storeDir !== undefined || survey.trust.kind === "write"),
       )
       .map(({ name }) => name),
   );
@@ -133,9 +150,9 @@ function configureSteps(
   return caches.length > 0 ? [{ do: "configure", caches }] : [];
 }
 
-function substituteSteps({ judgement, fetchBytes }: Work): Step[] {
+function substituteSteps({ judgement, load }: Work): Step[] {
   if (judgement.fetch.size === 0) return [];
-  return [{ do: "substitute", paths: [...judgement.fetch], bytes: fetchBytes }];
+  return [{ do: "substitute", paths: [...judgement.fetch], bytes: load.fetchBytes }];
 }
 
 /** The target's outputs and, with `closure=build`, those of what was missing below it. */

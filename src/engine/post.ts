@@ -5,13 +5,12 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
-import { Lookup } from "./lookup.ts";
-import { NO_MATRIX } from "./matrix.ts";
+import { Lookup, noCount } from "./lookup.ts";
 import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
-import { describeTiers } from "./survey.ts";
+import { describeTiers } from "./tiers.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -51,8 +50,9 @@ export async function runPost(
   const described = tiers.map(({ tier, state }) => ({
     name: tier.cache.name,
     role: tier.role,
+    url: tier.cache.substituter.url,
     state,
-    count: { asked: 0, hits: 0, unknown: 0, refused: [] },
+    count: noCount(),
   }));
   const targets = await builtTargets(memory, new Set(built), nix, signal);
   const wanted: PushRoots[] = [
@@ -70,14 +70,7 @@ export async function runPost(
     steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
     steps.push(...pinStep(job, trust, writable, name, pinName, outputs));
   }
-  const room = { fileSystems: [], unknownBuilds: 0, notices: [] };
-  const outcome = await apply(
-    job,
-    { steps, findings: [], withheld: [], room, matrix: NO_MATRIX },
-    lookup,
-    world,
-    signal,
-  );
+  const outcome = await apply(job, { steps }, lookup, world, signal);
   return { outcome, withheld: [] };
 }
 

@@ -56,3 +56,23 @@ export function pushFindings(
   }
   return found;
 }
+
+/** What somebody else put there is evidence; only who is asked to (`force`) writes over it. */
+export function poisonFindings(
+  cache: string,
+  poisoned: readonly (readonly [StorePath, string])[],
+): Finding[] {
+  const [first] = poisoned;
+  if (!first) return [];
+  const [path, why] = first;
+  const more = poisoned.length > 1 ? ` and ${count(poisoned.length - 1, "more path")}` : "";
+  return [
+    {
+      kind: "push",
+      level: "warning",
+      code: "NCP-452",
+      message: `${cache} holds ${baseName(path)}${more} in a way that must not be believed: ${why}; nothing is pushed over it`,
+      hint: "find out who wrote it; then force: true uploads it anew",
+    },
+  ];
+}

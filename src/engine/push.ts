@@ -11,6 +11,8 @@ export interface Pushed {
   readonly closure: ReadonlyMap<StorePath, PathInfo>;
   readonly pushed: readonly PushProgress[];
   readonly failed: ReadonlyMap<StorePath, Error>;
+  /** Paths that our cache answers for with something that must not be believed, and why: not sent. */
+  readonly poisoned: ReadonlyMap<StorePath, string>;
   /** Roots that another cache serves: nothing of ours to protect. */
   readonly upstreamOnly: readonly StorePath[];
   /** Roots that are not in this machine's store. */
@@ -20,6 +22,13 @@ export interface Pushed {
 export interface PushHow extends Pick<Job, "pushFilter" | "force"> {
   /** Paths to send whatever our cache says: a push of them turned out wrong. */
   readonly again?: ReadonlySet<StorePath>;
+  /** Hears what is to be sent, and of each NAR how much of it was read. */
+  readonly told?: PushListener;
+}
+
+export interface PushListener {
+  sending(paths: readonly PathInfo[]): void;
+  read(path: StorePath, bytes: number): void;
 }
 
 export async function push(
@@ -33,11 +42,18 @@ export async function push(
 ): Promise<Pushed> {
   const valid = await nix.valid(roots, signal);
   const closure = await nix.closure([...valid], signal);
-  const send = await selectPaths(job, lookup, roots, closure);
+  const poisoned = new Map<StorePath, string>();
+  const send = await selectPaths(job, lookup, roots, closure, poisoned);
+  job.told?.sending(send);
   const result =
     send.length === 0
       ? { pushed: [], failed: new Map<StorePath, Error>() }
-      : await cache.push(send, (path, inner) => nix.nar(path, inner), progress, signal);
+      : await cache.push(
+          send,
+          (path, inner) => counted(path, nix.nar(path, inner), job.told),
+          progress,
+          signal,
+        );
   lookup.forget(send.map(({ storePath }) => storePath));
   const upstreamOnly: StorePath[] = [];
   const sent = new Set(send.map(({ storePath }) => storePath));
@@ -49,13 +65,30 @@ export async function push(
     closure,
     pushed: result.pushed,
     failed: result.failed,
+    poisoned,
     upstreamOnly,
     absent: roots.filter((root) => !valid.has(root)),
   };
 }
 
+async function* counted(
+  path: StorePath,
+  nar: AsyncIterable<Uint8Array>,
+  told: PushListener | undefined,
+): AsyncIterable<Uint8Array> {
+  if (!told) return yield* nar;
+  let bytes = 0;
+  told.read(path, bytes);
+  for await (const chunk of nar) {
+    yield chunk;
+    bytes += chunk.length;
+    told.read(path, bytes);
+  }
+}
+
 /**
- * Members that no cache has. `force` distrusts what our own cache says it has, and uploads a root
+ * Members that no cache has. What somebody else put into our cache under a member's name is evidence,
+ * and not written over unasked. `force` distrusts what our own cache says it has, and uploads a root
  * that an upstream serves. The push filter holds for whatever no path that is sent refers to.
  */
 async function selectPaths(
@@ -63,21 +96,26 @@ async function selectPaths(
   lookup: Lookup,
   roots: readonly StorePath[],
   closure: ReadonlyMap<StorePath, PathInfo>,
+  poisoned: Map<StorePath, string>,
 ): Promise<PathInfo[]> {
   const isRoot = new Set(roots);
   const wanted: PathInfo[] = [];
   await Promise.all(
     [...closure.values()].map(async (info) => {
-      const { own, upstream } = await lookup.ask(info.storePath);
+      const { own, upstream, refused } = await lookup.ask(info.storePath);
       const { storePath } = info;
       const isForced = force === "force" && (!upstream || isRoot.has(storePath));
-      if (isForced || again?.has(storePath) || (!own && !upstream)) wanted.push(info);
+      if (isForced || again?.has(storePath)) wanted.push(info);
+      else if (own || upstream) return;
+      else if (refused === undefined) wanted.push(info);
+      else poisoned.set(storePath, refused);
     }),
   );
   if (!pushFilter) return wanted;
   const infos = new Map(wanted.map((info) => [info.storePath, info]));
   const send = new Set<StorePath>();
-  const stack = wanted.filter(({ storePath }) => !pushFilter.test(namePart(storePath)));
+  const filtered = pushFilter.matching(wanted.map(({ storePath }) => namePart(storePath)));
+  const stack = wanted.filter(({ storePath }) => !filtered.has(namePart(storePath)));
   for (let info = stack.pop(); info !== undefined; info = stack.pop()) {
     if (send.has(info.storePath)) continue;
     send.add(info.storePath);

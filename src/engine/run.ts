@@ -6,11 +6,13 @@ import type { World } from "../domain/ports.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
 import { assess } from "./assess.ts";
+import { fitWork } from "./fit.ts";
 import { memoOf } from "./memo.ts";
 import { MAY } from "./modes.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Plan, plan } from "./plan.ts";
-import { bytesToStage, measureRoom } from "./room.ts";
+import { lookForRelief } from "./relief.ts";
+import { type Directories, measureRoom } from "./room.ts";
 import { type Survey, survey } from "./survey.ts";
 import { workOf } from "./work.ts";
 
@@ -21,16 +23,36 @@ export interface Run {
   readonly plan: Plan;
   readonly outcome: Outcome;
   readonly begin: number;
+  /** When looking and deciding were over, and doing began. */
+  readonly looked: number;
   readonly end: number;
 }
 
 export async function run(job: Job, trust: Trust, world: World, signal: AbortSignal): Promise<Run> {
   const begin = world.clock.now();
-  const seen = await survey(job, trust, world, signal);
-  const meant = await decide(job, seen, world);
+  const { seen, meant } = await look(job, trust, world, signal);
+  const looked = world.clock.now();
   const outcome = await apply(job, meant, seen.lookup, world, signal);
+  // What a build took is worth knowing whatever became of the run's caches.
+  if (seen.trust.kind === "write") await world.figures?.remember(outcome.figures, signal);
   await remember(job, seen, outcome, world, signal);
-  return { job, survey: seen, plan: meant, outcome, begin, end: world.clock.now() };
+  return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
+}
+
+/** The first phase, with a group of its own: it changes nothing, and decides what will be. */
+async function look(
+  job: Job,
+  trust: Trust,
+  world: World,
+  signal: AbortSignal,
+): Promise<{ readonly seen: Survey; readonly meant: Plan }> {
+  world.log.group("Look: what is cached, and where");
+  try {
+    const seen = await survey(job, trust, world, signal);
+    return { seen, meant: await decide(job, seen, world, signal) };
+  } finally {
+    world.log.endGroup();
+  }
 }
 
 /**
@@ -51,27 +73,34 @@ async function remember(
   const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
   if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const assessment =
-    outcome.pushed.length > 0 ? await assess(job, world, seen.lookup, seen.targets, signal) : seen;
+    outcome.pushed.length > 0
+      ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
+      : seen;
   const memo = memoOf(assessment, seen.foundNotices, now);
   if (memo) await world.memory.remember(memo, signal);
 }
 
-async function decide(job: Job, seen: Survey, world: World): Promise<Plan> {
+/** Measures what the plan rests on, and plans. */
+export async function decide(
+  job: Job,
+  seen: Survey,
+  world: World,
+  signal: AbortSignal,
+): Promise<Plan> {
   const work = workOf(job, seen);
-  const { disk, nix, workspace, staging } = world;
-  const { fetchBytes, builds, judgement } = work;
-  const staged = staging &&
-    MAY[job.mode].has("substitute") && {
-      directory: staging.directory,
-      bytes: bytesToStage(seen.facts, judgement.fetch, staging.bytes),
-    };
-  const room = await measureRoom(
-    disk,
-    nix?.setup,
+  const directories = directoriesOf(job, world);
+  const room = await measureRoom(world.disk, directories, work.load);
+  const options = await lookForRelief(job, seen, world, room, signal);
+  const fitted = fitWork(job, seen, work, room, directories, options);
+  return plan(job, seen, work, fitted, world);
+}
+
+/** Where this run writes. */
+export function directoriesOf(job: Job, { nix, workspace, staging }: World): Directories {
+  return {
+    setup: nix?.setup,
+    buildDir: nix?.buildDirectory() ?? "",
     workspace,
-    fetchBytes,
-    builds,
-    staged || undefined,
-  );
-  return plan(job, seen, work, room, world);
+    staging: staging && MAY[job.mode].has("substitute") ? staging : undefined,
+  };
 }

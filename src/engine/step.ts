@@ -11,7 +11,19 @@ export interface PushRoots {
   readonly paths: readonly StorePath[];
 }
 
+/** Room made where it lacks (docs/adr/0015). */
+export type Reclaim =
+  | { readonly kind: "build directory"; readonly from: string; readonly to: string }
+  | { readonly kind: "tool folder"; readonly path: string; readonly bytes: number }
+  | {
+      readonly kind: "garbage";
+      readonly bytes: number;
+      /** What the plan needs of what is in the store. */
+      readonly keep: readonly StorePath[];
+    };
+
 export type Step =
+  | { readonly do: "reclaim"; readonly reclaim: Reclaim }
   | { readonly do: "configure"; readonly caches: readonly BinaryCache[] }
   | { readonly do: "substitute"; readonly paths: readonly StorePath[]; readonly bytes: number }
   | {

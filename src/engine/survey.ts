@@ -1,30 +1,22 @@
 /** Owns looking: everything a plan needs to know, and nothing that changes the world. */
 
 import type { BuildFigures } from "../domain/build-figures.ts";
-import { type BinaryCache, can, type StoredPin, type TierInfo } from "../domain/cache.ts";
+import { can, type StoredPin } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
-import { asError, UserError } from "../domain/errors.ts";
+import { asError } from "../domain/errors.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Memo } from "../domain/memo.ts";
-import type { World } from "../domain/ports.ts";
+import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type AssessedTarget, type Assessment, assess } from "./assess.ts";
-import { Lookup, type TierCount } from "./lookup.ts";
+import { Lookup, noCount } from "./lookup.ts";
 import { recall } from "./memo.ts";
 import { type FoundTargets, findTargets } from "./targets.ts";
+import { describeTiers, isSilent, type SurveyedTier } from "./tiers.ts";
 
 export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */
   readonly local: "here" | "absent";
-}
-
-export interface SurveyedTier {
-  readonly name: string;
-  readonly role: "own" | "upstream";
-  readonly state:
-    | { readonly kind: "reachable"; readonly info: TierInfo; readonly milliseconds: number }
-    | { readonly kind: "down"; readonly error: Error };
-  readonly count: TierCount;
 }
 
 export interface Survey extends Assessment {
@@ -33,6 +25,8 @@ export interface Survey extends Assessment {
   readonly key: CacheKey;
   readonly keyFiles: readonly KeyFile[];
   readonly system: string | undefined;
+  /** Undefined where Nix takes the caches and keys that we add. */
+  readonly untrusted: Untrusted | undefined;
   readonly nixVersion: string | undefined;
   readonly tiers: readonly SurveyedTier[];
   /** Paths that are valid in this machine's store. */
@@ -70,13 +64,14 @@ export async function survey(
   // every answer of it is unknown (docs/adr/0002).
   const silent = tiers.flatMap(({ tier, state }) => (isSilent(state) ? [tier] : []));
   const lookup = new Lookup([...reachable, ...silent], signal);
+  using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
     sought.memo && recall(sought.memo, job, world, lookup, reachable, signal),
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
-  const assessment = await assess(job, world, lookup, found.targets, signal);
+  const assessment = await assess(job, world, lookup, found.targets, figures, signal);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
   return {
@@ -85,6 +80,7 @@ export async function survey(
     key: cacheKey(job.keyPrefix, keyFiles, job.keySuffix),
     keyFiles,
     system: world.nix?.setup.system,
+    untrusted: world.nix?.setup.untrusted,
     nixVersion: world.nix?.setup.version,
     targets: assessment.targets.map((target) => ({
       ...target,
@@ -94,7 +90,8 @@ export async function survey(
       name: tier.cache.name,
       role: tier.role,
       state,
-      count: lookup.counts.get(tier.cache.name) ?? { asked: 0, hits: 0, unknown: 0, refused: [] },
+      url: tier.cache.substituter.url,
+      count: lookup.counts.get(tier.cache.name) ?? noCount(),
     })),
     local,
     pins,
@@ -106,14 +103,6 @@ export async function survey(
   };
 }
 
-/** Whether the cache may well have what we look for: nobody has said no. */
-function isSilent(state: SurveyedTier["state"]): boolean {
-  if (state.kind !== "down") return false;
-  const code = state.error instanceof UserError ? state.error.code : undefined;
-  // Nix takes what it may not read for absent; a wrong credential would then look like a miss.
-  return code !== "NCP-304";
-}
-
 /** A memo, where there is one; else the evaluation begins while the caches are described. */
 async function seek(
   job: Job,
@@ -122,42 +111,6 @@ async function seek(
 ): Promise<{ readonly memo?: Memo; readonly found?: FoundTargets }> {
   const memo = await world.memory?.recall(signal);
   return memo ? { memo } : { found: await findTargets(job, world, signal) };
-}
-
-/** Our own cache and the others, in the order in which Nix would ask them. */
-export async function describeTiers(world: World, signal: AbortSignal) {
-  const all = [
-    ...(world.own ? [{ cache: world.own, role: "own" as const }] : []),
-    ...world.tiers.map((cache) => ({ cache, role: "upstream" as const })),
-  ];
-  const answered = await Promise.all(
-    all.map(async (tier) => {
-      const begun = world.clock.now();
-      const state: SurveyedTier["state"] = await tier.cache.describe(signal).then(
-        (info) => ({ kind: "reachable", info, milliseconds: world.clock.now() - begun }),
-        (error) => {
-          signal.throwIfAborted();
-          return { kind: "down", error: asError(error) };
-        },
-      );
-      return { tier, state };
-    }),
-  );
-  // Nix may be configured with our own cache already, by an earlier run for one: an upstream it is not.
-  const own = world.own && placeOf(world.own);
-  const described = answered.filter(
-    ({ tier }) => tier.role === "own" || placeOf(tier.cache) !== own,
-  );
-  // Nix's own default where a cache does not say: 50.
-  const priority = ({ tier, state }: (typeof described)[number]) =>
-    tier.cache.substituter.priority ??
-    (state.kind === "reachable" ? (state.info.priority ?? 50) : 50);
-  return described.sort((a, b) => priority(a) - priority(b));
-}
-
-/** Where Nix reads a cache: host and path, without the options behind them. */
-function placeOf({ substituter }: BinaryCache): string {
-  return substituter.url.replace(/[?#].*$/, "").replace(/\/+$/, "");
 }
 
 async function readPins(

@@ -8,10 +8,12 @@ import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import type { Lookup } from "./lookup.ts";
-import type { PinnedTarget, VerifiedTarget } from "./outcome.ts";
+import { Meter } from "./meter.ts";
+import type { PinnedTarget, PushedPath, VerifiedTarget } from "./outcome.ts";
 import { setPin } from "./pin.ts";
 import { type Pushed, type PushHow, push } from "./push.ts";
-import { pushFindings } from "./push-failures.ts";
+import { poisonFindings, pushFindings } from "./push-failures.ts";
+import { PushMeter } from "./push-meter.ts";
 import type { Step } from "./step.ts";
 import { type Verification, verify } from "./verify.ts";
 
@@ -28,12 +30,16 @@ export interface TransactionParts {
 }
 
 export class Transaction {
-  readonly pushed = new Map<StorePath, PushProgress>();
+  readonly pushed = new Map<StorePath, PushedPath>();
+  /** What paths take in the store, as far as a push had to know it. */
+  readonly narSizes = new Map<StorePath, number>();
   readonly verified = new Map<string, VerifiedTarget>();
   readonly pinned: PinnedTarget[] = [];
   readonly findings: Finding[] = [];
   private readonly parts: TransactionParts;
   private readonly good = new Set<StorePath>();
+  /** Told already. */
+  private readonly poisoned = new Set<StorePath>();
   /** Targets whose push failed: neither verified nor pinned. */
   private readonly broken = new Set<string>();
   private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
@@ -79,14 +85,21 @@ export class Transaction {
     how: PushHow,
   ): Promise<Pushed> {
     const { world, lookup, nix, signal } = this.parts;
+    const meter = new PushMeter(world.clock);
+    using _shown = world.log.watch?.(`Push to ${cache.name}`, meter.state);
     const told = (done: PushProgress) => {
       // It is waited for, and looked at, anew.
       this.good.delete(done.path);
-      this.pushed.set(done.path, done);
+      this.pushed.set(done.path, meter.finish(done));
       world.log.info(`pushed ${baseName(done.path)} (${formatBytes(done.bytes)})`);
     };
-    const result = await push(how, cache, lookup, nix, paths, told, signal);
-    if (result.pushed.length === 0 && result.failed.size === 0 && result.closure.size > 0) {
+    const result = await push({ ...how, told: meter }, cache, lookup, nix, paths, told, signal);
+    for (const [path, { narSize }] of result.closure) this.narSizes.set(path, narSize);
+    const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
+    for (const [path] of poisoned) this.poisoned.add(path);
+    this.findings.push(...poisonFindings(cache.name, poisoned));
+    const idle = result.pushed.length + result.failed.size + result.poisoned.size === 0;
+    if (idle && result.closure.size > 0) {
       world.log.info(`nothing to push: all ${count(result.closure.size, "path")} are in a cache`);
     }
     return result;
@@ -98,8 +111,10 @@ export class Transaction {
     this.roots.set(target, step);
     if (this.broken.has(target)) return;
     const { job, world } = this.parts;
-    const { outcome, detail, paths } = await this.proof(step);
-    this.verified.set(target, { target, outcome, detail, paths });
+    const begun = world.clock.now();
+    const { outcome, detail, paths, bytes } = await this.proof(step);
+    const seconds = (world.clock.now() - begun) / 1000;
+    this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });
     world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
     if (outcome === "verified" || outcome === "upstream only") return;
     this.findings.push({
@@ -143,8 +158,12 @@ export class Transaction {
     const valid = await nix.valid(paths, signal);
     const closure = await nix.closure([...valid], signal);
     const { clock, decompress } = world;
-    return verify(
-      { cache, lookup, clock, decompress, good: this.good },
+    const meter = new Meter("path", closure.size || undefined);
+    using _shown = world.log.watch?.(`Verify in ${cache.name}`, meter.state);
+    const told = (path: StorePath, bytes: number) => meter.finish(path, bytes);
+    // The watch is to last until the answer is there.
+    return await verify(
+      { cache, lookup, clock, decompress, good: this.good, told },
       {
         roots: paths,
         closure,
@@ -161,8 +180,17 @@ export class Transaction {
     const { cache, pin, target } = step;
     const { job, world, signal } = this.parts;
     if (this.verified.get(target)?.outcome !== "verified") return;
+    const begun = world.clock.now();
     const done = (state: PinnedTarget["state"], detail?: string) => {
-      this.pinned.push({ target, name: pin.name, storePath: pin.storePath, state, detail });
+      const seconds = (world.clock.now() - begun) / 1000;
+      this.pinned.push({
+        target,
+        name: pin.name,
+        storePath: pin.storePath,
+        state,
+        detail,
+        seconds,
+      });
       world.log.info(`pin ${pin.name}: ${state}${detail ? ` (${detail})` : ""}`);
     };
     try {

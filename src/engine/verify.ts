@@ -29,6 +29,8 @@ export interface Verification {
   readonly detail: string | undefined;
   readonly failing: readonly StorePath[];
   readonly paths: number;
+  /** What our cache stores of them, compressed. */
+  readonly bytes: number;
 }
 
 export interface Verifier {
@@ -43,10 +45,17 @@ export interface Verifier {
   ) => AsyncIterable<Uint8Array>;
   /** Members found good earlier in this run, at this level. */
   readonly good: Set<StorePath>;
+  /** Hears of each path that is proved. */
+  readonly told?: (path: StorePath, bytes: number) => void;
 }
 
 type Member =
-  | { readonly state: "good"; readonly references: readonly StorePath[] }
+  | {
+      readonly state: "good";
+      readonly references: readonly StorePath[];
+      /** 0 where another cache stores it. */
+      readonly bytes: number;
+    }
   | {
       readonly state: Exclude<VerificationOutcome, "verified">;
       readonly why: string;
@@ -81,13 +90,19 @@ async function verifyOnce(
   const bad: { path: StorePath; member: Exclude<Member, { state: "good" }> }[] = [];
   // The roots alone come first: where one is another cache's, its closure is nothing of ours to prove.
   let wave: StorePath[] = [...roots];
+  let bytes = 0;
   while (wave.length > 0) {
     for (const path of wave) seen.add(path);
     const next = new Set<StorePath>();
     await mapLimited(wave, PARALLEL, async (path) => {
       const member = await verifyMember(verifier, request, path, roots.has(path), signal);
-      if (member.state !== "good") bad.push({ path, member });
-      else for (const reference of member.references) if (!seen.has(reference)) next.add(reference);
+      if (member.state !== "good") {
+        bad.push({ path, member });
+        return;
+      }
+      bytes += member.bytes;
+      verifier.told?.(path, member.bytes);
+      for (const reference of member.references) if (!seen.has(reference)) next.add(reference);
     });
     if (bad.some(({ member }) => member.state === "upstream only")) break;
     for (const path of request.closure.keys()) if (!seen.has(path)) next.add(path);
@@ -101,6 +116,7 @@ async function verifyOnce(
     detail: worst && `${baseName(worst.path)}: ${worst.member.why}`,
     failing: bad.map(({ path }) => path),
     paths: seen.size,
+    bytes,
   };
 }
 
@@ -125,11 +141,16 @@ async function verifyMember(
   const presence = await cache.query(path, signal);
   if (presence.kind === "hit" && presence.origin === "own") {
     const { narInfo } = presence;
-    if (good.has(path)) return { state: "good", references: narInfo.references };
+    const proved: Member = {
+      state: "good",
+      references: narInfo.references,
+      bytes: narInfo.fileSize ?? narInfo.narSize,
+    };
+    if (good.has(path)) return proved;
     const trouble = await troubleOf(verifier, request, narInfo, signal);
     if (trouble) return trouble;
     good.add(path);
-    return { state: "good", references: narInfo.references };
+    return proved;
   }
   if (presence.kind === "refused") return { state: "rejected", why: presence.why };
   if (presence.kind === "gone") return lostNar(cache, presence.narInfo, signal);
@@ -137,7 +158,7 @@ async function verifyMember(
   const served = presence.kind === "hit" ? presence.narInfo : upstream?.narInfo;
   if (served) {
     // A reference may well be another cache's; a root we mean to pin may not.
-    if (!isRoot) return { state: "good", references: served.references };
+    if (!isRoot) return { state: "good", references: served.references, bytes: 0 };
     return {
       state: "upstream only",
       why: `served by ${upstream?.tier ?? cache.name}`,
@@ -172,7 +193,7 @@ async function troubleOf(
   try {
     const size = await cache.narSize(narInfo, signal);
     if (size === undefined) return { state: "gone", why: "its NAR is not there" };
-    if (narInfo.fileSize !== undefined && size !== narInfo.fileSize) {
+    if (size !== "not told" && narInfo.fileSize !== undefined && size !== narInfo.fileSize) {
       return { state: "mismatch", why: `its NAR has ${size} bytes, not ${narInfo.fileSize}` };
     }
     if (level === "nar") return undefined;

@@ -10,7 +10,7 @@ import { baseName } from "../domain/store-path.ts";
 import { Lookup } from "./lookup.ts";
 import { MAY_IN_POST } from "./modes.ts";
 import { push } from "./push.ts";
-import { describeTiers } from "./survey.ts";
+import { describeTiers } from "./tiers.ts";
 
 /** Whether there is anything to watch for: the job may push what it builds, as it builds it. */
 export function maySendAtOnce(job: Job, trust: Trust, world: World): boolean {

@@ -4,36 +4,60 @@ import type { Job } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { isHit } from "../domain/verdict.ts";
 import { describeDerivations, type SurveyedDerivation } from "./derivations.ts";
+import { estimates } from "./estimate.ts";
 import { type Judgement, judge, type Wanted } from "./judge.ts";
 import { MAY } from "./modes.ts";
-import { bytesToFetch } from "./room.ts";
+import { bytesToDownload, bytesToFetch, type Load } from "./room.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
 
 /** What this machine has to fetch and build: the survey's other question, for the room plan. */
 export interface Work {
   readonly judgement: Judgement;
-  readonly fetchBytes: number;
+  /** The same for each target by itself. */
+  readonly judgements: ReadonlyMap<string, Judgement>;
   /** From source and downloads, heavy ones first. */
   readonly builds: readonly SurveyedDerivation[];
+  readonly load: Load;
+  /** Bytes of a path that is fetched: unpacked, and as it comes over the wire. */
+  sizeOf(path: StorePath): { readonly nar: number; readonly file: number };
 }
 
-export function workOf(job: Job, survey: Survey): Work {
-  const targets = MAY[job.mode].has("build")
-    ? survey.targets.filter((target) => hasToBeMade(job, survey, target))
-    : survey.targets.filter(({ buildable, verdict }) => buildable === "here" || isHit(verdict));
+/** `kept`: the targets that have their room; all of them unless said. */
+export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Work {
+  const targets = survey.targets.filter(
+    (target) =>
+      (kept?.has(target.name) ?? true) &&
+      (MAY[job.mode].has("build")
+        ? hasToBeMade(job, survey, target)
+        : target.buildable === "here" || isHit(target.verdict)),
+  );
   const has = (path: StorePath) => survey.local.has(path);
   const wantedBy = new Map(targets.map((target) => [target.name, wantedOf(target)]));
   const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has);
-  const builds = new Map(
-    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has).build]),
+  const judgements = new Map(
+    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has)]),
+  );
+  const toBuild = new Map([...judgements].map(([name, { build }]) => [name, build]));
+  const { facts, figures } = survey;
+  const described = describeDerivations(job, facts, survey.targets, toBuild, figures);
+  const builds = [...described.values()].filter(
+    // A trivial build takes no room worth a word, unless somebody said that it does.
+    ({ kind, space }) => kind !== "trivial" || space !== undefined,
   );
   return {
     judgement,
-    fetchBytes: bytesToFetch(survey.facts, judgement.fetch),
-    builds: [...describeDerivations(job, survey.facts, survey.targets, builds).values()].filter(
-      // A trivial build takes no room worth a word, unless somebody said that it does.
-      ({ kind, space }) => kind !== "trivial" || space !== undefined,
-    ),
+    judgements,
+    builds,
+    load: {
+      fetchBytes: bytesToFetch(facts, judgement.fetch),
+      fetchPaths: judgement.fetch.size,
+      downloadBytes: bytesToDownload(facts, judgement.fetch),
+      builds: estimates(facts, builds),
+    },
+    sizeOf: (path) => ({
+      nar: bytesToFetch(facts, [path]),
+      file: bytesToDownload(facts, [path]),
+    }),
   };
 }
 

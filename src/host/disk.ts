@@ -1,10 +1,20 @@
 /** Owns free space: which file system a path is on and what is left there. */
 
+import { statfsSync } from "node:fs";
 import { readFile, stat, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Disk, FileSystem } from "../domain/ports.ts";
 
 export const disk: Disk = {
+  freeNow(path) {
+    try {
+      const { bavail, bsize } = statfsSync(path);
+      return bavail * bsize;
+    } catch {
+      return undefined;
+    }
+  },
+
   async fileSystem(path: string): Promise<FileSystem> {
     const existing = await nearestExisting(resolve(path));
     const [{ dev }, fs] = await Promise.all([stat(existing), statfs(existing)]);
@@ -15,6 +25,7 @@ export const disk: Disk = {
       totalBytes: fs.blocks * fs.bsize,
       // btrfs and zfs have no fixed number of inodes and say 0.
       freeInodes: fs.files === 0 ? undefined : fs.ffree,
+      totalInodes: fs.files === 0 ? undefined : fs.files,
     };
   },
 };

@@ -1,4 +1,7 @@
-/** Owns the connections: one pool a scheme, opened by the first request, and Node's HTTP loaded by it. */
+/**
+ * Owns Node's own client, for what is streamed and for what goes through a proxy: one pool a scheme,
+ * opened by the first request, and Node's HTTP loaded by it.
+ */
 
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 
@@ -59,6 +62,6 @@ function address({ hostname, port, pathname, search, username }: URL): RequestOp
   };
 }
 
-function hasProxy(environment: Readonly<Record<string, string>>): boolean {
+export function hasProxy(environment: Readonly<Record<string, string>>): boolean {
   return Object.keys(environment).some((name) => /^(https?|all)_proxy$/i.test(name));
 }

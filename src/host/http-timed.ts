@@ -1,6 +1,5 @@
 /** Owns one request's patience: its deadline, its caller's signal, and what to say when either ends it. */
 
-import type { ClientRequest } from "node:http";
 import { UserError } from "../domain/errors.ts";
 import type { HttpRequest } from "./http-request.ts";
 
@@ -21,11 +20,16 @@ function underWay(signal: AbortSignal): Set<Timed> {
   return requests;
 }
 
+/** What is under way, and can be ended. */
+interface Endable {
+  destroy(error: Error): unknown;
+}
+
 /** One request's deadline and the caller's signal, whichever comes first. */
 export class Timed {
   private readonly request: HttpRequest;
   private timer: NodeJS.Timeout | undefined;
-  private sent: ClientRequest | undefined;
+  private sent: Endable | undefined;
   private late = false;
   private readonly underWay: Set<Timed>;
 
@@ -41,7 +45,7 @@ export class Timed {
     this.sent?.destroy(new Error("interrupted"));
   }
 
-  attach(sent: ClientRequest): void {
+  attach(sent: Endable): void {
     this.sent = sent;
     // Between two hops there is no request to end: the next one ends before it begins.
     if (this.late || this.request.signal.aborted) sent.destroy(new Error("interrupted"));
@@ -62,11 +66,6 @@ export class Timed {
   done(): void {
     clearTimeout(this.timer);
     this.underWay.delete(this);
-  }
-
-  /** Ends a request whose body was not sent to its end: its connection can carry no other. */
-  letGo(): void {
-    if (this.sent && !this.sent.writableEnded) this.sent.destroy();
   }
 
   explain(error: unknown): unknown {

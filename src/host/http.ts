@@ -1,11 +1,15 @@
-/** Owns HTTP: connections that are kept, deadlines, retries, and credentials that stay at home. */
+/** Owns HTTP: connections that are kept, deadlines, redirects, and credentials that stay at home. */
 
-import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { finished } from "node:stream/promises";
-import { Connections } from "./http-agent.ts";
-import { bodyOf, sendBody, wholeBody } from "./http-body.ts";
+import { Connections, hasProxy } from "./http-agent.ts";
+import { type Body, bodyOf, sendBody, wholeBody } from "./http-body.ts";
+import { follow } from "./http-redirects.ts";
 import type { HttpRequest } from "./http-request.ts";
 import { Timed } from "./http-timed.ts";
+import type { WireAnswer } from "./wire-answer.ts";
+import { WirePool } from "./wire-pool.ts";
+import { wireRequest } from "./wire-request.ts";
 
 export type { HttpRequest } from "./http-request.ts";
 
@@ -25,34 +29,57 @@ export interface HttpStream {
   discard(): void;
 }
 
-const BODY_MOST = 64 * 1024 * 1024;
-const REDIRECTS_MOST = 5;
+/** What a cache needs of a client: one may be put around another. */
+export type Http = Pick<HttpClient, "request" | "stream">;
 
-/** The connections of one run. At 20 ms a request, 128 at once ask for 5,001 paths in about 1 s. */
+interface Streamed {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly sent: ClientRequest;
+  readonly response: IncomingMessage;
+}
+
+type Whole = Extract<Body, { kind: "pieces" }>;
+type Fields = Readonly<Record<string, string>>;
+
+const BODY_MOST = 64 * 1024 * 1024;
+
+/**
+ * The connections of one run. What is sent and answered whole goes over our own, what is streamed
+ * or has a proxy to go through over Node's.
+ */
 export class HttpClient {
   private readonly connections: Connections;
+  private readonly wire: WirePool | undefined;
 
-  constructor(environment: Readonly<Record<string, string>>, connections = 128) {
+  /** `connections`: to one host. At 20 ms a request, 256 ask for 5,001 paths in half a second. */
+  constructor(environment: Readonly<Record<string, string>>, connections = 256) {
     this.connections = new Connections(environment, connections);
+    this.wire = hasProxy(environment) ? undefined : new WirePool(connections);
   }
 
   close(): void {
     this.connections.close();
+    this.wire?.close();
   }
 
   /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
   async request(request: HttpRequest): Promise<HttpResponse> {
     const timed = new Timed(request);
+    const body = bodyOf(request.body);
+    const most = request.maxBytes ?? BODY_MOST;
     try {
-      const { response, url } = await this.follow(request, timed);
-      const most = request.maxBytes ?? BODY_MOST;
-      const body = await wholeBody(response, url, most);
-      return { status: response.statusCode ?? 0, headers: response.headers, body, url };
+      const { wire } = this;
+      if (!wire || body?.kind === "stream") return await this.readWhole(request, body, most, timed);
+      return await follow(
+        request,
+        (url, fields) => exchange(wire, request, url, fields, body, most, timed),
+        async () => undefined,
+      );
     } catch (error) {
       throw timed.explain(error);
     } finally {
       timed.done();
-      timed.letGo();
     }
   }
 
@@ -60,7 +87,11 @@ export class HttpClient {
   async stream(request: HttpRequest): Promise<HttpStream> {
     const timed = new Timed(request);
     try {
-      const { response } = await this.follow(request, timed);
+      const { status, headers, response } = await follow(
+        request,
+        (url, fields) => this.send(request, url, fields, bodyOf(request.body), timed),
+        passOver,
+      );
       const body = async function* () {
         try {
           timed.restart();
@@ -78,8 +109,8 @@ export class HttpClient {
       };
       timed.pause();
       return {
-        status: response.statusCode ?? 0,
-        headers: response.headers,
+        status,
+        headers,
         body: body(),
         discard: () => {
           timed.done();
@@ -94,53 +125,38 @@ export class HttpClient {
     }
   }
 
-  private async follow(
+  private async readWhole(
     request: HttpRequest,
+    body: Body | undefined,
+    most: number,
     timed: Timed,
-  ): Promise<{ response: IncomingMessage; url: URL }> {
-    let { url } = request;
-    let headers: Record<string, string> = { ...request.headers };
-    for (let hop = 0; ; hop++) {
-      const response = await this.send(request, url, headers, timed);
-      const { location } = response.headers;
-      const redirects = [301, 302, 303, 307, 308].includes(response.statusCode ?? 0);
-      if (!redirects || !location || (request.method !== "GET" && request.method !== "HEAD")) {
-        return { response, url };
-      }
-      response.resume();
-      await finished(response);
-      if (hop >= REDIRECTS_MOST) throw new Error(`${request.url.href} redirects without end`);
-      const next = new URL(location, url);
-      if (next.protocol !== "https:" && next.protocol !== "http:") {
-        throw new Error(`${url.href} redirects to ${next.protocol}`);
-      }
-      // Credentials are for the host the user named, not for whatever it points to.
-      if (next.origin !== url.origin) {
-        headers = Object.fromEntries(
-          Object.entries(headers).filter(([name]) => !/^(authorization|cookie)$/i.test(name)),
-        );
-      }
-      url = next;
+  ): Promise<HttpResponse> {
+    const { status, headers, url, sent, response } = await follow(
+      request,
+      (to, fields) => this.send(request, to, fields, body, timed),
+      passOver,
+    );
+    try {
+      return { status, headers, url, body: await wholeBody(response, url, most) };
+    } finally {
+      // A request whose body was not sent to its end: its connection can carry no other.
+      if (!sent.writableEnded) sent.destroy();
     }
   }
 
   private send(
-    request: HttpRequest,
+    { method }: HttpRequest,
     url: URL,
-    headers: Record<string, string>,
+    fields: Fields,
+    body: Body | undefined,
     timed: Timed,
-  ): Promise<IncomingMessage> {
-    const body = bodyOf(request.body);
+  ): Promise<Streamed> {
     return new Promise((resolve, reject) => {
-      const options = {
-        method: request.method,
-        headers: {
-          "user-agent": "nix-cache-preflight",
-          ...headers,
-          ...(body?.kind === "pieces" ? { "content-length": String(body.bytes) } : {}),
-        },
-      };
-      const sent = this.connections.begin(url, options, resolve);
+      const length = body?.kind === "pieces" ? { "content-length": String(body.bytes) } : {};
+      const options = { method, headers: { ...AGENT, ...fields, ...length } };
+      const sent = this.connections.begin(url, options, (response) => {
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, sent, response });
+      });
       timed.attach(sent);
       sent.on("error", reject);
       sendBody(sent, body, timed).catch((error) => {
@@ -149,4 +165,33 @@ export class HttpClient {
       });
     });
   }
+}
+
+const AGENT = { "user-agent": "nix-cache-preflight" };
+
+async function passOver({ response }: Streamed): Promise<void> {
+  response.resume();
+  await finished(response);
+}
+
+function exchange(
+  wire: WirePool,
+  { method }: HttpRequest,
+  url: URL,
+  fields: Fields,
+  body: Whole | undefined,
+  most: number,
+  timed: Timed,
+): Promise<WireAnswer> {
+  const headers = { ...AGENT, ...credentialsOf(url), ...fields };
+  const sending = wire.send(url, wireRequest(method, url, headers, body?.pieces ?? [], most));
+  timed.attach(sending);
+  return sending.answer;
+}
+
+/** `https://token@host/` is the token as a user name, and no password. */
+function credentialsOf({ username }: URL): Fields {
+  if (username === "") return {};
+  const pair = `${decodeURIComponent(username)}:`;
+  return { authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
 }

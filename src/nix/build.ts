@@ -1,69 +1,146 @@
 /** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
 
-import type { BuildResult, DerivationOutputs, Log } from "../domain/ports.ts";
-import type { StorePath } from "../domain/store-path.ts";
+import { isFullDisk } from "../domain/full-disk.ts";
+import type {
+  BuildControl,
+  BuildResult,
+  DerivationOutputs,
+  Log,
+  Progress,
+} from "../domain/ports.ts";
+import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
+import { type Realised, type RealiseListener, realise } from "./activities.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
+import { type BuildPlace, measure, type Observed } from "./measure.ts";
+import { BuildSampler } from "./sample.ts";
 import { validPaths } from "./store.ts";
 
 /** What makes our caches known to a single call, before any configuration is written. */
 export interface CallSubstituters {
   readonly urls: readonly string[];
+  /** All there are to ask, where some that Nix is configured with are gone. */
+  readonly instead: readonly string[] | undefined;
   readonly publicKeys: readonly string[];
   /** For private caches; Nix reads the token from it, and no argument list holds one. */
   readonly netrcFile: string | undefined;
+  /** For a process that evaluates and builds nothing. */
+  readonly environment?: Environment;
+  /** A daemon takes most settings from users whom it trusts alone. */
+  readonly settings: "all" | "those of everybody";
 }
 
-function substituterOptions({ urls, publicKeys, netrcFile }: CallSubstituters): string[] {
+/** Seconds to a connection, and without a byte on one: Nix's own patience is 300, five times over. */
+const PATIENCE = { connect: "15", stalled: "60" };
+
+function substituterOptions(call: CallSubstituters): string[] {
+  const { urls, instead, publicKeys, netrcFile, settings } = call;
   return [
-    ...(urls.length > 0 ? ["--option", "extra-substituters", urls.join(" ")] : []),
+    // A cache that is broken in one place does not end the rest.
+    ...["--option", "fallback", "true", "--option", "connect-timeout", PATIENCE.connect],
+    ...(instead
+      ? ["--option", "substituters", instead.join(" ")]
+      : urls.length > 0
+        ? ["--option", "extra-substituters", urls.join(" ")]
+        : []),
     ...(publicKeys.length > 0
       ? ["--option", "extra-trusted-public-keys", publicKeys.join(" ")]
       : []),
     ...(netrcFile === undefined ? [] : ["--option", "netrc-file", netrcFile]),
-    // What was pushed a minute ago is there now, whatever was answered an hour ago.
-    "--option",
-    "narinfo-cache-negative-ttl",
-    "0",
+    ...(settings === "all"
+      ? [
+          ...["--option", "stalled-download-timeout", PATIENCE.stalled],
+          // What was pushed a minute ago is there now, whatever was answered an hour ago.
+          ...["--option", "narinfo-cache-negative-ttl", "0"],
+        ]
+      : []),
   ];
+}
+
+export interface BuildRequest {
+  readonly wanted: readonly DerivationOutputs[];
+  readonly substituters: CallSubstituters;
+  readonly place: BuildPlace;
+  /** Paths of the outputs named, or of all; those that are not known before the build left out. */
+  readonly outputs: (
+    drvPath: StorePath,
+    names?: readonly string[],
+  ) => Promise<readonly StorePath[]>;
 }
 
 export async function build(
   nix: NixCommand,
   log: Log,
-  substituters: CallSubstituters,
-  wanted: readonly DerivationOutputs[],
-  outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>,
-  signal: AbortSignal,
+  { wanted, substituters, place, outputs }: BuildRequest,
+  { signal, mayBegin, told }: BuildControl,
 ): Promise<BuildResult> {
-  const built = new Set<StorePath>();
-  const result = await nix.try(
-    "nix-store",
-    [
-      "--realise",
-      "--keep-going",
-      ...substituterOptions(substituters),
-      ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
-    ],
-    {
-      signal,
-      deadline: DEADLINES.build,
-      onErrorLine: (line) => {
-        const building = /^building '([^']+\.drv)'/.exec(line)?.[1];
-        if (building) built.add(building as StorePath);
-        tell(log, line);
+  const begun = new Map<StorePath, number>();
+  const gate = new AbortController();
+  const sampler = new BuildSampler(place.directory, place.realStoreDir);
+  let result: Realised | undefined;
+  try {
+    result = await realise(
+      nix,
+      [
+        ...substituterOptions(substituters),
+        ...(place.movedBy === "setting" ? ["--option", "build-dir", place.directory] : []),
+        ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
+      ],
+      {
+        ...listener(log, ({ path, ...rest }) => {
+          // What is fetched on the way is not what is built.
+          if (isDerivationPath(path)) told?.({ path, ...rest });
+        }),
+        begun(drvPath, machine) {
+          // Another machine's disk is not ours to plan.
+          if (machine === "") {
+            begun.set(drvPath, Date.now());
+            sampler.begun(drvPath);
+          }
+          // Nix cannot be told to begin nothing more: what it begins now has lost nothing yet.
+          if (mayBegin?.() === false) gate.abort();
+        },
       },
-    },
-  );
-  const failed = new Map<StorePath, string>();
-  for (const { drvPath } of wanted) {
-    const paths = await outputs(drvPath);
-    const valid = await validPaths(nix, paths, signal);
-    const made = result.code === 0 || (paths.length > 0 && valid.size === paths.length);
-    if (made) continue;
-    failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
-    built.delete(drvPath);
+      {
+        signal: AbortSignal.any([signal, gate.signal]),
+        deadline: DEADLINES.build,
+        ...(place.movedBy === "environment" ? { environment: { TMPDIR: place.directory } } : {}),
+      },
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!gate.signal.aborted) throw error;
+  } finally {
+    await sampler[Symbol.asyncDispose]();
   }
-  return { built: [...built], failed };
+  const failed = new Map<StorePath, string>();
+  const stopped: StorePath[] = [];
+  for (const { drvPath, outputNames } of wanted) {
+    const paths = await outputs(drvPath, outputNames);
+    const valid = await validPaths(nix, paths, signal);
+    const made = result?.code === 0 || (paths.length > 0 && valid.size === paths.length);
+    if (made) continue;
+    if (result) failed.set(drvPath, await failureOf(nix, drvPath, result.stderr, signal));
+    else stopped.push(drvPath);
+  }
+  const full = whatWasFull(result?.stderr ?? "", place);
+  const observed = { place, begun, peaks: sampler.peaks(), full, outputs };
+  const { made, figures } = await measure(nix, observed, signal);
+  const built = result ? [...result.built.keys()] : made;
+  return {
+    built: built.filter((drvPath) => !failed.has(drvPath)),
+    failed,
+    stopped,
+    figures,
+    seconds: result?.built ?? new Map(),
+  };
+}
+
+/** By the path that could not be written; a builder names its own files without a folder. */
+function whatWasFull(stderr: string, { realStoreDir }: BuildPlace): Observed["full"] {
+  const line = stderr.split("\n").find(isFullDisk);
+  if (line === undefined) return undefined;
+  return line.includes(`${realStoreDir}/`) ? "store" : "build directory";
 }
 
 const LOG_LINES = 10;
@@ -105,14 +182,20 @@ export async function substitute(
   substituters: CallSubstituters,
   paths: readonly StorePath[],
   signal: AbortSignal,
+  told?: (progress: Progress) => void,
 ): Promise<Map<StorePath, string>> {
   const failed = new Map<StorePath, string>();
   for (let at = 0; at < paths.length; at += 1_000) {
     const chunk = paths.slice(at, at + 1_000);
-    const result = await nix.try(
-      "nix-store",
-      ["--realise", "--keep-going", ...substituterOptions(substituters), ...chunk],
-      { signal, deadline: DEADLINES.build, onErrorLine: (line) => tell(log, line) },
+    const result = await realise(
+      nix,
+      [...substituterOptions(substituters), ...chunk],
+      listener(log, told),
+      {
+        signal,
+        deadline: DEADLINES.build,
+        ...(substituters.environment ? { environment: substituters.environment } : {}),
+      },
     );
     if (result.code === 0) continue;
     const valid = await validPaths(nix, chunk, signal);
@@ -149,6 +232,10 @@ export async function importFrom(
     if (code !== 0) return nixMessage(stderr);
   }
   return undefined;
+}
+
+function listener(log: Log, told: ((progress: Progress) => void) | undefined): RealiseListener {
+  return { line: (line) => tell(log, line), progress: (progress) => told?.(progress) };
 }
 
 function tell(log: Log, line: string): void {

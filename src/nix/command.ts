@@ -1,6 +1,8 @@
 /** Owns running Nix's commands: which options every call has, and what its errors say. */
 
+import { stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
+import { isMissing } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { type ExecResult, exec } from "../host/exec.ts";
 
@@ -20,6 +22,8 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   readonly deadline: number;
   readonly onErrorLine?: (line: string) => void;
+  /** More variables, for this process alone. */
+  readonly environment?: Environment;
 }
 
 export function nixCommand(environment: Environment, cwd: string): NixCommand {
@@ -28,10 +32,14 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
     const all =
       program === "nix" ? ["--extra-experimental-features", "nix-command flakes", ...args] : args;
     try {
-      return await exec(program, all, { cwd, env, ...options });
+      return await exec(program, all, { cwd, ...options, env: { ...env, ...options.environment } });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") throw noNix();
-      throw error;
+      if (!isMissing(error)) throw error;
+      // A program and a working folder that are not there give the same error.
+      if (await isFolder(cwd)) throw noNix();
+      throw new UserError("NCP-350", `${cwd}: there is no such folder to work in`, {
+        hint: "put the checkout before this step; in a job it is GITHUB_WORKSPACE",
+      });
     }
   };
   return {
@@ -43,6 +51,15 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
       throw new UserError("NCP-202", `${program} ${verb}: ${nixMessage(result.stderr)}`);
     },
   };
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
 }
 
 export function noNix(): UserError {

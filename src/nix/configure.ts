@@ -1,10 +1,16 @@
 /** Owns Nix's configuration for the steps that follow: our caches added to what is there. */
 
+import { access } from "node:fs/promises";
 import { join } from "node:path";
+import { describeError, UserError } from "../domain/errors.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
+import { DEADLINES, type NixCommand } from "./command.ts";
+import { readSettings } from "./settings.ts";
 
+/** The file, or the folder it is in, is not this user's. */
+const FORBIDDEN = new Set(["EACCES", "EPERM", "EROFS"]);
 const BEGIN = "# >>> nix-cache-preflight: written by the action, replaced as a whole on each run";
 const END = "# <<< nix-cache-preflight";
 const NETRC_BEFORE = "# it holds the entries of ";
@@ -14,10 +20,17 @@ export interface NixConfiguration {
   readonly publicKeys: readonly string[];
   /** A netrc file of ours, and the one it stands in for. */
   readonly netrc?: { readonly file: string; readonly before: string | undefined };
+  /** Where builds are to write; what an earlier run of the job said stays unless said anew. */
+  readonly buildDir?: string;
 }
 
-/** The user's own nix.conf, which Nix reads after the system's. */
+/**
+ * The user's own nix.conf, which Nix reads after the system's. `NIX_USER_CONF_FILES` stands in for
+ * it, and its first file has the last word. Source: Nix's src/libutil/config.cc and globals.cc.
+ */
 export function userConfigurationFile(environment: Environment): string {
+  const [named] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":").filter(Boolean);
+  if (named !== undefined) return named;
   const home = environment["XDG_CONFIG_HOME"] || join(environment["HOME"] ?? "/root", ".config");
   return join(home, "nix", "nix.conf");
 }
@@ -33,25 +46,84 @@ export async function writeConfiguration(
   known: NixConfiguration,
 ): Promise<"written" | "unchanged"> {
   const before = (await readIfThere(file)) ?? "";
-  // What Nix knows from our own block is not known from elsewhere.
-  const ours = parseBlock(before);
   const after = withBlock(before, {
-    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
-    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+    ...lasting(before, wanted, known),
     ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
+    ...buildDirOf(wanted.buildDir ?? parseBlock(before).buildDir),
   });
   if (after === before) return "unchanged";
-  await writeWhole(file, after);
+  try {
+    await writeWhole(file, after);
+  } catch (cause) {
+    if (!FORBIDDEN.has((cause as NodeJS.ErrnoException).code ?? "")) throw cause;
+    throw new UserError("NCP-352", `${file} cannot be written: ${describeError(cause)}`, {
+      hint: "later steps do not know the caches; NIX_USER_CONF_FILES names another file",
+      cause,
+    });
+  }
   return "written";
 }
 
-/** The netrc file Nix is told of elsewhere than in our block; `setting` is what it says of itself. */
+/**
+ * The netrc file whose entries are to stay: the one Nix is told of elsewhere than in our block, or
+ * that of another use of ours in this job. `setting` is what Nix says, `mine` the one to be written.
+ */
 export async function netrcBefore(
   file: string,
   setting: string | undefined,
+  mine: string,
 ): Promise<string | undefined> {
   const { netrc } = parseBlock((await readIfThere(file)) ?? "");
-  return netrc && netrc.file === setting ? netrc.before : setting;
+  if (!netrc || netrc.file !== setting) return setting;
+  const isAnother = netrc.file !== mine && (await isThere(netrc.file));
+  return isAnother ? netrc.file : netrc.before;
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Throws where Nix, asked again, does not say what was written. */
+export async function checkConfiguration(
+  nix: NixCommand,
+  file: string,
+  wanted: NixConfiguration,
+  signal: AbortSignal,
+): Promise<void> {
+  const settings = await readSettings(nix, { signal, deadline: DEADLINES.query });
+  const lacking = [
+    ...additions(wanted.substituters, settings.list("substituters"), []),
+    ...additions(wanted.publicKeys, settings.list("trusted-public-keys"), []),
+  ];
+  if (lacking.length === 0) return;
+  throw new UserError(
+    "NCP-352",
+    `${file}: Nix does not take what was added there: ${lacking.join(" ")}`,
+    { hint: "something read after it replaces it: write extra-substituters there, which adds" },
+  );
+}
+
+/** Takes `file` out of our block; what it stood in for counts again. */
+export async function removeNetrcSetting(configuration: string, file: string): Promise<void> {
+  const text = (await readIfThere(configuration)) ?? "";
+  const { netrc, rest: _, ...kept } = parseBlock(text);
+  if (netrc?.file === file) await writeWhole(configuration, withBlock(text, kept));
+}
+
+/** Those of `wanted` that Nix does not know but from our own block in `text`, which comes and goes. */
+export function lasting(
+  text: string,
+  wanted: NixConfiguration,
+  known: NixConfiguration,
+): NixConfiguration {
+  const ours = parseBlock(text);
+  return {
+    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
+    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
+  };
 }
 
 function additions(
@@ -62,6 +134,10 @@ function additions(
   const elsewhere = new Set(known.map(plain));
   for (const value of ours) elsewhere.delete(plain(value));
   return [...new Set(wanted)].filter((value) => !elsewhere.has(plain(value)));
+}
+
+function buildDirOf(buildDir: string | undefined): Pick<NixConfiguration, "buildDir"> {
+  return buildDir === undefined ? {} : { buildDir };
 }
 
 function plain(value: string): string {
@@ -82,7 +158,9 @@ function parseBlock(text: string): Block {
     new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
   const netrc = /^netrc-file = (.*)$/m.exec(text.slice(begin, end))?.[1];
   const before = new RegExp(`^${NETRC_BEFORE}(.+)$`, "m").exec(text.slice(begin, end))?.[1];
+  const buildDir = /^build-dir = (.*)$/m.exec(text.slice(begin, end))?.[1];
   return {
+    ...buildDirOf(buildDir),
     ...(netrc === undefined ? {} : { netrc: { file: netrc, before } }),
     rest: text.slice(0, begin) + text.slice(end + END.length).replace(/^\n/, ""),
     substituters: values("substituters"),
@@ -100,6 +178,7 @@ export function withBlock(before: string, configuration: NixConfiguration): stri
       ? [`extra-trusted-public-keys = ${configuration.publicKeys.join(" ")}`]
       : []),
     ...netrcLines(configuration.netrc),
+    ...(configuration.buildDir === undefined ? [] : [`build-dir = ${configuration.buildDir}`]),
   ];
   if (lines.length === 0) return rest;
   const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";

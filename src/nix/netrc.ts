@@ -1,11 +1,17 @@
 /**
  * Owns the netrc file that lets Nix into private caches: whatever one was there before, and ours.
- * It is the only file that ever holds a token: mode 600, in the runner's temporary folder.
+ * It is the only file that ever holds a token: mode 600, in the runner's temporary folder, until post.
  */
 
+import { join } from "node:path";
 import type { Credentials } from "../domain/cache.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
+
+/** Where it lies in our folder. */
+export function netrcIn(folder: string): string {
+  return join(folder, "netrc");
+}
 
 /**
  * Writes `file`: `credentials`, then the entries of `before`, the file Nix was told to use. curl takes
@@ -28,6 +34,40 @@ export async function writeNetrc(
   if ((await readIfThere(file)) === text) return "unchanged";
   await writeWhole(file, text, 0o600);
   return "written";
+}
+
+/** The entries of the netrc file that Nix reads, if it reads one, by host; curl takes the first one of a host. */
+export async function readNetrc(
+  file: string | undefined,
+): Promise<ReadonlyMap<string, Credentials>> {
+  return file === undefined ? new Map() : parseNetrc(await readOther(file));
+}
+
+/**
+ * Words, in any lines: `machine HOST login NAME password SECRET`. `default` stands for no host in
+ * particular, and we hand a secret to none that is not named; `macdef` ends at an empty line.
+ * Source: netrc(5), and curl's lib/netrc.c.
+ */
+export function parseNetrc(text: string): ReadonlyMap<string, Credentials> {
+  const found = new Map<string, Credentials>();
+  const plain = text.replace(/^\s*#.*$/gm, "").replace(/\bmacdef\b[\s\S]*?(\n\s*\n|$)/g, "\n");
+  const words = plain.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
+  let entry: { machine: string; login: string; password: string } | undefined;
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at];
+    if (word === "default") entry = undefined;
+    if (word !== "machine" && word !== "login" && word !== "password") continue;
+    const value = unquote(words[++at] ?? "");
+    if (word === "machine") {
+      entry = { machine: value, login: "", password: "" };
+      if (!found.has(value)) found.set(value, entry);
+    } else if (entry) entry[word] = value;
+  }
+  return found;
+}
+
+function unquote(word: string): string {
+  return word.startsWith('"') ? word.slice(1, -1).replace(/\\(.)/g, "$1") : word;
 }
 
 /** A file that only the daemon may read has entries that only the daemon could use. */

@@ -2,83 +2,75 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { BinaryCache } from "../domain/cache.ts";
 import { outputPaths, parseDerivation } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
-import type { Environment } from "../host/environment.ts";
-import { build, type CallSubstituters, importFrom, substitute } from "./build.ts";
+import { build, importFrom, substitute } from "./build.ts";
 import { builtHere } from "./built-here.ts";
-import type { NixCommand } from "./command.ts";
-import {
-  type NixConfiguration,
-  netrcBefore,
-  userConfigurationFile,
-  writeConfiguration,
-} from "./configure.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
+import { collect, garbageBytes } from "./garbage.ts";
+import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
-import { writeNetrc } from "./netrc.ts";
-import type { NixMachine } from "./setup.ts";
-import { closureOf, validPaths } from "./store.ts";
+import { closureOf, onDisk, validPaths } from "./store.ts";
 
-export interface NixParts {
-  readonly command: NixCommand;
-  readonly machine: NixMachine;
+export interface NixParts extends KnownCachesParts {
   readonly flake: Flake | undefined;
-  readonly environment: Environment;
   readonly log: Log;
-  /** What every fetch and build may take from, before the configuration says so. */
-  readonly caches: () => Promise<readonly BinaryCache[]>;
-  /** Where the netrc file for private caches goes: a folder of ours that is the job's own. */
-  readonly folder: string;
 }
 
 export function nixPort(parts: NixParts): Nix {
-  const { command, flake, environment, log } = parts;
+  const { command, flake, log } = parts;
   const setup = { ...parts.machine.setup, flake: flake ? ("here" as const) : ("absent" as const) };
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
+  const known = new KnownCaches(parts);
   const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
+  let buildDirectory = setup.buildDir;
+  let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
     evaluate: (request, signal) =>
       evaluate({ nix: command, storeDir, system, flake }, request, signal),
     derivation,
-    valid: (paths, signal) => validPaths(command, paths, signal),
+    valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
-    substitute: async (paths, signal) =>
-      substitute(command, log, await perCall(parts), paths, signal),
-    importFrom: async (url, paths, signal) => {
-      const { publicKeys } = configurationOf(await parts.caches());
-      return importFrom(command, url, publicKeys, paths, signal);
-    },
-    build: async (wanted, signal) =>
+    substitute: async (paths, signal, told) =>
+      substitute(command, log, await known.forCall("fetches", signal), paths, signal, told),
+    importFrom: async (url, paths, signal) =>
+      importFrom(command, url, await known.publicKeys(), paths, signal),
+    build: async (wanted, control) =>
       build(
         command,
         log,
-        await perCall(parts),
-        wanted,
-        async (drvPath) => {
-          const names = wanted.find((one) => one.drvPath === drvPath)?.outputNames ?? [];
-          return outputPaths(await derivation(drvPath), names) ?? [];
+        {
+          wanted,
+          substituters: await known.forCall("builds", control.signal),
+          place: {
+            storeDir,
+            realStoreDir,
+            directory: buildDirectory,
+            movedBy: kept && setup.buildDirBy !== "nothing" ? setup.buildDirBy : undefined,
+          },
+          outputs: async (drvPath, names) => {
+            const one = await derivation(drvPath);
+            return outputPaths(one, names ?? [...one.outputs.keys()]) ?? [];
+          },
         },
-        signal,
+        control,
       ),
-    configure: async (caches) => {
-      const file = userConfigurationFile(environment);
-      const { substituters, trustedPublicKeys } = parts.machine.settings;
-      const netrc = await prepareNetrc(parts, caches);
-      const wanted = { ...configurationOf(caches), ...(netrc ? { netrc } : {}) };
-      const state = await writeConfiguration(file, wanted, {
-        substituters,
-        publicKeys: trustedPublicKeys.map(({ text }) => text),
-      });
-      return [`${file}: ${state === "written" ? "caches added" : "already as it should be"}`];
+    buildDirectory: () => buildDirectory,
+    buildIn: (directory, how) => {
+      [buildDirectory, kept] = [directory, how];
+    },
+    garbage: (keep, signal) => garbageBytes(command, setup, keep, signal),
+    collect: (keep, bytes, signal) => collect(command, setup, keep, bytes, parts.folder, signal),
+    configure: (caches, signal) => {
+      const moved = kept === "later steps too" && setup.buildDirBy === "setting";
+      return known.configure(caches, moved ? buildDirectory : undefined, signal);
     },
     builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
     nar: (path, signal) => narOf(real(path), signal),
@@ -95,33 +87,4 @@ async function readDrv(file: string): Promise<string> {
       cause,
     });
   }
-}
-
-/** Every cache, for one call of Nix's: its configuration may not name them yet. */
-async function perCall(parts: NixParts): Promise<CallSubstituters> {
-  const caches = await parts.caches();
-  const { substituters, publicKeys } = configurationOf(caches);
-  const netrc = await prepareNetrc(parts, caches);
-  return { urls: substituters, publicKeys, netrcFile: netrc?.file };
-}
-
-/** The netrc file, written where a private cache needs one. */
-async function prepareNetrc(
-  { environment, folder, machine }: NixParts,
-  caches: readonly BinaryCache[],
-): Promise<NixConfiguration["netrc"]> {
-  const credentials = caches.flatMap(({ substituter }) => substituter.credentials?.() ?? []);
-  if (credentials.length === 0) return undefined;
-  const configuration = userConfigurationFile(environment);
-  const before = await netrcBefore(configuration, machine.settings.netrcFile);
-  const file = join(folder, "netrc");
-  await writeNetrc(file, credentials, before);
-  return { file, before };
-}
-
-function configurationOf(caches: readonly BinaryCache[]): NixConfiguration {
-  return {
-    substituters: caches.map(({ substituter }) => substituter.url),
-    publicKeys: caches.flatMap(({ substituter }) => substituter.publicKeys.map(({ text }) => text)),
-  };
 }

@@ -1,11 +1,15 @@
 /** Owns what this machine's Nix is: version, system, store, build directory. */
 
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
 import type { NixSetup } from "../domain/ports.ts";
 import { type PublicKey, parsePublicKey } from "../domain/signature.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
+import { readSettings, type Settings } from "./settings.ts";
+import { findStanding } from "./standing.ts";
 
 export interface NixSettings {
   readonly substituters: readonly string[];
@@ -19,38 +23,34 @@ export interface NixSettings {
 export interface NixMachine {
   readonly setup: Omit<NixSetup, "flake">;
   readonly settings: NixSettings;
+  readonly builder: Builder;
 }
 
-type Setting = string | number | boolean | readonly string[] | Readonly<Record<string, unknown>>;
+/** Who runs builds: this process's user, build users for root, or a daemon with them. */
+export type Builder = "ourselves" | "build users" | "daemon";
 
-/** Asks Nix about itself: two short processes, side by side. */
+/** Asks Nix about itself: short processes, side by side. */
 export async function readMachine(
   nix: NixCommand,
   environment: Environment,
   signal: AbortSignal,
 ): Promise<NixMachine> {
   const options = { signal, deadline: DEADLINES.query };
-  const [facts, settings] = await Promise.all([
+  const [facts, settings, untrusted] = await Promise.all([
     nix.run("nix-instantiate", ["--eval", "--json", "--strict", "-E", FACTS], options),
     readSettings(nix, options),
+    findStanding(nix, environment, signal),
   ]);
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
   }
-  const list = (name: string): string[] => {
-    const value = settings.get(name);
-    return Array.isArray(value)
-      ? value.map(String)
-      : String(value ?? "")
-          .split(/\s+/)
-          .filter(Boolean);
-  };
-  const text = (name: string): string => {
-    const value = settings.get(name);
-    return typeof value === "string" ? value : "";
-  };
+  const { list, text } = settings;
+  const builder = await builderOf(text("store"), text("build-users-group"), environment);
+  // A key that only this user's files name is none to the daemon.
+  const keys = untrusted?.publicKeys ?? list("trusted-public-keys");
   return {
+    builder,
     setup: {
       version,
       system,
@@ -64,12 +64,15 @@ export async function readMachine(
       storeDir,
       realStoreDir: realStoreDir(text("store"), storeDir),
       buildDir: buildDir(version, text("build-dir"), environment),
+      buildDirBy: buildDirBy(builder, settings, untrusted ? "untrusted" : "trusted"),
+      buildsAtOnce: settings.amount("max-jobs") ?? 1,
+      ...(untrusted ? { untrusted } : {}),
     },
     settings: {
       substituters: [...list("substituters")],
-      trustedPublicKeys: list("trusted-public-keys").flatMap((key) => parsePublicKey(key) ?? []),
-      publicKeyTexts: list("trusted-public-keys"),
-      requireSignatures: settings.get("require-sigs") === false ? "accept any" : "require",
+      trustedPublicKeys: keys.flatMap((key) => parsePublicKey(key) ?? []),
+      publicKeyTexts: keys,
+      requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
     },
   };
@@ -77,20 +80,6 @@ export async function readMachine(
 
 const FACTS =
   "{ storeDir = builtins.storeDir; system = builtins.currentSystem; version = builtins.nixVersion; }";
-
-async function readSettings(
-  nix: NixCommand,
-  options: { signal: AbortSignal; deadline: number },
-): Promise<ReadonlyMap<string, Setting>> {
-  // `config show` from 2.20 on; before that the same output under another name.
-  let result = await nix.try("nix", ["config", "show", "--json"], options);
-  if (result.code !== 0) result = await nix.try("nix", ["show-config", "--json"], options);
-  if (result.code !== 0) {
-    throw new UserError("NCP-202", `Nix does not show its configuration: ${result.stderr.trim()}`);
-  }
-  const parsed = JSON.parse(result.stdout) as Record<string, { value: Setting }>;
-  return new Map(Object.entries(parsed).map(([name, { value }]) => [name, value]));
-}
 
 /** `store = /chroot` puts the store folder below another root. */
 function realStoreDir(store: string, storeDir: string): string {
@@ -104,11 +93,46 @@ function realStoreDir(store: string, storeDir: string): string {
  */
 export function buildDir(version: string, setting: string, environment: Environment): string {
   if (setting !== "") return setting;
-  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
-  if (major > 2 || minor >= 30) {
+  if (makesBuildDir(version)) {
     return `${environment["NIX_STATE_DIR"] ?? "/nix/var/nix"}/builds`;
   }
   return environment["TMPDIR"] || "/tmp";
+}
+
+/** 2.30 and later make a build directory that is not there; earlier ones fail. */
+export function makesBuildDir(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 2 || minor >= 30;
+}
+
+/** As Nix's `auto`: the store itself where its state can be written, else the daemon. */
+async function builderOf(
+  store: string,
+  buildUsersGroup: string,
+  environment: Environment,
+): Promise<Builder> {
+  if (store === "daemon" || store.startsWith("unix:")) return "daemon";
+  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
+  const there = await stat(state).catch(() => undefined);
+  const writable =
+    !there ||
+    (await access(state, constants.W_OK).then(
+      () => true,
+      () => false,
+    ));
+  if ((store === "" || store === "auto") && !writable) return "daemon";
+  return process.getuid?.() === 0 && buildUsersGroup !== "" ? "build users" : "ourselves";
+}
+
+/** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */
+function buildDirBy(
+  builder: Builder,
+  settings: Settings,
+  user: "trusted" | "untrusted",
+): NixSetup["buildDirBy"] {
+  const hasSetting = settings.knows("build-dir");
+  if (builder === "daemon" && (!hasSetting || user === "untrusted")) return "nothing";
+  return hasSetting ? "setting" : "environment";
 }
 
 /** Systems of the remote builders, from the setting or the file it names. */

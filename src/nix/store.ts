@@ -1,10 +1,13 @@
 /** Owns questions to the store's database, many paths to a process. */
 
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import { parseSha256 } from "../domain/hash.ts";
 import { mapLimited } from "../domain/limit.ts";
 import type { PathInfo } from "../domain/narinfo.ts";
-import { parseStorePath, type StorePath } from "../domain/store-path.ts";
+import { baseName, parseStorePath, type StorePath } from "../domain/store-path.ts";
+import { isMissing } from "../host/disk.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
 
 /** An argument list may hold 128 kB to 2 MB, by system; a store path takes some 80 bytes. */
@@ -20,6 +23,42 @@ function chunks<T>(items: readonly T[]): T[][] {
 
 function lines(text: string): string[] {
   return text.split("\n").filter((line) => line !== "");
+}
+
+/** From so many on, one look at the whole folder is cheaper than a look for each. */
+const MANY = 256;
+
+/**
+ * Those of `paths` that lie in the store folder. On a fresh runner it is none of thousands, and then
+ * there is nothing to ask Nix; a path that is registered and not there is no use to anybody.
+ */
+export async function onDisk(
+  realStoreDir: string,
+  paths: readonly StorePath[],
+): Promise<readonly StorePath[]> {
+  try {
+    if (paths.length >= MANY) {
+      const names = new Set(await readdir(realStoreDir));
+      return paths.filter((path) => names.has(baseName(path)));
+    }
+    const there = await Promise.all(
+      paths.map((path) => isThere(join(realStoreDir, baseName(path)))),
+    );
+    return paths.filter((_, index) => there[index]);
+  } catch (error) {
+    // A folder that cannot be read says nothing: Nix is asked for them all.
+    return isMissing(error) ? [] : paths;
+  }
+}
+
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await lstat(file);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
 }
 
 export async function validPaths(

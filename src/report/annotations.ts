@@ -1,6 +1,7 @@
 /** Owns which findings become annotations: the most important ten of each level, the rest counted. Pure. */
 
 import type { Finding } from "../domain/finding.ts";
+import { byImportance } from "./importance.ts";
 
 /** GitHub shows ten per level and step, and drops the others without a word. */
 const MOST = 10;
@@ -31,7 +32,7 @@ const TITLES: Readonly<Record<Finding["kind"], string>> = {
 
 export function annotations(findings: readonly Finding[]): Annotation[] {
   return (["error", "warning", "notice"] as const).flatMap((level) => {
-    const all = findings.filter((finding) => finding.level === level);
+    const all = byImportance(findings.filter((finding) => finding.level === level));
     const shown = all.length > MOST ? all.slice(0, MOST - 1) : all;
     const rest = all.length - shown.length;
     return [
@@ -41,7 +42,13 @@ export function annotations(findings: readonly Finding[]): Annotation[] {
         message: `${finding.message}${finding.hint ? `\n${finding.hint}` : ""}`.slice(0, LENGTH),
       })),
       ...(rest > 0
-        ? [{ level, title: "And more", message: `${rest} more of this kind: see the job summary` }]
+        ? [
+            {
+              level,
+              title: "And more",
+              message: `${rest.toLocaleString("en-US")} more of this kind: see the job summary`,
+            },
+          ]
         : []),
     ];
   });

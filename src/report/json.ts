@@ -2,9 +2,12 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { isHit, type Verdict } from "../domain/verdict.ts";
+import type { Verdict } from "../domain/verdict.ts";
+import type { TierCount } from "../engine/lookup.ts";
+import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+import { roomReport } from "./room.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
 export const REPORT_VERSION = 1;
@@ -21,13 +24,14 @@ export function jsonReport(run: Run) {
     key: survey.key.key,
     restoreKeys: survey.key.restoreKeys,
     hashes: hashes(survey),
-    hitRate: hitRate(survey),
+    hitRate: hitRate(run),
     /** When a memo stood in for the evaluation: the time it was made. */
     recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
     targets: survey.targets.map((target) => targetReport(survey, target)),
     derivations: [...survey.derivations.values()].map((derivation) => ({
       ...derivation,
       space: derivation.space ?? null,
+      figures: derivation.figures ?? null,
     })),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
@@ -36,23 +40,21 @@ export function jsonReport(run: Run) {
       role,
       reachable: state.kind === "reachable",
       milliseconds: state.kind === "reachable" ? state.milliseconds : null,
-      priority: state.kind === "reachable" ? (state.info.priority ?? null) : null,
-      error: state.kind === "down" ? describeError(state.error) : null,
+      priority: state.kind === "reachable" ? state.priority : null,
+      // Why it was left out from the start, or from somewhere on.
+      error: state.kind === "down" ? describeError(state.error) : failureOf(count),
       asked: count.asked,
       hits: count.hits,
+      // What its hits weigh on the way.
+      bytes: count.bytes,
       unknown: count.unknown,
       refused: count.refused,
     })),
-    room: plan.room.fileSystems.map(({ fileSystem, needs, bytesNeeded, bytesAfter }) => ({
-      mountPoint: fileSystem.mountPoint,
-      freeBytes: fileSystem.freeBytes,
-      bytesNeeded,
-      bytesAfter,
-      needs,
-    })),
+    ...roomReport(run),
     matrix: plan.matrix,
     steps: outcome.steps,
     fetched: outcome.substituted,
+    unfetched: outcome.unfetched,
     built: outcome.built,
     pushed: outcome.pushed,
     verified: outcome.verified,
@@ -62,6 +64,10 @@ export function jsonReport(run: Run) {
     findings: allFindings(run),
     seconds: (run.end - run.begin) / 1000,
   };
+}
+
+function failureOf({ failure }: TierCount): string | null {
+  return failure ? describeError(failure) : null;
 }
 
 export function allFindings(run: Run): Finding[] {
@@ -110,10 +116,10 @@ export function hashes(survey: Survey): Record<string, string | null> {
 }
 
 /** Cached targets among those that evaluated; 1 where there are none. */
-export function hitRate(survey: Survey): number {
-  const asked = survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
+export function hitRate(run: Pick<Run, "survey" | "outcome">): number {
+  const asked = run.survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
   if (asked.length === 0) return 1;
-  const hits = asked.filter(({ verdict }) => isHit(verdict)).length;
+  const hits = asked.filter((target) => isHad(run.outcome, target)).length;
   return Math.round((hits / asked.length) * 1000) / 1000;
 }
 
@@ -147,8 +153,8 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     "restore-keys": survey.key.restoreKeys.join("\n"),
     hashes: JSON.stringify(hashes(survey)),
     "read-only": String(survey.trust.kind === "read-only"),
-    hit: String(targets.every(({ verdict }) => isHit(verdict))),
-    "hit-rate": String(hitRate(survey)),
+    hit: String(targets.every((target) => isHad(run.outcome, target))),
+    "hit-rate": String(hitRate(run)),
     verdicts: JSON.stringify(
       Object.fromEntries(
         targets.map(({ name, verdict }) => [name, verdictReport(survey, verdict)]),

@@ -27,7 +27,16 @@ export function markdown(text: string): string {
     .replace(/[\\`*_{}[\]()#|~!@]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
-/** A name in code style; HTML, because a backtick in a name would end Markdown's. */
+/** Where a name may be broken: a cell as wide as the longest one would push the others off the page. */
+const UNBROKEN = 60;
+
+/** A name in code style; HTML, because a backtick in a name would end Markdown's. No address in it becomes a link. */
 export function code(text: string): string {
-  return `<code>${markdown(text)}</code>`;
+  const parts =
+    text
+      .replace(CONTROL, "")
+      .replace(BIDI, "")
+      .match(new RegExp(`.{1,${UNBROKEN}}`, "gsu")) ?? [];
+  const plain = parts.map(markdown).join("<wbr>");
+  return `<code>${plain.replaceAll("://", "&#58;//").replace(/\bwww\./gi, "www&#46;")}</code>`;
 }

@@ -1,29 +1,50 @@
 /** Owns the report as lines of a log or a terminal. Pure. */
 
+import { describeError } from "../domain/errors.ts";
 import { formatBytes } from "../domain/size.ts";
+import { isHit } from "../domain/verdict.ts";
 import type { Run } from "../engine/run.ts";
 import { auditLines } from "./audit.ts";
+import { byImportance } from "./importance.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
-import { headline, recalledWords, verdictWords } from "./words.ts";
+import { roomLines } from "./room.ts";
+import { headline, provedTargets, reachWords, recalledWords, verdictWords } from "./words.ts";
+
+/** A log of thousands of lines is read by nobody. */
+const TARGETS_MOST = 200;
 
 export function textReport(run: Run): string[] {
   const { survey, plan } = run;
   const lines = [headline(run), ""];
-  for (const target of survey.targets) {
+  // What is not cached comes first, where not all can be told.
+  const all = survey.targets;
+  const told =
+    all.length <= TARGETS_MOST
+      ? all
+      : [...all]
+          .sort((a, b) => Number(isHit(a.verdict)) - Number(isHit(b.verdict)))
+          .slice(0, TARGETS_MOST);
+  const proved = provedTargets(run);
+  for (const target of told) {
     const here = target.local === "here" ? " [here]" : "";
-    lines.push(`  ${target.name}${here}: ${verdictWords(survey, target.verdict)}`);
+    const isNew = proved.has(target.name) && !isHit(target.verdict);
+    const words = isNew
+      ? `cached now; was ${verdictWords(survey, target.verdict, "short")}`
+      : verdictWords(survey, target.verdict);
+    lines.push(`  ${target.name}${here}: ${words}`);
   }
+  const left = all.length - told.length;
+  if (left > 0) lines.push(`  and ${left.toLocaleString("en-US")} more, in the report`);
   if (survey.targets.length > 0) lines.push("");
-  for (const { fileSystem, needs, bytesAfter } of plan.room.fileSystems) {
-    const uses = needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
-    lines.push(
-      `  ${fileSystem.mountPoint}: ${formatBytes(fileSystem.freeBytes)} free, ${formatBytes(bytesAfter)} after (${uses})`,
-    );
-  }
-  for (const { name, state, count } of survey.tiers) {
-    const reach = state.kind === "reachable" ? `${count.hits} of ${count.asked} paths` : "left out";
-    lines.push(`  ${name}: ${reach}`);
+  lines.push(...roomLines(plan.room));
+  for (const tier of survey.tiers) {
+    const { name, state, count } = tier;
+    const how =
+      state.kind === "reachable"
+        ? `, answers in ${Math.round(state.milliseconds)} ms, priority ${state.priority}: ${count.hits} of ${count.asked} paths (${formatBytes(count.bytes)})`
+        : `: ${describeError(state.error)}`;
+    lines.push(`  ${name}: ${reachWords(tier)}${how}`);
   }
   lines.push(`  key: ${survey.key.key}`);
   lines.push(...auditLines(run.outcome.audit));
@@ -34,7 +55,7 @@ export function textReport(run: Run): string[] {
 /** Findings as lines, where there are no annotations to show them. */
 export function findingLines(run: Run): string[] {
   const lines: string[] = [];
-  for (const { level, kind, code, message, hint } of allFindings(run)) {
+  for (const { level, kind, code, message, hint } of byImportance(allFindings(run))) {
     // The report has the audit's checks already, with those that pass.
     if (kind === "audit") continue;
     lines.push(`${level}${code ? ` ${code}` : ""}: ${message}`);

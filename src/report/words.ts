@@ -1,30 +1,30 @@
 /** Owns the sentences: what the log, the summary and the terminal say in the same words. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { isHit, type Verdict } from "../domain/verdict.ts";
+import type { Verdict } from "../domain/verdict.ts";
 import type { Check } from "../engine/audit/check.ts";
-import type { Outcome } from "../engine/outcome.ts";
+import { isHad, type Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
-import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+import type { Survey } from "../engine/survey.ts";
+import type { SurveyedTier } from "../engine/tiers.ts";
 
 /** What a person would say: `9 of 12 targets are cached; bws-1.0.0 would be built in 3 of them.` */
-export function headline({ survey, plan, outcome }: Run): string {
+export function headline(run: Run): string {
+  const { survey, plan, outcome } = run;
   const { targets } = survey;
   const lack = plan.findings.find(({ kind, level }) => kind === "disk" && level === "error");
   if (lack) return `There is ${lack.message}.`;
   if (survey.system === undefined) return "There is no Nix here: keys and disk only.";
   if (targets.length === 0) return "There is no target to look for.";
-  const hits = targets.filter(({ verdict }) => isHit(verdict)).length;
-  const parts = [cachedWords(hits, targets.length)];
-  const source = [...survey.derivations.values()].filter(({ kind }) => kind === "source");
-  const [first] = source;
-  if (first) {
-    const built = outcome.built.length > 0;
-    const verb = built ? "was missing" : "would be built from source";
-    const where =
-      first.wantedBy.length === 1 ? "in one of them" : `in ${first.wantedBy.length} of them`;
-    const more = source.length > 1 ? `, and ${count(source.length - 1, "more derivation")}` : "";
-    parts.push(`${first.name} ${verb} ${targets.length === 1 ? "for it" : where}${more}`);
+  const hits = targets.filter((target) => isHad(outcome, target));
+  const isChanged = outcome.built.length > 0 || outcome.pushed.length > 0;
+  const parts = [
+    cachedWords(hits.length, targets.length, isChanged ? "past" : "present"),
+    ...missingWords(run),
+  ];
+  if (isChanged) {
+    const cached = new Set([...hits.map(({ name }) => name), ...provedTargets(run)]);
+    parts.push(nowWords(targets.filter(({ name }) => cached.has(name)).length, targets.length));
   }
   const failed = targets.filter(({ verdict }) => verdict.kind === "failed").length;
   if (failed > 0) parts.push(`${count(failed, "target")} did not evaluate`);
@@ -49,24 +49,69 @@ export function auditWords(checks: readonly Check[]): string {
   return `of ${all} ${words.join(", ")}`;
 }
 
-function cachedWords(hits: number, all: number): string {
-  if (all === 1) return `The target is ${hits === 1 ? "" : "not "}cached`;
-  if (hits === all) return `All ${count(all, "target")} are cached`;
-  return `${hits} of ${count(all, "target")} ${hits === 1 ? "is" : "are"} cached`;
+/** Targets that this run read back, or that another cache serves. */
+export function provedTargets({ outcome }: Run): Set<string> {
+  const good = outcome.verified.filter(
+    ({ outcome: how }) => how === "verified" || how === "upstream only",
+  );
+  return new Set(good.map(({ target }) => target));
+}
+
+function cachedWords(hits: number, all: number, tense: "present" | "past"): string {
+  const [is, are] = tense === "present" ? ["is", "are"] : ["was", "were"];
+  if (all === 1) return `The target ${is} ${hits === 1 ? "" : "not "}cached`;
+  if (hits === all) return `All ${count(all, "target")} ${are} cached`;
+  return `${number(hits)} of ${count(all, "target")} ${hits === 1 ? is : are} cached`;
+}
+
+function missingWords({ survey, outcome }: Run): string[] {
+  const source = [...survey.derivations.values()].filter(({ kind }) => kind === "source");
+  const [first] = source;
+  if (!first) return [];
+  const isOne = survey.targets.length === 1;
+  const isAll = first.wantedBy.length === survey.targets.length;
+  const some = first.wantedBy.length === 1 ? "one" : number(first.wantedBy.length);
+  const wanting = isAll ? "all" : some;
+  const more = source.length > 1 ? `, and ${count(source.length - 1, "more derivation")}` : "";
+  if (outcome.built.some(({ name }) => name === first.name)) {
+    return [
+      `${first.name} was built from source for ${isOne ? "it" : `${wanting} of them`}${more}`,
+    ];
+  }
+  const verb = outcome.built.length > 0 ? "was missing" : "would be built from source";
+  return [`${first.name} ${verb} ${isOne ? "for it" : `in ${wanting} of them`}${more}`];
+}
+
+function nowWords(cached: number, all: number): string {
+  if (all === 1) return cached === 1 ? "now it is cached" : "it is not cached yet";
+  if (cached === all) return "now all are cached";
+  return `now ${number(cached)} ${cached === 1 ? "is" : "are"}`;
+}
+
+function number(n: number): string {
+  return n.toLocaleString("en-US");
 }
 
 /** `own (file:///cache)`, `missing: bws-1.0.0 and 3 more`, …: the verdict in a few words. */
-export function verdictWords(survey: Survey, verdict: Verdict): string {
+export function verdictWords(
+  survey: Survey,
+  verdict: Verdict,
+  how: "whole" | "short" = "whole",
+): string {
   const nameOf = (path: string) => survey.derivations.get(path as never)?.name ?? path;
   switch (verdict.kind) {
     case "own":
     case "upstream": {
-      const from = verdict.tiers.length > 0 ? ` (${verdict.tiers.join(", ")})` : "";
+      const from =
+        how === "whole" && verdict.tiers.length > 0 ? ` (${verdict.tiers.join(", ")})` : "";
       const trivial = verdict.trivial > 0 ? `, ${verdict.trivial} trivial to build` : "";
       return `${verdict.kind}${from}${trivial}`;
     }
     case "missing": {
       const { source, download, trivial } = verdict.missing;
+      if (how === "short" && source.length > 0) {
+        return `missing: ${fewNames(source.map(nameOf), 2)}`;
+      }
       const parts = [
         ...(source.length > 0 ? [`from source: ${fewNames(source.map(nameOf))}`] : []),
         ...(download.length > 0 ? [`to download: ${fewNames(download.map(nameOf))}`] : []),
@@ -83,9 +128,15 @@ export function verdictWords(survey: Survey, verdict: Verdict): string {
   }
 }
 
-function fewNames(names: readonly string[]): string {
-  const shown = names.slice(0, 3).join(", ");
-  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
+function fewNames(names: readonly string[], most = 3): string {
+  const shown = names.slice(0, most).join(", ");
+  return names.length > most ? `${shown} and ${number(names.length - most)} more` : shown;
+}
+
+/** Whether a cache is there: `reachable`, `left out`, `stopped answering`. */
+export function reachWords({ state, count: { failure } }: SurveyedTier): string {
+  if (state.kind === "down") return "left out";
+  return failure ? "stopped answering" : "reachable";
 }
 
 /** Why nothing was evaluated. */
@@ -94,20 +145,29 @@ export function recalledWords(checked: number): string {
   return `nothing was evaluated: sources, caches and Nix are those of the run of ${time} UTC`;
 }
 
-/** Bytes to download and to unpack for a target's closure, where a cache serves it. */
-export function targetBytes(survey: Survey, target: SurveyedTarget): number | undefined {
-  const [path] = target.outputs ?? [];
-  const answer = path && survey.facts.answers.get(path);
-  return (answer && (answer.own ?? answer.upstream))?.narInfo.narSize;
+/** The last line of the log: what was seen, what was done, and what is to be looked at. */
+export function closing(run: Run): string {
+  const { outcome, begin, end } = run;
+  const words = doneWords(outcome);
+  const idle = outcome.steps.length > 0 ? ["nothing had to be done"] : [];
+  const done = words.length > 0 ? [words.join(", ")] : idle;
+  const seconds = formatSeconds((end - begin) / 1000);
+  return [headline(run).replace(/\.$/, ""), ...done, ...troubleWords(run), seconds].join("; ");
 }
 
-/** The last line of the log: what was done, in numbers. */
-export function closing({ outcome, begin, end }: Run): string {
-  return `${doneWords(outcome).join(", ") || "nothing had to be done"} in ${formatSeconds((end - begin) / 1000)}`;
+function troubleWords({ plan, outcome }: Run): string[] {
+  const all = [...plan.findings, ...outcome.findings];
+  const errors = all.filter(({ level }) => level === "error").length;
+  const warnings = all.filter(({ level }) => level === "warning").length;
+  const words = [
+    ...(errors > 0 ? [count(errors, "error")] : []),
+    ...(warnings > 0 ? [count(warnings, "warning")] : []),
+  ];
+  return words.length > 0 ? [words.join(" and ")] : [];
 }
 
 export function doneWords(outcome: Outcome): string[] {
-  const { substituted, built, pushed, verified, pinned } = outcome;
+  const { substituted, unfetched, built, pushed, verified, pinned } = outcome;
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const good = verified.filter(({ outcome: how }) => how === "verified").length;
   const elsewhere = verified.filter(({ outcome: how }) => how === "upstream only").length;
@@ -116,6 +176,7 @@ export function doneWords(outcome: Outcome): string[] {
     ...(substituted.paths > 0
       ? [`${count(substituted.paths, "path")} fetched (${formatBytes(substituted.bytes)})`]
       : []),
+    ...(unfetched.length > 0 ? [`${count(unfetched.length, "path")} could not be fetched`] : []),
     ...(built.length > 0 ? [`${count(built.length, "derivation")} built`] : []),
     ...(pushed.length > 0
       ? [`${count(pushed.length, "path")} pushed (${formatBytes(bytes)})`]

@@ -406,7 +406,7 @@ describe("an audit", () => {
     const here = world({ nix: memoryNix({ flake }), own: memoryCache("own"), tiers: [idle, full] });
     const done = await run(job({ mode: "audit", targets: ".#*" }), WRITE, here, SIGNAL);
     expect(done.outcome.audit?.checks.filter(({ code }) => code === "NCP-615")).toMatchObject([
-      { status: "warn", message: "idle is asked first and had none of 30 paths" },
+      { status: "warn", message: "idle is asked before others and had none of 30 paths" },
     ]);
   });
 });

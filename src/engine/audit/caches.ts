@@ -4,7 +4,7 @@ import { describeError, UserError } from "../../domain/errors.ts";
 import type { CacheConfiguration } from "../../domain/project.ts";
 import { count } from "../../domain/size.ts";
 import { NAR_GONE } from "../lookup.ts";
-import type { SurveyedTier } from "../survey.ts";
+import type { SurveyedTier } from "../tiers.ts";
 import { type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
 import { placeOf, reads } from "./keys.ts";
 
@@ -104,17 +104,17 @@ function order({ survey, project }: AuditRequest): Check[] {
   if (idle) {
     troubles.push({
       status: "warn",
-      message: `${idle.name} is asked first and had none of ${count(idle.count.asked, "path")}`,
+      message: `${idle.name} is asked before others and had none of ${count(idle.count.asked, "path")}`,
       mend: "take it out, or give it a higher ?priority=: every path waits for its answer",
     });
   }
   return rule("caches", "NCP-615", "the order of the caches is sensible", troubles);
 }
 
-/** Our own is asked whatever it has: that decides what is pushed. */
+/** Of the others' caches: our own is asked whatever it has, since that decides what is pushed. */
 function idleFirst(tiers: readonly SurveyedTier[]): SurveyedTier | undefined {
-  const [first, ...rest] = tiers;
-  if (!first || first.role === "own") return undefined;
+  const [first, ...rest] = tiers.filter(({ role }) => role === "upstream");
+  if (!first) return undefined;
   const { asked, hits, unknown } = first.count;
   const others = rest.some(({ count: one }) => one.hits > 0);
   return asked - unknown >= TELLING && hits === 0 && others ? first : undefined;

@@ -1,0 +1,70 @@
+import { describe, expect, test } from "@jest/globals";
+import { guarded } from "../../src/caches/guard.ts";
+import type { BinaryCache, Presence } from "../../src/domain/cache.ts";
+import type { StorePath } from "../../src/domain/store-path.ts";
+import { storePath } from "../support/paths.ts";
+import { memoryCache, SIGNAL } from "../support/world.ts";
+
+const PATIENCE = { describe: 40, query: 40, parallel: 8 };
+const paths = Array.from({ length: 100 }, (_, index) => storePath(`path-${index}`));
+const never = () => new Promise<never>(() => undefined);
+
+/** A cache whose answers `answer` gives, and what it was asked. */
+function subject(answer: (path: StorePath) => Promise<Presence>, patience = PATIENCE) {
+  const asked: StorePath[] = [];
+  const base: BinaryCache = {
+    ...memoryCache("lan"),
+    query: (path) => {
+      asked.push(path);
+      return answer(path);
+    },
+  };
+  return { cache: guarded(base, patience), asked };
+}
+
+describe("a cache that stops answering", () => {
+  test("is asked nothing more once its deadline is over, and every answer is unknown", async () => {
+    const { cache, asked } = subject(never);
+    const answers = await Promise.all(paths.map((path) => cache.query(path, SIGNAL)));
+    expect(new Set(answers.map(({ kind }) => kind))).toEqual(new Set(["unknown"]));
+    expect(asked).toHaveLength(PATIENCE.parallel);
+    expect((await cache.query(storePath("later"), SIGNAL)).kind).toBe("unknown");
+    expect(asked).toHaveLength(PATIENCE.parallel);
+  });
+
+  test("does not keep those waiting that were asked a moment before its end", async () => {
+    // With an hour for each question: only the end of the cache can end them.
+    const { cache, asked } = subject(
+      (path) =>
+        path === paths[7] ? Promise.resolve({ kind: "unknown", cause: new Error("502") }) : never(),
+      { ...PATIENCE, query: 3_600_000 },
+    );
+    const answers = await Promise.all(paths.map((path) => cache.query(path, SIGNAL)));
+    expect(answers.map(({ kind }) => kind)).toEqual(paths.map(() => "unknown"));
+    expect(asked).toHaveLength(PATIENCE.parallel);
+  });
+
+  test("keeps what it had answered before", async () => {
+    const { cache } = subject((path) =>
+      path === paths[0] ? Promise.resolve({ kind: "miss" }) : never(),
+    );
+    expect((await cache.query(storePath("path-0"), SIGNAL)).kind).toBe("miss");
+    expect((await cache.query(storePath("path-1"), SIGNAL)).kind).toBe("unknown");
+  });
+
+  test("is not there any more for whoever wants to hand it to Nix", async () => {
+    const { cache } = subject(never);
+    expect((await cache.describe(SIGNAL)).storeDir).toBe("/nix/store");
+    await cache.query(storePath("path-1"), SIGNAL);
+    await expect(cache.describe(SIGNAL)).rejects.toThrow("lan did not answer within 0.04 s");
+  });
+});
+
+test("an interruption is no word on the cache", async () => {
+  const { cache } = subject(never, { ...PATIENCE, query: 3_600_000 });
+  const controller = new AbortController();
+  const asking = cache.query(storePath("path-1"), controller.signal);
+  controller.abort(new Error("interrupted"));
+  await expect(asking).rejects.toThrow("interrupted");
+  expect((await cache.describe(SIGNAL)).storeDir).toBe("/nix/store");
+});

@@ -1,0 +1,189 @@
+/** Owns the proof on the wire: a run that may not write sends nothing that writes, whatever it is told. */
+
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "@jest/globals";
+import { PUSH, payload, READ_ONLY, type SentEvent } from "../support/events.ts";
+import { type How, NIX, type Step, startJob, type TestJob } from "./job.ts";
+import { WIRES, type Wire } from "./wire.ts";
+
+let built = 0;
+
+/** Something that no cache and no store has yet: each step and each job has work of its own. */
+async function flakeOf(job: TestJob): Promise<void> {
+  built++;
+  const build = (name: string) =>
+    `${name} = derivation { name = "${name}-${built}"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo ${name} ${built} > $out" ]; };`;
+  await writeFile(
+    join(job.workspace, "flake.nix"),
+    `{ outputs = { self }: { packages.x86_64-linux = { ${build("target")} ${build("later")} }; }; }`,
+  );
+}
+
+/** Main; what the job builds; then every post of `posts`, each with main's state as it makes it. */
+async function wholeJob(
+  job: TestJob,
+  wire: Wire,
+  { inputs, environment, ...event }: SentEvent,
+  posts: readonly ((state: Readonly<Record<string, string>>) => How)[],
+): Promise<{ main: Step; posts: Step[] }> {
+  await flakeOf(job);
+  const given = { mode: "warm", targets: "path:.#target", ...wire.inputs, ...inputs };
+  const how = {
+    ...event,
+    environment: { ...job.machine.environment, ...wire.environment, ...environment },
+  };
+  const main = await job.main(given, how);
+  await job.machine.nix("nix", ["build", "--no-link", "path:.#later"], job.workspace);
+  const done: Step[] = [];
+  for (const post of posts) {
+    done.push(await job.post(given, { ...how, state: main.state, ...post(main.state) }));
+  }
+  return { main, posts: done };
+}
+
+/** As a step would forge it that knows our source, but no secret. */
+function forgedState(state: Readonly<Record<string, string>>): Record<string, string> {
+  const [[name = "", text = ""] = []] = Object.entries(state);
+  const { seal: _, ...record } = JSON.parse(text) as Record<string, unknown>;
+  const forged = { ...record, trust: { kind: "write", pins: "move", why: "I say so" } };
+  const seal = createHash("sha256").update("[]").update(JSON.stringify(forged)).digest("hex");
+  return { [name]: JSON.stringify({ ...forged, seal }) };
+}
+
+/** The same where no secret keys the seal; by hand, so that our own code does not judge itself. */
+function plainSeal(
+  job: TestJob,
+  cache: string,
+  state: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const [[name = "", text = ""] = []] = Object.entries(forgedState(state));
+  const { seal: _, ...record } = JSON.parse(text) as Record<string, unknown>;
+  const folder = join(job.machine.root, "runner", "nix-cache-preflight");
+  const bound = JSON.stringify([cache, folder, "owner/repository", "", "", ""]);
+  const seal = createHash("sha256").update(bound).update(JSON.stringify(record)).digest("hex");
+  return { [name]: JSON.stringify({ ...record, seal }) };
+}
+
+/** The runner's variables as they are in a run that may write everything. */
+async function forgedVariables(job: TestJob): Promise<Record<string, string>> {
+  const file = join(job.machine.root, "forged-event.json");
+  await writeFile(file, PUSH.event);
+  return {
+    GITHUB_EVENT_NAME: "push",
+    GITHUB_EVENT_PATH: file,
+    GITHUB_REF: PUSH.ref,
+    GITHUB_REF_NAME: "main",
+    ACTIONS_CACHE_MODE: "write",
+    INPUT_TRUST: "auto",
+  };
+}
+
+describe.each(Object.keys(WIRES) as (keyof typeof WIRES)[])(
+  `read-only and %s, on ${NIX}`,
+  (kind) => {
+    test("may write: the same job does, in main and in post", async () => {
+      await using job = await startJob(undefined);
+      await using wire = await WIRES[kind](job.machine);
+      const { main, posts } = await wholeJob(job, wire, PUSH, [() => ({})]);
+      expect([main.exitCode, posts[0]?.exitCode]).toEqual([0, 0]);
+      expect(wire.writes().length).toBeGreaterThan(0);
+    });
+
+    test("every event that may not: not one request that writes, in main and in post, whatever a step forged", async () => {
+      await using job = await startJob(undefined);
+      await using wire = await WIRES[kind](job.machine);
+      const forged = await forgedVariables(job);
+      // For GitHub's cache and a plain HTTP one the trust is the same code: one of each shape.
+      const few = [
+        "a fork",
+        "pull_request_target of a fork",
+        "an empty payload",
+        "trust: read-only",
+      ];
+      const events = Object.entries(READ_ONLY).filter(
+        ([name]) => kind === "cachix" || few.includes(name),
+      );
+      for (const [name, event] of events) {
+        const { main, posts } = await wholeJob(job, wire, event, [
+          () => ({}),
+          () => ({ forged }),
+          (state) => ({ forged, state: forgedState(state) }),
+        ]);
+        expect([name, main.exitCode, ...posts.map(({ exitCode }) => exitCode)]).toEqual([
+          name,
+          0,
+          0,
+          0,
+          0,
+        ]);
+        expect([name, main.log]).toEqual([name, expect.stringContaining(", read-only (")]);
+        expect([name, posts[0]?.log]).toEqual([name, expect.stringContaining("read-only (")]);
+        expect([name, posts[1]?.log]).toEqual([name, expect.stringContaining("read-only (")]);
+        expect([name, posts[2]?.log]).toEqual([name, expect.stringContaining("was changed since")]);
+        expect([name, wire.writes()]).toEqual([name, []]);
+      }
+      expect(wire.requests()).toBeGreaterThan(events.length);
+    }, 600_000);
+
+    // Each of these alone would be enough, were post to believe it.
+    test.each<[string, (job: TestJob, state: Step["state"], cache: string) => Promise<How>]>([
+      [
+        "the event file, written over in its place",
+        async () => ({ event: payload("pull_request-own-branch") }),
+      ],
+      [
+        "the record, to say that main could write",
+        async (_, state) => ({
+          event: payload("pull_request-own-branch"),
+          state: forgedState(state),
+        }),
+      ],
+      [
+        "another folder of the runner, with a record of its own",
+        async (job, state) => {
+          const temp = join(job.machine.root, "forged-temp");
+          await mkdir(join(temp, "nix-cache-preflight"), { recursive: true });
+          await writeFile(join(temp, "nix-cache-preflight", "store-names"), "");
+          await writeFile(
+            join(temp, "nix-cache-preflight", "github.json"),
+            '{"version":1,"layers":[{"kind":"own","folder":"own","key":"k"}],"restored":[]}',
+          );
+          const variables = await forgedVariables(job);
+          return { state: forgedState(state), forged: { ...variables, RUNNER_TEMP: temp } };
+        },
+      ],
+      [
+        "the record, sealed as it would be without a secret, and the secret taken away",
+        async (job, state, cache) => {
+          const variables = await forgedVariables(job);
+          const gone = {
+            INPUT_TOKEN: "",
+            "INPUT_SIGNING-KEY": "",
+            ACTIONS_RUNTIME_TOKEN: "",
+          };
+          return { state: plainSeal(job, cache, state), forged: { ...variables, ...gone } };
+        },
+      ],
+    ])("forged between main and post: %s", async (_, forge) => {
+      await using job = await startJob(undefined);
+      await using wire = await WIRES[kind](job.machine);
+      const event = READ_ONLY["pull_request_target of a fork"];
+      if (!event) throw new Error("no such event");
+      const { main } = await wholeJob(job, wire, event, []);
+      const inputs = { mode: "warm", targets: "path:.#target", ...wire.inputs };
+      const environment = { ...job.machine.environment, ...wire.environment };
+      const cache = wire.inputs["cache"] ?? "";
+      const how = {
+        ...event,
+        environment,
+        state: main.state,
+        ...(await forge(job, main.state, cache)),
+      };
+      const post = await job.post(inputs, how);
+      expect(post.exitCode).toBe(0);
+      expect(wire.writes()).toEqual([]);
+    });
+  },
+);

@@ -1,0 +1,190 @@
+/** Owns the proof that the workflows we run and give away work as a whole: each event, every step, on act. */
+
+import { appendFile, cp, readFile, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { describe, expect, jest, test } from "@jest/globals";
+import { ACT, type Site, startSite } from "./act.ts";
+import { NIX } from "./job.ts";
+import {
+  EVENTS,
+  examples,
+  failed,
+  held,
+  jobs,
+  pinned,
+  startProject,
+  TOKEN,
+  triggers,
+} from "./project.ts";
+
+jest.setTimeout(240_000);
+
+if (ACT === undefined) console.log("act cannot be installed here: whole workflows are not run");
+const withAct = ACT === undefined ? describe.skip : describe;
+
+const FILES = await Promise.all(
+  (await examples()).map(async (name) => ({
+    name,
+    events: triggers(await readFile(join("examples", name), "utf8")),
+  })),
+);
+
+withAct(`whole workflows on ${NIX}`, () => {
+  test.each(FILES)("examples/$name runs on each of its events: $events", async (file) => {
+    const { name, events } = file;
+    expect(events).not.toEqual([]);
+    await using project = await startProject();
+    // An audit of a cache that nobody has filled is red, as it should be.
+    expect(failed(await project.example("warm.yml", "push"))).toEqual([]);
+    for (const event of events) {
+      await project.machine.forget();
+      const writes = project.server.writes().length;
+      const run = await project.example(name, event);
+      expect([event, ...failed(run)]).toEqual([event]);
+      expect(run.log).not.toContain(TOKEN);
+      if (event === "fork pull request") expect(project.server.writes().slice(writes)).toEqual([]);
+    }
+  });
+
+  test("ci: what the job builds is pushed at its end, and the next run fetches it; a branch pins nothing", async () => {
+    await using project = await startProject();
+    expect(failed(await project.example("ci.yml", "own pull request"))).toEqual([]);
+    expect([held(project), pinned(project)]).toEqual([["hello-2.12"], []]);
+    await project.machine.forget();
+    const again = await project.example("ci.yml", "own pull request");
+    expect(failed(again)).toEqual([]);
+    expect(again.outputs).toMatchObject({ "build/2/hit": "true", "build/2/read-only": "false" });
+    expect(again.log).not.toContain("building '");
+  });
+
+  test("ci: on the default branch it is pinned, too", async () => {
+    await using project = await startProject();
+    expect(failed(await project.example("ci.yml", "push"))).toEqual([]);
+    expect([held(project), pinned(project)]).toEqual([
+      ["hello-2.12"],
+      ["packages.x86_64-linux.hello"],
+    ]);
+  });
+
+  test("ci: a fork's pull request writes nothing, though a token were there, and says what it would have", async () => {
+    await using project = await startProject();
+    const run = await project.example("ci.yml", "fork pull request");
+    expect(failed(run)).toEqual([]);
+    expect(run.outputs["build/2/read-only"]).toBe("true");
+    expect(run.log).toContain("would have pushed .#packages.x86_64-linux.hello");
+    expect(project.server.writes()).toEqual([]);
+    expect(held(project)).toEqual([]);
+  });
+
+  test("warm: everything is built, pushed, verified and pinned once; again by hand with force", async () => {
+    await using project = await startProject();
+    expect(failed(await project.example("warm.yml", "push"))).toEqual([]);
+    expect(pinned(project)).toEqual(["bws", "home-alice", "home-bob", "home-carol"]);
+    expect(held(project)).toEqual(expect.arrayContaining(["bws-1.0.0", "bws-deps-1.0.0"]));
+    const writes = project.server.writes().length;
+    await project.machine.forget();
+    expect(failed(await project.example("warm.yml", "schedule"))).toEqual([]);
+    expect(project.server.writes().length).toBe(writes);
+    const byHand = (force: "true" | "false") => ({
+      eventName: "workflow_dispatch",
+      event: { inputs: { force }, ref: "refs/heads/main", repository: { default_branch: "main" } },
+    });
+    expect(failed(await project.example("warm.yml", "push", byHand("false")))).toEqual([]);
+    expect(project.server.writes().length).toBe(writes);
+    expect(failed(await project.example("warm.yml", "push", byHand("true")))).toEqual([]);
+    expect(project.server.writes().length).toBeGreaterThan(writes);
+  });
+
+  test("audit: green while everything is there, red when the cache has lost it", async () => {
+    await using project = await startProject();
+    await project.example("warm.yml", "push");
+    const good = await project.example("audit.yml", "schedule");
+    expect(failed(good)).toEqual([]);
+    const bws = [...project.server.state.own.values()].find(({ storePath }) =>
+      storePath.endsWith("-bws-1.0.0"),
+    );
+    project.server.dropNar(bws?.storePath.slice(project.machine.storeDir.length + 1, -10) ?? "");
+    await project.machine.forget();
+    const bad = await project.example("audit.yml", "schedule");
+    expect(failed(bad).slice(0, 2)).toEqual([
+      "Audit the cache/Audit: Main nix-cache-preflight/nix-cache-preflight@v1",
+      "exit 1",
+    ]);
+    expect(bad.log).toContain("gone");
+  });
+
+  test("plan → matrix → verify: a job for each group that is missing, and none when nothing is", async () => {
+    await using project = await startProject();
+    const first = await project.example("plan-matrix-verify.yml", "push");
+    expect(failed(first)).toEqual([]);
+    expect(jobs(first)).toEqual([
+      ".#homeConfigurations.alice.activationPackage and 3 more",
+      "Plan",
+      "Verify",
+    ]);
+    expect(held(project)).toContain("bws-1.0.0");
+    await project.machine.forget();
+    const second = await project.example("plan-matrix-verify.yml", "push");
+    expect(failed(second)).toEqual([]);
+    expect(jobs(second)).toEqual(["Plan", "Verify"]);
+    await project.machine.forget();
+    const fork = await project.example("plan-matrix-verify.yml", "fork pull request");
+    expect(failed(fork)).toEqual([]);
+    expect(jobs(fork)).toEqual(["Plan"]);
+  });
+
+  test("plan → matrix → verify: a fork's pull request builds what is missing and pushes nothing", async () => {
+    await using project = await startProject();
+    const fork = await project.example("plan-matrix-verify.yml", "fork pull request");
+    expect(failed(fork)).toEqual([]);
+    expect(jobs(fork)).toEqual([".#homeConfigurations.alice.activationPackage and 3 more", "Plan"]);
+    expect(project.server.writes()).toEqual([]);
+  });
+
+  describe("our own CI", () => {
+    async function ourselves(): Promise<Site> {
+      const site = await startSite();
+      const { machine, repository } = site;
+      for (const name of ["action.yml", "dist", ".github", "examples", "package-lock.json"]) {
+        await cp(name, join(repository, name), { recursive: true });
+      }
+      const nixpkgs = resolve("examples/quickstart/nixpkgs");
+      // The registry's nixpkgs, and what cache.nixos.org has of it.
+      const etc = join(machine.root, "etc");
+      const upstream = `file://${join(machine.root, "upstream")}`;
+      const flakes = [
+        {
+          from: { type: "indirect", id: "nixpkgs" },
+          to: { type: "path", path: nixpkgs },
+        },
+      ];
+      await writeFile(join(etc, "registry.json"), JSON.stringify({ flakes, version: 2 }));
+      await machine.nix("nix", ["build", "--no-link", "nixpkgs#hello"]);
+      await machine.nix("nix", ["copy", "--to", upstream, "nixpkgs#hello"]);
+      await machine.forget();
+      await appendFile(join(etc, "nix.conf"), `substituters = ${upstream}?trusted=1\n`);
+      await site.commit();
+      return site;
+    }
+
+    test.each(["push", "own pull request", "fork pull request"] as const)("%s", async (event) => {
+      await using site = await ourselves();
+      const run = await site.run({
+        workflow: ".github/workflows/ci.yml",
+        // Its other job runs this test.
+        job: "preflight",
+        matrix: "os:ubuntu-latest",
+        ...EVENTS[event],
+      });
+      expect(failed(run)).toEqual([]);
+      expect(run.outputs).toMatchObject({
+        "preflight/look/hit": "true",
+        "preflight/warm/any-missing": "true",
+        "preflight/warm/read-only": String(event === "fork pull request"),
+      });
+      expect(run.outputs["preflight/again/any-missing"]).toBe(
+        event === "fork pull request" ? undefined : "false",
+      );
+    });
+  });
+});

@@ -1,0 +1,154 @@
+/** Owns the command at a desk: the same engine, its words on a terminal instead of a job page. */
+
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseInputs, type Request } from "../action/inputs.ts";
+import { describeError, UserError } from "../domain/errors.ts";
+import type { Trust } from "../domain/job.ts";
+import type { Log } from "../domain/ports.ts";
+import { VERSION } from "../domain/version.ts";
+import { run } from "../engine/run.ts";
+import { type Environment, processEnvironment } from "../host/environment.ts";
+import { allFindings, jsonReport } from "../report/json.ts";
+import { type Command, OPTIONS, OTHER_COMMANDS, parseCommand } from "./command.ts";
+import { completionScript } from "./completion.ts";
+import { helpText } from "./help.ts";
+import { plainLog } from "./plain-log.ts";
+import { setup, setupJson, setupLines } from "./setup.ts";
+import { showRun } from "./show.ts";
+import { isLively } from "./terminal.ts";
+
+/** 0 fine, 1 findings or a failure, 2 a wrong command line. */
+export type ExitCode = 0 | 1 | 2;
+
+export interface Desk {
+  readonly environment: Environment;
+  readonly folder: string;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export async function main(args: readonly string[]): Promise<ExitCode> {
+  const environment = processEnvironment();
+  let command: Command;
+  let request: Request | undefined;
+  try {
+    command = parseCommand(args, environment);
+    request = "inputs" in command ? parseInputs(command.inputs) : undefined;
+  } catch (error) {
+    tell(error, args.includes("--json") ? "json" : "text");
+    return 2;
+  }
+  switch (command.kind) {
+    case "help":
+      process.stdout.write(helpText());
+      return command.asked === "yes" ? 0 : 2;
+    case "version":
+      process.stdout.write(`${VERSION}\n`);
+      return 0;
+    case "completion":
+      process.stdout.write(
+        completionScript(command.shell, { options: OPTIONS, commands: OTHER_COMMANDS }),
+      );
+      return 0;
+    case "setup":
+    case "run":
+      return request ? work(command, request, environment) : 2;
+    default:
+      return command satisfies never;
+  }
+}
+
+async function work(
+  command: Extract<Command, { kind: "setup" | "run" }>,
+  request: Request,
+  environment: Environment,
+): Promise<ExitCode> {
+  const controller = new AbortController();
+  const interrupt = (name: NodeJS.Signals) =>
+    controller.abort(
+      new UserError("NCP-501", `interrupted by ${name}`, {
+        hint: "what was finished is kept; running it again goes on from there",
+      }),
+    );
+  process.once("SIGINT", interrupt);
+  process.once("SIGTERM", interrupt);
+  const { signal } = controller;
+  const folder = stateFolder(environment);
+  try {
+    using shown = await openLog(environment);
+    const desk: Desk = { environment, folder, log: shown.log, signal };
+    if (command.kind === "setup") {
+      const done = await setup(request, desk);
+      shown[Symbol.dispose]();
+      if (command.format === "json") print(setupJson(done));
+      else process.stdout.write(`${setupLines(done).join("\n")}\n`);
+      return done.troubles.length > 0 ? 1 : 0;
+    }
+    const { compose } = await import("../compose.ts");
+    await using composed = await compose({
+      ...request,
+      environment,
+      workspace: process.cwd(),
+      folder,
+      platform: process.platform,
+      log: shown.log,
+      signal,
+    });
+    const done = await run(request.job, deskTrust(request.trust), composed.world, signal);
+    // The display ends before the report begins: they may be one terminal.
+    shown[Symbol.dispose]();
+    if (command.format === "json") print(jsonReport(done));
+    else showRun(done, process.stdout);
+    return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
+  } catch (error) {
+    tell(error, command.format);
+    return 1;
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}
+
+/** Loaded only where it is shown: a pipe needs no terminal's library. */
+async function openLog(environment: Environment): Promise<{ readonly log: Log } & Disposable> {
+  if (isLively(process.stderr, environment)) {
+    const { display } = await import("./display.ts");
+    return display(process.stderr, environment);
+  }
+  return {
+    log: plainLog((line) => process.stderr.write(`${line}\n`)),
+    [Symbol.dispose]: () => undefined,
+  };
+}
+
+/** Whoever types the command may write where the cache lets them; pins are the default branch's. */
+function deskTrust(asked: "auto" | "read-only"): Trust {
+  if (asked === "read-only") return { kind: "read-only", why: "--trust read-only was asked for" };
+  return { kind: "write", pins: "keep", why: "at a desk" };
+}
+
+/** Nix goes on reading a private cache's netrc from there, so it is no temporary place. */
+function stateFolder(environment: Environment): string {
+  const home = environment["HOME"] ?? homedir();
+  return join(
+    environment["XDG_STATE_HOME"] || join(home, ".local", "state"),
+    "nix-cache-preflight",
+  );
+}
+
+/** What is not for the user is a fault of ours, and is told with its stack. */
+function tell(error: unknown, format: "text" | "json"): void {
+  const known = error instanceof UserError;
+  const code = known ? error.code : "NCP-649";
+  const message = known
+    ? describeError(error)
+    : `a fault of nix-cache-preflight: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  const hint = known ? error.hint : "please report it, with this text and the command";
+  if (format === "json") print({ error: { code, message, hint: hint ?? null } });
+  process.stderr.write(`error ${code}: ${message}\n${hint ? `  → ${hint}\n` : ""}`);
+}
+
+function print(report: unknown): void {
+  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+}

@@ -1,0 +1,148 @@
+/** Owns what Nix is told of the caches: for a single call, and for the steps that follow. */
+
+import type { BinaryCache } from "../domain/cache.ts";
+import type { Environment } from "../host/environment.ts";
+import type { CallSubstituters } from "./build.ts";
+import type { NixCommand } from "./command.ts";
+import {
+  checkConfiguration,
+  type NixConfiguration,
+  netrcBefore,
+  userConfigurationFile,
+  writeConfiguration,
+} from "./configure.ts";
+import { netrcIn, writeNetrc } from "./netrc.ts";
+import { fetchEnvironment, isS3, readsS3 } from "./readable.ts";
+import type { NixMachine } from "./setup.ts";
+
+/** The caches as they answer now: who stopped in between is gone. */
+export interface CachesNow {
+  readonly there: readonly BinaryCache[];
+  readonly gone: readonly BinaryCache[];
+}
+
+export interface KnownCachesParts {
+  readonly command: NixCommand;
+  readonly machine: NixMachine;
+  readonly environment: Environment;
+  /** What every fetch and build may take from, before the configuration says so. */
+  readonly caches: () => Promise<CachesNow>;
+  /** Where the netrc file for private caches goes: a folder of ours that is the job's own. */
+  readonly folder: string;
+}
+
+export class KnownCaches {
+  private readonly parts: KnownCachesParts;
+  private readingS3: Promise<boolean> | undefined;
+
+  constructor(parts: KnownCachesParts) {
+    this.parts = parts;
+  }
+
+  /** Keys under which Nix imports what was staged. */
+  async publicKeys(): Promise<readonly string[]> {
+    return this.configurationOf((await this.parts.caches()).there).publicKeys;
+  }
+
+  /**
+   * Every cache Nix can read, for one call: its configuration may not name them yet. A build could
+   * read its process's environment, so what needs credentials there is for fetching only.
+   */
+  async forCall(what: "fetches" | "builds", signal: AbortSignal): Promise<CallSubstituters> {
+    const { there, gone } = await this.parts.caches();
+    const open =
+      what === "fetches"
+        ? there
+        : there.filter(({ substituter }) => substituter.environment === undefined);
+    const caches = await this.readable(open, signal);
+    const { substituters, publicKeys } = this.configurationOf(caches);
+    const netrc = await this.prepareNetrc(caches);
+    const { setup, settings } = this.parts.machine;
+    const left = without(settings.substituters, gone);
+    return {
+      urls: substituters,
+      // Nix would ask those that are gone as well, and wait for them.
+      instead: left.length < settings.substituters.length ? [...left, ...substituters] : undefined,
+      publicKeys,
+      netrcFile: netrc?.file,
+      settings: setup.untrusted ? "those of everybody" : "all",
+      ...(what === "fetches" ? { environment: await fetchEnvironment(caches) } : {}),
+    };
+  }
+
+  /** Written once however often it runs; what was done, in words. */
+  async configure(
+    caches: readonly BinaryCache[],
+    buildDir: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const { command, environment, machine } = this.parts;
+    const file = userConfigurationFile(environment);
+    const { substituters, trustedPublicKeys } = machine.settings;
+    const readable = await this.readable(caches, signal);
+    const netrc = await this.prepareNetrc(readable);
+    const wanted = {
+      ...this.configurationOf(readable),
+      ...(netrc ? { netrc } : {}),
+      ...(buildDir === undefined ? {} : { buildDir }),
+    };
+    const state = await writeConfiguration(file, wanted, {
+      substituters,
+      publicKeys: trustedPublicKeys.map(({ text }) => text),
+    });
+    if (state === "written") await checkConfiguration(command, file, wanted, signal);
+    return [
+      `${file}: ${state === "written" ? "caches added" : "already as it should be"}`,
+      ...caches
+        .filter((cache) => !readable.includes(cache))
+        .map(
+          ({ name }) =>
+            `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is left out of its configuration`,
+        ),
+    ];
+  }
+
+  /** Asked only where there is a bucket, and once. */
+  private async readable(
+    caches: readonly BinaryCache[],
+    signal: AbortSignal,
+  ): Promise<readonly BinaryCache[]> {
+    if (!caches.some(isS3)) return caches;
+    this.readingS3 ??= readsS3(this.parts.command, signal);
+    return (await this.readingS3) ? caches : caches.filter((cache) => !isS3(cache));
+  }
+
+  /** The netrc file, written where a private cache needs one, and where the daemon would read it. */
+  private async prepareNetrc(caches: readonly BinaryCache[]): Promise<NixConfiguration["netrc"]> {
+    const { environment, folder, machine } = this.parts;
+    const credentials = caches.flatMap(({ substituter }) => substituter.credentials?.() ?? []);
+    if (credentials.length === 0 || machine.setup.untrusted) return undefined;
+    const configuration = userConfigurationFile(environment);
+    const file = netrcIn(folder);
+    const before = await netrcBefore(configuration, machine.settings.netrcFile, file);
+    await writeNetrc(file, credentials, before);
+    return { file, before };
+  }
+
+  /** What of the caches Nix takes from this user: all, or what root allows. */
+  private configurationOf(caches: readonly BinaryCache[]): NixConfiguration {
+    const { untrusted } = this.parts.machine.setup;
+    const urls = caches.map(({ substituter }) => substituter.url);
+    const allowed = new Set(untrusted?.substituters.map(plain));
+    return {
+      substituters: untrusted ? urls.filter((url) => allowed.has(plain(url))) : urls,
+      publicKeys: untrusted
+        ? []
+        : caches.flatMap(({ substituter }) => substituter.publicKeys.map(({ text }) => text)),
+    };
+  }
+}
+
+function without(urls: readonly string[], caches: readonly BinaryCache[]): string[] {
+  const out = new Set(caches.map(({ substituter }) => plain(substituter.url)));
+  return urls.filter((url) => !out.has(plain(url)));
+}
+
+function plain(url: string): string {
+  return url.replace(/\/+$/, "");
+}
