@@ -10,7 +10,7 @@ import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
-import { describeTiers } from "./tiers.ts";
+import { describeTiers, placed } from "./tiers.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -48,9 +48,7 @@ export async function runPost(
     signal,
   );
   const described = tiers.map(({ tier, state }) => ({
-    name: tier.cache.name,
-    role: tier.role,
-    url: tier.cache.substituter.url,
+    ...placed(tier),
     state,
     count: noCount(),
   }));
