@@ -12,7 +12,7 @@ import { pinSteps } from "./pin-step.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
 import { strainFindings } from "./strain.ts";
-import { describeTiers } from "./tiers.ts";
+import { describeTiers, placed } from "./tiers.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -53,9 +53,7 @@ export async function runPost(
     signal,
   );
   const described = tiers.map(({ tier, state }) => ({
-    name: tier.cache.name,
-    role: tier.role,
-    url: tier.cache.substituter.url,
+    ...placed(tier),
     state,
     count: noCount(),
   }));
