@@ -171,3 +171,26 @@ describe("the linter", () => {
     ]);
   });
 });
+
+describe("processes", () => {
+  test("are started in four places, by spawn alone, and never through a shell", () => {
+    const starting = SOURCES.filter((file) => /["'](node:)?child_process["']/.test(read(file)));
+    expect(starting).toEqual([
+      "action/background.ts",
+      "action/github-client.ts",
+      "host/compress.ts",
+      "host/exec.ts",
+    ]);
+    for (const file of starting) {
+      const names = /import \{([^}]*)\} from "node:child_process"/.exec(read(file))?.[1];
+      expect([file, names?.trim()]).toEqual([
+        file,
+        expect.stringMatching(/^(type ChildProcess, )?spawn$/),
+      ]);
+    }
+    const shells = SOURCES.filter((file) =>
+      /\bshell\s*:|execSync|["'](ba|da|z)?sh["']/.test(read(file)),
+    );
+    expect(shells).toEqual([]);
+  });
+});

@@ -2,21 +2,32 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HttpClient } from "../../src/host/http.ts";
+import { newKey } from "../support/keys.ts";
 import { openAt } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
+import { fileFaults } from "./file-faults.ts";
+
+const key = newKey();
+const faults = fileFaults((directory) =>
+  openAt(`file://${directory}`, { http: new HttpClient({}), signingKey: key }),
+);
 
 for (const compression of ["zstd", "xz", "none"]) {
-  cacheContract(`file:// (${compression})`, async () => {
-    const directory = await mkdtemp(join(tmpdir(), "ncp-file-"));
-    const http = new HttpClient({});
-    const open = () => openAt(`file://${directory}?compression=${compression}`, { http });
-    return {
-      cache: open(),
-      reopen: async () => open(),
-      async [Symbol.asyncDispose]() {
-        http.close();
-        await rm(directory, { recursive: true });
-      },
-    };
-  });
+  cacheContract(
+    `file:// (${compression})`,
+    async () => {
+      const directory = await mkdtemp(join(tmpdir(), "ncp-file-"));
+      const http = new HttpClient({});
+      const open = () => openAt(`file://${directory}?compression=${compression}`, { http });
+      return {
+        cache: open(),
+        reopen: async () => open(),
+        async [Symbol.asyncDispose]() {
+          http.close();
+          await rm(directory, { recursive: true });
+        },
+      };
+    },
+    compression === "zstd" ? faults : undefined,
+  );
 }

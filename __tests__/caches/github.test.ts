@@ -6,30 +6,43 @@ import { openCache } from "../../src/caches/index.ts";
 import type { OpenRequest } from "../../src/caches/kind.ts";
 import type { BinaryCache } from "../../src/domain/cache.ts";
 import { HttpClient } from "../../src/host/http.ts";
+import { newKey } from "../support/keys.ts";
 import { openRequest } from "../support/open-cache.ts";
 import { userError } from "../support/thrown.ts";
 import { cacheContract } from "./contract.ts";
+import { fileFaults } from "./file-faults.ts";
 
 const request = (http: HttpClient, githubDirectory: string | undefined): OpenRequest =>
   openRequest("github", { http, githubDirectory });
 
-cacheContract("github", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "ncp-github-"));
-  const http = new HttpClient({});
-  const open = (): BinaryCache => {
-    const cache = openCache({ kind: "github" }, request(http, directory));
+const key = newKey();
+
+cacheContract(
+  "github",
+  async () => {
+    const directory = await mkdtemp(join(tmpdir(), "ncp-github-"));
+    const http = new HttpClient({});
+    const open = (): BinaryCache => {
+      const cache = openCache({ kind: "github" }, request(http, directory));
+      if (!cache) throw new Error("no such kind");
+      return cache;
+    };
+    return {
+      cache: open(),
+      reopen: async () => open(),
+      async [Symbol.asyncDispose]() {
+        http.close();
+        await rm(directory, { recursive: true });
+      },
+    };
+  },
+  fileFaults((directory) => {
+    const given = { http: new HttpClient({}), githubDirectory: directory, signingKey: key };
+    const cache = openCache({ kind: "github" }, openRequest("github", given));
     if (!cache) throw new Error("no such kind");
     return cache;
-  };
-  return {
-    cache: open(),
-    reopen: async () => open(),
-    async [Symbol.asyncDispose]() {
-      http.close();
-      await rm(directory, { recursive: true });
-    },
-  };
-});
+  }),
+);
 
 test.each([
   ["at a desk, where there is no such folder", "own", undefined],

@@ -1,22 +1,17 @@
-import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "@jest/globals";
 import { type BinaryCache, can } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
-import { parseSigningKey, type SigningKey } from "../../src/domain/signature.ts";
+import type { SigningKey } from "../../src/domain/signature.ts";
 import { HttpClient } from "../../src/host/http.ts";
 import { putServer } from "../servers/put.ts";
-import { openAt } from "../support/open-cache.ts";
+import { newKey } from "../support/keys.ts";
+import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
+import { httpFaults } from "./http-faults.ts";
 import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 
 const signal = new AbortController().signal;
 const quiet = () => undefined;
-
-function newKey(): SigningKey {
-  const { d = "", x = "" } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
-  const bytes = [d, x].map((part) => Buffer.from(part, "base64url"));
-  return parseSigningKey(`test-1:${Buffer.concat(bytes).toString("base64")}`);
-}
 
 function open(text: string, http: HttpClient, signingKey: SigningKey | undefined): BinaryCache {
   return openAt(text, { http, signingKey, token: "secret-token" });
@@ -43,7 +38,20 @@ async function subject() {
   };
 }
 
-cacheContract("http://", subject);
+const key = newKey();
+
+cacheContract("http://", subject, {
+  start: async () => {
+    const server = await putServer();
+    const http = new HttpClient({});
+    return httpFaults({
+      origin: server.origin,
+      withoutInfo: "an error",
+      open: (origin) => openAt(origin, { http, signingKey: key, token: "secret-token" }, SHORT),
+      end: () => server[Symbol.asyncDispose](),
+    });
+  },
+});
 
 const LARGE = 3 * 1024 * 1024;
 

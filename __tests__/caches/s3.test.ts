@@ -9,8 +9,9 @@ import { HttpClient } from "../../src/host/http.ts";
 import { type S3Server, s3Server } from "../servers/moto.ts";
 import { putServer } from "../servers/put.ts";
 import { newKey } from "../support/keys.ts";
-import { openAt } from "../support/open-cache.ts";
+import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
+import { httpFaults } from "./http-faults.ts";
 import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 
 const signal = new AbortController().signal;
@@ -26,15 +27,40 @@ async function send(cache: BinaryCache, path: MadeUp) {
   return cache.push([path.info], narsOf([path]), () => undefined, signal);
 }
 
-cacheContract("s3://", async () => {
+cacheContract(
+  "s3://",
+  async () => {
+    const at = await s3Server();
+    const key = newKey();
+    return {
+      cache: open(at, key),
+      reopen: async () => open(at, key),
+      [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
+    };
+  },
+  { start: faulty },
+);
+
+/** What S3 says to a signature that is fifteen minutes old. */
+const SKEWED = {
+  status: 403,
+  headers: { "content-type": "application/xml", date: "Thu, 01 Jan 2004 00:00:00 GMT" },
+  body: "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message></Error>",
+};
+
+async function faulty() {
   const at = await s3Server();
-  const key = newKey();
-  return {
-    cache: open(at, key),
-    reopen: async () => open(at, key),
-    [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
-  };
-});
+  const signingKey = newKey();
+  const environment = { AWS_ACCESS_KEY_ID: at.keyId, AWS_SECRET_ACCESS_KEY: at.secret };
+  return httpFaults({
+    origin: at.origin,
+    withoutInfo: "not written yet",
+    clockMatters: "yes",
+    proxy: { skewed: SKEWED },
+    open: (origin) => openAt(at.urlThrough(origin), { http, signingKey, environment }, SHORT),
+    end: () => at[Symbol.asyncDispose](),
+  });
+}
 
 /** The examples of AWS's S3 API reference, "Signature Calculations for the Authorization Header". */
 test.each([

@@ -3,7 +3,7 @@
 import { appendFile, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Machine, quickstart, startMachine } from "../../scripts/machine.ts";
-import { runStage, type StageResult } from "../../scripts/runner.ts";
+import { runStage, type StageResult, type StepRequest } from "../../scripts/runner.ts";
 import { baseName, parseStorePath } from "../../src/domain/store-path.ts";
 import type { jsonReport } from "../../src/report/json.ts";
 import { type CachixOptions, type CachixServer, startCachix } from "../servers/cachix.ts";
@@ -35,6 +35,8 @@ export interface StepHow {
   readonly stage?: "main" | "post";
   readonly state?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>>;
+  readonly temp?: string;
+  readonly kill?: NonNullable<StepRequest["kill"]>;
 }
 
 export async function startCachixJob(options: CachixOptions = {}): Promise<CachixJob> {
@@ -62,11 +64,12 @@ export async function startCachixJob(options: CachixOptions = {}): Promise<Cachi
         action: resolve("."),
         inputs: { cache, token: TOKEN, "min-free": "1MB", ...inputs },
         workspace,
-        temp,
+        temp: how.temp ?? temp,
         eventName: "push",
         event: { repository: { default_branch: "main" } },
         environment: { ...machine.environment, ...how.environment },
         ...(how.state ? { state: how.state } : {}),
+        ...(how.kill ? { kill: how.kill } : {}),
       });
       const file = result.outputs["report"];
       const text = file === undefined ? "{}" : await readFile(file, "utf8");

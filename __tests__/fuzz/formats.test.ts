@@ -1,13 +1,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
+import { memory } from "../../src/caches/memo.ts";
 import { formatCacheInfo, parseCacheInfo } from "../../src/domain/cache-info.ts";
 import { buildKind, outputPaths, parseDerivation } from "../../src/domain/derivation.ts";
+import { describeError } from "../../src/domain/errors.ts";
+import { formatMemo, isFresh, type Memo, parseMemo } from "../../src/domain/memo.ts";
 import { differences, fingerprint, formatNarInfo, parseNarInfo } from "../../src/domain/narinfo.ts";
 import { findGoodSignature, parsePublicKey } from "../../src/domain/signature.ts";
 import { parseStorePath } from "../../src/domain/store-path.ts";
 import { parseDump } from "../../src/nix/store.ts";
-import { damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
+import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
 import { narInfo } from "../support/graph.ts";
 import { STORE, storePath } from "../support/paths.ts";
 
@@ -84,6 +87,86 @@ test(
       expect(Number.isSafeInteger(info.priority ?? 0)).toBe(true);
     }
     expect(read).toBeGreaterThan(ROUNDS / 20);
+  },
+  PATIENCE,
+);
+
+test(
+  "memo records",
+  async () => {
+    const memo = {
+      checked: 1_760_000_000_000,
+      targets: [
+        {
+          name: ".#program",
+          line: ".#program pin=p priority=90",
+          system: "x86_64-linux",
+          outputs: [storePath("program")],
+          pinName: "p",
+          buildable: "here",
+          served: [storePath("program")],
+          trivial: 0,
+        },
+      ],
+      notices: ["the tree is dirty"],
+      closure: [{ tier: "own", narInfo: narInfo(storePath("program"), [storePath("library")]) }],
+    } as const;
+    const words = [
+      '"checked":',
+      "1e999",
+      "9e99",
+      '"outputs":["',
+      "null",
+      "[]",
+      '"version":1',
+      "-1",
+    ];
+    const tally = { accepted: 0, refused: 0 };
+    for (const text of damaged([formatMemo(memo)], words, 5)) {
+      let read: Memo;
+      try {
+        read = parseMemo(text, STORE);
+      } catch (error) {
+        // Refused in words: the run then goes on without it.
+        expect(error).toBeInstanceOf(Error);
+        expect(describeError(error).length).toBeLessThan(10_000);
+        tally.refused++;
+        continue;
+      }
+      tally.accepted++;
+      // Whatever is accepted can be shown, judged and written again.
+      new Date(read.checked).toISOString();
+      isFresh(read.checked, memo.checked);
+      expect(parseMemo(formatMemo(read), STORE)).toEqual(read);
+      for (const { outputs, served, pinName } of read.targets) {
+        for (const path of [...outputs, ...served]) expect(parseStorePath(path, STORE)).toBe(path);
+        expect(pinName).toMatch(/^[0-9A-Za-z_.+-]*$/);
+      }
+    }
+    expect(tally.accepted).toBeGreaterThan(ROUNDS / 50);
+    expect(tally.refused).toBeGreaterThan(ROUNDS / 20);
+
+    // In a cache it lies sealed and compressed: bytes that anybody may have written.
+    const kept = new Map<string, Uint8Array>();
+    const store = {
+      read: async (key: string) => kept.get(key),
+      write: async (key: string, content: Uint8Array) => void kept.set(key, content),
+    };
+    const signal = new AbortController().signal;
+    const log = { group() {}, endGroup() {}, info() {}, debug() {} };
+    const remembered = memory({ store, key: "k", storeDir: STORE, secret: "s", log });
+    await remembered.remember(memo, signal);
+    const whole = Buffer.from(kept.get("k") ?? []);
+    const next = chance(6);
+    for (let n = 0; n < ROUNDS; n++) {
+      const bytes = Buffer.from(whole);
+      const at = next(bytes.length);
+      bytes[at] = (bytes[at] ?? 0) ^ (1 + next(255));
+      kept.set("k", next(2) === 0 ? bytes : whole.subarray(0, at));
+      expect(await remembered.recall(signal)).toBeUndefined();
+    }
+    kept.set("k", whole);
+    expect(await remembered.recall(signal)).toEqual(memo);
   },
   PATIENCE,
 );

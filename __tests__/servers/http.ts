@@ -9,6 +9,8 @@ export interface Reply {
   readonly body?: string | Uint8Array;
   /** Drop the connection after so many bytes of the body, though its whole length was promised. */
   readonly cutAfter?: number;
+  /** `untold`: in chunks, as a server does that makes the body up while it sends it. */
+  readonly length?: "told" | "untold";
 }
 
 /** `drop` ends the connection without an answer; `hang` keeps it and never answers. */
@@ -85,7 +87,7 @@ function send(request: IncomingMessage, response: ServerResponse, reply: Reply):
   const body = typeof reply.body === "object" ? reply.body : Buffer.from(reply.body ?? "");
   const bodiless = reply.status === 204 || reply.status === 304;
   response.writeHead(reply.status, {
-    ...(bodiless ? {} : { "content-length": String(body.length) }),
+    ...(bodiless || reply.length === "untold" ? {} : { "content-length": String(body.length) }),
     ...reply.headers,
   });
   if (bodiless || request.method === "HEAD") {

@@ -1,4 +1,4 @@
-/** Owns moto's S3 server on loopback: it checks signatures, and knows one user and one bucket. */
+/** Owns moto's S3 server on loopback: it knows one user and one bucket, and checks signatures. */
 
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,8 @@ export interface S3Server extends AsyncDisposable {
   readonly secret: string;
   /** The same server by another name: a proxy's. */
   urlThrough(host: string): string;
+  /** Lets everybody read what is there: Debian's Nix is built without the signing of requests. */
+  makePublic(): Promise<void>;
 }
 
 /** As ./scripts/setup-servers names it. */
@@ -21,16 +23,20 @@ const BUCKET = "nix-cache";
 /** Requests before which it asks for no credentials: those that make the user. */
 const OPEN = 4;
 
-export async function s3Server(): Promise<S3Server> {
+/** `taken as they are`: every request that has a signature counts as the user's. */
+export async function s3Server(
+  signatures: "checked" | "taken as they are" = "checked",
+): Promise<S3Server> {
   const environment = processEnvironment();
   const cache = environment["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
   const folder = join(cache, "nix-cache-preflight", "servers", VERSION, "bin");
+  const open = signatures === "checked" ? OPEN : Number.MAX_SAFE_INTEGER;
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const server = await startProgram(
     await findProgram("moto_server", [folder]),
     ["-H", "127.0.0.1", "-p", String(port)],
-    { PATH: environment["PATH"] ?? "", INITIAL_NO_AUTH_ACTION_COUNT: String(OPEN) },
+    { PATH: environment["PATH"] ?? "", INITIAL_NO_AUTH_ACTION_COUNT: String(open) },
     async () => (await fetch(`${origin}/moto-api/`)).ok,
   );
   await iam(origin, { Action: "CreateUser", UserName: "preflight" });
@@ -51,6 +57,15 @@ export async function s3Server(): Promise<S3Server> {
     keyId: field(made, "AccessKeyId"),
     secret: field(made, "SecretAccessKey"),
     urlThrough,
+    async makePublic() {
+      const listed = await expectOk(
+        await fetch(`${origin}/${BUCKET}`, { headers: unsigned("s3") }),
+      );
+      for (const [, key = ""] of listed.matchAll(/<Key>([^<]+)<\/Key>/g)) {
+        const headers = { ...unsigned("s3"), "x-amz-acl": "public-read" };
+        await expectOk(await fetch(`${origin}/${BUCKET}/${key}?acl`, { method: "PUT", headers }));
+      }
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

@@ -6,6 +6,8 @@ export interface PutServer extends LoopbackServer {
   readonly files: Map<string, Buffer>;
   /** `METHOD path transfer`, in order of arrival; transfer is `chunked` or the length. */
   readonly requests: string[];
+  /** Asked before every request; an answer is given in place of the right one. */
+  spoil: ((method: string, path: string) => Outcome | undefined) | undefined;
   /** Asked before every PUT; an answer is given instead of keeping the body. */
   refuse: ((path: string) => Outcome | undefined) | undefined;
 }
@@ -15,10 +17,12 @@ export async function putServer(): Promise<PutServer> {
     ["/nix-cache-info", Buffer.from("StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 40\n")],
   ]);
   const requests: string[] = [];
-  const state: { refuse: PutServer["refuse"] } = { refuse: undefined };
+  const state: Pick<PutServer, "refuse" | "spoil"> = { refuse: undefined, spoil: undefined };
   const server = await listen(async (request) => {
     const { method = "GET", url: path = "/", headers } = request;
     requests.push(`${method} ${path} ${headers["transfer-encoding"] ?? headers["content-length"]}`);
+    const spoilt = state.spoil?.(method, path);
+    if (spoilt !== undefined) return spoilt;
     if (method === "PUT") {
       const refusal = state.refuse?.(path);
       if (refusal) return refusal;
@@ -32,6 +36,12 @@ export async function putServer(): Promise<PutServer> {
     ...server,
     files,
     requests,
+    get spoil() {
+      return state.spoil;
+    },
+    set spoil(answer) {
+      state.spoil = answer;
+    },
     get refuse() {
       return state.refuse;
     },

@@ -5,13 +5,13 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { promisify } from "node:util";
 import { processEnvironment } from "../../src/host/environment.ts";
-import { temporaryFolder } from "../support/folder.ts";
+import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { findProgram, freePort, startProgram } from "./program.ts";
 
 const run = promisify(execFile);
 
 export interface SshStore extends AsyncDisposable {
-  /** `ssh-ng://USER@127.0.0.1?…`: an empty store for `/nix/store`, in a folder. */
+  /** `ssh-ng://USER@127.0.0.1?…`: an empty store, in a folder. */
   readonly url: string;
   /** Where the store folder really is. */
   readonly folder: string;
@@ -19,25 +19,29 @@ export interface SshStore extends AsyncDisposable {
   /** A client's: its key, the host it knows, a Nix that touches nothing of this machine's. */
   readonly environment: Readonly<Record<string, string>>;
   readonly version: string;
-  /** As `environment`, with other options of ssh. */
+  /** As `environment`, with other options of ssh; of one given twice, the first counts. */
   withSsh(options: readonly string[]): Readonly<Record<string, string>>;
-  /** A secret key of this kind that nobody knows. */
-  readonly strangersKey: string;
+  /** ssh's options of the client that may log in: its key, then the hosts it knows. */
+  readonly client: readonly string[];
+  /** Those of one whose key nobody knows. */
+  readonly strangersClient: readonly string[];
+  /** The store's address with another program on the far side. */
+  urlOf(remoteProgram: string): string;
   /** Runs a command of Nix on the store itself, as its host would. */
   nix(program: string, args: readonly string[]): Promise<string>;
 }
 
-export async function sshStore(): Promise<SshStore> {
+export async function sshStore(storeDir = "/nix/store"): Promise<SshStore> {
   const folder = await temporaryFolder();
   try {
-    return await start(folder);
+    return await start(folder, storeDir);
   } catch (error) {
     await folder[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function start(folder: Awaited<ReturnType<typeof temporaryFolder>>): Promise<SshStore> {
+async function start(folder: Folder, storeDir: string): Promise<SshStore> {
   const path = processEnvironment()["PATH"] ?? "";
   for (const name of ["host", "user", "stranger"]) {
     await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", folder.at(name)]);
@@ -69,6 +73,7 @@ async function start(folder: Awaited<ReturnType<typeof temporaryFolder>>): Promi
     PATH: path,
     HOME: folder.at("remote"),
     NIX_CONF_DIR: folder.at("remote/etc"),
+    NIX_STORE_DIR: storeDir,
     NIX_REMOTE: `local?root=${folder.at("remote/root")}`,
   };
   const daemon = await folder.write(
@@ -90,7 +95,10 @@ async function start(folder: Awaited<ReturnType<typeof temporaryFolder>>): Promi
     async (log) => log.includes("Server listening"),
   );
   const user = userInfo().username;
-  const at = new URLSearchParams({ "remote-program": daemon });
+  const urlOf = (remoteProgram: string) =>
+    `ssh-ng://${user}@127.0.0.1?${new URLSearchParams({ "remote-program": remoteProgram })}`;
+  const knownHosts = `-o UserKnownHostsFile=${folder.at("known")}`;
+  const client = [`-i ${folder.at("user")}`, knownHosts];
   await mkdir(folder.at("client"));
   await writeFile(folder.at("client", "nix.conf"), nixConf);
   const withSsh = (options: readonly string[]) => ({
@@ -100,20 +108,19 @@ async function start(folder: Awaited<ReturnType<typeof temporaryFolder>>): Promi
     NIX_CONF_DIR: folder.at("client"),
     // Whatever Nix opens on the way, it is not this machine's own store.
     NIX_REMOTE: `local?root=${folder.at("client", "root")}`,
-    NIX_SSHOPTS: [`-p ${port}`, "-o IdentitiesOnly=yes", "-F none", ...options].join(" "),
+    NIX_SSHOPTS: [...options, `-p ${port}`, "-o IdentitiesOnly=yes", "-F none"].join(" "),
   });
   const { stdout } = await run("nix", ["--version"]);
   return {
-    url: `ssh-ng://${user}@127.0.0.1?${at}`,
-    folder: folder.at("remote/root/nix/store"),
+    url: urlOf(daemon),
+    folder: folder.at("remote/root", storeDir),
     port,
     version: /\d+\.\d+(\.\d+)?/.exec(stdout)?.[0] ?? "",
-    environment: withSsh([
-      `-i ${folder.at("user")}`,
-      `-o UserKnownHostsFile=${folder.at("known")}`,
-    ]),
+    environment: withSsh(client),
     withSsh,
-    strangersKey: folder.at("stranger"),
+    client,
+    strangersClient: [`-i ${folder.at("stranger")}`, knownHosts],
+    urlOf,
     async nix(program, args) {
       return (await run(program, args, { env: theirs })).stdout;
     },

@@ -2,6 +2,7 @@
 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { GuardOptions } from "../../src/caches/guard.ts";
 import { openCache } from "../../src/caches/index.ts";
 import type { OpenRequest } from "../../src/caches/kind.ts";
 import type { BinaryCache } from "../../src/domain/cache.ts";
@@ -29,9 +30,16 @@ export function openRequest(
   };
 }
 
+/** Soon over; nothing is asserted of the time. */
+export const SHORT: GuardOptions = { describe: 4_000, query: 4_000, parallel: 128 };
+
 /** The cache at `text`, which is also its name. */
-export function openAt(text: string, given: Parameters<typeof openRequest>[1]): BinaryCache {
-  const cache = openCache(parseCacheLocation(text), openRequest(text, given));
+export function openAt(
+  text: string,
+  given: Parameters<typeof openRequest>[1],
+  patience?: GuardOptions,
+): BinaryCache {
+  const cache = openCache(parseCacheLocation(text), openRequest(text, given), patience);
   if (!cache) throw new Error(`${text}: no such kind`);
   return cache;
 }

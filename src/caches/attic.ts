@@ -175,7 +175,7 @@ async function servedSize(
   { config, cache }: Reader,
   narInfo: NarInfo,
   signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<number | "not told" | undefined> {
   const isPrivate = cache.substituter.credentials !== undefined;
   const stream = await http.stream({
     method: "GET",
@@ -189,7 +189,7 @@ async function servedSize(
   if (status === 404 || status === 410) return undefined;
   if (status !== 200) throw new Error(`${cache.name}: its NAR answers ${status}`);
   const length = headers["content-length"];
-  return length === undefined ? (narInfo.fileSize ?? narInfo.narSize) : Number(length);
+  return length === undefined ? "not told" : Number(length);
 }
 
 export const atticKind: CacheKind<"attic"> = {

@@ -111,9 +111,8 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       if (ABSENT.has(status)) return undefined;
       if (status !== 200) throw new Error(`HEAD ${ask.url.href} answers ${status}`);
       const length = Number(answer["content-length"]);
-      // Without a length it is there all the same: how long, only reading it shows.
-      if (!Number.isSafeInteger(length)) return narInfo.fileSize ?? narInfo.narSize;
-      return length;
+      // Without a length it is there all the same.
+      return Number.isSafeInteger(length) ? length : "not told";
     },
     async *readNar(narInfo: NarInfo, signal) {
       const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };

@@ -6,7 +6,7 @@ import { atticKind } from "./attic.ts";
 import { cachixKind } from "./cachix.ts";
 import { fileKind } from "./file.ts";
 import { githubKind } from "./github.ts";
-import { guarded } from "./guard.ts";
+import { type GuardOptions, guarded, PATIENCE } from "./guard.ts";
 import { httpKind } from "./http.ts";
 import type { CacheKind, OpenRequest } from "./kind.ts";
 import { s3Kind } from "./s3.ts";
@@ -15,8 +15,12 @@ import { sshKind } from "./ssh-ng.ts";
 const KINDS = [fileKind, githubKind, httpKind, cachixKind, atticKind, s3Kind, sshKind] as const;
 
 /** The cache at `location`, with patience around it; undefined for a kind that is not built yet. */
-export function openCache(location: CacheLocation, request: OpenRequest): BinaryCache | undefined {
+export function openCache(
+  location: CacheLocation,
+  request: OpenRequest,
+  patience: GuardOptions = PATIENCE,
+): BinaryCache | undefined {
   // The register pairs each kind with its own shape of location; the compiler cannot see that pairing.
   const kind = KINDS.find((one) => one.kind === location.kind) as CacheKind | undefined;
-  return kind && guarded(kind.open(location, request));
+  return kind && guarded(kind.open(location, request), patience);
 }

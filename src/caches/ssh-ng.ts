@@ -58,8 +58,8 @@ export function sshCache(options: SshCacheOptions): BinaryCache {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    // A store keeps no file of it to be measured: what is valid there is served with this size.
-    narSize: async ({ storePath }, signal) => (await batch.ask(storePath, signal))?.narSize,
+    // A store keeps no file of it to be measured: what it called valid a moment ago has this size.
+    narSize: async ({ narSize }) => narSize,
     readNar: ({ storePath }, signal) => store.nar(storePath, signal),
   };
 }

@@ -98,8 +98,11 @@ export interface BinaryCache {
   describe(signal: AbortSignal): Promise<TierInfo>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
-  /** Bytes the NAR really has there; undefined when it is gone. */
-  narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | undefined>;
+  /**
+   * Bytes the NAR really has there, as stored; `not told` where only reading it would show that;
+   * undefined when it is gone.
+   */
+  narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | "not told" | undefined>;
   /** The NAR as stored, compressed. */
   readNar(narInfo: NarInfo, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** The bytes from `from` to before `to`, as stored; throws where the cache gives no ranges. */

@@ -63,7 +63,7 @@ export function parseMemo(text: string, storeDir: string): Memo {
   const raw = JSON.parse(text) as Record<string, unknown>;
   if (raw["version"] !== VERSION) throw new Error(`it is of version ${String(raw["version"])}`);
   return {
-    checked: number(raw["checked"]),
+    checked: time(raw["checked"]),
     notices: array(raw["notices"]).map(string),
     targets: array(raw["targets"]).map((one) => parseMemoTarget(one, storeDir)),
     closure: array(raw["closure"]).map((one) => {
@@ -108,6 +108,12 @@ function array(value: unknown): unknown[] {
 function string(value: unknown): string {
   if (typeof value !== "string") throw new Error("a text is missing");
   return value;
+}
+
+/** Milliseconds that a Date can hold: it throws for others where it is shown. */
+function time(value: unknown): number {
+  if (Number.isNaN(new Date(number(value)).valueOf())) throw new Error("its time is none");
+  return number(value);
 }
 
 function number(value: unknown): number {

@@ -193,7 +193,7 @@ async function troubleOf(
   try {
     const size = await cache.narSize(narInfo, signal);
     if (size === undefined) return { state: "gone", why: "its NAR is not there" };
-    if (narInfo.fileSize !== undefined && size !== narInfo.fileSize) {
+    if (size !== "not told" && narInfo.fileSize !== undefined && size !== narInfo.fileSize) {
       return { state: "mismatch", why: `its NAR has ${size} bytes, not ${narInfo.fileSize}` };
     }
     if (level === "nar") return undefined;

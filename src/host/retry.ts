@@ -76,7 +76,8 @@ export async function retry(
 
 function codeOf(failure: unknown): string {
   const parts: string[] = [];
-  for (let at = failure; at instanceof Error; at = at.cause) {
+  // Not `instanceof`: an error of Node's own may be of another realm than ours.
+  for (let at = failure; typeof at === "object" && at !== null; at = (at as Error).cause) {
     parts.push(String((at as NodeJS.ErrnoException).code ?? ""));
   }
   return parts.join(" ");

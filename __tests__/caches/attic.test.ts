@@ -1,0 +1,138 @@
+import { expect, test } from "@jest/globals";
+import { type BinaryCache, can } from "../../src/domain/cache.ts";
+import type { UserError } from "../../src/domain/errors.ts";
+import { parseStorePath } from "../../src/domain/store-path.ts";
+import { HttpClient } from "../../src/host/http.ts";
+import { type AtticServer, atticServer } from "../servers/attic.ts";
+import { openAt, SHORT } from "../support/open-cache.ts";
+import { cacheContract } from "./contract.ts";
+import { httpFaults } from "./http-faults.ts";
+import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
+
+const signal = new AbortController().signal;
+const http = new HttpClient({});
+
+function open(server: AtticServer, token: string | undefined, origin = server.origin): BinaryCache {
+  return openAt(`attic:${origin}/${server.cache}`, { http, token }, SHORT);
+}
+
+async function send(cache: BinaryCache, paths: readonly MadeUp[]) {
+  if (!can(cache, "push")) throw new Error("it cannot push");
+  const infos = paths.map(({ info }) => info);
+  return cache.push(infos, narsOf(paths), () => undefined, signal);
+}
+
+for (const visibility of ["public", "private"] as const) {
+  cacheContract(
+    `attic: (${visibility})`,
+    async () => {
+      const server = await atticServer({ visibility });
+      const token = server.token("team-*", ["r", "w"]);
+      return {
+        cache: open(server, token),
+        reopen: async () => open(server, token),
+        [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+      };
+    },
+    {
+      start: async () => {
+        const server = await atticServer({ visibility });
+        const token = server.token("team-*", ["r", "w"]);
+        return httpFaults({
+          origin: server.origin,
+          open: (origin) => open(server, token, origin),
+          withoutInfo: "known from elsewhere",
+          end: () => server[Symbol.asyncDispose](),
+        });
+      },
+    },
+  );
+}
+
+test.each([
+  ["may push", ["r", "w"], "write", true],
+  ["may only pull", ["r"], "read", false],
+] as const)("a token that %s says so before anything is built", async (_, rights, said, pushes) => {
+  await using server = await atticServer({ visibility: "private" });
+  const cache = open(server, server.token("*", rights));
+  expect((await cache.describe(signal)).permission).toBe(said);
+  expect(can(cache, "push")).toBe(pushes);
+});
+
+test("a token that is refused by a public cache is told, and the cache is read", async () => {
+  await using server = await atticServer();
+  const expired = server.token("*", ["r", "w"], new Date("2026-01-02T03:04:05Z"));
+  server.instead = (_, path) =>
+    path.startsWith("/_api/") && server.requests.length === 1
+      ? { status: 401, body: '{"code":401,"error":"Unauthorized","message":"Unauthorized."}' }
+      : undefined;
+  const cache = open(server, expired);
+  const { permission, trouble } = await cache.describe(signal);
+  expect(permission).toBe("read");
+  expect(trouble?.code).toBe("NCP-303");
+  expect(trouble?.message).toContain("Unauthorized.");
+  expect(trouble?.message).toContain("good until 2026-01-02T03:04:05.000Z");
+  expect(trouble?.message).not.toContain(expired);
+  expect((await cache.query(madeUp("nobody-has-it").info.storePath, signal)).kind).toBe("miss");
+});
+
+test("many questions are one, and what is missing saves its narinfo", async () => {
+  await using server = await atticServer();
+  const cache = open(server, server.token("*", ["r", "w"]));
+  const [there, ...rest] = Array.from({ length: 200 }, (_, index) => madeUp(`many-${index}`));
+  if (!there) throw new Error("there are some");
+  await send(cache, [there]);
+  const before = server.requests.length;
+  const kinds = await Promise.all(
+    [there, ...rest].map(async ({ info }) => (await cache.query(info.storePath, signal)).kind),
+  );
+  expect(kinds).toEqual(["hit", ...rest.map(() => "miss")]);
+  expect(server.requests.slice(before).map((line) => line.split(" ")[0])).toEqual(["POST", "GET"]);
+});
+
+test("a narinfo that is too long for a header stands before the NAR", async () => {
+  await using server = await atticServer();
+  const cache = open(server, server.token("*", ["r", "w"]));
+  const references = Array.from({ length: 200 }, (_, index) => madeUp(`reference-${index}`));
+  const path = madeUp("with-many-references", references, { bytes: 3_000_000 });
+  expect([...(await send(cache, [...references, path])).failed]).toEqual([]);
+  const presence = await cache.query(path.info.storePath, signal);
+  if (presence.kind !== "hit") throw new Error(presence.kind);
+  expect(presence.narInfo.references).toHaveLength(200);
+});
+
+test("a large NAR that is not what the store says is not kept by the server", async () => {
+  await using server = await atticServer();
+  const cache = open(server, server.token("*", ["r", "w"]));
+  const path = madeUp("spoilt-large", [], { bytes: 3_000_000 });
+  const result = await send(cache, [{ ...path, nar: Buffer.alloc(path.nar.length, "other") }]);
+  const error = result.failed.get(path.info.storePath);
+  expect((error as UserError).code).toBe("NCP-308");
+  expect(server.narInfos.size).toBe(0);
+});
+
+test("a private cache is read by Nix with the token as its password", async () => {
+  await using server = await atticServer({ visibility: "private" });
+  const token = server.token("*", ["r"]);
+  const cache = open(server, token);
+  await cache.describe(signal);
+  const credentials = cache.substituter.credentials?.();
+  expect(credentials).toEqual({ machine: "127.0.0.1", login: "", password: token });
+  const basic = Buffer.from(`:${token}`).toString("base64");
+  const url = `${cache.substituter.url}/nix-cache-info`;
+  const [open_, closed] = await Promise.all([
+    fetch(url, { headers: { authorization: `Basic ${basic}` } }),
+    fetch(url),
+  ]);
+  expect([open_.status, closed.status]).toEqual([200, 401]);
+});
+
+test("another store's cache is named and not used", async () => {
+  await using server = await atticServer();
+  const name = `attic:${server.origin}/${server.cache}`;
+  const cache = openAt(name, { http, storeDir: "/other/store" });
+  await expect(cache.describe(signal)).rejects.toMatchObject({ code: "NCP-304" });
+  const path = parseStorePath(`/other/store/${"0".repeat(32)}-x`, "/other/store");
+  if (!path) throw new Error("it is one");
+  expect((await cache.query(path, signal)).kind).toBe("unknown");
+});
