@@ -100,8 +100,8 @@ describe("the log", () => {
   test("of a check", async () => {
     const done = await ran();
     expect(
-  [...textReport(done), ...findingLines(done), closing(done)].join("\n")
-).toMatchInlineSnapshot(`
+      [...textReport(done), ...findingLines(done), closing(done)].join("\n"),
+    ).toMatchInlineSnapshot(`
 "1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them.
 
   .#homes.alice: missing: from source: bws-1.0.0; 1 trivial
@@ -183,8 +183,8 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
   test("of a warming run", async () => {
     expect(
-  summary(await ran({ inputs: { mode: "warm", targets: ".#homes.bob" } }))
-).toMatchInlineSnapshot(`
+      summary(await ran({ inputs: { mode: "warm", targets: ".#homes.bob" } })),
+    ).toMatchInlineSnapshot(`
 "## Nix Cache Preflight
 
 **The target was not cached; bws-1.0.0 was built from source for it; now it is cached.**
