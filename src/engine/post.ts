@@ -11,7 +11,8 @@ import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps } from "./pin-step.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
-import { describeTiers } from "./tiers.ts";
+import { strainFindings } from "./strain.ts";
+import { describeTiers, placed } from "./tiers.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -52,9 +53,7 @@ export async function runPost(
     signal,
   );
   const described = tiers.map(({ tier, state }) => ({
-    name: tier.cache.name,
-    role: tier.role,
-    url: tier.cache.substituter.url,
+    ...placed(tier),
     state,
     count: noCount(),
   }));
@@ -77,7 +76,8 @@ export async function runPost(
     const wish = { target: name, pinName, outputs };
     steps.push(...pinSteps({ ...job, force: "trust" }, trust, pins, writable, wish));
   }
-  const outcome = await apply(job, { steps }, lookup, world, signal);
+  const done = await apply(job, { steps }, lookup, world, signal);
+  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world)] };
   return { outcome, withheld: [] };
 }
 

@@ -1,6 +1,6 @@
 /** Owns the caches in the order in which Nix would ask them: who is there, and who is left out. */
 
-import type { BinaryCache, TierInfo } from "../domain/cache.ts";
+import { type BinaryCache, can, type TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { Tier, TierCount } from "./lookup.ts";
@@ -20,6 +20,8 @@ export interface SurveyedTier {
   readonly role: "own" | "upstream";
   /** Where Nix reads it. */
   readonly url: string;
+  /** Whether a path can be pinned there. */
+  readonly pins: "kept" | "none";
   readonly state: TierState;
   readonly count: TierCount;
 }
@@ -62,6 +64,12 @@ export async function describeTiers(
   return answered
     .filter(({ tier }) => tier.role === "own" || placeOf(tier.cache) !== mine)
     .sort((a, b) => priorityOf(a) - priorityOf(b));
+}
+
+/** What is known of it without asking. */
+export function placed({ cache, role }: Tier): Omit<SurveyedTier, "state" | "count"> {
+  const pins = can(cache, "pin") ? "kept" : "none";
+  return { name: cache.name, role, url: cache.substituter.url, pins };
 }
 
 function priorityOf({ tier, state }: DescribedTier): number {
