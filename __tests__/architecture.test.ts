@@ -182,12 +182,13 @@ describe("the linter", () => {
 });
 
 describe("processes", () => {
-  test("are started in four places, by spawn alone, and never through a shell", () => {
+  test("are started in five places, by spawn alone, and never through a shell", () => {
     const starting = SOURCES.filter((file) => /["'](node:)?child_process["']/.test(read(file)));
     expect(starting).toEqual([
       "action/background.ts",
       "action/github-client.ts",
       "host/compress.ts",
+      "host/exec-stream.ts",
       "host/exec.ts",
     ]);
     for (const file of starting) {
