@@ -108,6 +108,13 @@ export function isSilent(state: TierState): boolean {
   return code !== "NCP-304" && code !== "NCP-351";
 }
 
+/** Names of those that did not answer, or stopped: nobody in this job needs to wait for them again. */
+export function silentTiers({ tiers }: { readonly tiers: readonly SurveyedTier[] }): string[] {
+  return tiers
+    .filter(({ role, state, count }) => role !== "own" && (isSilent(state) || count.failure))
+    .map(({ name }) => name);
+}
+
 /** Whether Nix is to be told of it: one that stopped answering, or talks nonsense, would hold it up. */
 export function isFit({ role, state, count }: SurveyedTier): boolean {
   if (state.kind === "down") return false;

@@ -62,6 +62,7 @@ export function jsonReport(run: Run) {
     verified: outcome.verified,
     pinned: outcome.pinned,
     withheld: plan.withheld,
+    audit: outcome.audit ?? null,
     findings: allFindings(run),
     seconds: (run.end - run.begin) / 1000,
   };
