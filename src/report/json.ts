@@ -36,9 +36,10 @@ export function jsonReport(run: Run) {
     })),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
-    tiers: survey.tiers.map(({ name, role, state, count }) => ({
+    tiers: survey.tiers.map(({ name, role, pins, state, count }) => ({
       name,
       role,
+      pins,
       reachable: state.kind === "reachable",
       milliseconds: state.kind === "reachable" ? state.milliseconds : null,
       priority: state.kind === "reachable" ? state.priority : null,
