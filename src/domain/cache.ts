@@ -84,6 +84,8 @@ export interface StoredPin {
   readonly storePath: StorePath;
   readonly revision: number;
   readonly createdOn: string;
+  /** How long it is kept, where the cache says so. */
+  readonly keep?: PinKeep;
 }
 
 /** A missing verb is the capability flag: a cache without `pin` has no pins. */
