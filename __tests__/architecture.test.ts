@@ -51,14 +51,20 @@ describe("every file of src", () => {
     expect(against).toEqual([]);
   });
 
-  test("asks for the mode by name in one place only", () => {
-    // A mode is which steps a plan may hold: engine/modes.ts says it. The others list what is legal.
-    const legal = ["action/inputs.ts", "desk/help.ts", "domain/job.ts"];
-    const naming = SOURCES.filter((file) => /\b(prefetch|warm|audit)\b/.test(read(file)));
-    expect(naming.filter((file) => !legal.includes(file))).toEqual(["engine/modes.ts"]);
-    for (const file of legal) {
-      expect(read(file).match(/\bwarm\b/g)?.length ?? 0).toBeLessThanOrEqual(1);
-    }
+  test("asks the job's mode for one thing only: which steps it may hold", () => {
+    // engine/modes.ts says it. The others tell the mode to the user, or list what is legal.
+    const telling = ["action/run.ts", "report/json.ts", "report/summary.ts"];
+    const asking = SOURCES.filter((file) => !telling.includes(file)).flatMap((file) =>
+      [...read(file).matchAll(/^.*\bjob\.mode\b.*$/gm)]
+        .map(([line]) => line.replaceAll(/MAY(?:_IN_POST)?\[job\.mode\]\.has\(/g, ""))
+        .filter((line) => /\bjob\.mode\b/.test(line))
+        .map((line) => `${file}: ${line.trim()}`),
+    );
+    expect(asking).toEqual([]);
+    const comparing = SOURCES.filter((file) =>
+      /\{[^{}]*\bmode\b[^{}]*\} = \w*job\b/.test(read(file)),
+    );
+    expect(comparing).toEqual([]);
   });
 });
 

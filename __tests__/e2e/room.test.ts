@@ -80,6 +80,24 @@ describe(`room, on ${NIX}`, () => {
     },
   );
 
+  test("a build directory that is not there is told, and builds go elsewhere, or Nix makes it", async () => {
+    await using job = await startJob(flake("graphs"));
+    const absent = join(job.machine.root, "no", "such", "folder");
+    const environment = {
+      ...job.machine.environment,
+      // Where it is no setting, it is the process's own.
+      ...(MINOR >= 26 ? { NIX_CONFIG: `build-dir = ${absent}` } : { TMPDIR: absent }),
+    };
+    const step = await job.main(
+      { mode: "warm", targets: ".#leaf" },
+      { environment, runner: "self-hosted" },
+    );
+    const told = step.annotations.filter(({ title }) => title.includes("NCP-405"));
+    expect(told.map(({ level }) => level)).toEqual(MINOR >= 30 ? [] : ["warning"]);
+    expect(step.exitCode).toBe(0);
+    expect(step.building).toEqual(["leaf"]);
+  });
+
   test("a lack of room is a warning where fail-on leaves out disk, and the run goes on", async () => {
     await using job = await startJob(flake("graphs"));
     const inputs = { mode: "warm", targets: ".#leaf", "min-free": "900TB", "fail-on": "eval" };

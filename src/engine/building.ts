@@ -78,10 +78,10 @@ export class Building {
   private mayBegin(): boolean {
     const { world, nix, job } = this.parts;
     // Whoever leaves `disk` out of fail-on wants it tried, come what may.
-    const floor = job.failOn.includes("disk") ? job.minFree : 0;
+    if (!job.failOn.includes("disk")) return true;
     for (const directory of [nix.setup.realStoreDir, nix.buildDirectory()]) {
       const free = world.disk.freeNow(directory);
-      if (free === undefined || free >= floor) continue;
+      if (free === undefined || free >= job.minFree) continue;
       this.low = directory;
       world.log.info(
         `only ${formatBytes(free)} are free in ${directory}: no further build is begun`,
