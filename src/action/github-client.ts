@@ -7,7 +7,14 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { readLogLine } from "./github-log.ts";
-import type { Asked, ClientAnswer, ClientRequest, ProcessInput } from "./github-process.ts";
+import type {
+  Asked,
+  ClientAnswer,
+  ClientDeadlines,
+  ClientEnd,
+  ClientRequest,
+  ProcessInput,
+} from "./github-process.ts";
 import { type Trouble, troubleOf } from "./github-trouble.ts";
 
 export interface GithubClientOptions {
@@ -17,14 +24,6 @@ export interface GithubClientOptions {
   readonly deadlines?: ClientDeadlines;
   /** The program to run; the tests run it from its source. */
   readonly program?: URL;
-}
-
-/** In milliseconds. The client's own patience was measured: 931 s for a server that never answers. */
-export interface ClientDeadlines {
-  /** From a question to the service, its retries included, to an answer other than an error. */
-  readonly answer: number;
-  /** For the whole call, with the transfer of an entry of gigabytes. */
-  readonly whole: number;
 }
 
 const DEADLINES: ClientDeadlines = { answer: 25_000, whole: 15 * 60_000 };
@@ -75,17 +74,6 @@ export async function saveEntry(
   const end = await call({ verb: "save", entries: [entry] }, options, signal);
   const saved = end.answers.some((answer) => answer.kind === "saved" && answer.id !== -1);
   return saved ? undefined : (troubleOf(end) ?? { kind: "failed", detail: "it does not say why" });
-}
-
-/** How a call ended. */
-export interface ClientEnd {
-  readonly answers: readonly ClientAnswer[];
-  /** Lines of its log that tell of trouble, commands of the runner taken off. */
-  readonly lines: readonly string[];
-  /** The deadline that ended it, and its milliseconds. */
-  readonly late: { readonly deadline: keyof ClientDeadlines; readonly after: number } | undefined;
-  /** Undefined where a signal ended it. */
-  readonly code: number | undefined;
 }
 
 async function call(

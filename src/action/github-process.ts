@@ -24,6 +24,25 @@ export type ClientAnswer =
   | { readonly kind: "saved"; readonly id: number }
   | { readonly kind: "threw"; readonly message: string };
 
+/** In milliseconds. The client's own patience was measured: 931 s for a server that never answers. */
+export interface ClientDeadlines {
+  /** From a question to the service, its retries included, to an answer other than an error. */
+  readonly answer: number;
+  /** For the whole call, with the transfer of an entry of gigabytes. */
+  readonly whole: number;
+}
+
+/** How a call ended. */
+export interface ClientEnd {
+  readonly answers: readonly ClientAnswer[];
+  /** Lines of its log that tell of trouble, commands of the runner taken off. */
+  readonly lines: readonly string[];
+  /** The deadline that ended it, and its milliseconds. */
+  readonly late: { readonly deadline: keyof ClientDeadlines; readonly after: number } | undefined;
+  /** Undefined where a signal ended it. */
+  readonly code: number | undefined;
+}
+
 /** What the client is to find in `process.env`. */
 export interface ProcessInput {
   readonly request: ClientRequest;

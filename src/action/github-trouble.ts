@@ -1,7 +1,7 @@
 /** Owns what the silence, the log lines and the numbers of GitHub's cache client mean. Pure. */
 
 import { formatSeconds } from "../domain/size.ts";
-import type { ClientEnd } from "./github-client.ts";
+import type { ClientEnd } from "./github-process.ts";
 
 export type TroubleKind =
   | "unavailable"

@@ -37,3 +37,14 @@ export type VerificationOutcome =
   | "upstream only"
   | "gone"
   | "unknown";
+
+/** What came of verifying a target. */
+export interface VerifiedTarget {
+  readonly target: string;
+  readonly outcome: VerificationOutcome;
+  readonly detail: string | undefined;
+  readonly paths: number;
+  /** What our cache stores of them. */
+  readonly bytes: number;
+  readonly seconds: number;
+}

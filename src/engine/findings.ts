@@ -9,11 +9,8 @@ import type { SurveyedDerivation } from "./derivations.ts";
 import type { Room } from "./room.ts";
 import { lackOfRoom } from "./room-findings.ts";
 import type { Survey } from "./survey.ts";
-import { tierFindings } from "./tier-findings.ts";
+import { type Intent, tierFindings } from "./tier-findings.ts";
 import { findTwins } from "./twins.ts";
-
-/** Whether this run itself builds what is missing, so that missing it is no failure yet. */
-export type Intent = "builds" | "looks";
 
 export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent): Finding[] {
   const level = (kind: FailOn): Finding["level"] =>

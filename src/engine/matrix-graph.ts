@@ -3,7 +3,7 @@
 import type { StorePath } from "../domain/store-path.ts";
 import { byWeight, type SurveyedDerivation } from "./derivations.ts";
 import { DisjointSets, grouped } from "./disjoint-sets.ts";
-import type { MatrixRequest } from "./matrix.ts";
+import type { MatrixRequest } from "./matrix-request.ts";
 import type { SurveyedTarget } from "./survey.ts";
 
 /** Which missing derivation needs which: the part of the graph that a fresh machine would build. */

@@ -2,7 +2,7 @@
 
 import type { StorePath } from "../domain/store-path.ts";
 import { DisjointSets, grouped } from "./disjoint-sets.ts";
-import type { MatrixRequest } from "./matrix.ts";
+import type { MatrixRequest } from "./matrix-request.ts";
 import { JOB_SECONDS, TARGET_SECONDS, type Weights } from "./matrix-weights.ts";
 import type { SurveyedTarget } from "./survey.ts";
 

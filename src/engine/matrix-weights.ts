@@ -1,7 +1,7 @@
 /** Owns what a job of the matrix is thought to take, in seconds: learnt, or by a stated rule. Pure. */
 
 import { derivationName, type StorePath } from "../domain/store-path.ts";
-import type { MatrixRequest } from "./matrix.ts";
+import type { MatrixRequest } from "./matrix-request.ts";
 
 /** Before a job builds anything: its runner, the checkout, Nix, the start of the evaluation. */
 export const JOB_SECONDS = 120;

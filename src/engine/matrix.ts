@@ -2,28 +2,13 @@
 
 import type { Finding } from "../domain/finding.ts";
 import { count } from "../domain/size.ts";
-import type { StorePath } from "../domain/store-path.ts";
-import type { SurveyedDerivation } from "./derivations.ts";
-import type { Facts } from "./facts.ts";
+import type { MatrixRequest } from "./matrix-request.ts";
 import { groupsOf, JOBS_MOST, type MatrixEntry, shards } from "./matrix-shards.ts";
 import { liftShared } from "./matrix-stages.ts";
 import { Weights } from "./matrix-weights.ts";
 import type { SurveyedTarget } from "./survey.ts";
 
 export type { MatrixEntry } from "./matrix-shards.ts";
-
-export interface MatrixRequest {
-  readonly targets: readonly SurveyedTarget[];
-  /** Every derivation that a fresh machine would build. */
-  readonly derivations: ReadonlyMap<StorePath, SurveyedDerivation>;
-  readonly facts: Pick<Facts, "derivations">;
-  /** This machine's system, which targets are evaluated for unless they say otherwise. */
-  readonly system: string | undefined;
-  /** `one`: nothing can be handed on, so a stage that builds for others would build for nobody. */
-  readonly stages: "one" | "two";
-  /** What a build of this name took last, in seconds, where that is known. */
-  readonly seconds: (name: string) => number | undefined;
-}
 
 export interface Matrix {
   /** All of it in one stage: targets that share a derivation are in one job. */

@@ -4,7 +4,7 @@ import type { BuildFigures } from "../domain/build-figures.ts";
 import type { PushProgress } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { isHit, type VerificationOutcome } from "../domain/verdict.ts";
+import { isHit, type VerificationOutcome, type VerifiedTarget } from "../domain/verdict.ts";
 import type { Audit } from "./audit/check.ts";
 import type { Step } from "./step.ts";
 import type { SurveyedTarget } from "./survey.ts";
@@ -34,16 +34,6 @@ export interface Built {
 export interface PushedPath extends PushProgress {
   /** From its first byte read to its being served; undefined where the cache read it otherwise. */
   readonly seconds: number | undefined;
-}
-
-export interface VerifiedTarget {
-  readonly target: string;
-  readonly outcome: VerificationOutcome;
-  readonly detail: string | undefined;
-  readonly paths: number;
-  /** What our cache stores of them. */
-  readonly bytes: number;
-  readonly seconds: number;
 }
 
 export interface PinnedTarget {

@@ -4,9 +4,11 @@ import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import { count } from "../domain/size.ts";
-import type { Intent } from "./findings.ts";
 import type { Survey } from "./survey.ts";
 import type { SurveyedTier } from "./tiers.ts";
+
+/** Whether this run itself builds what is missing, so that missing it is no failure yet. */
+export type Intent = "builds" | "looks";
 
 export function tierFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // A push that cannot be is told before the hours of building that it would end.

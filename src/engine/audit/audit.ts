@@ -4,7 +4,7 @@ import { can } from "../../domain/cache.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
 import type { World } from "../../domain/ports.ts";
-import type { VerifiedTarget } from "../outcome.ts";
+import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { Survey } from "../survey.ts";
 import { actionChecks } from "./actions.ts";
 import { cacheChecks } from "./caches.ts";

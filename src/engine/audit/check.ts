@@ -3,7 +3,7 @@
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import type { ProjectFacts } from "../../domain/project.ts";
-import type { VerifiedTarget } from "../outcome.ts";
+import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { Survey } from "../survey.ts";
 
 export type CheckGroup =

@@ -1,7 +1,7 @@
 /** Owns the GC watch: is each target's closure still whole in our cache. Pure. */
 
+import type { VerifiedTarget } from "../../domain/verdict.ts";
 import { isHit } from "../../domain/verdict.ts";
-import type { VerifiedTarget } from "../outcome.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import type { AuditRequest, Check } from "./check.ts";
 
