@@ -22,7 +22,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   nix: ["nix", "host", "domain"],
   caches: ["caches", "host", "domain"],
   action: ["action", "report", "engine", "host", "domain", "."],
-  ".": [".", "action", "caches", "nix", "host", "report", "engine", "domain"],
+  desk: ["desk", "action", "report", "engine", "host", "domain", "."],
+  ".": [".", "desk", "action", "caches", "nix", "host", "report", "engine", "domain"],
 };
 
 const roomOf = (file: string) => (file.includes("/") ? (file.split("/")[0] ?? "") : ".");
@@ -52,7 +53,7 @@ describe("every file of src", () => {
 
   test("asks for the mode by name in one place only", () => {
     // A mode is which steps a plan may hold: engine/modes.ts says it. The others list what is legal.
-    const legal = ["action/inputs.ts", "cli.ts", "domain/job.ts"];
+    const legal = ["action/inputs.ts", "desk/help.ts", "domain/job.ts"];
     const naming = SOURCES.filter((file) => /\b(prefetch|warm|audit)\b/.test(read(file)));
     expect(naming.filter((file) => !legal.includes(file))).toEqual(["engine/modes.ts"]);
     for (const file of legal) {
@@ -105,7 +106,14 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
     "../action/run.ts",
     "@actions/core",
   ],
-  "action/planted.ts": ["../nix/nix.ts", "../caches/index.ts"],
+  "action/planted.ts": ["../nix/nix.ts", "../caches/index.ts", "../desk/main.ts"],
+  "desk/planted.ts": [
+    "../nix/nix.ts",
+    "../caches/index.ts",
+    "../action/run.ts",
+    "../action/console.ts",
+    "@actions/core",
+  ],
   "compose.ts": ["./action/run.ts", "./report/plain.ts", "@actions/core"],
 };
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -115,6 +123,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "host/planted.ts": ["./disk.ts", "../domain/ports.ts", "node:fs"],
   "nix/planted.ts": ["./nix.ts", "../host/exec.ts", "../domain/hash.ts"],
   "caches/planted.ts": ["./index.ts", "../host/http.ts", "../domain/cache.ts"],
+  "desk/planted.ts": ["./main.ts", "../action/inputs.ts", "../compose.ts", "../engine/run.ts"],
   "action/planted.ts": ["./run.ts", "../compose.ts", "../engine/run.ts", "@actions/core"],
   "compose.ts": ["./nix/nix.ts", "./caches/index.ts", "./host/disk.ts"],
 };

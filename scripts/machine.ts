@@ -112,7 +112,7 @@ const PATIENCE = 10_000;
  */
 async function endLeftovers(stateDir: string): Promise<void> {
   const until = Date.now() + PATIENCE;
-  for (;;) {
+  for (let signal: NodeJS.Signals = "SIGTERM"; ; ) {
     const left: number[] = [];
     for (const name of await readdir("/proc").catch((): string[] => [])) {
       if (!/^\d+$/.test(name)) continue;
@@ -122,9 +122,10 @@ async function endLeftovers(stateDir: string): Promise<void> {
       }
     }
     if (left.length === 0 || Date.now() > until) return;
+    if (Date.now() > until - PATIENCE / 2) signal = "SIGKILL";
     for (const pid of left) {
       try {
-        process.kill(pid, "SIGTERM");
+        process.kill(pid, signal);
       } catch {
         // It ended by itself in the meantime.
       }

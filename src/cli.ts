@@ -1,6 +1,14 @@
 #!/usr/bin/env node
-/** Owns the entry of the command at a desk. */
+/** Owns the entry of the command at a desk: an older Node is told so, before what it could not even load. */
 
-import { main } from "./desk/main.ts";
+/** As package.json's `engines`, of which npx only warns. */
+const OLDEST = 24;
 
-process.exitCode = await main(process.argv.slice(2));
+const { node } = process.versions;
+if (Number(node.split(".")[0]) < OLDEST) {
+  console.error(`nix-cache-preflight needs Node ${OLDEST} or newer, and this is ${node}`);
+  process.exitCode = 2;
+} else {
+  const { main } = await import("./desk/main.ts");
+  process.exitCode = await main(process.argv.slice(2));
+}

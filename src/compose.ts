@@ -36,6 +36,8 @@ export interface ComposeRequest {
   readonly workspace: string;
   /** A folder of ours in the runner's temporary folder. */
   readonly folder: string;
+  /** Where what all uses in a job share is kept: the netrc file. Undefined at a desk. */
+  readonly sharedFolder?: string;
   /** The folder that `cache: github` is while the job runs; undefined at a desk. */
   readonly githubDirectory?: string;
   /** Windows has no Nix: keys and disk only. */
@@ -106,7 +108,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     environment,
     log,
     caches: () => cachesNow(caches, request.signal),
-    folder: request.folder,
+    folder: request.sharedFolder ?? request.folder,
   });
   return {
     world: {

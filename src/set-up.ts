@@ -3,10 +3,11 @@
 import { type ComposeRequest, openCaches } from "./compose.ts";
 import type { BinaryCache, TierInfo } from "./domain/cache.ts";
 import { asError, UserError } from "./domain/errors.ts";
+import type { Untrusted } from "./domain/ports.ts";
 import { HttpClient } from "./host/http.ts";
 import { type Adopted, adopt } from "./nix/adopt.ts";
 import { nixCommand } from "./nix/command.ts";
-import { userConfigurationFile } from "./nix/configure.ts";
+import { type NixConfiguration, userConfigurationFile } from "./nix/configure.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { readMachine } from "./nix/setup.ts";
 
@@ -27,7 +28,8 @@ export async function setUp(request: ComposeRequest): Promise<SetUp> {
   const http = new HttpClient(environment);
   try {
     const machine = await readMachine(nixCommand(environment, workspace), environment, signal);
-    const { settings, setup, builder } = machine;
+    const { settings, builder } = machine;
+    const { untrusted, ...setup } = machine.setup;
     // Those that Nix has already are not named, and no concern of ours.
     const named = { setup, builder, settings: { ...settings, substituters: [] } };
     const { own, tiers, notices } = openCaches(
@@ -46,14 +48,15 @@ export async function setUp(request: ComposeRequest): Promise<SetUp> {
     const { found, troubles } = await ask(all, signal);
     const [first] = troubles;
     if (found.length === 0 && first) throw first;
+    const wanted = {
+      substituters: found.map(({ cache }) => cache.substituter.url),
+      publicKeys: found.flatMap(({ cache, info }) =>
+        [...cache.substituter.publicKeys, ...info.publicKeys].map(({ text }) => text),
+      ),
+    };
     const adopted = await adopt(
       userConfigurationFile(environment),
-      {
-        substituters: found.map(({ cache }) => cache.substituter.url),
-        publicKeys: found.flatMap(({ cache, info }) =>
-          [...cache.substituter.publicKeys, ...info.publicKeys].map(({ text }) => text),
-        ),
-      },
+      wanted,
       {
         substituters: settings.substituters,
         publicKeys: settings.trustedPublicKeys.map(({ text }) => text),
@@ -63,7 +66,7 @@ export async function setUp(request: ComposeRequest): Promise<SetUp> {
     return {
       ...adopted,
       caches: found.map(({ cache }) => ({ name: cache.name, url: cache.substituter.url })),
-      troubles: [...troubles, ...found.flatMap(privateOnes)],
+      troubles: [...troubles, ...found.flatMap(privateOnes), ...standing(untrusted, wanted)],
     };
   } finally {
     http.close();
@@ -104,6 +107,24 @@ function privateOnes({ cache }: Found): UserError[] {
   return [
     new UserError("NCP-643", `${cache.name} is private: Nix needs its token to read it`, {
       hint: `add a line to the file that netrc-file names: machine ${credentials.machine} password TOKEN`,
+    }),
+  ];
+}
+
+/** A user's own lines count for nothing where the daemon does not trust the user. */
+function standing(untrusted: Untrusted | undefined, wanted: NixConfiguration): UserError[] {
+  if (!untrusted) return [];
+  const { user, file } = untrusted;
+  const urls = wanted.substituters.filter((url) => !untrusted.substituters.includes(url));
+  const keys = wanted.publicKeys.filter((key) => !untrusted.publicKeys.includes(key));
+  if (urls.length + keys.length === 0) return [];
+  return [
+    new UserError("NCP-351", `Nix's daemon does not let ${user} add caches or keys`, {
+      hint: [
+        `as root, add to ${file}, and restart nix-daemon:`,
+        ...(urls.length > 0 ? [`extra-trusted-substituters = ${urls.join(" ")}`] : []),
+        ...(keys.length > 0 ? [`extra-trusted-public-keys = ${[...new Set(keys)].join(" ")}`] : []),
+      ].join("\n"),
     }),
   ];
 }

@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { endBackground, files } from "../../src/action/background.ts";
 import { processEnvironment } from "../../src/host/environment.ts";
+import { identityOf, type ProcessIdentity } from "../../src/host/process-identity.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { storePath } from "../support/paths.ts";
 import { SIGNAL } from "../support/world.ts";
@@ -16,7 +17,7 @@ const PUSHED = [
 const LINES = PUSHED.map((one) => `${JSON.stringify(one)}\n`).join("");
 
 interface Process extends AsyncDisposable {
-  readonly pid: number;
+  readonly identity: ProcessIdentity;
   readonly ended: Promise<unknown>;
   readonly child: ChildProcess;
 }
@@ -42,8 +43,10 @@ async function start(folder: Folder, script: string): Promise<Process> {
   const { pid, stdout } = child;
   if (pid === undefined || !stdout) throw new Error("no process");
   await once(stdout, "data");
+  const identity = await identityOf(pid);
+  if (!identity) throw new Error("no process");
   return {
-    pid,
+    identity,
     child,
     ended,
     [Symbol.asyncDispose]: async () => {
@@ -60,7 +63,7 @@ describe("the end of the background push", () => {
       folder,
       `ready(); await stopped(); writeFileSync(files.pushed, ${JSON.stringify(LINES)}); writeFileSync(files.done, "");`,
     );
-    const end = await endBackground(running.pid, folder.path, SIGNAL);
+    const end = await endBackground(running.identity, folder.path, SIGNAL);
     expect(end).toEqual({ how: "finished", pushed: PUSHED });
     await running.ended;
     expect(running.child.exitCode).toBe(0);
@@ -69,7 +72,7 @@ describe("the end of the background push", () => {
   test("one that is done and still there is not waited for, nor ended", async () => {
     await using folder = await temporaryFolder();
     await using running = await start(folder, `writeFileSync(files.done, ""); ready(); forever();`);
-    const end = await endBackground(running.pid, folder.path, SIGNAL);
+    const end = await endBackground(running.identity, folder.path, SIGNAL);
     expect(end).toEqual({ how: "finished", pushed: [] });
     expect([running.child.exitCode, running.child.signalCode]).toEqual([null, null]);
   });
@@ -82,7 +85,7 @@ describe("the end of the background push", () => {
       `writeFileSync(files.pushed, ${JSON.stringify(half)}); ready();`,
     );
     await running.ended;
-    const end = await endBackground(running.pid, folder.path, SIGNAL);
+    const end = await endBackground(running.identity, folder.path, SIGNAL);
     expect(end).toEqual({ how: "early", pushed: PUSHED });
   });
 
@@ -90,7 +93,7 @@ describe("the end of the background push", () => {
     await using folder = await temporaryFolder();
     await using running = await start(folder, "ready();");
     await running.ended;
-    expect(await endBackground(running.pid, folder.path, SIGNAL)).toEqual({
+    expect(await endBackground(running.identity, folder.path, SIGNAL)).toEqual({
       how: "early",
       pushed: [],
     });
@@ -106,17 +109,26 @@ describe("the end of the background push", () => {
       folder,
       `${handler} writeFileSync(files.pushed, ${JSON.stringify(LINES)}); ready(); forever();`,
     );
-    const end = await endBackground(running.pid, folder.path, SIGNAL, { budget: 0, grace });
+    const end = await endBackground(running.identity, folder.path, SIGNAL, { budget: 0, grace });
     expect(end).toEqual({ how: "too slow", pushed: PUSHED });
     await running.ended;
     expect(running.child.signalCode).toBe(signal);
+  });
+
+  test("a process that was given its number since is neither waited for nor ended", async () => {
+    await using folder = await temporaryFolder();
+    await using running = await start(folder, "ready(); forever();");
+    const earlier = { ...running.identity, began: "1" };
+    const end = await endBackground(earlier, folder.path, SIGNAL, { budget: 3_600_000, grace: 0 });
+    expect(end).toEqual({ how: "early", pushed: [] });
+    expect([running.child.exitCode, running.child.signalCode]).toEqual([null, null]);
   });
 
   test("an interruption ends the wait", async () => {
     await using folder = await temporaryFolder();
     await using running = await start(folder, "ready(); forever();");
     const controller = new AbortController();
-    const ending = endBackground(running.pid, folder.path, controller.signal);
+    const ending = endBackground(running.identity, folder.path, controller.signal);
     controller.abort(new Error("interrupted by SIGTERM"));
     await expect(ending).rejects.toThrow();
     expect([running.child.exitCode, running.child.signalCode]).toEqual([null, null]);

@@ -8,6 +8,7 @@ import { storePath } from "../support/paths.ts";
 import { resealed, SEAL } from "../support/seal.ts";
 
 const STATE: StepState = {
+  use: "1",
   trust: { kind: "write", pins: "move", why: "push on the default branch" },
   memory: {
     targets: [
@@ -16,15 +17,18 @@ const STATE: StepState = {
     ],
     storeNames: new Set(["x-1", "y-2"]),
   },
-  watcher: 4711,
+  watcher: { pid: 4711, began: "123456" },
 };
 
 describe("what main leaves for post", () => {
-  test.each([4711, undefined])("is read back as it was, watcher %s", async (watcher) => {
-    await using temp = await temporaryFolder();
-    const state = { ...STATE, watcher };
-    expect(await loadState(await saveState(state, temp.path, SEAL), SEAL)).toStrictEqual(state);
-  });
+  test.each([STATE.watcher, { pid: 1, began: "Sat Nov 21 15:00:13 2026" }, undefined])(
+    "is read back as it was, watcher %j",
+    async (watcher) => {
+      await using temp = await temporaryFolder();
+      const state = { ...STATE, watcher };
+      expect(await loadState(await saveState(state, temp.path, SEAL), SEAL)).toStrictEqual(state);
+    },
+  );
 
   test("is short, whatever the size of the store: the names are in a file of the owner's", async () => {
     await using temp = await temporaryFolder();
@@ -60,7 +64,7 @@ describe("what was changed since", () => {
 
   test.each<[string, (state: Saved) => unknown]>([
     ["nothing of it", () => ""],
-    ["another version", (state) => ({ ...state, version: 3 })],
+    ["another version", (state) => ({ ...state, version: 2 })],
     ["no targets", ({ version, storeNames }) => ({ version, storeNames })],
     ["no names", ({ version, targets }) => ({ version, targets })],
     ["another sum", (state) => ({ ...state, storeNames: { ...state.storeNames, sha256: "0" } })],
@@ -88,10 +92,13 @@ describe("what was changed since", () => {
       "a newline in a path",
       (state) => ({ ...state, targets: [{ ...state.targets[0], outputs: ["/a\n--b"] }] }),
     ],
-    ["a process group for a process", (state) => ({ ...state, watcher: -1 })],
-    ["every process of ours for one", (state) => ({ ...state, watcher: 0 })],
-    ["half a process", (state) => ({ ...state, watcher: 1.5 })],
-    ["a text for a process", (state) => ({ ...state, watcher: "4711" })],
+    ["a process group for a process", (state) => ({ ...state, watcher: { pid: -1, began: "1" } })],
+    ["every process of ours for one", (state) => ({ ...state, watcher: { pid: 0, began: "1" } })],
+    ["half a process", (state) => ({ ...state, watcher: { pid: 1.5, began: "1" } })],
+    ["a text for a process", (state) => ({ ...state, watcher: { pid: "4711", began: "1" } })],
+    ["a process without its beginning", (state) => ({ ...state, watcher: { pid: 4711 } })],
+    ["a number alone for a process", (state) => ({ ...state, watcher: 4711 })],
+    ["another use's folder", (state) => ({ ...state, use: "../1" })],
     ["a trust of its own", (state) => ({ ...state, trust: { kind: "all" } })],
     ["no trust", (state) => ({ ...state, trust: undefined })],
     ["a number for a name", (state) => ({ ...state, targets: [{ ...state.targets[0], name: 7 }] })],

@@ -185,7 +185,7 @@ describe("the lower of main's trust and post's", () => {
 describe("as a step reads it from the runner", () => {
   test.each(Object.entries(READ_ONLY))("%s is read-only", async (_, sent) => {
     await using temp = await temporaryFolder();
-    const context = await readContext({
+    const environment = {
       ...Object.fromEntries(
         Object.entries({ cache: "cachix:mine", token: "t", ...sent.inputs }).map(
           ([name, value]) => [`INPUT_${name.toUpperCase()}`, value],
@@ -195,7 +195,8 @@ describe("as a step reads it from the runner", () => {
       GITHUB_EVENT_PATH: await temp.write("event.json", sent.event),
       GITHUB_REF: sent.ref,
       ...sent.environment,
-    });
+    };
+    const context = await readContext(environment, "1");
     expect(contextTrust(context).kind).toBe("read-only");
   });
 
@@ -208,11 +209,11 @@ describe("as a step reads it from the runner", () => {
       GITHUB_EVENT_PATH: await temp.write("event.json", payload("push")),
       GITHUB_REF: "refs/heads/main",
     };
-    expect(contextTrust(await readContext(environment))).toMatchObject({ pins: "move" });
+    expect(contextTrust(await readContext(environment, "1"))).toMatchObject({ pins: "move" });
     const gone = { ...environment, GITHUB_EVENT_PATH: temp.at("gone.json") };
-    expect(contextTrust(await readContext(gone)).kind).toBe("read-only");
-    expect(contextTrust(await readContext({ ...environment, GITHUB_EVENT_PATH: "" })).kind).toBe(
-      "read-only",
-    );
+    expect(contextTrust(await readContext(gone, "1")).kind).toBe("read-only");
+    expect(
+      contextTrust(await readContext({ ...environment, GITHUB_EVENT_PATH: "" }, "1")).kind,
+    ).toBe("read-only");
   });
 });

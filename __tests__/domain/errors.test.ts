@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { asError, describeError, UserError } from "../../src/domain/errors.ts";
 
@@ -27,4 +29,13 @@ describe("what was thrown", () => {
     expect(asError(cause)).toBe(cause);
     expect(asError("text")).toEqual(new Error("text"));
   });
+});
+
+test("every code has a section in the troubleshooting page, and every section a code", () => {
+  const root = join(import.meta.dirname, "..", "..");
+  const read = (...names: string[]) => readFileSync(join(root, ...names), "utf8");
+  const codes = [...read("src", "domain", "errors.ts").matchAll(/^ {2}\| "(NCP-\d{3})"/gm)];
+  const sections = [...read("docs", "troubleshooting.md").matchAll(/^## (NCP-\d{3})$/gm)];
+  const sorted = (found: RegExpMatchArray[]) => found.map(([, code]) => code).sort();
+  expect(sorted(sections)).toEqual(sorted(codes));
 });

@@ -116,7 +116,10 @@ export async function startSite(folder?: string): Promise<Site> {
         ...["--env-file", "/nowhere", "--var-file", "/nowhere", "--input-file", "/nowhere"],
         ...["--json", "--action-offline-mode", "--no-cache-server", "--defaultbranch", "main"],
         ...["--action-cache-path", join(own, "actions"), "--concurrent-jobs", "1"],
-        ...["ubuntu-latest", "ubuntu-24.04-arm"].flatMap((on) => ["-P", `${on}=-self-hosted`]),
+        ...["ubuntu-latest", "ubuntu-24.04-arm", "self-hosted"].flatMap((on) => [
+          "-P",
+          `${on}=-self-hosted`,
+        ]),
         ...used.flatMap((one) => ["--local-repository", `${one}=${standIn(one, action)}`]),
         ...(request.job ? ["--job", request.job] : []),
         ...(request.matrix ? ["--matrix", request.matrix] : []),

@@ -51,7 +51,7 @@ describe(`fetching ahead on ${NIX}`, () => {
     expect(step.building).toEqual([]);
     const nars = server.requests.filter((line) => line.startsWith("GET /nar/"));
     expect(new Set(nars).size).toBe(nars.length);
-    const folder = join(job.machine.root, "runner", "nix-cache-preflight");
+    const folder = join(job.machine.root, "runner", "nix-cache-preflight", "1");
     const left = await readdir(folder).catch(() => []);
     expect(left.filter((name) => name.startsWith("staging"))).toEqual([]);
   });

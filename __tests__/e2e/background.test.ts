@@ -39,7 +39,7 @@ async function isServed(machine: Machine, path: string): Promise<boolean> {
 
 /** The state of the step holds the process id; there is no other way to it. */
 function watcherOf(state: Readonly<Record<string, string>>): number | undefined {
-  return (JSON.parse(state["preflight"] ?? "{}") as { watcher?: number }).watcher;
+  return (JSON.parse(state["preflight"] ?? "{}") as { watcher?: { pid: number } }).watcher?.pid;
 }
 
 test("a path is in the cache before post begins, and post says so", async () => {

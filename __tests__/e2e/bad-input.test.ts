@@ -243,8 +243,9 @@ describe(`a newcomer's first run on ${NIX}`, () => {
     const known = Object.keys(files).filter((name) => !untracked.includes(name));
     await job.machine.nix("git", ["init", "--quiet"], job.workspace);
     await job.machine.nix("git", ["add", ...known], job.workspace);
-    const { exitCode, annotations } = await job.main({ mode: "check", targets: ".#a" });
+    const { exitCode, annotations, outputs } = await job.main({ mode: "check", targets: ".#a" });
     expect(exitCode).toBe(1);
+    expect(outputs).toMatchObject({ hit: "false", "hit-rate": "0" });
     expect(annotations.filter(({ level }) => level === "error")).toEqual([
       expect.objectContaining({ message: expect.stringContaining("git add it") }),
     ]);

@@ -28,7 +28,8 @@ const RULES: readonly Rule[] = [
     output: /after: {2}hit-rate 1, missing nothing/,
   },
   { pattern: /^\.\/scripts\/demo --cachix$/, where: "here" },
-  { pattern: /^\.\/scripts\/setup(-tools)?$/, where: "here" },
+  { pattern: /^\.\/scripts\/setup$/, where: "here" },
+  { pattern: /^\.\/scripts\/setup-tools$/, notRun: "act's tests begin with it" },
   { pattern: /^export PATH=/, where: "here" },
   { pattern: /^npm run docs$/, where: "here" },
   { pattern: /^npm run check$/, notRun: "the whole run begins with it" },
@@ -53,9 +54,11 @@ const COMMANDS: readonly Command[] = (await documents()).flatMap(commandsOf);
 const PLACEHOLDER = /…|\[[A-Z]|\b(MODE|NAME|TARGET|PATTERN|INPUT|VALUE|SUITE)\b/;
 
 const ruleOf = (command: string) => RULES.find(({ pattern }) => pattern.test(command));
-const runnable = COMMANDS.filter(({ command }) => {
+/** Each once, under the first document that has it. */
+const runnable = COMMANDS.filter(({ command }, at) => {
   const rule = ruleOf(command);
-  return rule && "where" in rule && !PLACEHOLDER.test(command);
+  const first = COMMANDS.findIndex((one) => one.command === command) === at;
+  return first && rule && "where" in rule && !PLACEHOLDER.test(command);
 });
 
 async function project(machine: Machine): Promise<string> {
@@ -73,7 +76,7 @@ async function typed(command: string, cwd: string, machine: Machine) {
   const line = command.replace(/^(npx )?nix-cache-preflight(@\S+)?( |$)/, ours);
   const { PATH = "" } = machine.environment;
   const path = [resolve("node_modules/.bin"), PATH].join(delimiter);
-  return run("bash", ["-euo", "pipefail", "-c", line], {
+  return run("bash", ["--norc", "-euo", "pipefail", "-c", line], {
     cwd,
     env: { ...machine.environment, PATH: path },
     maxBuffer: 2 ** 26,
@@ -121,7 +124,17 @@ describe(`commands in the documents, on ${NIX}`, () => {
     const { code, stdout, stderr } = await typed(command, cwd, machine);
     // At a desk, 1 means that there is something to tell, and 2 that the command is wrong.
     const legal = rule.where === "project" ? [0, 1] : [0];
-    expect(legal.includes(code) ? "" : `exit ${code}: ${stderr}`).toBe("");
+    expect(legal.includes(code) ? "" : `exit ${code}: ${stderr}\n${stdout}`).toBe("");
     if (rule.output) expect(stdout).toMatch(rule.output);
+  });
+});
+
+test("an older Node is told so in a sentence, though it could not load what follows", async () => {
+  const older = `data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.20.2"})`;
+  const args = ["--import", older, "dist/cli.js", "check"];
+  await expect(run(process.execPath, args)).rejects.toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr: "nix-cache-preflight needs Node 24 or newer, and this is 20.20.2\n",
   });
 });

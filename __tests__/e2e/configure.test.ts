@@ -21,7 +21,7 @@ describe(`Nix's configuration, on ${NIX}`, () => {
     const file = join(machine.root, "home", ".config", "nix", "nix.conf");
     await mkdir(join(file, ".."), { recursive: true });
     await writeFile(file, "extra-substituters = file:///my-own\ncores = 2\n");
-    const key = await makeKey(job, "ours-1");
+    const key = await makeKey(job.machine, "ours-1");
     const signing = { "signing-key": (await readFile(key.secretFile, "utf8")).trim() };
     const first = await job.main({ mode: "warm", ...signing });
     expect(first.exitCode).toBe(0);
@@ -97,7 +97,7 @@ describe(`Nix's configuration, on ${NIX}`, () => {
       configuration: "netrc-file = /nowhere/netrc",
       defaults: { targets: ".#good", cache: "none" },
     });
-    const key = await makeKey(job, "lan-1");
+    const key = await makeKey(job.machine, "lan-1");
     await using lan = await tierServer(await fillTier(job, "lan", ["good"], key));
     const basic = `Basic ${Buffer.from("me:hunter2").toString("base64")}`;
     lan.instead = (_, headers): Outcome | undefined =>

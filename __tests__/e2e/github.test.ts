@@ -87,7 +87,7 @@ async function site(): Promise<Site> {
       }
       const post = await job.post(given, { ...how, temp, environment, state: main.state });
       const creates = server.requests().filter((line) => line.startsWith("CreateCacheEntry "));
-      const paths = await cached(join(temp, "nix-cache-preflight", "github", "cache"));
+      const paths = await cached(join(temp, "nix-cache-preflight", "1", "github", "cache"));
       return {
         main,
         post,

@@ -56,7 +56,7 @@ describe(`stopped anywhere, against Cachix, on ${NIX}`, () => {
       };
       const begin = performance.now();
       expect((await job.step(inputs)).report.pinned).toMatchObject([{ state: "confirmed" }]);
-      const duration = performance.now() - begin;
+      let duration = performance.now() - begin;
       let state = Number(SEED);
       let early = 0;
       for (let n = 0; n < most; n++) {
@@ -66,11 +66,20 @@ describe(`stopped anywhere, against Cachix, on ${NIX}`, () => {
         server.state.pins.byName.clear();
         server.gc();
         await job.machine.forget();
+        const started = performance.now();
         const cut = await job.step(inputs, { kill: { at, signal } });
         if (cut.exitCode !== 0) early++;
+        // The machine may have been busier when the first one was measured.
+        else duration = Math.min(duration, performance.now() - started);
         expectPinsWhole(server);
         const again = await job.step({ ...inputs, force: "false" });
-        expect([SEED, n, at, again.exitCode]).toEqual([SEED, n, at, 0]);
+        expect([SEED, n, at, again.exitCode, again.exitCode === 0 ? "" : again.log]).toEqual([
+          SEED,
+          n,
+          at,
+          0,
+          "",
+        ]);
         // Set by either of them: one that was stopped behind its pin leaves nothing to do.
         const [output] = Object.values(again.report.targets).flatMap(
           ({ outputs }) => outputs ?? [],

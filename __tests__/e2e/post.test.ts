@@ -135,7 +135,7 @@ describe(`the end of the job, on ${NIX}`, () => {
 
   const tampering: readonly (readonly [string, (state: string) => string])[] = [
     ["cut", (state) => state.slice(0, -10)],
-    ["of another version", (state) => state.replace('"version":2', '"version":3')],
+    ["of another version", (state) => state.replace('"version":3', '"version":2')],
     ["with another list of names", (state) => state.replace(/"sha256":"./, '"sha256":"x')],
     ["with an output that is no path", (state) => state.replace(/"outputs":\["\//, '"outputs":["')],
     [
@@ -190,7 +190,8 @@ describe(`the end of the job, on ${NIX}`, () => {
       await job.main({ targets: ".#middle" }),
     ];
     const watchers = steps.map(
-      ({ state }) => (JSON.parse(Object.values(state)[0] ?? "") as { watcher: number }).watcher,
+      ({ state }) =>
+        (JSON.parse(Object.values(state)[0] ?? "") as { watcher: { pid: number } }).watcher.pid,
     );
     expect(watchers.map(isRunning)).toEqual([true, true]);
     await rm(join(job.machine.root, "runner"), { recursive: true, maxRetries: 5 });

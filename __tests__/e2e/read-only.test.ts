@@ -60,7 +60,7 @@ function plainSeal(
 ): Record<string, string> {
   const [[name = "", text = ""] = []] = Object.entries(forgedState(state));
   const { seal: _, ...record } = JSON.parse(text) as Record<string, unknown>;
-  const folder = join(job.machine.root, "runner", "nix-cache-preflight");
+  const folder = join(job.machine.root, "runner", "nix-cache-preflight", String(record["use"]));
   const bound = JSON.stringify([cache, folder, "owner/repository", "", "", ""]);
   const seal = createHash("sha256").update(bound).update(JSON.stringify(record)).digest("hex");
   return { [name]: JSON.stringify({ ...record, seal }) };
@@ -144,10 +144,10 @@ describe.each(Object.keys(WIRES) as (keyof typeof WIRES)[])(
         "another folder of the runner, with a record of its own",
         async (job, state) => {
           const temp = join(job.machine.root, "forged-temp");
-          await mkdir(join(temp, "nix-cache-preflight"), { recursive: true });
-          await writeFile(join(temp, "nix-cache-preflight", "store-names"), "");
+          await mkdir(join(temp, "nix-cache-preflight", "1"), { recursive: true });
+          await writeFile(join(temp, "nix-cache-preflight", "1", "store-names"), "");
           await writeFile(
-            join(temp, "nix-cache-preflight", "github.json"),
+            join(temp, "nix-cache-preflight", "1", "github.json"),
             '{"version":1,"layers":[{"kind":"own","folder":"own","key":"k"}],"restored":[]}',
           );
           const variables = await forgedVariables(job);

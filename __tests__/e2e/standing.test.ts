@@ -25,7 +25,7 @@ async function site(): Promise<Site> {
   const job = stack.use(
     await startJob(flake("members"), { defaults: { targets: ".#good", cache: "none" } }),
   );
-  const key = await makeKey(job, "lan-1");
+  const key = await makeKey(job.machine, "lan-1");
   const lan = stack.use(await tierServer(await fillTier(job, "lan", ["good"], key)));
   const daemon = stack.use(await startDaemon(job));
   return {

@@ -2,6 +2,7 @@
 
 import { cp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Machine } from "../../scripts/machine.ts";
 import { type FileServer, fileServer } from "../servers/files.ts";
 import { type LoopbackServer, listen } from "../servers/http.ts";
 import type { TestJob } from "./job.ts";
@@ -12,7 +13,7 @@ export interface Key {
   readonly secretFile: string;
 }
 
-export async function makeKey({ machine }: TestJob, name: string, file = name): Promise<Key> {
+export async function makeKey(machine: Machine, name: string, file = name): Promise<Key> {
   const secretFile = join(machine.root, `${file}.sec`);
   const publicFile = join(machine.root, `${file}.pub`);
   const args = ["--generate-binary-cache-key", name, secretFile, publicFile];

@@ -29,7 +29,7 @@ interface Site extends AsyncDisposable {
 
 async function site(): Promise<Site> {
   const job = await startJob(flake("members"), { defaults: { targets: TARGETS, cache: "none" } });
-  const key = await makeKey(job, "lan-1");
+  const key = await makeKey(job.machine, "lan-1");
   const directory = await fillTier(job, "lan", ["good", "other"], key);
   return { job, key, directory, [Symbol.asyncDispose]: () => job[Symbol.asyncDispose]() };
 }
@@ -227,7 +227,7 @@ describe(`tiers, on ${NIX}`, () => {
     [
       "signed by a key that nobody trusts",
       async ({ job, directory }) => {
-        const stranger = await makeKey(job, "stranger-1");
+        const stranger = await makeKey(job.machine, "stranger-1");
         const theirs = await fillTier(job, "theirs", ["other"], stranger);
         const [file, other] = [
           await narInfoFile(directory, "other-1"),
@@ -242,7 +242,7 @@ describe(`tiers, on ${NIX}`, () => {
     [
       "signed by another key of the same name",
       async ({ job, directory }) => {
-        const forger = await makeKey(job, "lan-1", "forger");
+        const forger = await makeKey(job.machine, "lan-1", "forger");
         const theirs = await fillTier(job, "forged", ["other"], forger);
         const file = await narInfoFile(directory, "other-1");
         const sig =

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../src/action/inputs.ts";
+import type { StoredPin } from "../../src/domain/cache.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
 import { type JobMemory, runPost } from "../../src/engine/post.ts";
 import { storePath } from "../support/paths.ts";
@@ -24,10 +25,14 @@ interface Options {
   readonly targets?: JobMemory["targets"];
   readonly held?: readonly StorePath[];
   readonly verbs?: readonly ("push" | "pin" | "pins")[];
+  readonly pins?: readonly StoredPin[];
 }
 
 async function post(options: Options = {}) {
-  const own = memoryCache("own", { verbs: options.verbs ?? ["push", "pin", "pins"] });
+  const own = memoryCache("own", {
+    verbs: options.verbs ?? ["push", "pin", "pins"],
+    ...(options.pins ? { pins: options.pins } : {}),
+  });
   for (const path of options.held ?? []) hold(own, path, path === program ? [library] : []);
   const store = new Map<StorePath, readonly StorePath[]>([
     [program, [library]],
@@ -85,6 +90,15 @@ describe("the end of the job", () => {
     const { own } = await post(options);
     expect([...own.sent].sort()).toEqual([...sent].sort());
     expect(own.pinned).toHaveLength(pins);
+  });
+
+  test.each([
+    ["stays as it is", program, 0],
+    ["is moved where it holds another path", old, 1],
+  ])("a pin that is there already %s", async (_, storePath, set) => {
+    const pins = [{ name: "p", storePath, revision: 1, createdOn: "2026-01-01T00:00:00Z" }];
+    const { own } = await post({ pins, inputs: { force: "true" } });
+    expect(own.pinned).toHaveLength(set);
   });
 
   test("read-only, it says what it would have pushed", async () => {

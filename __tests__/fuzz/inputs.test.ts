@@ -156,7 +156,13 @@ test(
       targets: [{ name: ".#a", outputs: [storePath("a")], pinName: "a" }],
       storeNames: new Set(["x"]),
     };
-    const whole = [await saveState({ trust, memory, watcher: 4711 }, folder.path, SEAL)];
+    const whole = [
+      await saveState(
+        { use: "1", trust, memory, watcher: { pid: 4711, began: "1" } },
+        folder.path,
+        SEAL,
+      ),
+    ];
     const words = ['"outputs":["', '"pinName":"', "../", "--", '"', ",", "null", "[]"];
     for (const text of damaged(whole, words, 17)) {
       // Without the secret nothing is read but what was written.

@@ -11,7 +11,7 @@ export interface BlobStore {
   url(origin: string, id: number, may: "read" | "write"): string;
   answer(request: IncomingMessage, url: URL): Promise<Reply>;
   /** Undefined until all of it was put. */
-  size(id: number): number | undefined;
+  size(id: number): number | undefined | Promise<number | undefined>;
   damage(id: number): void;
 }
 

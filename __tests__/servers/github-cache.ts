@@ -50,12 +50,12 @@ export const PULL_REQUEST: Grant = {
   writes: "refs/pull/1/merge",
 };
 
-export async function startGithubCache(): Promise<GithubCacheServer> {
+/** `blobs` is where the archives go; default: a store of its own. */
+export async function startGithubCache(blobs: BlobStore = blobStore()): Promise<GithubCacheServer> {
   const grants = new Map<string, Grant>();
   const entries: Entry[] = [];
   const faults = new Map<string, Outcome>();
   let seen: string[] = [];
-  const blobs: BlobStore = blobStore();
 
   const answer = async (request: IncomingMessage): Promise<Outcome> => {
     const url = new URL(request.url ?? "/", server.origin);
@@ -105,12 +105,12 @@ export async function startGithubCache(): Promise<GithubCacheServer> {
     return json(200, { ok: true, signed_upload_url: blobs.url(server.origin, entry.id, "write") });
   };
 
-  const finalize = (grant: Grant, key: string, version: string, size: number) => {
+  const finalize = async (grant: Grant, key: string, version: string, size: number) => {
     const entry = entries.find(
       (one) => one.scope === grant.writes && one.key === key && one.version === version,
     );
     if (!entry || entry.size !== undefined) throw twirp(404, "not_found", "nothing to finalize");
-    if (blobs.size(entry.id) !== size) throw twirp(400, "invalid_argument", "size_bytes");
+    if ((await blobs.size(entry.id)) !== size) throw twirp(400, "invalid_argument", "size_bytes");
     entry.size = size;
     return json(200, { ok: true, entry_id: String(entry.id) });
   };

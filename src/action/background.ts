@@ -10,10 +10,12 @@ import type { StorePath } from "../domain/store-path.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "../host/process-identity.ts";
 
 /** Milliseconds that post waits for it to finish what it is pushing. */
 export const BUDGET = 10 * 60_000;
-const POLL = 20;
+/** Where asking who a process is takes a process, it is asked less often. */
+const POLL = process.platform === "linux" ? 20 : 500;
 /** Milliseconds between asking it to end and ending it. */
 const GRACE = 5_000;
 
@@ -30,14 +32,16 @@ export const files = (folder: string) => ({
 /** What it is started with, over its standard input: no secret in arguments or environment. */
 export interface BackgroundRequest {
   readonly environment: Environment;
+  /** Which use of the action in this job it works for. */
+  readonly use: string;
   readonly storeNames: readonly string[];
 }
 
-/** Starts it detached, so that it outlives this step; returns its process id. */
+/** Starts it detached, so that it outlives this step; undefined where it did not start. */
 export async function startBackground(
   request: BackgroundRequest,
   folder: string,
-): Promise<number | undefined> {
+): Promise<ProcessIdentity | undefined> {
   const paths = files(folder);
   for (const path of [paths.stop, paths.done, paths.pushed]) await rm(path, { force: true });
   const log = await open(paths.log, "w", 0o600);
@@ -58,7 +62,7 @@ export async function startBackground(
       stdin?.end(JSON.stringify(request), () => resolve());
     });
     child.unref();
-    return child.pid;
+    return child.pid === undefined ? undefined : await identityOf(child.pid);
   } finally {
     await log.close();
   }
@@ -77,7 +81,7 @@ export async function stopBackground(folder: string): Promise<void> {
 
 /** Asks it to finish and waits, at most the budget; then it is ended. */
 export async function endBackground(
-  pid: number,
+  watcher: ProcessIdentity,
   folder: string,
   signal: AbortSignal,
   patience = { budget: BUDGET, grace: GRACE },
@@ -86,32 +90,22 @@ export async function endBackground(
   await writeWhole(paths.stop, "");
   // Not the clock on the wall: one that is set back would make this wait for hours.
   const until = performance.now() + patience.budget;
-  while (isRunning(pid) && performance.now() < until) {
+  while ((await isRunning(watcher)) && performance.now() < until) {
     if (await exists(paths.done)) break;
     await wait(POLL, undefined, { signal });
   }
   const done = await exists(paths.done);
-  if (!done && isRunning(pid)) {
-    process.kill(pid, "SIGTERM");
+  if (!done && (await isRunning(watcher))) {
+    process.kill(watcher.pid, "SIGTERM");
     for (
       const end = performance.now() + patience.grace;
-      isRunning(pid) && performance.now() < end;
+      (await isRunning(watcher)) && performance.now() < end;
     )
       await wait(POLL);
-    if (isRunning(pid)) process.kill(pid, "SIGKILL");
+    if (await isRunning(watcher)) process.kill(watcher.pid, "SIGKILL");
     return { how: "too slow", pushed: await readPushed(paths.pushed) };
   }
   return { how: done ? "finished" : "early", pushed: await readPushed(paths.pushed) };
-}
-
-/** Whether the process is there; a number that was given to another one since is told by `done`. */
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** Owns what the runner tells of the job: event, workspace, folders. */
 
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Trust } from "../domain/job.ts";
@@ -12,25 +12,49 @@ import { trustOf } from "./trust.ts";
 export interface Context extends Request {
   readonly environment: Environment;
   readonly workspace: string;
-  /** A folder of ours in the runner's temporary folder. */
+  /** Which use of the action in this job it is: `1`, `2`, … */
+  readonly use: string;
+  /** What all uses in a job share, in the runner's temporary folder. */
+  readonly sharedFolder: string;
+  /** This use's own, below it. */
   readonly folder: string;
   /** The folder that `cache: github` is while the job runs. */
   readonly githubDirectory: string;
   readonly event: string | undefined;
 }
 
-export async function readContext(environment: Environment): Promise<Context> {
+export async function readContext(environment: Environment, use: string): Promise<Context> {
   const request = parseInputs(readInputs(environment));
-  const folder = folderIn(environment);
+  const sharedFolder = folderIn(environment);
+  const folder = join(sharedFolder, use);
   const eventPath = environment["GITHUB_EVENT_PATH"];
   return {
     ...request,
     environment,
     workspace: environment["GITHUB_WORKSPACE"] || process.cwd(),
+    use,
+    sharedFolder,
     folder,
     githubDirectory: githubDirectory(folder),
     event: eventPath ? await readFile(eventPath, "utf8").catch(() => undefined) : undefined,
   };
+}
+
+/**
+ * A use of its own for this step: what another one left for its post, and a cache that another one
+ * filled, are not written over.
+ */
+export async function beginUse(environment: Environment): Promise<string> {
+  const shared = folderIn(environment);
+  await mkdir(shared, { recursive: true });
+  for (let use = 1; ; use++) {
+    try {
+      await mkdir(join(shared, String(use)));
+      return String(use);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
 }
 
 /** Our folder in the runner's temporary folder. */

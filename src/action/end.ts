@@ -6,6 +6,7 @@ import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
+import type { ProcessIdentity } from "../host/process-identity.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
@@ -15,7 +16,7 @@ import { type Context, contextTrust, folderIn, readContext } from "./context.ts"
 import { keepGithub } from "./github-job.ts";
 import { conclude, guarded, world } from "./guarded.ts";
 import { sealFor } from "./seal.ts";
-import { loadState, STATE } from "./state.ts";
+import { loadState, STATE, useOf } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
 
 export function post(): Promise<void> {
@@ -32,7 +33,8 @@ export function post(): Promise<void> {
 async function endJob(environment: Environment, signal: AbortSignal): Promise<void> {
   const text = core.getState(STATE);
   if (text === "") return log.info("nix-cache-preflight: main left nothing to do");
-  const context = await readContext(environment);
+  // A record that names no use is damaged, and is refused below.
+  const context = await readContext(environment, useOf(text) ?? "0");
   mask(context);
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
@@ -81,11 +83,11 @@ async function removeNetrc(environment: Environment): Promise<void> {
 }
 
 async function endWatcher(
-  pid: number,
+  watcher: ProcessIdentity,
   folder: string,
   signal: AbortSignal,
 ): Promise<readonly PushProgress[]> {
-  const { how, pushed } = await endBackground(pid, folder, signal);
+  const { how, pushed } = await endBackground(watcher, folder, signal);
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   if (pushed.length > 0) {
     log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);

@@ -14,7 +14,7 @@ import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
 import { startBackground } from "./background.ts";
 import { annotate, log, mask, writeSummary } from "./console.ts";
-import { type Context, contextTrust, readContext } from "./context.ts";
+import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
 import { writeRecord } from "./github-record.ts";
 import { derivationsOf, restoreGithub } from "./github-restore.ts";
 import { conclude, guarded, world } from "./guarded.ts";
@@ -24,7 +24,8 @@ import { STATE, saveState } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
-    const given = await readContext(processEnvironment());
+    const environment = processEnvironment();
+    const given = await readContext(environment, await beginUse(environment));
     mask(given);
     const trust = contextTrust(given);
     const { job } = given;
@@ -58,6 +59,7 @@ export function main(): Promise<void> {
       ? await startBackground(
           {
             environment: context.environment,
+            use: context.use,
             // What this step built, it has dealt with itself.
             storeNames: [...(await composed.storeNames())],
           },
@@ -67,7 +69,7 @@ export function main(): Promise<void> {
     core.saveState(
       STATE,
       await saveState(
-        { trust, memory: { targets, storeNames }, watcher },
+        { use: context.use, trust, memory: { targets, storeNames }, watcher },
         context.folder,
         sealFor(context),
       ),

@@ -8,12 +8,16 @@ import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
 import { writeWhole } from "../host/atomic.ts";
+import type { ProcessIdentity } from "../host/process-identity.ts";
 import type { Seal } from "./seal.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
 
+const USE = /^[1-9]\d{0,5}$/;
+
 const State = z.object({
-  version: z.literal(2),
+  version: z.literal(3),
+  use: z.string().check(z.regex(USE)),
   trust: z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("write"), pins: z.enum(["move", "keep"]), why: z.string() }),
     z.object({ kind: z.literal("read-only"), why: z.string() }),
@@ -26,22 +30,29 @@ const State = z.object({
     }),
   ),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
-  watcher: z.optional(z.int().check(z.positive())),
+  watcher: z.optional(
+    z.object({
+      pid: z.int().check(z.positive()),
+      began: z.string().check(z.regex(/^[\w :]{1,40}$/)),
+    }),
+  ),
 });
 
 export interface StepState {
+  /** Which use of the action in this job it is. */
+  readonly use: string;
   /** What main was allowed. Post asks again, and the lower of both counts. */
   readonly trust: Trust;
   readonly memory: JobMemory;
   /** The process that pushes while the job runs. */
-  readonly watcher: number | undefined;
+  readonly watcher: ProcessIdentity | undefined;
 }
 
 export const STATE = "preflight";
 
 /** The record as text; the long list of names goes to a file in the runner's temporary folder. */
 export async function saveState(
-  { trust, memory, watcher }: StepState,
+  { use, trust, memory, watcher }: StepState,
   folder: string,
   seal: Seal,
 ): Promise<string> {
@@ -49,13 +60,24 @@ export async function saveState(
   const names = [...memory.storeNames].join("\n");
   await writeWhole(file, names, 0o600);
   const record = {
-    version: 2,
+    version: 3,
+    use,
     trust,
     targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
     storeNames: { file, sha256: sum(names) },
     ...(watcher === undefined ? {} : { watcher }),
   } satisfies z.infer<typeof State>;
   return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
+}
+
+/** The use that the record names, which its seal is bound to; undefined where it names none. */
+export function useOf(text: string): string | undefined {
+  try {
+    const { use } = JSON.parse(text) as { use?: unknown };
+    return typeof use === "string" && USE.test(use) ? use : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -74,6 +96,7 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
       outputs: target.outputs as StorePath[],
     }));
     return {
+      use: state.use,
       trust: state.trust,
       memory: { targets, storeNames: new Set(names === "" ? [] : names.split("\n")) },
       watcher: state.watcher,

@@ -17,7 +17,7 @@ const PAUSE = 3_000;
 
 export async function background(): Promise<void> {
   const request = JSON.parse(await text(process.stdin)) as BackgroundRequest;
-  const context = await readContext(request.environment);
+  const context = await readContext(request.environment, request.use);
   const paths = files(context.folder);
   const log: Log = {
     group: (title) => console.log(title),

@@ -42,7 +42,8 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
         return parseMemo(text.toString("utf8"), storeDir);
       } catch (error) {
         signal.throwIfAborted();
-        log.debug(`memo ${key} is ignored: ${describeError(error)}`);
+        // It may quote what somebody else wrote, and that may be long.
+        log.debug(`memo ${key} is ignored: ${describeError(error).slice(0, 500)}`);
         return undefined;
       }
     },

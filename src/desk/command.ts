@@ -78,7 +78,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
       },
     });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = String(error).replace(/^TypeError[^:]*: /, "");
     const unknown = /^Unknown option '-*([^']*)'/.exec(message)?.[1];
     const known = [...OPTIONS, "json", "help", "version"];
     const near = unknown === undefined ? "" : didYouMean(unknown, known);

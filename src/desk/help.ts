@@ -14,9 +14,9 @@ export function helpText(): string {
   setup      add --cache and --substituters to your Nix configuration, for good
   completion bash|zsh|fish
 
-TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*'), by default
-every package of the flake here; its attributes follow it: 'nixpkgs#bws pin=bws'.
-Options are the action's inputs, with its defaults, but for --cache (default none):
+TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*'); without
+one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
+Options are the action's inputs, with its defaults, but for --cache (none):
 ${wrapped(OPTIONS.map((name) => `--${name}`))}
   --json (the report on standard output)  --version  --help
 Secrets: ${Object.values(SECRETS).join(", ")}.

@@ -45,7 +45,8 @@ export class Meter {
       unit: this.unit,
       done: this.done.size,
       inAll: this.inAll,
-      bytes,
+      // A size may be stated too small; more than all is never done.
+      bytes: Math.min(bytes, this.bytesInAll ?? bytes),
       bytesInAll: this.bytesInAll,
       now: [...this.underWay.keys()].slice(0, NAMES).map(derivationName),
     };

@@ -1,7 +1,7 @@
 /** Owns deciding: (Job, Survey, Room) → Plan. Pure. */
 
 import { figuresOf } from "../domain/build-figures.ts";
-import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
+import { type BinaryCache, type Can, can } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -11,6 +11,7 @@ import type { Fitted } from "./fit.ts";
 import { lookAfter } from "./look-after.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix.ts";
 import { MAY } from "./modes.ts";
+import { pinSteps } from "./pin-step.ts";
 import type { Room } from "./room.ts";
 import { standingFindings } from "./standing.ts";
 import type { PushRoots, Reclaim, Step } from "./step.ts";
@@ -81,7 +82,10 @@ export function plan(
         if (writable) {
           if (mine) steps.push({ do: "push", cache: writable, roots });
           steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
-          if (mine || ours) steps.push(...pinSteps(job, survey, target, writable));
+          if (mine || ours) {
+            const wish = { ...target, target: target.name };
+            steps.push(...pinSteps(job, survey.trust, survey.pins, writable, wish));
+          }
         } else if (mine && survey.trust.kind === "read-only" && can(caches.own, "push")) {
           withheld.push(roots);
         }
@@ -158,16 +162,4 @@ function substituteSteps({ judgement, load }: Work): Step[] {
 function rootsOf(survey: Survey, target: SurveyedTarget): readonly StorePath[] {
   const deep = target.deepMissing.flatMap((wanted) => knownOutputs(survey, wanted));
   return [...new Set([...(target.outputs ?? []), ...deep])];
-}
-
-function pinSteps(job: Job, survey: Survey, target: SurveyedTarget, cache: BinaryCache): Step[] {
-  const [storePath] = target.outputs ?? [];
-  const { trust } = survey;
-  if (job.pin === "off" || trust.kind !== "write" || trust.pins !== "move") return [];
-  if (!storePath || target.pinName === "" || !can(cache, "pin")) return [];
-  // Every pin adds a revision and pushes an older one out: one that is right stays as it is.
-  const now = survey.pins?.find(({ name }) => name === target.pinName)?.storePath;
-  if (now === storePath && job.force !== "force") return [];
-  const pin: Pin = { name: target.pinName, storePath, keep: job.pinKeep };
-  return [{ do: "pin", cache, pin, target: target.name }];
 }

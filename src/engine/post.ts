@@ -1,6 +1,6 @@
 /** Owns the end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
-import { type BinaryCache, can, type Pin } from "../domain/cache.ts";
+import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -8,6 +8,7 @@ import { apply } from "./apply.ts";
 import { Lookup, noCount } from "./lookup.ts";
 import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
+import { pinSteps } from "./pin-step.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
 import { describeTiers } from "./tiers.ts";
@@ -64,14 +65,29 @@ export async function runPost(
     const withheld = await missingRoots(lookup, wanted);
     return { ...NOTHING, withheld: can(own, "push") ? withheld : [] };
   }
+  // A warming step has pinned its targets itself, a minute or an hour ago.
+  const pins = targets.length > 0 ? await pinsOf(writable, signal) : undefined;
   const steps: Step[] = wanted.map((roots) => ({ do: "push", cache: writable, roots }));
   for (const { name, outputs, pinName } of targets) {
     const roots = { target: name, paths: outputs };
     steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
-    steps.push(...pinStep(job, trust, writable, name, pinName, outputs));
+    const wish = { target: name, pinName, outputs };
+    steps.push(...pinSteps({ ...job, force: "trust" }, trust, pins, writable, wish));
   }
   const outcome = await apply(job, { steps }, lookup, world, signal);
   return { outcome, withheld: [] };
+}
+
+/** Undefined where they cannot be listed; then each is set, and told where that fails. */
+async function pinsOf(
+  cache: BinaryCache,
+  signal: AbortSignal,
+): Promise<readonly StoredPin[] | undefined> {
+  if (!can(cache, "pins")) return undefined;
+  return cache.pins(signal).catch(() => {
+    signal.throwIfAborted();
+    return undefined;
+  });
 }
 
 /** Targets all of whose outputs are here now, at least one of them built by this job. */
@@ -102,19 +118,4 @@ async function missingRoots(
     if (absent.length > 0) missing.push({ target, paths: absent });
   }
   return missing;
-}
-
-function pinStep(
-  job: Job,
-  trust: Trust,
-  cache: BinaryCache,
-  target: string,
-  name: string,
-  outputs: readonly StorePath[],
-): Step[] {
-  const [storePath] = outputs;
-  if (job.pin === "off" || trust.kind !== "write" || trust.pins !== "move") return [];
-  if (!storePath || name === "" || !can(cache, "pin")) return [];
-  const pin: Pin = { name, storePath, keep: job.pinKeep };
-  return [{ do: "pin", cache, pin, target }];
 }

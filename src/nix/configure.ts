@@ -1,6 +1,5 @@
 /** Owns Nix's configuration for the steps that follow: our caches added to what is there. */
 
-import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, UserError } from "../domain/errors.ts";
 import { writeWhole } from "../host/atomic.ts";
@@ -64,26 +63,13 @@ export async function writeConfiguration(
   return "written";
 }
 
-/**
- * The netrc file whose entries are to stay: the one Nix is told of elsewhere than in our block, or
- * that of another use of ours in this job. `setting` is what Nix says, `mine` the one to be written.
- */
+/** The netrc file Nix is told of elsewhere than in our block; `setting` is what it says of itself. */
 export async function netrcBefore(
   file: string,
   setting: string | undefined,
-  mine: string,
 ): Promise<string | undefined> {
   const { netrc } = parseBlock((await readIfThere(file)) ?? "");
-  if (!netrc || netrc.file !== setting) return setting;
-  const isAnother = netrc.file !== mine && (await isThere(netrc.file));
-  return isAnother ? netrc.file : netrc.before;
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
+  return netrc && netrc.file === setting ? netrc.before : setting;
 }
 
 /** Throws where Nix, asked again, does not say what was written. */

@@ -119,7 +119,7 @@ export class KnownCaches {
     if (credentials.length === 0 || machine.setup.untrusted) return undefined;
     const configuration = userConfigurationFile(environment);
     const file = netrcIn(folder);
-    const before = await netrcBefore(configuration, machine.settings.netrcFile, file);
+    const before = await netrcBefore(configuration, machine.settings.netrcFile);
     await writeNetrc(file, credentials, before);
     return { file, before };
   }

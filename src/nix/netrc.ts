@@ -13,6 +13,9 @@ export function netrcIn(folder: string): string {
   return join(folder, "netrc");
 }
 
+/** A line as we write it. */
+const OURS = /^machine \S+ login "" password \S+$/;
+
 /**
  * Writes `file`: `credentials`, then the entries of `before`, the file Nix was told to use. curl takes
  * the first entry of a host, so ours come first, and an older one of ours is left out. The format
@@ -29,9 +32,15 @@ export async function writeNetrc(
       `machine ${machine} login ${login === "" ? '""' : login} password ${password}`,
   );
   const heads = credentials.map(({ machine }) => `machine ${machine} login "" password `);
-  const others = base.split("\n").filter((line) => !heads.some((head) => line.startsWith(head)));
-  const text = `${[...new Set(lines), ...others].join("\n").trimEnd()}\n`;
-  if ((await readIfThere(file)) === text) return "unchanged";
+  const isOld = (line: string) => heads.some((head) => line.startsWith(head));
+  const others = base.split("\n").filter((line) => !isOld(line));
+  const now = await readIfThere(file);
+  // Another use of ours in this job has a private cache of its own.
+  const kept = (now ?? "")
+    .split("\n")
+    .filter((line) => OURS.test(line) && !isOld(line) && !others.includes(line));
+  const text = `${[...new Set(lines), ...kept, ...others].join("\n").trimEnd()}\n`;
+  if (now === text) return "unchanged";
   await writeWhole(file, text, 0o600);
   return "written";
 }

@@ -7,6 +7,7 @@ import type { TierCount } from "../engine/lookup.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
+import { changedTargets } from "./changed.ts";
 import { roomReport } from "./room.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
@@ -114,10 +115,11 @@ export function hashes(survey: Survey): Record<string, string | null> {
   return Object.fromEntries(survey.keyFiles.map(({ name, hash }) => [name, hash ?? null]));
 }
 
-/** Cached targets among those that evaluated; 1 where there are none. */
+/** Cached targets among those that evaluated; 1 where nothing was asked for. */
 export function hitRate(run: Pick<Run, "survey" | "outcome">): number {
   const asked = run.survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
-  if (asked.length === 0) return 1;
+  // Nothing was asked for, or nothing of it evaluates.
+  if (asked.length === 0) return run.survey.targets.length === 0 ? 1 : 0;
   const hits = asked.filter((target) => isHad(run.outcome, target)).length;
   return Math.round((hits / asked.length) * 1000) / 1000;
 }
@@ -142,11 +144,6 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
   const missing = missingReport(survey);
   const tightest = [...plan.room.fileSystems].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
   const needed = plan.room.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
-  const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
-  const changed = targets.filter(
-    ({ outputs, pinName }) =>
-      pinName !== "" && outputs?.[0] !== undefined && pinned.get(pinName) !== outputs[0],
-  );
   return {
     "cache-key": survey.key.key,
     "restore-keys": survey.key.restoreKeys.join("\n"),
@@ -165,7 +162,7 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     "matrix-second": JSON.stringify({ include: plan.matrix.second }),
     stages: String(plan.matrix.stages),
     "any-missing": String(missing.length > 0),
-    changed: JSON.stringify(changed.map(({ name }) => name)),
+    changed: JSON.stringify(changedTargets(run)),
     "store-paths": JSON.stringify(
       Object.fromEntries(
         targets.flatMap(({ name, outputs }) => (outputs?.[0] ? [[name, outputs[0]]] : [])),

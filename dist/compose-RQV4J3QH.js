@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{g as a,h as b,i as c}from"./chunk-CX5GKAAQ.js";import"./chunk-LQDHMMOR.js";import"./chunk-HLMGSGHG.js";import"./chunk-C3PGIKES.js";import"./chunk-F2EEIYH7.js";import"./chunk-UUBL7QNV.js";import"./chunk-CPCBO6QW.js";import"./chunk-6AZHYHFA.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc,c as openCaches};
