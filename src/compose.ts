@@ -17,6 +17,7 @@ import { disk } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
+import { project } from "./host/project.ts";
 import { machineRelief, SECOND_DISK } from "./host/relief.ts";
 import { TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { storeNames } from "./nix/built-here.ts";
@@ -116,6 +117,16 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
+      project: project({
+        workspace,
+        environment,
+        nix: {
+          substituters: machine.settings.substituters,
+          publicKeys: machine.settings.publicKeyTexts,
+        },
+        signatures: machine.settings.requireSignatures,
+        token: request.secrets.token === undefined ? "absent" : "given",
+      }),
       relief: machineRelief({
         environment,
         folder: request.folder,

@@ -146,7 +146,7 @@ describe("inputs", () => {
       "fail-on",
       "disk, evla",
       'fail-on: "evla" is not legal. Did you mean "eval"?',
-      "disk, eval, missing, heavy, unverified, or none",
+      "disk, eval, missing, heavy, unverified, audit, or none",
     ],
     ["fail-on", "none, disk", 'fail-on: "none" is not legal', "or none"],
     ["heavy", "<1GB", 'heavy: "<1GB" is not a name', ">500MB"],

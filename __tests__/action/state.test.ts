@@ -16,6 +16,7 @@ const STATE: StepState = {
       { name: '.#"ünï|`<b>"', outputs: [], pinName: "b" },
     ],
     storeNames: new Set(["x-1", "y-2"]),
+    silent: ["http://lan:5000"],
   },
   watcher: { pid: 4711, began: "123456" },
 };

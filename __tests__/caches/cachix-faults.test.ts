@@ -282,10 +282,12 @@ const table: Readonly<Record<Exclude<FaultName, "hang" | "delay" | "rootHidden">
     refused: ([401, 403, 404] as const).map((status) => ({
       title: `${status} is never tried again`,
       faults: { refused: { ...always, status, ...at("complete") } },
-      comesTo: failed(
-        status === 404 ? /answers 404/ : /the token is refused \(HTTP 40/,
-        /for want of a reference/,
-      ),
+      // A token that is refused ends whatever else is under way, with the same words.
+      ...(status === 404 ? {} : { paths: [dependency] }),
+      comesTo:
+        status === 404
+          ? failed(/answers 404/, /for want of a reference/)
+          : failed(/the token is refused \(HTTP 40/),
       and: (server) => expect(asked(server, "complete")).toBe(1),
     })),
     slowPin: [

@@ -68,3 +68,65 @@ test("an interruption is no word on the cache", async () => {
   await expect(asking).rejects.toThrow("interrupted");
   expect((await cache.describe(SIGNAL)).storeDir).toBe("/nix/store");
 });
+
+/** A cache that answers what `answer` says to a name, and notes what it is asked. */
+function answering(answer: (name: string) => Promise<Presence>) {
+  const names: string[] = [];
+  const { cache } = subject(
+    (path) => {
+      const name = path.slice(path.indexOf("-") + 1);
+      names.push(name);
+      return answer(name);
+    },
+    { describe: 5_000, query: 5_000, parallel: 64 },
+  );
+  return { asked: names, ask: (name: string) => cache.query(storePath(name), SIGNAL) };
+}
+
+const miss: Presence = { kind: "miss" };
+const unknown: Presence = { kind: "unknown", cause: new Error("no answer") };
+
+test("a cache that answers nothing is asked once, and everything else is unknown", async () => {
+  const { ask, asked } = answering(async () => unknown);
+  await ask("a");
+  expect([await ask("b"), await ask("c")]).toEqual([unknown, unknown]);
+  expect(asked).toEqual(["a"]);
+});
+
+test("one that stopped answering is asked nothing more", async () => {
+  const { ask, asked } = answering(async (name) => (name === "a" ? miss : unknown));
+  await ask("a");
+  await ask("b");
+  await ask("c");
+  expect(asked).toEqual(["a", "b"]);
+});
+
+test("a path without an answer takes no others along, where these were answered meanwhile", async () => {
+  const stuck = Promise.withResolvers<Presence>();
+  const { ask, asked } = answering(async (name) => (name === "stuck" ? stuck.promise : miss));
+  const waiting = ask("stuck");
+  expect((await ask("a")).kind).toBe("miss");
+  stuck.resolve(unknown);
+  expect(await waiting).toEqual(unknown);
+  expect((await ask("b")).kind).toBe("miss");
+  expect(asked).toEqual(["stuck", "a", "b"]);
+});
+
+test("sixteen of them do", async () => {
+  const stuck = Array.from({ length: 16 }, () => Promise.withResolvers<Presence>());
+  const { ask, asked } = answering(async (name) => stuck[Number(name)]?.promise ?? miss);
+  const waiting = stuck.map((_, index) => ask(`${index}`));
+  await ask("a");
+  for (const { resolve } of stuck) resolve(unknown);
+  await Promise.all(waiting);
+  expect(await ask("b")).toEqual(unknown);
+  expect(asked).toHaveLength(17);
+});
+
+test("a failure that is thrown is unknown, too", async () => {
+  const { ask } = answering(async () => {
+    throw new Error("broken");
+  });
+  const answer = await ask("a");
+  expect(answer).toEqual({ kind: "unknown", cause: new Error("broken") });
+});

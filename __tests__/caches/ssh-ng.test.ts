@@ -1,8 +1,9 @@
 import { chmod, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import type { GuardOptions } from "../../src/caches/guard.ts";
 import { type BinaryCache, can } from "../../src/domain/cache.ts";
+import type { RemoteStore } from "../../src/domain/remote-stores.ts";
 import type { SigningKey } from "../../src/domain/signature.ts";
 import { baseName } from "../../src/domain/store-path.ts";
 import { HttpClient } from "../../src/host/http.ts";
@@ -13,7 +14,7 @@ import { newKey } from "../support/keys.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
 import { type FaultSubject, PATH, type Spoilt } from "./contract-faults.ts";
-import { type MadeUp, narsOf } from "./made-up.ts";
+import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 
 const http = new HttpClient({});
 const signal = new AbortController().signal;
@@ -107,3 +108,58 @@ async function faulty(): Promise<FaultSubject> {
     },
   };
 }
+
+test("many questions are a few processes, and what is there is told from what is not", async () => {
+  await using at = await sshStore();
+  const cache = open(at, newKey());
+  const paths = Array.from({ length: 400 }, (_, index) => madeUp(`many-${index}`));
+  const [there, ...rest] = paths;
+  if (!there) throw new Error("there are some");
+  expect([...(await send(cache, [there])).failed]).toEqual([]);
+  const before = at.connections();
+  const kinds = await Promise.all(
+    paths.map(async ({ info }) => (await cache.query(info.storePath, signal)).kind),
+  );
+  expect(kinds).toEqual(["hit", ...rest.map(() => "miss")]);
+  expect(at.connections() - before).toBeLessThanOrEqual(2);
+});
+
+test("another store folder's host is named, and not used", async () => {
+  await using at = await sshStore("/other/store");
+  await expect(open(at, newKey()).describe(signal)).rejects.toMatchObject({
+    code: "NCP-304",
+    message: expect.stringContaining("its store folder is not this machine's"),
+  });
+});
+
+const answering = (trust: "trusted" | "not trusted" | undefined): RemoteStore => ({
+  describe: async () => ({ trust }),
+  query: async () => new Map(),
+  nar: async function* () {
+    yield Buffer.alloc(0);
+  },
+  receive: async () => undefined,
+});
+
+test.each([
+  ["nobody signs, and readers trust no place", "", undefined, "trusted", "NCP-105"],
+  [
+    "nobody signs, and our user is not trusted there",
+    "?trusted=1",
+    undefined,
+    "not trusted",
+    "NCP-303",
+  ],
+  ["nobody signs, and our user is trusted there", "?trusted=1", undefined, "trusted", undefined],
+  ["nobody signs, and the host does not say", "?trusted=1", undefined, undefined, undefined],
+  ["we sign, and our user is not trusted there", "", newKey(), "not trusted", undefined],
+] as const)(
+  "where %s, that is told before anything is built",
+  async (_, query, key, trust, code) => {
+    const remoteStore = () => answering(trust);
+    const cache = openAt(`ssh-ng://cache.lan${query}`, { http, signingKey: key, remoteStore });
+    const { permission, trouble } = await cache.describe(signal);
+    expect(trouble?.code).toBe(code);
+    expect(permission).toBe(code === undefined ? undefined : "read");
+  },
+);

@@ -1,8 +1,10 @@
 /** Owns the proof that a run with unchanged sources evaluates nothing, and still finds what was lost. */
 
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { appendFile, chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { zstdCompressSync } from "node:zlib";
 import { expect, test } from "@jest/globals";
 import { type Machine, quickstart, startMachine } from "../../scripts/machine.ts";
 import { runStage, type StageResult } from "../../scripts/runner.ts";
@@ -96,6 +98,7 @@ test("a path that was deleted from the cache is found, and the run evaluates aga
   await run({ mode: "warm" });
   await evaluations();
   for (const name of await readdir(join(cache, "nar"))) await rm(join(cache, "nar", name));
+  await machine.forget();
   const second = await run({ mode: "check" });
   expect(await evaluations()).toBeGreaterThan(0);
   expect(second.outputs["any-missing"]).toBe("true");
@@ -110,25 +113,6 @@ test.each([
       git(workspace, "commit", "-qam", "another");
     },
   ],
-  [
-    "a record that was changed",
-    async ({ cache }: Site) => {
-      for (const name of await readdir(join(cache, "memos"))) {
-        const file = join(cache, "memos", name);
-        const bytes = await readFile(file);
-        bytes[40] = (bytes[40] ?? 0) ^ 1;
-        await writeFile(file, bytes);
-      }
-    },
-  ],
-  [
-    "a record cut short",
-    async ({ cache }: Site) => {
-      for (const name of await readdir(join(cache, "memos"))) {
-        await writeFile(join(cache, "memos", name), "short");
-      }
-    },
-  ],
 ])(
   "%s has no memo",
   async (_, change) => {
@@ -137,10 +121,62 @@ test.each([
     await here.run({ mode: "warm" });
     await here.evaluations();
     await change(here);
+    await machine.forget();
     const second = await here.run({ mode: "check" });
     expect(await here.evaluations()).toBeGreaterThan(0);
     expect(second.exitCode).toBe(0);
     expect(second.log).not.toContain("nothing was evaluated");
+  },
+  120_000,
+);
+
+/** A record as this cache's runs write them, sealed by whoever can write a file: by a checksum alone. */
+function sealed(key: string, content: string): Buffer {
+  const packed = zstdCompressSync(content);
+  return Buffer.concat([createHash("sha256").update(key).update(packed).digest(), packed]);
+}
+
+test.each<[string, (record: Buffer, key: string) => Buffer, RegExp]>([
+  [
+    "changed",
+    (record) => {
+      record[40] = (record[40] ?? 0) ^ 1;
+      return record;
+    },
+    /its seal is not ours/,
+  ],
+  ["cut short", () => Buffer.from("short"), /its seal is not ours/],
+  ["of another version", (_, key) => sealed(key, '{"version":99}'), /version/],
+  [
+    "forged: it says more than it may",
+    (_, key) => sealed(key, '{"version":1,"targets":"all of them"}'),
+    /./,
+  ],
+])(
+  "a record that is %s is ignored, said at debug level, and replaced",
+  async (_, change, why) => {
+    await using machine = await startMachine();
+    const { run, evaluations, cache } = await site(machine);
+    await run({ mode: "warm" });
+    const [key = "", ...others] = await readdir(join(cache, "memos"));
+    expect(others).toEqual([]);
+    const file = join(cache, "memos", key);
+    const record = await readFile(file);
+    await writeFile(file, change(Buffer.from(record), key));
+    await evaluations();
+    // A fresh runner, as the next job has one: Nix's own configuration is part of the key.
+    await machine.forget();
+    const second = await run({ mode: "prefetch" });
+    expect([second.exitCode, second.outputs["hit"]]).toEqual([0, "true"]);
+    expect(await evaluations()).toBeGreaterThan(0);
+    expect(second.raw).toMatch(
+      new RegExp(`^::debug::memo ${key} is ignored: .*${why.source}`, "m"),
+    );
+    expect(second.annotations.map(({ message }) => message).join("\n")).not.toContain("memo");
+    await machine.forget();
+    const third = await run({ mode: "prefetch" });
+    expect(third.raw).not.toContain("is ignored");
+    expect(await evaluations()).toBe(0);
   },
   120_000,
 );
@@ -152,8 +188,13 @@ test("force has no memo, other targets have another, and a read-only run leaves 
   expect(await readdir(cache).catch(() => [])).toEqual([]);
   await run({ mode: "warm" });
   await evaluations();
+  await machine.forget();
+  await run({ mode: "check" });
+  expect(await evaluations()).toBe(0);
+  await machine.forget();
   await run({ mode: "check", force: "true" });
   expect(await evaluations()).toBeGreaterThan(0);
+  await machine.forget();
   await run({ mode: "check", targets: "nixpkgs#bws" });
   expect(await evaluations()).toBeGreaterThan(0);
 }, 120_000);

@@ -66,6 +66,8 @@ function words(steps: readonly Step[]): string[] {
         return `${step.do} ${step.roots.target}`;
       case "pin":
         return `pin ${step.pin.name}`;
+      case "audit":
+        return "audit";
       default:
         return step satisfies never;
     }
@@ -92,7 +94,7 @@ describe("which steps a plan holds", () => {
     ["check looks", { inputs: { mode: "check" } }, []],
     ["prefetch fetches", { inputs: { mode: "prefetch" } }, ["configure own", "substitute 1"]],
     ["warm does it all", { inputs: { mode: "warm" } }, WARM],
-    ["audit looks after what is ours", { inputs: { mode: "audit" } }, ["verify .#cached"]],
+    ["audit looks after what is ours", { inputs: { mode: "audit" } }, ["verify .#cached", "audit"]],
     ["check, read-only", { inputs: { mode: "check" }, trust: READ_ONLY }, []],
     [
       "prefetch, read-only",
@@ -100,7 +102,11 @@ describe("which steps a plan holds", () => {
       ["configure own", "substitute 1"],
     ],
     ["warm, read-only", { inputs: { mode: "warm" }, trust: READ_ONLY }, LOOKS],
-    ["audit, read-only", { inputs: { mode: "audit" }, trust: READ_ONLY }, ["verify .#cached"]],
+    [
+      "audit, read-only",
+      { inputs: { mode: "audit" }, trust: READ_ONLY },
+      ["verify .#cached", "audit"],
+    ],
     ["warm on another branch", { inputs: { mode: "warm" }, trust: NO_PINS }, without("pin")],
     ["warm, push: off", { inputs: { mode: "warm", push: "off" } }, LOOKS],
     ["warm, pin: off", { inputs: { mode: "warm", pin: "off" } }, without("pin")],
@@ -122,8 +128,17 @@ describe("which steps a plan holds", () => {
       [],
     ],
     ["warm without a cache", { inputs: { mode: "warm" }, own: "none" }, ["build 2 targets"]],
-    ["audit with our cache down", { inputs: { mode: "audit" }, own: { down: new Error("x") } }, []],
-    ["audit without a cache", { inputs: { mode: "audit" }, own: "none" }, []],
+    [
+      "audit with our cache down",
+      { inputs: { mode: "audit" }, own: { down: new Error("x") } },
+      ["audit"],
+    ],
+    ["audit without a cache", { inputs: { mode: "audit" }, own: "none" }, ["audit"]],
+    [
+      "audit without room",
+      { inputs: { mode: "audit", "min-free": "200GB" } },
+      ["verify .#cached", "audit"],
+    ],
     ["warm without Nix", { inputs: { mode: "warm" }, nix: "none" }, []],
     ["warm without room", { inputs: { mode: "warm", "min-free": "200GB" } }, []],
     [
@@ -141,7 +156,7 @@ describe("which steps a plan holds", () => {
       inputs: { mode: "audit", targets: ".#cached" },
       own: { verbs: ALL_VERBS, pins },
     });
-    expect(words(steps)).toEqual(["verify .#cached", "verify pin bws"]);
+    expect(words(steps)).toEqual(["verify .#cached", "verify pin bws", "audit"]);
   });
 });
 

@@ -3,7 +3,7 @@ import type { InputName } from "../../src/action/inputs.ts";
 import type { StoredPin } from "../../src/domain/cache.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
 import { type JobMemory, runPost } from "../../src/engine/post.ts";
-import { storePath } from "../support/paths.ts";
+import { STORE, storePath } from "../support/paths.ts";
 import {
   hold,
   job,
@@ -99,6 +99,25 @@ describe("the end of the job", () => {
     const pins = [{ name: "p", storePath, revision: 1, createdOn: "2026-01-01T00:00:00Z" }];
     const { own } = await post({ pins, inputs: { force: "true" } });
     expect(own.pinned).toHaveLength(set);
+  });
+
+  test("a cache that was silent in the step is not asked again, and the others are", async () => {
+    const asked: string[] = [];
+    const [silent, lively] = ["silent", "lively"].map((name) => ({
+      ...memoryCache(name),
+      describe: async () => {
+        asked.push(name);
+        return { storeDir: STORE, priority: 1, publicKeys: [], permission: undefined };
+      },
+    }));
+    if (!silent || !lively) throw new Error("two");
+    const nix = memoryNix({ store: new Map([[program, []]]), built: [program] });
+    const own = memoryCache("own", { verbs: ["push"] });
+    const here = world({ nix, own, tiers: [silent, lively] });
+    const memory = { targets: [], storeNames: new Set<string>(), silent: ["silent"] };
+    await runPost(job({}), WRITE, here, memory, SIGNAL);
+    expect(asked).toEqual(["lively"]);
+    expect(own.sent).toEqual([program]);
   });
 
   test("read-only, it says what it would have pushed", async () => {

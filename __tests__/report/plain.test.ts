@@ -76,6 +76,14 @@ describe("text in Markdown", () => {
     expect(markdown(text)).toBe(expected);
   });
 
+  test.each([
+    ["https://evil.example/x", "<code>https&#58;//evil.example/x</code>"],
+    ["WWW.evil.example", "<code>www&#46;evil.example</code>"],
+    ["n".repeat(61), `<code>${"n".repeat(60)}<wbr>n</code>`],
+  ])("%j in code style is no address, and may be broken: %j", (text, expected) => {
+    expect(code(text)).toBe(expected);
+  });
+
   test("a name in code style cannot end it", () => {
     expect(code("a`</code><script>|")).toBe("<code>a&#96;&lt;/code&gt;&lt;script&gt;&#124;</code>");
   });

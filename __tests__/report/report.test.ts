@@ -158,17 +158,15 @@ hit rate 33 % · <code>check</code> · x86&#95;64-linux · Nix 2.26.3 · 0.0 s
 
 ### Room
 
-### Room
-
-| file system | | free now | this run needs | free after | inodes |
-|-|-|-:|-|-:|-|
-| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |  |
+| file system |  | free now | this run needs | free after |
+|-|-|-:|-|-:|
+| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |
 
 █ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
 
 | build | in the build directory | in the store | known from |
 |-|-:|-:|-|
-| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
+| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
 
 ### Caches
 
@@ -261,17 +259,15 @@ gantt
 
 ### Room
 
-### Room
-
-| file system | | free now | this run needs | free after | inodes |
-|-|-|-:|-|-:|-|
-| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 0 B, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |  |
+| file system |  | free now | this run needs | free after |
+|-|-|-:|-|-:|
+| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 0 B, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |
 
 █ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
 
 | build | in the build directory | in the store | known from |
 |-|-:|-:|-|
-| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
+| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
 
 ### Caches
 
@@ -302,11 +298,9 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
 ### Room
 
-### Room
-
-| file system | | free now | this run needs | free after | inodes |
-|-|-|-:|-|-:|-|
-| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | workspace 0 B | 100 GB |  |
+| file system |  | free now | this run needs | free after |
+|-|-|-:|-|-:|
+| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | workspace 0 B | 100 GB |
 
 █ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
 

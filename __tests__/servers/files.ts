@@ -9,7 +9,12 @@ export interface FileServer extends LoopbackServer {
   /** `GET /path`, and the range where one was asked for. */
   readonly requests: string[];
   /** Asked first; an answer is given instead of the file. */
-  instead: ((path: string, headers: IncomingHttpHeaders) => Outcome | undefined) | undefined;
+  instead:
+    | ((
+        path: string,
+        headers: IncomingHttpHeaders,
+      ) => Outcome | undefined | Promise<Outcome | undefined>)
+    | undefined;
 }
 
 export async function fileServer(
@@ -21,7 +26,7 @@ export async function fileServer(
   const server = await listen(async ({ method = "GET", url = "/", headers }) => {
     const { range } = headers;
     requests.push(`${method} ${url}${range ? ` ${range}` : ""}`);
-    const other = state.instead?.(url, headers);
+    const other = await state.instead?.(url, headers);
     if (other) return other;
     const body = await readFile(join(directory, normalize(url))).catch(() => undefined);
     if (!body) return { status: 404 };

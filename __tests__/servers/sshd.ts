@@ -27,6 +27,8 @@ export interface SshStore extends AsyncDisposable {
   readonly strangersClient: readonly string[];
   /** The store's address with another program on the far side. */
   urlOf(remoteProgram: string): string;
+  /** Logins so far. */
+  connections(): number;
   /** Runs a command of Nix on the store itself, as its host would. */
   nix(program: string, args: readonly string[]): Promise<string>;
 }
@@ -121,6 +123,7 @@ async function start(folder: Folder, storeDir: string): Promise<SshStore> {
     client,
     strangersClient: [`-i ${folder.at("stranger")}`, knownHosts],
     urlOf,
+    connections: () => sshd.log().split("Accepted publickey").length - 1,
     async nix(program, args) {
       return (await run(program, args, { env: theirs })).stdout;
     },

@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import { type Run, run } from "../engine/run.ts";
+import { silentTiers } from "../engine/tiers.ts";
 import { maySendAtOnce } from "../engine/watch.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { processEnvironment } from "../host/environment.ts";
@@ -69,7 +70,12 @@ export function main(): Promise<void> {
     core.saveState(
       STATE,
       await saveState(
-        { use: context.use, trust, memory: { targets, storeNames }, watcher },
+        {
+          use: context.use,
+          trust,
+          memory: { targets, storeNames, silent: silentTiers(done.survey) },
+          watcher,
+        },
         context.folder,
         sealFor(context),
       ),

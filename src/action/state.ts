@@ -30,6 +30,7 @@ const State = z.object({
     }),
   ),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
+  silent: z.array(z.string()),
   watcher: z.optional(
     z.object({
       pid: z.int().check(z.positive()),
@@ -65,6 +66,7 @@ export async function saveState(
     trust,
     targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
     storeNames: { file, sha256: sum(names) },
+    silent: [...(memory.silent ?? [])],
     ...(watcher === undefined ? {} : { watcher }),
   } satisfies z.infer<typeof State>;
   return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
@@ -98,7 +100,11 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
     return {
       use: state.use,
       trust: state.trust,
-      memory: { targets, storeNames: new Set(names === "" ? [] : names.split("\n")) },
+      memory: {
+        targets,
+        storeNames: new Set(names === "" ? [] : names.split("\n")),
+        silent: state.silent,
+      },
       watcher: state.watcher,
     };
   } catch {

@@ -3,7 +3,7 @@
 import * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";
 import { type PublicKey, parsePublicKey } from "../domain/signature.ts";
-import type { HttpClient, HttpRequest, HttpResponse } from "../host/http.ts";
+import type { Http, HttpRequest, HttpResponse } from "../host/http.ts";
 import { ASK, RETRY, type RetryPolicy, retry } from "../host/retry.ts";
 import { readAtticToken } from "./attic-token.ts";
 
@@ -13,7 +13,7 @@ export interface AtticApiOptions {
   readonly server: URL;
   readonly cache: string;
   readonly token: string | undefined;
-  readonly http: HttpClient;
+  readonly http: Http;
   readonly ask?: RetryPolicy;
   readonly write?: RetryPolicy;
 }

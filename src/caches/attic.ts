@@ -5,7 +5,7 @@ import { asError, UserError } from "../domain/errors.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
 import type { PublicKey } from "../domain/signature.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
-import type { HttpClient } from "../host/http.ts";
+import type { Http } from "../host/http.ts";
 import type { RetryPolicy } from "../host/retry.ts";
 import { AtticApi, type AtticConfig } from "./attic-api.ts";
 import { readAtticToken } from "./attic-token.ts";
@@ -24,7 +24,7 @@ export interface AtticOptions {
   readonly token: string | undefined;
   readonly publicKeys: readonly PublicKey[];
   readonly signatures: "require" | "accept any";
-  readonly http: HttpClient;
+  readonly http: Http;
   readonly ask?: RetryPolicy;
   readonly write?: RetryPolicy;
 }

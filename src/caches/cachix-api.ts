@@ -2,7 +2,7 @@
 
 import type * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";
-import type { HttpClient, HttpResponse } from "../host/http.ts";
+import type { Http, HttpResponse } from "../host/http.ts";
 import { ASK, isPassing, RETRY, type RetryPolicy, retry } from "../host/retry.ts";
 
 export interface CachixApiOptions {
@@ -13,7 +13,7 @@ export interface CachixApiOptions {
   /** `https://cachix.org`, or another server of the same protocol. */
   readonly host: URL;
   readonly token: string | undefined;
-  readonly http: HttpClient;
+  readonly http: Http;
   /** How long questions and writes are tried again; the house's own policies unless a test says. */
   readonly ask?: RetryPolicy;
   readonly write?: RetryPolicy;
@@ -35,7 +35,7 @@ const WRITE_DEADLINE = 60_000;
 /** Source: cachix-api's API.hs, as noted in docs/adr/0010-cachix.md. */
 export class CachixApi {
   readonly label: string;
-  readonly http: HttpClient;
+  readonly http: Http;
   readonly askPolicy: RetryPolicy;
   readonly writePolicy: RetryPolicy;
   private readonly base: string;

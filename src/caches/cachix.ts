@@ -5,7 +5,7 @@ import { asError } from "../domain/errors.ts";
 import type { PathInfo } from "../domain/narinfo.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
 import { hashPart } from "../domain/store-path.ts";
-import type { HttpClient } from "../host/http.ts";
+import type { Http } from "../host/http.ts";
 import { keepGarbageSmall } from "../host/memory.ts";
 import type { RetryPolicy } from "../host/retry.ts";
 import { CachixApi } from "./cachix-api.ts";
@@ -30,7 +30,7 @@ export interface CachixOptions {
   /** Keys that Nix trusts here beside the cache's own. */
   readonly publicKeys: readonly PublicKey[];
   readonly signatures: "require" | "accept any";
-  readonly http: HttpClient;
+  readonly http: Http;
   readonly ask?: RetryPolicy;
   readonly write?: RetryPolicy;
 }

@@ -89,8 +89,23 @@ export async function readPins(directory: string, storeDir: string): Promise<Sto
         storePath: storePath satisfies StorePath,
         revision: last.revision,
         createdOn: last.createdOn,
+        ...(isKeep(pin.keep) ? { keep: pin.keep } : {}),
       });
     }
   }
   return found;
+}
+
+/** The file may be of anybody's making. */
+function isKeep(keep: Pin["keep"] | undefined): keep is Pin["keep"] {
+  switch (keep?.kind) {
+    case "forever":
+      return true;
+    case "days":
+      return Number.isFinite(keep.days);
+    case "revisions":
+      return Number.isFinite(keep.revisions);
+    default:
+      return false;
+  }
 }

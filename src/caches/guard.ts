@@ -4,6 +4,7 @@ import { ByteBudget } from "../domain/budget.ts";
 import type { BinaryCache, Presence, TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { limiter } from "../domain/limit.ts";
+import type { Strain } from "../domain/strain.ts";
 import { Deadlines } from "../host/deadlines.ts";
 
 export interface GuardOptions {
@@ -15,14 +16,24 @@ export interface GuardOptions {
   readonly parallel: number;
 }
 
+/** Paths that got no answer, before the others are not asked for any more. */
+const FAILURES_MOST = 16;
+
 export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, parallel: 256 };
 
 /**
  * A cache that did not answer in time, or not as a cache does, is asked nothing more in this run: its
  * answers are unknown, and those still under way are not waited for. So it costs its deadline once.
+ * One path without an answer does not make it so where others were answered meanwhile; many of them do.
  */
-export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): BinaryCache {
+export function guarded(
+  cache: BinaryCache,
+  options: GuardOptions = PATIENCE,
+  strain?: () => Strain,
+): BinaryCache {
   let down: Error | undefined;
+  let lastAnswer = Number.NEGATIVE_INFINITY;
+  let failures = 0;
   const end = new AbortController();
   const markDown = (error: Error): Error => {
     if (!down) {
@@ -48,6 +59,7 @@ export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): B
   const nars = new ByteBudget(cache.narsAtOnce ?? Number.MAX_SAFE_INTEGER);
   return {
     ...cache,
+    ...(strain ? { strain } : {}),
     async *readNar(narInfo, signal) {
       await nars.take(1);
       try {
@@ -77,13 +89,20 @@ export function guarded(cache: BinaryCache, options: GuardOptions = PATIENCE): B
       // Waiting for one's turn is no fault of the cache: the deadline begins behind the limit.
       limit(async (): Promise<Presence> => {
         if (down) return { kind: "unknown", cause: down };
+        const begun = performance.now();
+        const failed = (cause: Error): Presence => {
+          failures++;
+          if (lastAnswer <= begun || failures >= FAILURES_MOST) markDown(cause);
+          return { kind: "unknown", cause: down ?? cause };
+        };
         try {
           const presence = await later.run(either(signal), (inner) => cache.query(path, inner));
-          if (presence.kind === "unknown") markDown(presence.cause);
+          if (presence.kind === "unknown") return failed(presence.cause);
+          lastAnswer = performance.now();
           return presence;
         } catch (error) {
           signal.throwIfAborted();
-          return { kind: "unknown", cause: markDown(asError(error)) };
+          return failed(asError(error));
         }
       }),
   };

@@ -9,6 +9,7 @@ import type { SigningKey } from "../domain/signature.ts";
 import { hashPart } from "../domain/store-path.ts";
 import { type Compression, EXTENSIONS } from "../host/compress.ts";
 import type { Http, HttpRequest, HttpResponse } from "../host/http.ts";
+import { keepGarbageSmall } from "../host/memory.ts";
 import { type RetryPolicy, retry } from "../host/retry.ts";
 import { isSmall, narFile, narInfoFor } from "./nar-file.ts";
 import { pushInOrder, type Uploaded } from "./ordered-push.ts";
@@ -39,6 +40,7 @@ const DEADLINE = 60_000;
 export function httpPush(options: HttpPushOptions): NonNullable<BinaryCache["push"]> {
   const budget = new ByteBudget(MEMORY);
   return (paths, nar, progress, signal) => {
+    keepGarbageSmall();
     const upload = async (info: PathInfo) => {
       const memory = isSmall(info) ? 3 * info.narSize : STREAM;
       await budget.take(memory);

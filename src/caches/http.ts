@@ -7,6 +7,7 @@ import { NARINFO_MAX_BYTES, type NarInfo } from "../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../host/http.ts";
 import { ASK, isPassing, retry } from "../host/retry.ts";
+import { retryStream } from "../host/retry-stream.ts";
 import { judgeNarInfo, type SignaturePolicy } from "./accept.ts";
 import { parseCompression, parsePriority, signedPathsOnly, signingOf } from "./address.ts";
 import { httpPush } from "./http-push.ts";
@@ -118,19 +119,23 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };
       const { fileSize } = narInfo;
       if (fileSize !== undefined && fileSize <= SMALL) {
-        const { status, body } = await http.request({ ...ask, maxBytes: SMALL });
+        const whole = { ...ask, maxBytes: SMALL };
+        const { status, body } = await retry(() => http.request(whole), signal, ASK);
         if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
         yield body;
         return;
       }
-      const { status, body } = await http.stream(ask);
-      if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
-      yield* body;
+      const stream = await retryStream(http, ask, ASK);
+      if (stream.status !== 200) {
+        stream.discard();
+        throw new Error(`${ask.url.href} answers ${stream.status}`);
+      }
+      yield* stream.body;
     },
     async *readNarRange(narInfo: NarInfo, { from, to }, signal) {
       const ask = { ...request(narInfo.url, signal), deadline: STALL };
       const range = `bytes=${from}-${to - 1}`;
-      const stream = await http.stream({ ...ask, headers: { ...headers, range } });
+      const stream = await retryStream(http, { ...ask, headers: { ...headers, range } }, ASK);
       if (stream.status !== 206) {
         stream.discard();
         throw new Error(`${ask.url.href} answers ${stream.status} to a range`);

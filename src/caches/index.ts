@@ -2,6 +2,7 @@
 
 import type { BinaryCache } from "../domain/cache.ts";
 import type { CacheLocation } from "../domain/location.ts";
+import { PoliteHttp } from "../host/http-polite.ts";
 import { atticKind } from "./attic.ts";
 import { cachixKind } from "./cachix.ts";
 import { fileKind } from "./file.ts";
@@ -22,5 +23,7 @@ export function openCache(
 ): BinaryCache | undefined {
   // The register pairs each kind with its own shape of location; the compiler cannot see that pairing.
   const kind = KINDS.find((one) => one.kind === location.kind) as CacheKind | undefined;
-  return kind && guarded(kind.open(location, request), patience);
+  if (!kind) return undefined;
+  const http = new PoliteHttp(request.http);
+  return guarded(kind.open(location, { ...request, http }), patience, () => http.strain);
 }

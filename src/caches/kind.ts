@@ -5,7 +5,7 @@ import type { CacheLocation } from "../domain/location.ts";
 import type { OpenRemoteStore } from "../domain/remote-stores.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
 import type { Environment } from "../host/environment.ts";
-import type { HttpClient } from "../host/http.ts";
+import type { Http } from "../host/http.ts";
 
 export interface OpenRequest {
   /** As the user wrote it; its name in every report. */
@@ -21,7 +21,7 @@ export interface OpenRequest {
   readonly signingKey: SigningKey | undefined;
   /** What Nix's netrc file says of a host: as Nix gets into a private cache, so do we. */
   readonly netrc?: ReadonlyMap<string, Credentials>;
-  readonly http: HttpClient;
+  readonly http: Http;
   /** Stores that only Nix's own client speaks to. */
   readonly remoteStore: OpenRemoteStore;
   /** Where credentials may stand that are a provider's own (AWS_…). */

@@ -5,6 +5,7 @@ import type { MemoStore } from "./memo.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
 import type { StorePath } from "./store-path.ts";
+import type { Strain } from "./strain.ts";
 
 /** A cache as Nix's configuration names it. */
 export interface Substituter {
@@ -83,6 +84,8 @@ export interface StoredPin {
   readonly storePath: StorePath;
   readonly revision: number;
   readonly createdOn: string;
+  /** How long it is kept, where the cache says so. */
+  readonly keep?: PinKeep;
 }
 
 /** A missing verb is the capability flag: a cache without `pin` has no pins. */
@@ -121,6 +124,8 @@ export interface BinaryCache {
   pin?(pin: Pin, signal: AbortSignal): Promise<void>;
   /** Undefined where this cache does not list its pins to us. */
   pins?(signal: AbortSignal): Promise<readonly StoredPin[] | undefined>;
+  /** What its answers have cost so far; a cache on this disk has none. */
+  strain?(): Strain;
   /** A place for memos beside the paths. */
   readonly memos?: MemoStore;
 }

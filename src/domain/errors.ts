@@ -37,11 +37,41 @@ export type ErrorCode =
   | "NCP-407" // a build died of a full disk
   | "NCP-408" // relief could not be had
   | "NCP-430" // targets that do not fit into a matrix
-  | "NCP-431" // a target that no job of a matrix can build
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
   | "NCP-452" // our cache answers with something that must not be believed
   | "NCP-501" // a deadline passed
+  | "NCP-600" // an audit could not look at something
+  | "NCP-601" // what was pushed is not whole in our cache any more
+  | "NCP-602" // a target was never pushed
+  | "NCP-603" // what our cache holds has no pin
+  | "NCP-604" // a pin is on another path
+  | "NCP-605" // a pin runs out
+  | "NCP-606" // a pin that no target has
+  | "NCP-607" // the pins take more than the quota
+  | "NCP-610" // no cache is named
+  | "NCP-611" // the key Nix trusts is not the cache's
+  | "NCP-612" // a key is a placeholder
+  | "NCP-613" // a cache is not reachable
+  | "NCP-614" // a cache is configured twice
+  | "NCP-615" // caches are asked in a bad order
+  | "NCP-616" // a cache is read that nothing vouches for
+  | "NCP-617" // our cache is not configured
+  | "NCP-618" // the token does not do what it is for
+  | "NCP-620" // a workflow file cannot be read
+  | "NCP-621" // a stranger's code could be pushed
+  | "NCP-622" // a token is not where it is needed, or is no secret
+  | "NCP-623" // an action's version is retired
+  | "NCP-624" // an action is not pinned
+  | "NCP-625" // an input that the action does not have
+  | "NCP-626" // the name of a cache is a secret
+  | "NCP-627" // nix-env
+  | "NCP-628" // a job without a cache
+  | "NCP-629" // an obsolete cache step
+  | "NCP-630" // a job without Nix
+  | "NCP-631" // nothing pushes
+  | "NCP-632" // nothing looks after the cache
+  | "NCP-633" // a lock file is not committed
   | "NCP-640" // the command line is wrong
   | "NCP-641" // Nix's configuration cannot be written
   | "NCP-642" // there is no cache to set up

@@ -9,7 +9,7 @@ import type { Target } from "./target.ts";
 export const MODES = ["check", "prefetch", "warm", "audit"] as const;
 export type Mode = (typeof MODES)[number];
 
-export const FAIL_ON = ["disk", "eval", "missing", "heavy", "unverified"] as const;
+export const FAIL_ON = ["disk", "eval", "missing", "heavy", "unverified", "audit"] as const;
 export type FailOn = (typeof FAIL_ON)[number];
 
 export const VERIFY_LEVELS = ["narinfo", "nar", "full"] as const;
@@ -34,6 +34,8 @@ export interface Job {
   readonly heavy: readonly HeavyRule[];
   readonly minFree: number;
   readonly reclaim: "off" | "auto";
+  /** Bytes that our cache gives us, where the user says so. */
+  readonly quota: number | undefined;
   readonly keyFiles: readonly string[];
   readonly keyPrefix: string;
   readonly keySuffix: readonly string[];

@@ -7,6 +7,7 @@ import type { Derivation } from "./derivation.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { Memo } from "./memo.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
+import type { Project } from "./project.ts";
 import type { StorePath } from "./store-path.ts";
 
 export interface NixSetup {
@@ -278,6 +279,8 @@ export interface World {
   readonly memory: Memory | undefined;
   /** What builds took; undefined where our cache keeps nothing beside its paths. */
   readonly figures?: FigureStore;
+  /** The files around the flake; an audit looks at them. */
+  readonly project?: Project;
   /** Without it no relief is looked for. */
   readonly relief?: Relief;
   /** What putting the world together had to leave out. */

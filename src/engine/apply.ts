@@ -7,6 +7,8 @@ import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
+import { audit, auditFindings } from "./audit/audit.ts";
+import type { Audit } from "./audit/check.ts";
 import { Building } from "./building.ts";
 import { carryOut } from "./carry-out.ts";
 import { fetchPaths } from "./fetch.ts";
@@ -17,6 +19,7 @@ import { describePhase, describeStep, phasesOf } from "./phases.ts";
 import type { Plan } from "./plan.ts";
 import { reclaimWords } from "./relief.ts";
 import type { Reclaim, Step } from "./step.ts";
+import type { Survey } from "./survey.ts";
 import { Transaction } from "./transaction.ts";
 
 export async function apply(
@@ -48,9 +51,12 @@ class Application {
   private readonly reclaimed: Reclaimed[] = [];
   private readonly findings: Finding[] = [];
   private readonly transaction: Transaction;
+  private readonly job: Job;
+  private audited: Audit | undefined;
 
   constructor(job: Job, lookup: Lookup, world: World, signal: AbortSignal) {
     if (!world.nix) throw new UserError("NCP-201", "a plan with steps needs Nix");
+    this.job = job;
     this.world = world;
     this.lookup = lookup;
     this.signal = signal;
@@ -108,6 +114,7 @@ class Application {
       pushed: [...transaction.pushed.values()],
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
+      ...(this.audited ? { audit: this.audited } : {}),
       findings: [...this.findings, ...building.findings, ...transaction.findings],
     };
   }
@@ -134,9 +141,17 @@ class Application {
         return this.transaction.verify(step);
       case "pin":
         return this.transaction.pin(step);
+      case "audit":
+        return this.audit(step.survey);
       default:
         return step satisfies never;
     }
+  }
+
+  private async audit(survey: Survey): Promise<void> {
+    const { job, world, transaction, signal } = this;
+    this.audited = await audit(job, survey, [...transaction.verified.values()], world, signal);
+    this.findings.push(...auditFindings(job, this.audited));
   }
 
   private async configure(caches: readonly BinaryCache[]): Promise<void> {

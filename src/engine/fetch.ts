@@ -1,26 +1,12 @@
 /** Owns fetching: what caches far away serve is staged on this disk first, the rest is Nix's own affair. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import { describeError } from "../domain/errors.ts";
 import { dependencies } from "../domain/narinfo.ts";
-import type { Nix, Progress, Stageable, Staging, World } from "../domain/ports.ts";
-import { count } from "../domain/size.ts";
+import type { Nix, Progress, Stageable, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { fetchAhead } from "./fetch-ahead.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Meter } from "./meter.ts";
-
-/**
- * Bytes a path has on average, from which on staging does not pay: there it is unpacking that takes
- * the time, and Nix unpacks while it downloads (docs/adr/0006).
- */
-const LARGE_ON_AVERAGE = 1024 * 1024;
-
-/**
- * Paths in a batch: while Nix takes in one of them, the next is on its way. The first is small, so that
- * Nix begins soon, and each is twice the one before, since every one is a process of Nix's.
- */
-const FIRST_BATCH = 256;
-const BATCH_MOST = 1_000;
 
 /** Has Nix fetch `paths`; those it could not get are returned with the reason. */
 export async function fetchPaths(
@@ -39,11 +25,13 @@ export async function fetchPaths(
   };
   const here = new Set<StorePath>();
   if (world.staging) {
-    const batches = batchesOf(
-      members.flatMap(({ stageable }) => stageable ?? []),
-      world.staging,
+    const stageable = members.flatMap((member) => member.stageable ?? []);
+    await fetchAhead(
+      { staging: world.staging, nix, log: world.log, told },
+      stageable,
+      here,
+      signal,
     );
-    await importBatches(world.staging, nix, world, batches, here, told, signal);
   }
   const rest = members.filter(({ path }) => !here.has(path));
   if (rest.length === 0) return new Map();
@@ -127,85 +115,4 @@ function withoutDependents(ordered: readonly Member[]): Member[] {
  */
 function isStageable({ substituter }: BinaryCache): boolean {
   return /^(https?|s3):/.test(substituter.url);
-}
-
-/** Two batches lie on the disk at once: one that is taken in and one that is on its way. */
-function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable[][] {
-  const all = members.reduce((sum, member) => sum + sizeOf(member), 0);
-  // Not every Nix can read a bucket, nor has its daemon our credentials.
-  const onlyOurs = members.some(({ cache }) => cache.substituter.url.startsWith("s3:"));
-  if (all > members.length * LARGE_ON_AVERAGE && !onlyOurs) return [];
-  const batches: Stageable[][] = [];
-  let batch: Stageable[] = [];
-  let size = 0;
-  for (const member of members) {
-    const mine = sizeOf(member);
-    // What is too large, and all that follows it in order, is left to Nix.
-    if (mine > bytes / 2) break;
-    const most = Math.min(BATCH_MOST, FIRST_BATCH * 2 ** batches.length);
-    if (batch.length >= most || size + mine > bytes / 2) {
-      batches.push(batch);
-      batch = [];
-      size = 0;
-    }
-    batch.push(member);
-    size += mine;
-  }
-  if (batch.length > 0) batches.push(batch);
-  return batches;
-}
-
-/** Bytes it takes on the way: as compressed, else no more than unpacked. */
-export function sizeOf({ narInfo }: Pick<Stageable, "narInfo">): number {
-  return narInfo.fileSize ?? narInfo.narSize;
-}
-
-async function importBatches(
-  staging: Staging,
-  nix: Nix,
-  { log }: World,
-  batches: readonly Stageable[][],
-  here: Set<StorePath>,
-  told: (progress: Progress) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  // What was taken in is removed while Nix takes in the next batch, and before one more is staged.
-  let removing = Promise.resolve();
-  const remove = (staged: AsyncDisposable) => {
-    removing = removing
-      .then(() => staged[Symbol.asyncDispose]())
-      .catch((error) => log.debug(`a staging folder stays: ${describeError(error)}`));
-  };
-  const stage = (index: number) => {
-    const batch = batches[index];
-    const staged = batch && removing.then(() => staging.stage(batch, signal));
-    // Awaited below; until then nobody else hears of its failure.
-    staged?.catch(() => undefined);
-    return staged;
-  };
-  let next = stage(0);
-  try {
-    for (let index = 0; next; index++) {
-      const staged = await next;
-      next = stage(index + 1);
-      const trouble = await nix
-        .importFrom(staged.url, staged.paths, signal)
-        .finally(() => remove(staged));
-      if (trouble !== undefined) throw new Error(trouble);
-      for (const path of staged.paths) {
-        here.add(path);
-        told({ path, state: "done", bytes: 0 });
-      }
-      if (staged.paths.length < (batches[index]?.length ?? 0)) throw new Error("not all was there");
-    }
-  } catch (error) {
-    signal.throwIfAborted();
-    // What was taken in stays; the rest comes the plain way.
-    log.info(
-      `fetching ahead ended early, after ${count(here.size, "path")}: ${describeError(error)}`,
-    );
-  } finally {
-    await next?.then(remove).catch(() => undefined);
-    await removing;
-  }
 }

@@ -60,6 +60,9 @@ function passedOnBy(cache: string, { signatures }: NarInfo): string {
   return `${keys || "an unsigned upstream"}, passed on by ${cache}`;
 }
 
+/** How a `gone` is counted among the answers that are not believed. */
+export const NAR_GONE = "its narinfo is served and its NAR is gone";
+
 /** So many misses, and nothing else, make a tier cold once others had as many hits. */
 const COLD = 48;
 
@@ -188,8 +191,6 @@ export class Lookup {
       count.refused.push(presence.why);
       if (presence.form === "corrupt") count.corrupt++;
     } else if (presence.kind === "gone")
-      count.refused.push(
-        `${presence.narInfo.storePath}: its narinfo is served and its NAR is gone`,
-      );
+      count.refused.push(`${presence.narInfo.storePath}: ${NAR_GONE}`);
   }
 }

@@ -1,6 +1,5 @@
 /** Owns the matrix: what is missing, shared out to jobs so that no derivation is built twice. Pure. */
 
-import type { ErrorCode } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -104,36 +103,18 @@ function sizeOf({ whole, first, second }: Matrix): number {
   return Math.max(bytes(whole), bytes(first, second));
 }
 
-/** What is in no job is told: a matrix that leaves out in silence reads as if all were cached. */
+/** What does not fit is told: a matrix that leaves out in silence reads as if all were cached. */
 export function matrixFindings({ left }: Matrix): Finding[] {
-  const crowd = left.flatMap(({ name, why }) => (why === "no room" ? [name] : []));
-  const local = left.flatMap(({ name, why }) => (why === "no room" ? [] : [name]));
-  return [
-    ...finding("warning", "NCP-430", crowd, "left out of the matrix, which GitHub would refuse", {
-      hint: "the next run takes them, when the others are cached; priority= says which come first",
-    }),
-    ...finding(
-      "notice",
-      "NCP-431",
-      local,
-      "in no job of the matrix: no other machine has that path",
-      {
-        hint: "name the installable that it comes from",
-      },
-    ),
-  ];
-}
-
-function finding(
-  level: Finding["level"],
-  code: ErrorCode,
-  names: readonly string[],
-  what: string,
-  { hint }: { readonly hint: string },
-): Finding[] {
-  const [first] = names;
+  const [first, ...rest] = left.flatMap(({ name, why }) => (why === "no room" ? [name] : []));
   if (first === undefined) return [];
-  const more = names.length > 1 ? ` and ${count(names.length - 1, "more target")}` : "";
-  const verb = names.length > 1 ? "are" : "is";
-  return [{ kind: "notice", level, code, message: `${first}${more} ${verb} ${what}`, hint }];
+  const more = rest.length > 0 ? ` and ${count(rest.length, "more target")} are` : " is";
+  return [
+    {
+      kind: "notice",
+      level: "warning",
+      code: "NCP-430",
+      message: `${first}${more} left out of the matrix, which GitHub would refuse`,
+      hint: "the next run takes them, when the others are cached; priority= says which come first",
+    },
+  ];
 }

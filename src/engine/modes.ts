@@ -8,7 +8,7 @@ export const MAY: Readonly<Record<Mode, ReadonlySet<Step["do"]>>> = {
   check: new Set(),
   prefetch: new Set(["reclaim", "configure", "substitute"]),
   warm: new Set(["reclaim", "configure", "substitute", "build", "push", "verify", "pin"]),
-  audit: new Set(["verify"]),
+  audit: new Set(["verify", "audit"]),
 };
 
 /** What the end of the job may hold: what the job itself built. */

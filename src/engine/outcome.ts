@@ -5,6 +5,7 @@ import type { PushProgress } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { isHit, type VerificationOutcome } from "../domain/verdict.ts";
+import type { Audit } from "./audit/check.ts";
 import type { Step } from "./step.ts";
 import type { SurveyedTarget } from "./survey.ts";
 
@@ -75,6 +76,8 @@ export interface Outcome {
   readonly pushed: readonly PushedPath[];
   readonly verified: readonly VerifiedTarget[];
   readonly pinned: readonly PinnedTarget[];
+  /** What an audit found; undefined in every other run. */
+  readonly audit?: Audit;
   readonly findings: readonly Finding[];
 }
 

@@ -6,7 +6,7 @@ import type { Step } from "./step.ts";
 
 /** A target's push, proof and pin belong together: what one failed is not built upon by the next. */
 const PHASES: Readonly<
-  Record<Step["do"], "reclaim" | "configure" | "fetch" | "build" | "publish">
+  Record<Step["do"], "reclaim" | "configure" | "fetch" | "build" | "publish" | "audit">
 > = {
   reclaim: "reclaim",
   configure: "configure",
@@ -15,6 +15,7 @@ const PHASES: Readonly<
   push: "publish",
   verify: "publish",
   pin: "publish",
+  audit: "audit",
 };
 
 /** The steps in their order, cut where one kind of work ends. */
@@ -52,6 +53,7 @@ const VERBS: Readonly<Record<Step["do"], string>> = {
   push: "push",
   verify: "verify",
   pin: "pin",
+  audit: "audit",
 };
 
 function targetOf(step: Step): string | undefined {
@@ -76,6 +78,8 @@ export function describeStep(step: Step): string {
       return `Verify ${step.roots.target}`;
     case "pin":
       return `Pin ${step.pin.name}`;
+    case "audit":
+      return "Audit the project";
     default:
       return step satisfies never;
   }

@@ -97,6 +97,7 @@ export function plan(
   if (MAY[job.mode].has("verify") && !MAY[job.mode].has("push")) {
     steps.push(...lookAfter(survey, caches.own, survey.pins ?? []));
   }
+  if (survey.system !== undefined) steps.push({ do: "audit", survey });
   return {
     steps: steps.filter((step) => MAY[job.mode].has(step.do)),
     findings,

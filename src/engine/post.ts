@@ -11,7 +11,8 @@ import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps } from "./pin-step.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
-import { describeTiers } from "./tiers.ts";
+import { strainFindings } from "./strain.ts";
+import { describeTiers, placed } from "./tiers.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -22,6 +23,8 @@ export interface JobMemory {
   }[];
   /** Names that were in the store folder when the job began. */
   readonly storeNames: ReadonlySet<string>;
+  /** Names of the caches that did not answer the step: their deadline is paid once. */
+  readonly silent?: readonly string[];
 }
 
 export interface PostRun {
@@ -43,15 +46,14 @@ export async function runPost(
   if (!nix || !own || job.push === "off" || !MAY_IN_POST[job.mode].has("push")) return NOTHING;
   const built = await nix.builtHere(memory.storeNames, signal);
   if (built.length === 0) return NOTHING;
-  const tiers = await describeTiers(world, signal);
+  const asked = world.tiers.filter(({ name }) => !memory.silent?.includes(name));
+  const tiers = await describeTiers({ ...world, tiers: asked }, signal);
   const lookup = new Lookup(
     tiers.flatMap(({ tier, state }) => (state.kind === "reachable" ? [tier] : [])),
     signal,
   );
   const described = tiers.map(({ tier, state }) => ({
-    name: tier.cache.name,
-    role: tier.role,
-    url: tier.cache.substituter.url,
+    ...placed(tier),
     state,
     count: noCount(),
   }));
@@ -74,7 +76,8 @@ export async function runPost(
     const wish = { target: name, pinName, outputs };
     steps.push(...pinSteps({ ...job, force: "trust" }, trust, pins, writable, wish));
   }
-  const outcome = await apply(job, { steps }, lookup, world, signal);
+  const done = await apply(job, { steps }, lookup, world, signal);
+  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world)] };
   return { outcome, withheld: [] };
 }
 

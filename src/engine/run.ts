@@ -13,6 +13,7 @@ import type { Outcome } from "./outcome.ts";
 import { type Plan, plan } from "./plan.ts";
 import { lookForRelief } from "./relief.ts";
 import { type Directories, measureRoom } from "./room.ts";
+import { strainFindings } from "./strain.ts";
 import { type Survey, survey } from "./survey.ts";
 import { workOf } from "./work.ts";
 
@@ -32,10 +33,11 @@ export async function run(job: Job, trust: Trust, world: World, signal: AbortSig
   const begin = world.clock.now();
   const { seen, meant } = await look(job, trust, world, signal);
   const looked = world.clock.now();
-  const outcome = await apply(job, meant, seen.lookup, world, signal);
+  const done = await apply(job, meant, seen.lookup, world, signal);
   // What a build took is worth knowing whatever became of the run's caches.
-  if (seen.trust.kind === "write") await world.figures?.remember(outcome.figures, signal);
-  await remember(job, seen, outcome, world, signal);
+  if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
+  await remember(job, seen, done, world, signal);
+  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world)] };
   return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
 }
 

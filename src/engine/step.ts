@@ -3,6 +3,7 @@
 import type { BinaryCache, Can, Pin } from "../domain/cache.ts";
 import type { DerivationOutputs } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import type { Survey } from "./survey.ts";
 
 /** What is to be in our cache for a target: its outputs, and with `closure=build` more. */
 export interface PushRoots {
@@ -38,4 +39,6 @@ export type Step =
       /** What follows a bad answer: one more push, or only the word. */
       readonly onTrouble: "mend" | "tell";
     }
+  /** Everything that could lose what was pushed: the last step, because it goes by what was verified. */
+  | { readonly do: "audit"; readonly survey: Survey }
   | { readonly do: "pin"; readonly cache: Can<"pin">; readonly pin: Pin; readonly target: string };

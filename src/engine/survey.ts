@@ -12,7 +12,7 @@ import { type AssessedTarget, type Assessment, assess } from "./assess.ts";
 import { Lookup, noCount } from "./lookup.ts";
 import { recall } from "./memo.ts";
 import { type FoundTargets, findTargets } from "./targets.ts";
-import { describeTiers, isSilent, type SurveyedTier } from "./tiers.ts";
+import { describeTiers, isSilent, placed, type SurveyedTier } from "./tiers.ts";
 
 export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */
@@ -87,10 +87,8 @@ export async function survey(
       local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
     })),
     tiers: tiers.map(({ tier, state }) => ({
-      name: tier.cache.name,
-      role: tier.role,
+      ...placed(tier),
       state,
-      url: tier.cache.substituter.url,
       count: lookup.counts.get(tier.cache.name) ?? noCount(),
     })),
     local,

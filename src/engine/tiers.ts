@@ -1,6 +1,6 @@
 /** Owns the caches in the order in which Nix would ask them: who is there, and who is left out. */
 
-import type { BinaryCache, TierInfo } from "../domain/cache.ts";
+import { type BinaryCache, can, type TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { Tier, TierCount } from "./lookup.ts";
@@ -20,6 +20,8 @@ export interface SurveyedTier {
   readonly role: "own" | "upstream";
   /** Where Nix reads it. */
   readonly url: string;
+  /** Whether a path can be pinned there. */
+  readonly pins: "kept" | "none";
   readonly state: TierState;
   readonly count: TierCount;
 }
@@ -64,6 +66,12 @@ export async function describeTiers(
     .sort((a, b) => priorityOf(a) - priorityOf(b));
 }
 
+/** What is known of it without asking. */
+export function placed({ cache, role }: Tier): Omit<SurveyedTier, "state" | "count"> {
+  const pins = can(cache, "pin") ? "kept" : "none";
+  return { name: cache.name, role, url: cache.substituter.url, pins };
+}
+
 function priorityOf({ tier, state }: DescribedTier): number {
   if (state.kind === "reachable") return state.priority;
   return tier.cache.substituter.priority ?? Number.MAX_SAFE_INTEGER;
@@ -98,6 +106,13 @@ export function isSilent(state: TierState): boolean {
   const code = state.error instanceof UserError ? state.error.code : undefined;
   // Nix takes what it may not read for absent; a wrong credential would then look like a miss.
   return code !== "NCP-304" && code !== "NCP-351";
+}
+
+/** Names of those that did not answer, or stopped: nobody in this job needs to wait for them again. */
+export function silentTiers({ tiers }: { readonly tiers: readonly SurveyedTier[] }): string[] {
+  return tiers
+    .filter(({ role, state, count }) => role !== "own" && (isSilent(state) || count.failure))
+    .map(({ name }) => name);
 }
 
 /** Whether Nix is to be told of it: one that stopped answering, or talks nonsense, would hold it up. */

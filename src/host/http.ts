@@ -29,9 +29,6 @@ export interface HttpStream {
   discard(): void;
 }
 
-/** What a cache needs of a client: one may be put around another. */
-export type Http = Pick<HttpClient, "request" | "stream">;
-
 interface Streamed {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -44,11 +41,19 @@ type Fields = Readonly<Record<string, string>>;
 
 const BODY_MOST = 64 * 1024 * 1024;
 
+/** What a cache needs of a client: one may be put around another. */
+export interface Http {
+  /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
+  request(request: HttpRequest): Promise<HttpResponse>;
+  /** As `request`, with the body as a stream; the deadline holds for each wait between chunks. */
+  stream(request: HttpRequest): Promise<HttpStream>;
+}
+
 /**
  * The connections of one run. What is sent and answered whole goes over our own, what is streamed
  * or has a proxy to go through over Node's.
  */
-export class HttpClient {
+export class HttpClient implements Http {
   private readonly connections: Connections;
   private readonly wire: WirePool | undefined;
 
@@ -63,7 +68,6 @@ export class HttpClient {
     this.wire?.close();
   }
 
-  /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
   async request(request: HttpRequest): Promise<HttpResponse> {
     const timed = new Timed(request);
     const body = bodyOf(request.body);
@@ -83,7 +87,6 @@ export class HttpClient {
     }
   }
 
-  /** As `request`, with the body as a stream; the deadline holds for each wait between chunks. */
   async stream(request: HttpRequest): Promise<HttpStream> {
     const timed = new Timed(request);
     try {

@@ -22,7 +22,7 @@ export const RETRY: RetryPolicy = {
 };
 
 /** For questions: a tier that does not answer must not hold up the others for long. */
-export const ASK: RetryPolicy = { first: 250, longest: 5_000, total: 15_000, patience: 30_000 };
+export const ASK: RetryPolicy = { first: 250, longest: 2_500, total: 15_000, patience: 30_000 };
 
 /** Nobody is there, or not who they say: asking on would be waiting for nothing. */
 const HOPELESS = /ENOTFOUND|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|CERT_|SELF_SIGNED|ERR_TLS/;
@@ -60,9 +60,10 @@ export async function retry(
         ? Math.random() * backOff
         : Math.min(asked, policy.patience) + Math.random() * policy.first;
     const spent = performance.now() - begun;
+    // Too many requests: it is there, and will answer. What it asks for is time.
+    const most = answer?.status === 429 ? Math.max(policy.total, policy.patience) : policy.total;
     const hopeless = failure !== undefined && n > 1 && HOPELESS.test(codeOf(failure));
-    const late =
-      hopeless || (asked === undefined ? spent + pause > policy.total : spent > policy.total);
+    const late = hopeless || (asked === undefined ? spent + pause > most : spent > most);
     if (late) {
       if (answer) return answer;
       const bound = hopeless ? "" : `, for at most ${Math.round(policy.total / 1000)} s`;

@@ -161,6 +161,11 @@ class Evaluation {
       "--option",
       "accept-flake-config",
       "false",
+      // Evaluations of one flake at once share this cache, and one then reads what another has half
+      // written: "attribute … is unexpectedly missing", of one that is there (garnix-io/issues#36).
+      "--option",
+      "eval-cache",
+      "false",
       ...(isIndirect(flake) && own ? lockedInputs(own, flake) : []),
       ...(this.request.system === system ? [] : ["--system", this.request.system]),
     ];

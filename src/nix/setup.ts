@@ -14,6 +14,8 @@ import { findStanding } from "./standing.ts";
 export interface NixSettings {
   readonly substituters: readonly string[];
   readonly trustedPublicKeys: readonly PublicKey[];
+  /** The same as written, with those that are no keys. */
+  readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
 }
@@ -69,6 +71,7 @@ export async function readMachine(
     settings: {
       substituters: [...list("substituters")],
       trustedPublicKeys: keys.flatMap((key) => parsePublicKey(key) ?? []),
+      publicKeyTexts: keys,
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
     },

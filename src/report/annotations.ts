@@ -26,6 +26,7 @@ const TITLES: Readonly<Record<Finding["kind"], string>> = {
   push: "Not pushed",
   pin: "Not pinned",
   trust: "Read-only",
+  audit: "Audit",
   notice: "Note",
 };
 

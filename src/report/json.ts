@@ -36,9 +36,10 @@ export function jsonReport(run: Run) {
     })),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
-    tiers: survey.tiers.map(({ name, role, state, count }) => ({
+    tiers: survey.tiers.map(({ name, role, pins, state, count }) => ({
       name,
       role,
+      pins,
       reachable: state.kind === "reachable",
       milliseconds: state.kind === "reachable" ? state.milliseconds : null,
       priority: state.kind === "reachable" ? state.priority : null,
@@ -61,6 +62,7 @@ export function jsonReport(run: Run) {
     verified: outcome.verified,
     pinned: outcome.pinned,
     withheld: plan.withheld,
+    audit: outcome.audit ?? null,
     findings: allFindings(run),
     seconds: (run.end - run.begin) / 1000,
   };

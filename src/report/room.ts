@@ -5,10 +5,9 @@ import { type Basis, type Estimate, RULE_IN_WORDS } from "../engine/estimate.ts"
 import { reclaimWords } from "../engine/relief.ts";
 import type { Need, Room, RoomOnFileSystem } from "../engine/room.ts";
 import type { Run } from "../engine/run.ts";
+import { grid } from "./page.ts";
 import { code, markdown } from "./plain.ts";
 
-const BUILDS_SHOWN = 10;
-const BUILDS_MOST = 500;
 const CELLS = 20;
 
 export function roomSection({ plan, job, outcome }: Run): string {
@@ -19,10 +18,16 @@ export function roomSection({ plan, job, outcome }: Run): string {
     const { mountPoint, totalBytes, freeBytes } = fileSystem;
     const bytes = bar(totalBytes, freeBytes + bytesFreed, one.bytesNeeded);
     const freed = bytesFreed > 0 ? `, ${formatBytes(bytesFreed)} to be reclaimed` : "";
-    return `| ${code(mountPoint)} | ${bytes} | ${formatBytes(freeBytes)}${freed} | ${markdown(uses(needs))} | ${formatBytes(bytesAfter)} | ${inodes(one)} |`;
+    return [
+      code(mountPoint),
+      bytes,
+      `${formatBytes(freeBytes)}${freed}`,
+      markdown(uses(needs)),
+      formatBytes(bytesAfter),
+      inodes(one),
+    ];
   });
-  const head =
-    "| file system | | free now | this run needs | free after | inodes |\n|-|-|-:|-|-:|-|";
+  const columns = ["file system", "", ">free now", "this run needs", ">free after", "inodes"];
   const legend = `█ taken, ▒ needed by this run, ░ free after. ${formatBytes(job.minFree)} is to stay free.`;
   const done = outcome.reclaimed.map(({ what, bytes }) =>
     bytes === undefined ? what : `${what}: ${formatBytes(bytes)} freed`,
@@ -30,7 +35,7 @@ export function roomSection({ plan, job, outcome }: Run): string {
   const relief = done.length > 0 ? done : reclaims.map(reclaimWords);
   const reliefWords = relief.map((line) => `- ${markdown(line)}`).join("\n");
   return [
-    `### Room\n\n${head}\n${rows.join("\n")}\n\n${legend}`,
+    `${grid(columns, rows)}\n\n${legend}`,
     ...(relief.length > 0 ? [`Room was made:\n\n${reliefWords}`] : []),
     ...buildsTable(room.load.builds),
   ].join("\n\n");
@@ -66,17 +71,13 @@ const BASES: Readonly<Record<Basis, string>> = {
 function buildsTable(builds: readonly Estimate[]): string[] {
   if (builds.length === 0) return [];
   const ordered = [...builds].sort((a, b) => b.bytes - a.bytes);
-  const row = ({ name, bytes, outputBytes, basis }: Estimate) =>
-    `| ${code(name)} | ${basis === "nothing" ? "" : formatBytes(bytes)} | ${outputBytes > 0 ? formatBytes(outputBytes) : ""} | ${markdown(BASES[basis])} |`;
-  const head = "| build | in the build directory | in the store | known from |\n|-|-:|-:|-|";
-  const shown = `${head}\n${ordered.slice(0, BUILDS_SHOWN).map(row).join("\n")}`;
-  const folded = ordered.slice(BUILDS_SHOWN, BUILDS_MOST);
-  if (folded.length === 0) return [shown];
-  const more = ordered.length - BUILDS_SHOWN;
-  return [
-    shown,
-    `<details><summary>${count(more, "more build")}</summary>\n\n${head}\n${folded.map(row).join("\n")}\n\n</details>`,
-  ];
+  const rows = ordered.map(({ name, bytes, outputBytes, basis }) => [
+    code(name),
+    basis === "nothing" ? "" : formatBytes(bytes),
+    outputBytes > 0 ? formatBytes(outputBytes) : "",
+    markdown(BASES[basis]),
+  ]);
+  return [grid(["build", ">in the build directory", ">in the store", "known from"], rows)];
 }
 
 /** Lines of a log. */

@@ -6,6 +6,7 @@ import { namePart } from "../domain/store-path.ts";
 import type { PostRun } from "../engine/post.ts";
 import type { Run } from "../engine/run.ts";
 import type { PushRoots } from "../engine/step.ts";
+import { auditSections } from "./audit.ts";
 import { done, type Place } from "./done.ts";
 import { byImportance } from "./importance.ts";
 import { allFindings, hitRate } from "./json.ts";
@@ -30,6 +31,7 @@ export function summary(run: Run): string {
       body: `## Nix Cache Preflight\n\n**${markdown(headline(run))}**\n\n${facts(run)}`,
     },
     { title: "Findings", heading: "none", body: findings(run) },
+    ...auditSections(run.outcome.audit, run.job.quota),
     { title: "Targets", body: targets(run) },
     { title: outcome.built.length > 0 ? "Was in no cache" : "In no cache", body: missing(run) },
     { title: "Done", body: done(outcome, { own: job.cache, tier: own }) },
@@ -75,7 +77,10 @@ function facts(run: Run): string {
 }
 
 function findings(run: Run): string {
-  const shown = byImportance(allFindings(run).filter(({ level }) => level !== "notice"));
+  // What an audit found has a section of its own.
+  const shown = byImportance(
+    allFindings(run).filter(({ level, kind }) => level !== "notice" && kind !== "audit"),
+  );
   if (shown.length === 0) return "";
   const lines = shown.slice(0, FINDINGS_MOST).map(({ level, code: id, message, hint }) => {
     const sign = level === "error" ? "❌" : "⚠️";

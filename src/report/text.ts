@@ -4,6 +4,7 @@ import { describeError } from "../domain/errors.ts";
 import { formatBytes } from "../domain/size.ts";
 import { isHit } from "../domain/verdict.ts";
 import type { Run } from "../engine/run.ts";
+import { auditLines } from "./audit.ts";
 import { byImportance } from "./importance.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./plain.ts";
@@ -46,6 +47,7 @@ export function textReport(run: Run): string[] {
     lines.push(`  ${name}: ${reachWords(tier)}${how}`);
   }
   lines.push(`  key: ${survey.key.key}`);
+  lines.push(...auditLines(run.outcome.audit));
   if (survey.recalled !== undefined) lines.push(`  ${recalledWords(survey.recalled)}`);
   return lines.flatMap((line) => line.split("\n")).map(plainLine);
 }
@@ -53,7 +55,9 @@ export function textReport(run: Run): string[] {
 /** Findings as lines, where there are no annotations to show them. */
 export function findingLines(run: Run): string[] {
   const lines: string[] = [];
-  for (const { level, code, message, hint } of byImportance(allFindings(run))) {
+  for (const { level, kind, code, message, hint } of byImportance(allFindings(run))) {
+    // The report has the audit's checks already, with those that pass.
+    if (kind === "audit") continue;
     lines.push(`${level}${code ? ` ${code}` : ""}: ${message}`);
     if (hint) lines.push(`  → ${hint}`);
   }

@@ -9,7 +9,7 @@ import { reachWords } from "./words.ts";
 export function tiers(survey: Survey): string {
   if (survey.tiers.length === 0) return "";
   const rows = survey.tiers.map((tier) => {
-    const { name, role, state, count: answers } = tier;
+    const { name, role, pins, state, count: answers } = tier;
     const [latency, priority] =
       state.kind === "reachable"
         ? [`${Math.round(state.milliseconds)} ms`, String(state.priority)]
@@ -17,7 +17,7 @@ export function tiers(survey: Survey): string {
     const rate = answers.asked === 0 ? "" : `${Math.round((answers.hits / answers.asked) * 100)} %`;
     return [
       code(name),
-      role,
+      role === "own" && pins === "none" ? "own, without pins" : role,
       reachWords(tier),
       latency,
       priority,

@@ -15,6 +15,7 @@ const SECTIONS: Readonly<Record<TimedStep["do"], string>> = {
   push: "Push",
   verify: "Verify",
   pin: "Pin",
+  audit: "Audit",
 };
 
 interface Bar {

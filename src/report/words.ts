@@ -2,6 +2,7 @@
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import type { Verdict } from "../domain/verdict.ts";
+import type { Check } from "../engine/audit/check.ts";
 import { isHad, type Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey } from "../engine/survey.ts";
@@ -30,7 +31,22 @@ export function headline(run: Run): string {
   const unknown = targets.filter(({ verdict }) => verdict.kind === "unknown").length;
   if (unknown > 0)
     parts.push(`${count(unknown, "target")} ${unknown === 1 ? "is" : "are"} unknown`);
+  if (outcome.audit) parts.push(auditWords(outcome.audit.checks));
   return `${parts.join("; ")}.`;
+}
+
+/** `all 21 checks pass`, `2 of 21 checks fail, 1 warns`. */
+export function auditWords(checks: readonly Check[]): string {
+  const of = (status: Check["status"]) => checks.filter((one) => one.status === status).length;
+  const [fail, warn, unknown] = [of("fail"), of("warn"), of("unknown")];
+  const all = count(checks.length, "check");
+  if (fail + warn + unknown === 0) return `all ${all} pass`;
+  const words = [
+    ...(fail > 0 ? [`${fail} ${fail === 1 ? "fails" : "fail"}`] : []),
+    ...(warn > 0 ? [`${warn} ${warn === 1 ? "warns" : "warn"}`] : []),
+    ...(unknown > 0 ? [`${unknown} could not be made`] : []),
+  ];
+  return `of ${all} ${words.join(", ")}`;
 }
 
 /** Targets that this run read back, or that another cache serves. */

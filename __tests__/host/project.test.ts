@@ -1,0 +1,62 @@
+import { describe, expect, test } from "@jest/globals";
+import { git, look, projectFacts } from "../support/audited.ts";
+import { temporaryFolder } from "../support/folder.ts";
+
+const KEY = "acme.cachix.org-1:O5CeX0hk1tR7Wn9R4dB5eT8H0o1dO1K9mZyP0gq3c2U=";
+
+describe("where a project configures caches", () => {
+  test("is Nix's configuration, the flake's nixConfig, and what workflows write into nix.conf", async () => {
+    const { configurations } = await projectFacts(
+      {
+        "flake.nix": `{ nixConfig = {\n  # extra-substituters = [ "https://old.example.org" ];\n  extra-substituters = [ "https://a.cachix.org" "https://b.cachix.org" ];\n  extra-trusted-public-keys = "${KEY}"; }; outputs = _: { }; }`,
+        ".github/workflows/ci.yml": `on: push\njobs:\n  a:\n    steps:\n      - uses: cachix/install-nix-action@v31\n        with:\n          extra_nix_config: |\n            extra-substituters = https://c.cachix.org \${{ vars.MORE }}\n            trusted-public-keys = ${KEY} x\n`,
+      },
+      { nix: { substituters: ["https://cache.nixos.org"], publicKeys: [] } },
+    );
+    expect(configurations).toEqual([
+      { where: "Nix's configuration", substituters: ["https://cache.nixos.org"], publicKeys: [] },
+      {
+        where: "flake.nix",
+        substituters: ["https://a.cachix.org", "https://b.cachix.org"],
+        publicKeys: [KEY],
+      },
+      {
+        where: ".github/workflows/ci.yml:5",
+        substituters: ["https://c.cachix.org"],
+        publicKeys: [KEY, "x"],
+      },
+    ]);
+  });
+
+  test("is looked for from a folder of the repository upwards, as far as the workflows go", async () => {
+    await using folder = await temporaryFolder();
+    await folder.write(".github/workflows/ci.yml", "on: push\njobs: {}");
+    await folder.write("nix/flake.nix", "{ }");
+    await git(folder, "init", "--quiet");
+    const { workflows } = await look(folder.at("nix"), []);
+    expect(workflows).toMatchObject([{ kind: "workflow" }]);
+  });
+});
+
+describe("lock files", () => {
+  test("are committed, forgotten, missing, or nobody can say", async () => {
+    await using folder = await temporaryFolder();
+    for (const name of ["flake.nix", "flake.lock", "Cargo.toml", "other.lock", "ignored.lock"]) {
+      await folder.write(name, "");
+    }
+    await folder.write(".gitignore", "ignored.lock\n");
+    const keyFiles = ["other.lock", "ignored.lock"];
+    expect((await look(folder.path, keyFiles)).locks).toContainEqual({
+      name: "flake.lock",
+      state: "unknown",
+    });
+    await git(folder, "init", "--quiet");
+    await git(folder, "add", "flake.nix", "flake.lock", "Cargo.toml");
+    expect((await look(folder.path, keyFiles)).locks).toEqual([
+      { name: "Cargo.lock", state: "missing" },
+      { name: "other.lock", state: "not committed" },
+      { name: "ignored.lock", state: "not committed" },
+      { name: "flake.lock", state: "committed" },
+    ]);
+  });
+});

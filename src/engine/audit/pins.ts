@@ -1,0 +1,133 @@
+/** Owns what is asked of pins: are they there, on the expected path, and for how long yet. Pure. */
+
+import type { PinKeep, StoredPin } from "../../domain/cache.ts";
+import { count } from "../../domain/size.ts";
+import { baseName } from "../../domain/store-path.ts";
+import type { SurveyedTarget } from "../survey.ts";
+import { type AuditRequest, type Check, rule } from "./check.ts";
+
+const DAY = 86_400_000;
+const MEND = "run this action with mode: warm on the default branch: it moves the pin";
+
+export function pinChecks(request: AuditRequest): Check[] {
+  const { survey, pins, job } = request;
+  const base = { group: "pins" as const, code: "NCP-603" as const };
+  if (pins === "none") return [{ ...base, status: "pass", message: "our cache has no pins" }];
+  if (pins === "hidden" || !survey.pins) {
+    const own = survey.tiers.find(({ role }) => role === "own");
+    const message = "the pins of our cache cannot be read";
+    const mend =
+      own?.state.kind === "reachable"
+        ? { mend: "give the audit the input token: pins are listed to who may write" }
+        : {};
+    return [{ ...base, code: "NCP-600", status: "unknown", message, ...mend }];
+  }
+  const byName = new Map(survey.pins.map((pin) => [pin.name, pin]));
+  const targets = survey.targets.filter(
+    ({ pinName, outputs }) => pinName !== "" && outputs?.[0] !== undefined,
+  );
+  return [
+    ...(job.pin === "off"
+      ? []
+      : targets.flatMap((target) => targetChecks(request, target, byName))),
+    ...nearestEnd(request, survey.pins),
+    ...strangers(survey.targets, survey.pins),
+  ];
+}
+
+function targetChecks(
+  request: AuditRequest,
+  { name, pinName, outputs }: SurveyedTarget,
+  pins: ReadonlyMap<string, StoredPin>,
+): Check[] {
+  const base = { group: "pins" as const };
+  const pin = pins.get(pinName);
+  const [path] = outputs ?? [];
+  if (!pin) {
+    // What our cache does not hold cannot be pinned: the closure's check says so.
+    if (!path || !request.survey.facts.answers.get(path)?.own) return [];
+    const message = `${name} is in our cache and has no pin ${pinName}: it may be collected`;
+    return [{ ...base, code: "NCP-603", status: "warn", message, mend: MEND }];
+  }
+  const age = ageWords(pin, request.now);
+  if (path !== undefined && pin.storePath !== path) {
+    const message = `pin ${pinName} (${age}) is on ${baseName(pin.storePath)}, and ${name} is ${baseName(path)} now`;
+    return [{ ...base, code: "NCP-604", status: "warn", message, mend: MEND }];
+  }
+  return [
+    { ...base, code: "NCP-604", status: "pass", message: `pin ${pinName}: on its path, ${age}` },
+  ];
+}
+
+function ageWords({ createdOn, revision }: StoredPin, now: number): string {
+  const made = Date.parse(createdOn);
+  const age = Number.isNaN(made) ? "of unknown age" : `${days((now - made) / DAY)} old`;
+  return `${age}, revision ${revision}`;
+}
+
+function days(value: number): string {
+  return count(Math.max(0, Math.floor(value)), "day");
+}
+
+/** What a `days:N` pin has left, in days; the others end with no day. */
+function left(pin: StoredPin, keep: PinKeep, now: number): number | undefined {
+  const made = Date.parse(pin.createdOn);
+  if (keep.kind !== "days" || Number.isNaN(made)) return undefined;
+  return keep.days - (now - made) / DAY;
+}
+
+/** A fifth of its time, and two days at least: a weekly audit has to see it coming. */
+function isNear(keep: PinKeep, rest: number): boolean {
+  return keep.kind === "days" && rest < Math.max(2, keep.days / 5);
+}
+
+function nearestEnd({ job, now }: AuditRequest, pins: readonly StoredPin[]): Check[] {
+  const ending = pins
+    .flatMap((pin) => {
+      const keep = pin.keep ?? job.pinKeep;
+      const rest = left(pin, keep, now);
+      return rest === undefined ? [] : [{ pin, keep, rest }];
+    })
+    .sort((a, b) => a.rest - b.rest);
+  const [first] = ending;
+  const holds = first
+    ? `the pin nearest to being lost is ${first.pin.name}, in ${days(first.rest)}`
+    : "no pin runs out by its age";
+  return rule(
+    "pins",
+    "NCP-605",
+    holds,
+    ending
+      .filter(({ keep, rest }) => isNear(keep, rest))
+      .map(({ pin, rest }) => ({
+        status: rest <= 0 ? ("fail" as const) : ("warn" as const),
+        message:
+          rest <= 0
+            ? `pin ${pin.name} has run out, ${days(-rest)} ago`
+            : `pin ${pin.name} runs out in ${days(rest)}`,
+        mend: "run mode: warm with force: true, or keep it longer with pin-keep: revisions:3",
+      })),
+  );
+}
+
+const NAMED = 5;
+
+function strangers(targets: readonly SurveyedTarget[], pins: readonly StoredPin[]): Check[] {
+  const known = new Set(targets.map(({ pinName }) => pinName));
+  const unknown = pins.filter(({ name }) => !known.has(name)).map(({ name }) => name);
+  const more = unknown.length > NAMED ? ` and ${unknown.length - NAMED} more` : "";
+  return rule(
+    "pins",
+    "NCP-606",
+    "every pin is a target's",
+    unknown.length === 0
+      ? []
+      : [
+          {
+            status: "warn",
+            message: `${unknown.slice(0, NAMED).join(", ")}${more}: no target of this audit has such a pin`,
+            mend: "name its target here, or remove the pin: it keeps bytes that nobody asks for",
+          },
+        ],
+  );
+}
