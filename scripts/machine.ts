@@ -75,6 +75,10 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   // In a file, as on a runner: what the action adds to the user's own file comes on top of it.
   await writeFile(join(folder("etc"), "nix.conf"), `${configuration.join("\n")}\n`);
   let forgotten = 0;
+  // As on every machine a store is there before the job: two processes that make one fall over each
+  // other, and one that is stopped while it does leaves half of it. Without Nix there is none.
+  const makeStore = () => run("nix-store", ["--init"], { env: environment }).catch(() => undefined);
+  await makeStore();
   return {
     root,
     storeDir,
@@ -94,6 +98,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
         await rename(folder(name), folder(`${name}-${forgotten}`)).catch(() => undefined);
       }
       await mkdir(folder("home"));
+      await makeStore();
     },
     async [Symbol.asyncDispose]() {
       await endLeftovers(environment.NIX_STATE_DIR);

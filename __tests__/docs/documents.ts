@@ -17,7 +17,7 @@ export interface Block {
   readonly text: string;
 }
 
-const ELSEWHERE = /^(node_modules|dist|demo-out|bench-out|coverage|\.git)(\/|$)/;
+const ELSEWHERE = /^(dist|demo-out|bench-out|coverage|\.git)(\/|$)|(^|\/)node_modules(\/|$)/;
 
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });

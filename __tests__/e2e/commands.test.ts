@@ -43,7 +43,8 @@ const RULES: readonly Rule[] = [
   { pattern: /^npm run (build|fix)$/, notRun: "it writes what is compared and linted meanwhile" },
   { pattern: /^npm (ci|audit|publish|pack)\b/, notRun: "it asks the registry" },
   { pattern: /^npm run bench( -- .+)?$/, notRun: "minutes, and figures of a busy machine" },
-  { pattern: /^npm run soak\b/, notRun: "hours" },
+  { pattern: /^npm run (soak|test:slow)\b/, notRun: "hours" },
+  { pattern: /^eval "\$\(nix-cache-preflight /, where: "project" },
   { pattern: /^git (clone|tag|push)\b/, notRun: "it asks the server of the repository" },
   { pattern: /^cd nix-cache-preflight$/, notRun: "goes into the clone" },
 ];
@@ -73,7 +74,7 @@ async function project(machine: Machine): Promise<string> {
 /** As a shell would, with our command in place of the published one. */
 async function typed(command: string, cwd: string, machine: Machine) {
   const ours = `"${process.execPath}" "${resolve("dist/cli.js")}" `;
-  const line = command.replace(/^(npx )?nix-cache-preflight(@\S+)?( |$)/, ours);
+  const line = command.replace(/(?<=^|\()(npx )?nix-cache-preflight(@\S+)?( |$)/, ours);
   const { PATH = "" } = machine.environment;
   const path = [resolve("node_modules/.bin"), PATH].join(delimiter);
   return run("bash", ["--norc", "-euo", "pipefail", "-c", line], {

@@ -254,7 +254,7 @@ describe(`in a terminal, ${NIX}`, () => {
     ]);
     await terminal.shows(/^set-up$/m);
     await terminal.type(["nix-cache-preflight ch", "Tab"]);
-    await terminal.shows(/nix-cache-preflight check /);
+    await terminal.shows(/nix-cache-preflight check *$/m);
     await terminal.type(["--on-push", "Tab", "ig", "Tab"]);
     await terminal.shows(/--on-push-failure ignore/);
   });

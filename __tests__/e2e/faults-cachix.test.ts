@@ -64,8 +64,8 @@ async function cachixFault(name: FaultName, fault: unknown): Promise<void> {
   expectPinsWhole(server);
   // An honest report: what it says is verified or pinned, is.
   const isThere = server.state.pins.byName.has("bws");
-  for (const { state } of report.pinned)
-    expect([state !== "failed", isThere]).toEqual([isThere, isThere]);
+  // One that was set and never showed is called failed: then the server knows more than we could see.
+  for (const { state } of report.pinned) expect(state === "failed" || isThere).toBe(true);
   const wasPinned = report.pinned.length > 0;
   const toldSo = report.findings.filter(({ level }) => level !== "notice").length > 0;
   const upstreamOnly = report.verified.some(({ outcome }) => outcome === "upstream only");

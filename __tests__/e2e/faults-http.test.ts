@@ -71,7 +71,9 @@ async function warm(job: TestJob, server: PutServer) {
   });
 }
 
-async function httpFault(outcome: Outcome, [, method, path]: Place, times: number): Promise<void> {
+async function httpFault(which: string, place: Place, times: number): Promise<void> {
+  const outcome = HTTP[which] ?? "drop";
+  const [, method, path] = place;
   await using job = await startJob(undefined);
   await writeFile(join(job.workspace, "flake.nix"), ONE);
   await using server = await httpSite(job);
@@ -85,7 +87,12 @@ async function httpFault(outcome: Outcome, [, method, path]: Place, times: numbe
   };
   const run = await warm(job, server);
   expect(struck).toBeGreaterThan(0);
-  expect(run.exitCode).toBe(0);
+  // Nix itself builds nothing while one of its caches answers with what is no narinfo: told, in its words.
+  const isNoNarinfo = place[0] === "a narinfo" && times > 1 && LIES.has(which);
+  if (isNoNarinfo && run.exitCode === 1) {
+    expect(run.annotations.filter(({ level }) => level === "error")).not.toEqual([]);
+    expect(run.raw).not.toContain("A fault of nix-cache-preflight");
+  } else expect(run.exitCode).toBe(0);
   expectNoHalf(server);
   const report = run.report();
   const isVerified = report.verified.some(({ outcome: how }) => how === "verified");
@@ -107,7 +114,7 @@ describe.each(PLACES)(`%s of a cache over HTTP, on ${NIX}`, (...place) => {
   const [name, method] = place;
   const names = Object.keys(HTTP);
   const isQuick = (fault: string) => name === "a narinfo" || EVERYWHERE.has(fault);
-  const fault = (which: string, times: number) => httpFault(HTTP[which] ?? "drop", place, times);
+  const fault = (which: string, times: number) => httpFault(which, place, times);
 
   test.each(names.filter(isQuick))("%s, once", (which) => fault(which, 1));
 

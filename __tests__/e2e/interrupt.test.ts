@@ -89,8 +89,6 @@ describe(`stopped anywhere, on ${NIX}`, () => {
       for (let n = 0; n < KILLS; n++) {
         await rm(job.cache, { recursive: true });
         await job.machine.forget();
-      // A store is there on every machine: Nix itself does not survive being stopped while it makes one.
-      await job.machine.nix("nix-store", ["--init"]);
         // One moment in each part of the run, so that all of it is hit.
         const at = Math.round(((n + random()) / KILLS) * duration);
         const signal = n % 2 === 0 ? ("SIGKILL" as const) : ("SIGTERM" as const);

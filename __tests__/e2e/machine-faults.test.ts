@@ -66,8 +66,6 @@ describe(`stopped anywhere, against Cachix, on ${NIX}`, () => {
         server.state.pins.byName.clear();
         server.gc();
         await job.machine.forget();
-        // A store is there on every machine: Nix itself does not survive being stopped while it makes one.
-        await job.machine.nix("nix-store", ["--init"]);
         const started = performance.now();
         const cut = await job.step(inputs, { kill: { at, signal } });
         if (cut.exitCode !== 0) early++;

@@ -1,3 +1,4 @@
+import { chmod, readFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { nixCommand } from "../../src/nix/command.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -22,5 +23,35 @@ describe("a command that cannot be started", () => {
     const error = await laterError(() => nix.run("nix", ["--version"], how));
     expect(error.code).toBe("NCP-350");
     expect(error.message).toBe(`${folder.at(name)}: there is no such folder to work in`);
+  });
+});
+
+describe("a database that another Nix is just making", () => {
+  /** A `nix-store` that fails so often with these words, and then answers; how often it was asked. */
+  async function failing(times: number, words: string) {
+    await using folder = await temporaryFolder();
+    const script = `#!/bin/sh
+echo x >> asked
+test "$(wc -l < asked)" -gt ${times} && echo done && exit 0
+echo "${words}" >&2
+exit 1
+`;
+    await chmod(await folder.write("nix-store", script), 0o755);
+    const nix = nixCommand({ PATH: `${folder.path}:/usr/bin:/bin` }, folder.path);
+    const result = await nix.try("nix-store", ["--query"], how);
+    return { result, asked: (await readFile(folder.at("asked"), "utf8")).length / 2 };
+  }
+
+  test("is waited for", async () => {
+    const { result, asked } = await failing(3, "error: SQLite database '/db.sqlite' is busy");
+    expect([result.code, result.stdout, asked]).toEqual([0, "done\n", 4]);
+  });
+
+  test.each([
+    "error: SQLite database '/db.sqlite' is locked",
+    "error (ignored): SQLite database '/eval.sqlite' is busy",
+  ])("what is not that is told at once: %s", async (words) => {
+    const { result, asked } = await failing(1, words);
+    expect([result.code, asked]).toEqual([1, 1]);
   });
 });

@@ -62,7 +62,7 @@ export async function openTerminal(
       await tmux("resize-window", "-x", String(width), "-y", String(height));
     },
     type: async (keys) => {
-      await tmux("send-keys", ...keys);
+      await tmux("send-keys", "--", ...keys);
     },
     [Symbol.asyncDispose]: async () => {
       await tmux("kill-server").catch(() => undefined);

@@ -27,9 +27,16 @@ export function annotate({ level, title, message }: Annotation): void {
   else core.notice(text, properties);
 }
 
+/** Shorter ones stand in any log: masking them would hide other words. */
+const MASKED_FROM = 12;
+
 /** Before anything is printed: the runner then takes them out of every line. */
 export function mask({ secrets }: { readonly secrets: Secrets }): void {
   for (const secret of [secrets.token, secrets.signingKey]) if (secret) core.setSecret(secret);
+  // A bucket's token is KEYID:SECRET, and each part is a secret without the other.
+  for (const part of secrets.token?.split(":").slice(1) ?? []) {
+    if (part.length >= MASKED_FROM) core.setSecret(part);
+  }
   // The base64 part alone is just as secret as the key with its name.
   const bare = secrets.signingKey?.split(":")[1];
   if (bare) core.setSecret(bare);

@@ -21,8 +21,10 @@ import {
 const PACE = 100;
 const BAR_MOST = 24;
 
+/** Disposing of it before its end says that the phase at work was broken off. */
 export interface Display extends Disposable {
   readonly log: Log;
+  end(): void;
 }
 
 interface Watched {
@@ -84,7 +86,8 @@ export function display(output: Output, environment: Environment): Display {
         phase = { title: plainLine(title), begun: performance.now() };
         draw();
       },
-      endGroup: () => finish(paint("green", signs.done)),
+      // It ends like this when it fails, too: the next phase, or the end, tells that it did not.
+      endGroup: () => undefined,
       info: (text) => {
         line = plainLine(text.split("\n").at(-1) ?? "").trim();
       },
@@ -95,10 +98,10 @@ export function display(output: Output, environment: Environment): Display {
         return { [Symbol.dispose]: () => watched.delete(one) };
       },
     },
+    end: () => finish(paint("green", signs.done)),
     [Symbol.dispose]: () => {
       clearInterval(timer);
       output.off("resize", redraw);
-      // A phase that is still open was broken off.
       finish(paint("red", signs.failed));
       screen.done();
     },

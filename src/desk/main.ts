@@ -12,6 +12,7 @@ import { type Environment, processEnvironment } from "../host/environment.ts";
 import { allFindings, jsonReport } from "../report/json.ts";
 import { type Command, OPTIONS, OTHER_COMMANDS, parseCommand } from "./command.ts";
 import { completionScript } from "./completion.ts";
+import type { Display } from "./display.ts";
 import { helpText } from "./help.ts";
 import { plainLog } from "./plain-log.ts";
 import { setup, setupJson, setupLines } from "./setup.ts";
@@ -65,14 +66,18 @@ async function work(
   environment: Environment,
 ): Promise<ExitCode> {
   const controller = new AbortController();
-  const interrupt = (name: NodeJS.Signals) =>
+  const interrupt = (name: NodeJS.Signals) => {
+    // Whoever asks twice does not want to wait for what is being cleaned up.
+    if (controller.signal.aborted) process.exit(1);
     controller.abort(
       new UserError("NCP-501", `interrupted by ${name}`, {
         hint: "what was finished is kept; running it again goes on from there",
       }),
     );
-  process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
+  };
+  // Not `once`: the terminal's library ends the process where nobody else listens to a signal.
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
   const { signal } = controller;
   const folder = stateFolder(environment);
   try {
@@ -80,7 +85,7 @@ async function work(
     const desk: Desk = { environment, folder, log: shown.log, signal };
     if (command.kind === "setup") {
       const done = await setup(request, desk);
-      shown[Symbol.dispose]();
+      shown.end();
       if (command.format === "json") print(setupJson(done));
       else process.stdout.write(`${setupLines(done).join("\n")}\n`);
       return done.troubles.length > 0 ? 1 : 0;
@@ -97,7 +102,7 @@ async function work(
     });
     const done = await run(request.job, deskTrust(request.trust), composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
-    shown[Symbol.dispose]();
+    shown.end();
     if (command.format === "json") print(jsonReport(done));
     else showRun(done, process.stdout);
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
@@ -111,13 +116,14 @@ async function work(
 }
 
 /** Loaded only where it is shown: a pipe needs no terminal's library. */
-async function openLog(environment: Environment): Promise<{ readonly log: Log } & Disposable> {
+async function openLog(environment: Environment): Promise<Display> {
   if (isLively(process.stderr, environment)) {
     const { display } = await import("./display.ts");
     return display(process.stderr, environment);
   }
   return {
     log: plainLog((line) => process.stderr.write(`${line}\n`)),
+    end: () => undefined,
     [Symbol.dispose]: () => undefined,
   };
 }

@@ -2,6 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
+import { clock } from "../host/clock.ts";
 import { isMissing } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { type ExecResult, exec } from "../host/exec.ts";
@@ -26,13 +27,27 @@ export interface RunOptions {
   readonly environment?: Environment;
 }
 
+/**
+ * Of two that make the database of a new store at once, one gives up instead of waiting (seen with 2.8).
+ * What Nix ignores itself (`error (ignored): …`) is not meant.
+ */
+const BUSY = /^error: SQLite database '[^']*' is busy$/m;
+const BUSY_TURNS = 10;
+/** Milliseconds. */
+const BUSY_WAIT = 200;
+
 export function nixCommand(environment: Environment, cwd: string): NixCommand {
   const env = childEnvironment(environment);
   const attempt: NixCommand["try"] = async (program, args, options) => {
     const all =
       program === "nix" ? ["--extra-experimental-features", "nix-command flakes", ...args] : args;
     try {
-      return await exec(program, all, { cwd, ...options, env: { ...env, ...options.environment } });
+      for (let turn = 1; ; turn++) {
+        const how = { cwd, ...options, env: { ...env, ...options.environment } };
+        const result = await exec(program, all, how);
+        if (result.code === 0 || turn === BUSY_TURNS || !BUSY.test(result.stderr)) return result;
+        await clock.sleep(BUSY_WAIT, options.signal);
+      }
     } catch (error) {
       if (!isMissing(error)) throw error;
       // A program and a working folder that are not there give the same error.

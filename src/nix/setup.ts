@@ -36,11 +36,12 @@ export async function readMachine(
   signal: AbortSignal,
 ): Promise<NixMachine> {
   const options = { signal, deadline: DEADLINES.query };
-  const [facts, settings, untrusted] = await Promise.all([
+  const [facts, settings] = await Promise.all([
     nix.run("nix-instantiate", ["--eval", "--json", "--strict", "-E", FACTS], options),
     readSettings(nix, options),
-    findStanding(nix, environment, signal),
   ]);
+  // Not beside the others: two at once that make a new store's database get in each other's way.
+  const untrusted = await findStanding(nix, environment, settings.text("store"), signal);
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);

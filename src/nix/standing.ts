@@ -1,5 +1,6 @@
 /** Owns whether Nix takes caches and keys from us: its daemon asks who the user is. */
 
+import { access, constants } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import type { Untrusted } from "../domain/ports.ts";
@@ -12,12 +13,17 @@ const PROBE = "http://nix-cache-preflight.invalid";
 /** The one refusal that 2.8 to 2.34 all tell: of a setting, 2.8 ignores it without a word. */
 const REFUSED = "ignoring untrusted substituter";
 
-/** Undefined where there is no daemon, or one that trusts this user. A short process; two more where not. */
+/**
+ * Undefined where there is no daemon, or one that trusts this user. `store` is the setting. A short
+ * process where there is a daemon, and two more where it does not trust.
+ */
 export async function findStanding(
   nix: NixCommand,
   environment: Environment,
+  store: string,
   signal: AbortSignal,
 ): Promise<Untrusted | undefined> {
+  if (!(await asksDaemon(store, environment))) return undefined;
   const options = { signal, deadline: DEADLINES.query };
   // A question about a path: settings are sent before it, and no cache is asked.
   const path = `${environment["NIX_STORE_DIR"] || "/nix/store"}/${"0".repeat(32)}-x`;
@@ -36,6 +42,18 @@ export async function findStanding(
     substituters: [...roots.list("substituters"), ...roots.list("trusted-substituters")],
     publicKeys: roots.list("trusted-public-keys"),
   };
+}
+
+/** As Nix decides it: `auto` is the daemon for whoever may not write to Nix's state. */
+async function asksDaemon(store: string, environment: Environment): Promise<boolean> {
+  if (store !== "auto" && store !== "") return !/^(local\b|\/)/.test(store);
+  return access(
+    environment["NIX_STATE_DIR"] || "/nix/var/nix",
+    constants.R_OK | constants.W_OK,
+  ).then(
+    () => false,
+    () => true,
+  );
 }
 
 /** A user without an entry in passwd is known by number, to Nix as well. */

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{g as a,h as b,i as c}from"./chunk-P2HN5QGO.js";import"./chunk-BMXNFQJK.js";import"./chunk-DWKDPJ3G.js";import"./chunk-C3PGIKES.js";import"./chunk-WBFGCHSE.js";import"./chunk-RELP5B5X.js";import"./chunk-UOXZNBGU.js";import"./chunk-4D52ZDC4.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc,c as openCaches};

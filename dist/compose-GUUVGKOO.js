@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{a}from"./chunk-PXZQXMDE.js";import"./chunk-REWTJUSM.js";import"./chunk-X53KKOAN.js";import"./chunk-QA55TPRG.js";export{a as compose};

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{g as a,h as b,i as c}from"./chunk-V3SWMU6Z.js";import"./chunk-C3PGIKES.js";import"./chunk-7A7KQNRC.js";import"./chunk-SBD3R72Y.js";import"./chunk-Z3V45WMA.js";import"./chunk-FXRX2ONF.js";import"./chunk-CPCBO6QW.js";import"./chunk-6AZHYHFA.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc,c as openCaches};
