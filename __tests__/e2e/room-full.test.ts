@@ -23,6 +23,8 @@ const errors = (lines: readonly string[]) => lines.filter((line) => line.startsW
 async function startIn(directory: string) {
   const configuration = MINOR >= 26 ? `build-dir = ${directory}` : "";
   const job = await startJob(ROOMS, { configuration, defaults: { mode: "warm" } });
+  // A store is there on every machine; several first questions at once find its database busy.
+  await job.machine.nix("nix-store", ["--init"]);
   const environment = { ...job.machine.environment, TMPDIR: directory };
   return {
     job,

@@ -149,7 +149,7 @@ describe("too little room", () => {
         code: "NCP-401",
         message:
           "not enough room on /: this run needs 5 GB there (store 2 GB, build outputs 0 B, build directory 3 GB, workspace 0 B) and 1 GB is to stay free, and 5 GB is free",
-        hint: "make 1 GB free there (reclaim: auto does what it can), name fewer targets, or lower min-free or space=",
+        hint: "make 1 GB free there, name fewer targets, or lower min-free or space=; reclaim: auto makes what room it can",
       },
     ]);
   });

@@ -37,6 +37,17 @@ describe("the block in nix.conf", () => {
     expect(withBlock(after, OURS)).toBe(after);
   });
 
+  test("keeps where builds were moved to, until another place is said", async () => {
+    await using folder = await temporaryFolder();
+    const file = folder.at("nix.conf");
+    await writeConfiguration(file, { ...OURS, buildDir: "/mnt/here" }, NOTHING);
+    expect(await readFile(file, "utf8")).toContain("build-dir = /mnt/here\n");
+    expect(await writeConfiguration(file, OURS, NOTHING)).toBe("unchanged");
+    await writeConfiguration(file, { ...OURS, buildDir: "/mnt/there" }, NOTHING);
+    const text = await readFile(file, "utf8");
+    expect(text.match(/^build-dir = .*$/gm)).toEqual(["build-dir = /mnt/there"]);
+  });
+
   test("goes when there is nothing to add", () => {
     expect(withBlock(`a = 1\n${BLOCK}b = 2\n`, NOTHING)).toBe("a = 1\nb = 2\n");
     expect(withBlock("a = 1", NOTHING)).toBe("a = 1");

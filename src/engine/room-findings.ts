@@ -31,7 +31,7 @@ function lackOfBytes(one: RoomOnFileSystem, minFree: number, level: Finding["lev
       message: `not enough room on ${fileSystem.mountPoint}: this run needs ${formatBytes(bytesNeeded)} there (${uses}${guess}) and ${formatBytes(minFree)} is to stay free, and ${formatBytes(fileSystem.freeBytes + bytesFreed)} is free${freed}`,
       hint: guessed
         ? "say space= on the target, or let it build once: the next plan uses what it took"
-        : `make ${formatBytes(lack)} free there (reclaim: auto does what it can), name fewer targets, or lower min-free or space=`,
+        : `make ${formatBytes(lack)} free there, name fewer targets, or lower min-free or space=; reclaim: auto makes what room it can`,
     },
   ];
 }

@@ -1,15 +1,16 @@
 /** Owns seeing what builds take of the build directory while they run. */
 
-import { readdir, stat, statfs } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { derivationName, type StorePath } from "../domain/store-path.ts";
+import { disk } from "../host/disk.ts";
 import { folderSize } from "../host/folder-size.ts";
 
 export interface Peak {
   readonly bytes: number;
   /** Undefined where the directory could not be read. */
   readonly inodes: number | undefined;
-  /** Bytes that were free when it was begun; undefined where it was over too soon to see. */
+  /** The most bytes that were free during the call: one that dies of a full disk had taken them. */
   readonly free: Free | undefined;
 }
 
@@ -40,6 +41,7 @@ export class BuildSampler implements AsyncDisposable {
   private readonly directory: string;
   private readonly store: string;
   private readonly running: Running[] = [];
+  private most: Free;
   private readonly before: Promise<ReadonlySet<string>>;
   private readonly over = new AbortController();
   private readonly looping: Promise<void>;
@@ -48,6 +50,8 @@ export class BuildSampler implements AsyncDisposable {
   constructor(directory: string, store: string) {
     this.directory = directory;
     this.store = store;
+    // Now, before Nix begins: a build can fill a disk before anybody looks.
+    this.most = { buildDirectory: freeNow(directory), store: freeNow(store) };
     this.before = readdir(directory).then(
       (names) => new Set(names),
       () => new Set(),
@@ -69,8 +73,9 @@ export class BuildSampler implements AsyncDisposable {
 
   /** By derivation, of all that were begun. */
   peaks(): Map<StorePath, Peak> {
+    const free = this.most;
     return new Map(
-      this.running.map(({ drvPath, bytes, inodes, free }) => [drvPath, { bytes, inodes, free }]),
+      this.running.map(({ drvPath, bytes, inodes }) => [drvPath, { bytes, inodes, free }]),
     );
   }
 
@@ -105,7 +110,11 @@ export class BuildSampler implements AsyncDisposable {
     const names = (await readdir(this.directory)).filter((name) => !before.has(name));
     await this.assign(names);
     const there = new Set(names);
-    const free = { buildDirectory: await freeOn(this.directory), store: await freeOn(this.store) };
+    const free = { buildDirectory: freeNow(this.directory), store: freeNow(this.store) };
+    this.most = {
+      buildDirectory: Math.max(this.most.buildDirectory, free.buildDirectory),
+      store: Math.max(this.most.store, free.store),
+    };
     for (const [index, one] of this.running.entries()) {
       one.free ??= free;
       if (one.entry === undefined || !there.has(one.entry)) continue;
@@ -142,7 +151,7 @@ export class BuildSampler implements AsyncDisposable {
   }
 }
 
-async function freeOn(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
+/** 0 where it cannot be asked: then nothing is learnt of it. */
+function freeNow(path: string): number {
+  return disk.freeNow(path) ?? 0;
 }
