@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Trust } from "../domain/job.ts";
-import type { Log } from "../domain/ports.ts";
 import { VERSION } from "../domain/version.ts";
 import { run } from "../engine/run.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
@@ -15,19 +14,12 @@ import { completionScript } from "./completion.ts";
 import type { Display } from "./display.ts";
 import { helpText } from "./help.ts";
 import { plainLog } from "./plain-log.ts";
-import { setup, setupJson, setupLines } from "./setup.ts";
+import { type Desk, setup, setupJson, setupLines } from "./setup.ts";
 import { showRun } from "./show.ts";
 import { isLively } from "./terminal.ts";
 
 /** 0 fine, 1 findings or a failure, 2 a wrong command line. */
 export type ExitCode = 0 | 1 | 2;
-
-export interface Desk {
-  readonly environment: Environment;
-  readonly folder: string;
-  readonly log: Log;
-  readonly signal: AbortSignal;
-}
 
 export async function main(args: readonly string[]): Promise<ExitCode> {
   const environment = processEnvironment();

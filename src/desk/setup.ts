@@ -2,10 +2,19 @@
 
 import type { Request } from "../action/inputs.ts";
 import { describeError } from "../domain/errors.ts";
+import type { Log } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
+import type { Environment } from "../host/environment.ts";
 import { plainLine } from "../report/plain.ts";
 import type { SetUp } from "../set-up.ts";
-import type { Desk } from "./main.ts";
+
+/** What a command at a desk works with. */
+export interface Desk {
+  readonly environment: Environment;
+  readonly folder: string;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
 
 export async function setup(request: Request, desk: Desk): Promise<SetUp> {
   const { setUp } = await import("../set-up.ts");

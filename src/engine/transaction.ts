@@ -101,7 +101,8 @@ export class Transaction {
     this.findings.push(...poisonFindings(cache.name, poisoned));
     const idle = result.pushed.length + result.failed.size + result.poisoned.size === 0;
     if (idle && result.closure.size > 0) {
-      world.log.info(`nothing to push: all ${count(result.closure.size, "path")} are in a cache`);
+      const all = result.closure.size === 1 ? "the one path is" : `all ${result.closure.size} are`;
+      world.log.info(`nothing to push: ${all} in a cache`);
     }
     return result;
   }

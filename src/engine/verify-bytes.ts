@@ -5,15 +5,15 @@ import type { BinaryCache } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import { sha256FromBytes } from "../domain/hash.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
-import type { Member, Verifier } from "./verify.ts";
+import type { World } from "../domain/ports.ts";
 
-/** Undefined where every byte is right. Throws where the journey failed, which says nothing of the bytes. */
+/** What is wrong, in words; undefined where every byte is right. Throws where the journey failed, which says nothing of the bytes. */
 export async function compareBytes(
   cache: BinaryCache,
   narInfo: NarInfo,
-  decompress: Verifier["decompress"],
+  decompress: World["decompress"],
   signal: AbortSignal,
-): Promise<Member | undefined> {
+): Promise<string | undefined> {
   const file = createHash("sha256");
   const nar = createHash("sha256");
   let narSize = 0;
@@ -38,13 +38,13 @@ export async function compareBytes(
     signal.throwIfAborted();
     // The journey failed, which says nothing of the bytes.
     if (brokenOff !== undefined) throw brokenOff;
-    return { state: "mismatch", why: `its NAR cannot be unpacked: ${describeError(error)}` };
+    return `its NAR cannot be unpacked: ${describeError(error)}`;
   }
   if (narInfo.fileHash && sha256FromBytes(file.digest()) !== narInfo.fileHash) {
-    return { state: "mismatch", why: "its NAR is not the file that its FileHash names" };
+    return "its NAR is not the file that its FileHash names";
   }
   if (narSize !== narInfo.narSize || sha256FromBytes(nar.digest()) !== narInfo.narHash) {
-    return { state: "mismatch", why: "its NAR is not what its NarHash names" };
+    return "its NAR is not what its NarHash names";
   }
   return undefined;
 }

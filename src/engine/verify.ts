@@ -5,7 +5,7 @@ import { describeError } from "../domain/errors.ts";
 import type { VerifyLevel } from "../domain/job.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { differences, type NarInfo, type PathInfo } from "../domain/narinfo.ts";
-import type { Clock } from "../domain/ports.ts";
+import type { Clock, World } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import type { Lookup } from "./lookup.ts";
@@ -37,11 +37,7 @@ export interface Verifier {
   readonly lookup: Lookup;
   readonly clock: Clock;
   /** Turns a NAR as stored into a NAR. */
-  readonly decompress: (
-    compression: string,
-    content: AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ) => AsyncIterable<Uint8Array>;
+  readonly decompress: World["decompress"];
   /** Members found good earlier in this run, at this level. */
   readonly good: Set<StorePath>;
   /** Hears of each path that is proved. */
@@ -197,7 +193,8 @@ async function troubleOf(
       return { state: "mismatch", why: `its NAR has ${size} bytes, not ${narInfo.fileSize}` };
     }
     if (level === "nar") return undefined;
-    return await compareBytes(cache, narInfo, decompress, signal);
+    const why = await compareBytes(cache, narInfo, decompress, signal);
+    return why === undefined ? undefined : { state: "mismatch", why };
   } catch (error) {
     signal.throwIfAborted();
     return { state: "unknown", why: describeError(error), next: "may differ" };
