@@ -1,6 +1,6 @@
 /** Owns setting up a machine for good: the caches that were named, found and written to Nix's configuration. */
 
-import { type ComposeRequest, openCaches } from "./compose.ts";
+import type { ComposeRequest } from "./compose.ts";
 import type { BinaryCache, TierInfo } from "./domain/cache.ts";
 import { asError, UserError } from "./domain/errors.ts";
 import type { Untrusted } from "./domain/ports.ts";
@@ -10,6 +10,7 @@ import { nixCommand } from "./nix/command.ts";
 import { type NixConfiguration, userConfigurationFile } from "./nix/configure.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { readMachine } from "./nix/setup.ts";
+import { openCaches } from "./open-caches.ts";
 
 export interface SetUp extends Adopted {
   /** Every cache that was named and is there, in the order it was named. */

@@ -1,8 +1,8 @@
 /** Owns one target's push → verify → pin against the Cachix stand-in, and what came of it in a few words. */
 
 import type { Job } from "../../src/domain/job.ts";
-import { Lookup } from "../../src/engine/lookup.ts";
-import { Transaction } from "../../src/engine/transaction.ts";
+import { Transaction } from "../../src/engine/apply/transaction.ts";
+import { Lookup } from "../../src/engine/survey/lookup.ts";
 import { clock } from "../../src/host/clock.ts";
 import { decompress } from "../../src/host/compress.ts";
 import type { CachixServer } from "../servers/cachix.ts";

@@ -3,8 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { BinaryCache } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
-import { Lookup } from "../../src/engine/lookup.ts";
-import { verify } from "../../src/engine/verify.ts";
+import { verify } from "../../src/engine/apply/verify.ts";
+import { Lookup } from "../../src/engine/survey/lookup.ts";
 import { clock } from "../../src/host/clock.ts";
 import { decompress } from "../../src/host/compress.ts";
 import { type MadeUp, madeUp } from "./made-up.ts";

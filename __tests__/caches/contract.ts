@@ -6,8 +6,8 @@ import { type BinaryCache, can, type NarSource } from "../../src/domain/cache.ts
 import { UserError } from "../../src/domain/errors.ts";
 import { sha256FromBytes } from "../../src/domain/hash.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
-import { Lookup } from "../../src/engine/lookup.ts";
-import { push } from "../../src/engine/push.ts";
+import { push } from "../../src/engine/apply/push.ts";
+import { Lookup } from "../../src/engine/survey/lookup.ts";
 import { decompress } from "../../src/host/compress.ts";
 import { type FaultSuite, faultContract } from "./contract-faults.ts";
 import { type MadeUp, madeUp, narsOf, storeOf } from "./made-up.ts";

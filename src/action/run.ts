@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import { type Run, run } from "../engine/run.ts";
-import { silentTiers } from "../engine/tiers.ts";
+import { silentTiers } from "../engine/survey/tiers.ts";
 import { maySendAtOnce } from "../engine/watch.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { processEnvironment } from "../host/environment.ts";

@@ -7,20 +7,19 @@ import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
+import { Building } from "./apply/building.ts";
+import { carryOut } from "./apply/carry-out.ts";
+import { fetchPaths } from "./apply/fetch.ts";
+import { Meter } from "./apply/meter.ts";
+import { describePhase, describeStep, phasesOf } from "./apply/phases.ts";
+import { Transaction } from "./apply/transaction.ts";
 import { audit, auditFindings } from "./audit/audit.ts";
 import type { Audit } from "./audit/check.ts";
-import { Building } from "./building.ts";
-import { carryOut } from "./carry-out.ts";
-import { fetchPaths } from "./fetch.ts";
-import type { Lookup } from "./lookup.ts";
-import { Meter } from "./meter.ts";
 import { NOTHING_DONE, type Outcome, type Reclaimed, type TimedStep } from "./outcome.ts";
-import { describePhase, describeStep, phasesOf } from "./phases.ts";
 import type { Plan } from "./plan.ts";
-import { reclaimWords } from "./relief.ts";
-import type { Reclaim, Step } from "./step.ts";
+import { type Reclaim, reclaimWords, type Step } from "./step.ts";
+import type { Lookup } from "./survey/lookup.ts";
 import type { Survey } from "./survey.ts";
-import { Transaction } from "./transaction.ts";
 
 export async function apply(
   job: Job,

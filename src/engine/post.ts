@@ -5,14 +5,14 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
-import { Lookup, noCount } from "./lookup.ts";
 import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
-import { pinSteps } from "./pin-step.ts";
+import { pinSteps } from "./plan/pin-step.ts";
 import { writableCache } from "./plan.ts";
 import type { PushRoots, Step } from "./step.ts";
-import { strainFindings } from "./strain.ts";
-import { describeTiers, placed } from "./tiers.ts";
+import { Lookup, noCount } from "./survey/lookup.ts";
+import { strainFindings } from "./survey/strain.ts";
+import { describeTiers, placed } from "./survey/tiers.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -77,7 +77,7 @@ export async function runPost(
     steps.push(...pinSteps({ ...job, force: "trust" }, trust, pins, writable, wish));
   }
   const done = await apply(job, { steps }, lookup, world, signal);
-  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world)] };
+  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world, described)] };
   return { outcome, withheld: [] };
 }
 

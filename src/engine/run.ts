@@ -5,17 +5,17 @@ import { isFresh } from "../domain/memo.ts";
 import type { World } from "../domain/ports.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
-import { assess } from "./assess.ts";
-import { fitWork } from "./fit.ts";
-import { memoOf } from "./memo.ts";
 import { MAY } from "./modes.ts";
 import type { Outcome } from "./outcome.ts";
+import { fitWork } from "./plan/fit.ts";
+import { lookForRelief } from "./plan/relief.ts";
+import { type Directories, measureRoom } from "./plan/room.ts";
+import { workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
-import { lookForRelief } from "./relief.ts";
-import { type Directories, measureRoom } from "./room.ts";
-import { strainFindings } from "./strain.ts";
+import { assess } from "./survey/assess.ts";
+import { memoOf } from "./survey/memo.ts";
+import { strainFindings } from "./survey/strain.ts";
 import { type Survey, survey } from "./survey.ts";
-import { workOf } from "./work.ts";
 
 /** Everything a run saw, meant and did; the report room turns it into words. */
 export interface Run {
@@ -37,7 +37,7 @@ export async function run(job: Job, trust: Trust, world: World, signal: AbortSig
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
   await remember(job, seen, done, world, signal);
-  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world)] };
+  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world, seen.tiers)] };
   return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
 }
 

@@ -1,7 +1,8 @@
-/** Owns the steps a plan is made of: one shape each. */
+/** Owns the steps a plan is made of: one shape each, and what relief is called. */
 
 import type { BinaryCache, Can, Pin } from "../domain/cache.ts";
 import type { DerivationOutputs } from "../domain/ports.ts";
+import { formatBytes } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Survey } from "./survey.ts";
 
@@ -42,3 +43,16 @@ export type Step =
   /** Everything that could lose what was pushed: the last step, because it goes by what was verified. */
   | { readonly do: "audit"; readonly survey: Survey }
   | { readonly do: "pin"; readonly cache: Can<"pin">; readonly pin: Pin; readonly target: string };
+
+export function reclaimWords(reclaim: Reclaim): string {
+  switch (reclaim.kind) {
+    case "build directory":
+      return `Build in ${reclaim.to} instead of ${reclaim.from}`;
+    case "tool folder":
+      return `Delete ${reclaim.path} (${formatBytes(reclaim.bytes)})`;
+    case "garbage":
+      return `Collect ${formatBytes(reclaim.bytes)} of garbage in the store`;
+    default:
+      return reclaim satisfies never;
+  }
+}

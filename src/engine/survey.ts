@@ -8,11 +8,11 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Memo } from "../domain/memo.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { type AssessedTarget, type Assessment, assess } from "./assess.ts";
-import { Lookup, noCount } from "./lookup.ts";
-import { recall } from "./memo.ts";
-import { type FoundTargets, findTargets } from "./targets.ts";
-import { describeTiers, isSilent, placed, type SurveyedTier } from "./tiers.ts";
+import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
+import { Lookup, noCount } from "./survey/lookup.ts";
+import { recall } from "./survey/memo.ts";
+import { type FoundTargets, findTargets } from "./survey/targets.ts";
+import { describeTiers, isSilent, placed, type SurveyedTier } from "./survey/tiers.ts";
 
 export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */

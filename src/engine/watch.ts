@@ -7,10 +7,10 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import { baseName } from "../domain/store-path.ts";
-import { Lookup } from "./lookup.ts";
+import { push } from "./apply/push.ts";
 import { MAY_IN_POST } from "./modes.ts";
-import { push } from "./push.ts";
-import { describeTiers } from "./tiers.ts";
+import { Lookup } from "./survey/lookup.ts";
+import { describeTiers } from "./survey/tiers.ts";
 
 /** Whether there is anything to watch for: the job may push what it builds, as it builds it. */
 export function maySendAtOnce(job: Job, trust: Trust, world: World): boolean {

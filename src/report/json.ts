@@ -3,9 +3,9 @@
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Verdict } from "../domain/verdict.ts";
-import type { TierCount } from "../engine/lookup.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
+import type { TierCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { changedTargets } from "./changed.ts";
 import { roomReport } from "./room.ts";

@@ -2,7 +2,7 @@
 
 import type { CacheLocation } from "../domain/location.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
-import type { SurveyedTier } from "../engine/tiers.ts";
+import type { SurveyedTier } from "../engine/survey/tiers.ts";
 
 /** Where people look at a Cachix cache; its narinfos are for machines. */
 const CACHIX_PAGES = "https://app.cachix.org/cache/";

@@ -1,10 +1,10 @@
 /** Owns the room plan in words and bars, for the summary, the log and the JSON report. Pure. */
 
 import { count, formatBytes } from "../domain/size.ts";
-import { type Basis, type Estimate, RULE_IN_WORDS } from "../engine/estimate.ts";
-import { reclaimWords } from "../engine/relief.ts";
-import type { Need, Room, RoomOnFileSystem } from "../engine/room.ts";
+import { type Basis, type Estimate, RULE_IN_WORDS } from "../engine/plan/estimate.ts";
+import type { Need, Room, RoomOnFileSystem } from "../engine/plan/room.ts";
 import type { Run } from "../engine/run.ts";
+import { reclaimWords } from "../engine/step.ts";
 import { grid } from "./page.ts";
 import { code, markdown } from "./plain.ts";
 

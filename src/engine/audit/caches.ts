@@ -3,8 +3,8 @@
 import { describeError, UserError } from "../../domain/errors.ts";
 import type { CacheConfiguration } from "../../domain/project.ts";
 import { count } from "../../domain/size.ts";
-import { NAR_GONE } from "../lookup.ts";
-import type { SurveyedTier } from "../tiers.ts";
+import { NAR_GONE } from "../survey/lookup.ts";
+import type { SurveyedTier } from "../survey/tiers.ts";
 import { type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
 import { placeOf, reads } from "./keys.ts";
 

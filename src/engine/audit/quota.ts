@@ -4,7 +4,7 @@ import { mapLimited } from "../../domain/limit.ts";
 import { dependencies } from "../../domain/narinfo.ts";
 import { count, formatBytes } from "../../domain/size.ts";
 import type { StorePath } from "../../domain/store-path.ts";
-import type { Lookup } from "../lookup.ts";
+import type { Lookup } from "../survey/lookup.ts";
 import { type AuditRequest, type Check, type PinSizes, rule } from "./check.ts";
 
 const PARALLEL = 64;

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "@jest/globals";
+import { can } from "../../../src/domain/cache.ts";
+import type { StorePath } from "../../../src/domain/store-path.ts";
+import { push } from "../../../src/engine/apply/push.ts";
+import { Lookup } from "../../../src/engine/survey/lookup.ts";
+import { boundedPattern } from "../../../src/host/bounded-pattern.ts";
+import { storePath } from "../../support/paths.ts";
+import { hold, memoryCache, memoryNix, SIGNAL } from "../../support/world.ts";
+
+const paths = {
+  program: storePath("program-1"),
+  library: storePath("library-source"),
+  glibc: storePath("glibc-2"),
+  notes: storePath("notes-source"),
+};
+const store = new Map<StorePath, readonly StorePath[]>([
+  [paths.program, [paths.library, paths.glibc]],
+  [paths.library, [paths.glibc]],
+  [paths.glibc, []],
+  [paths.notes, []],
+]);
+
+async function sent(options: {
+  readonly roots?: readonly StorePath[];
+  readonly own?: readonly StorePath[];
+  readonly upstream?: readonly StorePath[];
+  readonly filter?: RegExp;
+  readonly force?: "force" | "trust";
+}) {
+  const own = memoryCache("own", { verbs: ["push"] });
+  const upstream = memoryCache("upstream");
+  for (const path of options.own ?? []) hold(own, path);
+  for (const path of options.upstream ?? []) hold(upstream, path);
+  const lookup = new Lookup(
+    [
+      { cache: own, role: "own" },
+      { cache: upstream, role: "upstream" },
+    ],
+    SIGNAL,
+  );
+  if (!can(own, "push")) throw new Error("no push");
+  const result = await push(
+    {
+      pushFilter: options.filter && boundedPattern(options.filter, "push-filter"),
+      force: options.force ?? "trust",
+    },
+    own,
+    lookup,
+    memoryNix({ store }),
+    options.roots ?? [paths.program],
+    () => undefined,
+    SIGNAL,
+  );
+  return { ...result, sent: own.sent.map((path) => path.slice(44)).sort(), lookup };
+}
+
+describe("what a push sends", () => {
+  const ALL = ["glibc-2", "library-source", "program-1"];
+
+  test.each([
+    ["all that nobody has", {}, ALL],
+    ["not what our cache has", { own: [paths.glibc] }, ["library-source", "program-1"]],
+    ["not what an upstream has", { upstream: [paths.glibc] }, ["library-source", "program-1"]],
+    ["nothing, where all is there", { own: Object.values(paths) }, []],
+    ["by force also what our cache says it has", { own: [paths.program], force: "force" }, ALL],
+    [
+      "by force a root that an upstream has, and no member of its",
+      { upstream: [paths.program, paths.glibc], force: "force" },
+      ["library-source", "program-1"],
+    ],
+    ["not what the filter names", { roots: [paths.notes], filter: /-source$/ }, []],
+    ["what the filter names, where a sent path refers to it", { filter: /-source$/ }, ALL],
+    [
+      "not the closure of what the filter names",
+      { roots: [paths.library], filter: /-source$/ },
+      ["glibc-2"],
+    ],
+    [
+      "several roots once",
+      { roots: [paths.program, paths.library, paths.notes] },
+      [...ALL, "notes-source"].sort(),
+    ],
+  ] as [string, Parameters<typeof sent>[0], string[]][])("%s", async (_, options, expected) => {
+    expect((await sent(options)).sent).toEqual(expected);
+  });
+
+  test("roots that are not in the store are told, and the others sent", async () => {
+    const absent = storePath("absent");
+    const result = await sent({ roots: [absent, paths.glibc] });
+    expect([result.absent, result.sent]).toEqual([[absent], ["glibc-2"]]);
+  });
+
+  test("roots that only an upstream has are told", async () => {
+    const { upstreamOnly } = await sent({ upstream: [paths.program, paths.library, paths.glibc] });
+    expect(upstreamOnly).toEqual([paths.program]);
+  });
+
+  test("what was sent is asked for anew", async () => {
+    const { lookup } = await sent({});
+    expect((await lookup.ask(paths.program)).own?.tier).toBe("own");
+  });
+});

@@ -1,0 +1,226 @@
+import { describe, expect, test } from "@jest/globals";
+import type { InputName } from "../../../src/action/inputs.ts";
+import { UserError } from "../../../src/domain/errors.ts";
+import type { Finding } from "../../../src/domain/finding.ts";
+import { run } from "../../../src/engine/run.ts";
+import { derivation, out } from "../../support/graph.ts";
+import { storePath } from "../../support/paths.ts";
+import {
+  hold,
+  job,
+  type MemoryCache,
+  memoryCache,
+  memoryNix,
+  type NixOptions,
+  SIGNAL,
+  WRITE,
+  world,
+} from "../../support/world.ts";
+
+interface Options {
+  readonly nix?: NixOptions;
+  readonly own?: MemoryCache;
+  readonly tiers?: readonly MemoryCache[];
+  readonly notices?: readonly string[];
+  readonly freeBytes?: number;
+}
+
+async function findings(
+  inputs: Partial<Record<InputName, string>>,
+  options: Options = {},
+): Promise<readonly Finding[]> {
+  const { nix, own = memoryCache("own"), ...rest } = options;
+  const here = world({ nix: memoryNix(nix), own, ...rest });
+  const done = await run(job({ mode: "check", ...inputs }), WRITE, here, SIGNAL);
+  return done.plan.findings;
+}
+
+const bws = derivation("bws-1.0.0");
+const tool = derivation("tool");
+const flake = { bws, tool };
+
+describe("how loud a finding is", () => {
+  const failures = [{ attrPath: "x", message: "error", nearest: [] }];
+  const all: Options = { nix: { flake, failures }, freeBytes: 0 };
+  const inputs = { targets: ".#bws\n.#tool\n.#x", heavy: "bws" };
+
+  test.each([
+    ["disk, eval", { disk: "error", eval: "error", heavy: "warning", missing: "notice" }],
+    ["none", { disk: "warning", eval: "warning", heavy: "warning", missing: "notice" }],
+    ["missing", { disk: "warning", eval: "warning", heavy: "error", missing: "error" }],
+    ["heavy", { disk: "warning", eval: "warning", heavy: "error", missing: "notice" }],
+    ["unverified", { disk: "warning", eval: "warning", heavy: "warning", missing: "notice" }],
+  ])("fail-on: %s", async (failOn, expected) => {
+    const found = await findings({ ...inputs, "fail-on": failOn }, all);
+    expect(Object.fromEntries(found.map(({ kind, level }) => [kind, level]))).toEqual(expected);
+  });
+
+  test("what this run builds itself is no failure yet", async () => {
+    const found = await findings(
+      { ...inputs, mode: "warm", "fail-on": "missing, heavy" },
+      { nix: { flake } },
+    );
+    expect(found.map(({ kind, level }) => [kind, level])).toEqual([
+      ["heavy", "notice"],
+      ["missing", "notice"],
+    ]);
+    expect(found[0]?.message).toContain("; this run builds it");
+  });
+});
+
+describe("what a finding says", () => {
+  test("the incident: by name, once, with how many want it", async () => {
+    const homes = Object.fromEntries(
+      ["a", "b", "c"].map((name) => [
+        `homes.${name}`,
+        derivation(`home-${name}`, { kind: "trivial", inputs: [bws] }),
+      ]),
+    );
+    const found = await findings(
+      { targets: ".#homes.*", heavy: "bws" },
+      { nix: { flake: homes, derivations: [bws] } },
+    );
+    expect(found).toEqual([
+      {
+        kind: "heavy",
+        level: "warning",
+        code: "NCP-402",
+        message:
+          "bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets",
+      },
+    ]);
+  });
+
+  test("a target alone is named", async () => {
+    const [found] = await findings({ targets: ".#tool" }, { nix: { flake } });
+    expect(found?.message).toBe(
+      "tool is in no cache and would be built from source, wanted by .#tool",
+    );
+  });
+
+  test("a failed target: Nix's message and the names that were meant", async () => {
+    const nearest = ["nixpkgs#bws", ".#bwt"];
+    const failures = [{ attrPath: "bsw", message: "no attribute 'bsw'", nearest }];
+    const [found] = await findings({ targets: ".#bsw" }, { nix: { failures } });
+    expect(found).toEqual({
+      kind: "eval",
+      level: "error",
+      code: "NCP-205",
+      message: ".#bsw does not evaluate: no attribute 'bsw'",
+      hint: "did you mean nixpkgs#bws or .#bwt?",
+    });
+  });
+
+  test("no flake has a code of its own", async () => {
+    const message = "there is no flake.nix here (nor above, in this repository)";
+    const failures = [{ attrPath: "x", message, nearest: [] }];
+    const [found] = await findings({ targets: ".#x" }, { nix: { failures } });
+    expect(found?.code).toBe("NCP-204");
+  });
+
+  test.each([
+    ["our own cache is down", "own", "warning"],
+    ["another one is", "tier", "notice"],
+  ])("%s", async (_, which, level) => {
+    const down = new UserError("NCP-303", "cache refuses our credentials", { hint: "a token" });
+    const [bad, good] = [memoryCache("bad", { down }), memoryCache("good")];
+    const found = await findings(
+      {},
+      which === "own" ? { own: bad, tiers: [good] } : { own: good, tiers: [bad] },
+    );
+    expect(found).toEqual([
+      {
+        kind: "tier",
+        level,
+        code: "NCP-303",
+        message: "bad is left out: cache refuses our credentials",
+        hint: "a token",
+      },
+    ]);
+  });
+
+  test("a cache that stopped answering, and how much is unknown there", async () => {
+    const own = memoryCache("own");
+    own.content.set(out(bws), { kind: "unknown", cause: new Error("timeout") });
+    const found = await findings({ targets: ".#bws\n.#tool" }, { nix: { flake }, own });
+    expect(found.map(({ message }) => message)).toContain(
+      "own stopped answering: 1 path of 2 paths are unknown there: timeout",
+    );
+  });
+
+  test("answers that were not counted, with the first reason", async () => {
+    const own = memoryCache("own");
+    for (const one of [bws, tool]) {
+      own.content.set(out(one), { kind: "refused", why: `${out(one)} is not signed` });
+    }
+    const found = await findings({ targets: ".#bws\n.#tool" }, { nix: { flake }, own });
+    expect(found.find(({ kind }) => kind === "tier")?.message).toBe(
+      `own: 2 answers not counted: ${out(bws)} is not signed`,
+    );
+  });
+
+  test("twins", async () => {
+    const theirs = derivation("bws-1.0.0", { variant: "overlay" });
+    const home = derivation("home", { kind: "trivial", inputs: [theirs] });
+    const found = await findings(
+      { targets: ".#bws\n.#home" },
+      { nix: { flake: { bws, home }, derivations: [theirs] } },
+    );
+    const twin = found.find(({ kind }) => kind === "twin");
+    expect(twin?.level).toBe("warning");
+    expect(twin?.message).toBe(
+      `.#bws is one bws-1.0.0; 1 target wants another (${theirs.path.slice(11)})`,
+    );
+  });
+
+  test("another system's target", async () => {
+    const mac = derivation("mac", { system: "aarch64-darwin" });
+    const found = await findings({ targets: ".#mac" }, { nix: { flake: { mac } } });
+    expect(found.find(({ kind }) => kind === "system")).toMatchObject({
+      level: "notice",
+      message: expect.stringContaining("is for aarch64-darwin, which this machine cannot build"),
+    });
+  });
+
+  test("a store path that nobody has", async () => {
+    const path = storePath("lost");
+    const found = await findings({ targets: path });
+    expect(found.map(({ level, message }) => [level, message])).toEqual([
+      ["warning", `${path} is in no cache, and without its derivation it cannot be built`],
+    ]);
+  });
+
+  test.each(["check", "prefetch", "warm"])(
+    "one that is here is not lost to mode %s",
+    async (mode) => {
+      const path = storePath("here");
+      const nix = { store: new Map([[path, []]]) };
+      expect(await findings({ mode, targets: path }, { nix })).toEqual([]);
+      const lost = await findings({ mode, targets: `${path}\n${storePath("lost")}` }, { nix });
+      expect(lost.map(({ message }) => message)).toEqual([
+        `${storePath("lost")} is in no cache, and without its derivation it cannot be built`,
+      ]);
+    },
+  );
+
+  test("content-addressed outputs cannot be looked up, and that is said", async () => {
+    const f = derivation("f", { kind: "floating" });
+    const found = await findings({ targets: ".#f" }, { nix: { flake: { f } } });
+    expect(found.map(({ message }) => message)).toContain(
+      ".#f is content-addressed: its store path is known only when it is built, so no cache can be asked for it",
+    );
+  });
+
+  test("what was left out in putting the world together", async () => {
+    const found = await findings({}, { notices: ["s3://x: not supported yet"] });
+    expect(found).toEqual([
+      { kind: "notice", level: "notice", message: "s3://x: not supported yet" },
+    ]);
+  });
+
+  test("nothing, where everything is cached and there is room", async () => {
+    const own = memoryCache("own");
+    hold(own, out(bws));
+    expect(await findings({ targets: ".#bws" }, { nix: { flake }, own })).toEqual([]);
+  });
+});

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{g as a,h as b,i as c}from"./chunk-MMXO5GR4.js";import"./chunk-C3PGIKES.js";import"./chunk-7A7KQNRC.js";import"./chunk-WUDXZOZB.js";import"./chunk-57QVOVAW.js";import"./chunk-IFN5QC2P.js";import"./chunk-JDFFJGUJ.js";import"./chunk-PXMUGRMS.js";import"./chunk-QD5BYUI3.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc,c as openCaches};

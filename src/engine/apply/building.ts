@@ -1,0 +1,135 @@
+/** Owns building while room is watched: near the floor nothing more is begun, and that is said once. */
+
+import type { BuildFigures } from "../../domain/build-figures.ts";
+import type { Finding } from "../../domain/finding.ts";
+import { isFullDisk } from "../../domain/full-disk.ts";
+import type { Job } from "../../domain/job.ts";
+import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
+import { count, formatBytes, formatSeconds } from "../../domain/size.ts";
+import { derivationName, type StorePath } from "../../domain/store-path.ts";
+import { Meter } from "./meter.ts";
+
+export interface BuildingParts {
+  readonly job: Pick<Job, "minFree" | "failOn">;
+  readonly world: Pick<World, "clock" | "disk" | "log">;
+  readonly nix: Pick<Nix, "build" | "buildDirectory" | "derivation" | "setup">;
+  readonly signal: AbortSignal;
+  /** Told when something that was to be there will not be. */
+  readonly onNotBuilt: () => void;
+}
+
+export class Building {
+  readonly built: { name: string; seconds: number; outputs: readonly StorePath[] }[] = [];
+  readonly figures: BuildFigures[] = [];
+  private readonly failures: Finding[] = [];
+  private readonly notBegun = new Set<StorePath>();
+  private readonly parts: BuildingParts;
+  /** The directory where room ran low. */
+  private low: string | undefined;
+
+  constructor(parts: BuildingParts) {
+    this.parts = parts;
+  }
+
+  get findings(): readonly Finding[] {
+    return [...this.failures, ...this.stopped()];
+  }
+
+  async build(derivations: readonly DerivationOutputs[]): Promise<void> {
+    const { world, nix, signal, onNotBuilt } = this.parts;
+    if (!this.mayBegin()) {
+      for (const { drvPath } of derivations) this.notBegun.add(drvPath);
+      onNotBuilt();
+      return;
+    }
+    const begun = world.clock.now();
+    const meter = new Meter("derivation");
+    using _shown = world.log.watch?.("Build", meter.state);
+    const result = await nix.build(derivations, {
+      signal,
+      mayBegin: () => this.mayBegin(),
+      told: ({ path, state }) => (state === "done" ? meter.finish(path, 0) : meter.at(path, 0)),
+    });
+    const all = (world.clock.now() - begun) / 1000;
+    for (const drvPath of result.built) {
+      const { outputs } = await nix.derivation(drvPath);
+      this.built.push({
+        name: derivationName(drvPath),
+        // Nix's own word of an end comes late in older versions.
+        seconds: result.figures.get(drvPath)?.seconds ?? result.seconds?.get(drvPath) ?? all,
+        outputs: [...outputs.values()].flatMap(({ path }) => path ?? []),
+      });
+    }
+    this.figures.push(...result.figures.values());
+    for (const drvPath of result.stopped) this.notBegun.add(drvPath);
+    if (result.stopped.length + result.failed.size > 0) onNotBuilt();
+    for (const [drvPath, message] of result.failed)
+      this.failures.push(this.failure(drvPath, message, result.figures.get(drvPath)));
+    for (const [drvPath, took] of result.figures) this.say(drvPath, took);
+  }
+
+  private say(drvPath: StorePath, { buildBytes, outputBytes, seconds }: BuildFigures): void {
+    this.parts.world.log.info(
+      `${derivationName(drvPath)} took ${formatSeconds(seconds)}, ${formatBytes(buildBytes)} of the build directory and ${formatBytes(outputBytes)} of the store`,
+    );
+  }
+
+  /** Room may come back as builds end: each one asks anew. */
+  private mayBegin(): boolean {
+    const { world, nix, job } = this.parts;
+    // Whoever leaves `disk` out of fail-on wants it tried, come what may.
+    if (!job.failOn.includes("disk")) return true;
+    for (const directory of [nix.setup.realStoreDir, nix.buildDirectory()]) {
+      const free = world.disk.freeNow(directory);
+      if (free === undefined || free >= job.minFree) continue;
+      this.low = directory;
+      world.log.info(
+        `only ${formatBytes(free)} are free in ${directory}: no further build is begun`,
+      );
+      return false;
+    }
+    return true;
+  }
+
+  private stopped(): Finding[] {
+    const names = [...this.notBegun].map(derivationName);
+    if (names.length === 0) return [];
+    const { minFree } = this.parts.job;
+    const where = this.low === undefined ? "" : ` in ${this.low}`;
+    const shown = names.slice(0, 10).join(", ");
+    const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
+    return [
+      {
+        kind: "disk",
+        level: "error",
+        code: "NCP-406",
+        message: `${count(names.length, "build")} not begun, since less than ${formatBytes(minFree)} (min-free) was free${where}: ${shown}${more}`,
+        hint: "what was built is kept: make room (reclaim: auto), or run it again with fewer targets",
+      },
+    ];
+  }
+
+  private failure(drvPath: StorePath, message: string, took: BuildFigures | undefined): Finding {
+    const name = derivationName(drvPath);
+    if (!isFullDisk(message)) {
+      return {
+        kind: "missing",
+        level: "error",
+        code: "NCP-206",
+        message: `${name} was not built: ${message}`,
+        hint: `see its log with: nix log ${drvPath}`,
+      };
+    }
+    const { nix } = this.parts;
+    const had = took
+      ? ` (it had ${formatBytes(took.buildBytes)} for building and ${formatBytes(took.outputBytes)} for its output)`
+      : "";
+    return {
+      kind: "disk",
+      level: "error",
+      code: "NCP-407",
+      message: `${name} was not built: the disk was full${had}: ${message}`,
+      hint: `it builds in ${nix.buildDirectory()} and puts its output into ${nix.setup.realStoreDir}: make room there and run it again; what it had is kept, and the next plan foresees it`,
+    };
+  }
+}

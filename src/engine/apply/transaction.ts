@@ -1,0 +1,249 @@
+/** Owns push → verify → pin of each target: what one failed is not built upon by the next. */
+
+import {
+  type BinaryCache,
+  type Can,
+  can,
+  type Pin,
+  type PushProgress,
+} from "../../domain/cache.ts";
+import { asError, describeError, UserError } from "../../domain/errors.ts";
+import type { Finding } from "../../domain/finding.ts";
+import type { Job } from "../../domain/job.ts";
+import type { Nix, World } from "../../domain/ports.ts";
+import { count, formatBytes } from "../../domain/size.ts";
+import { baseName, type StorePath } from "../../domain/store-path.ts";
+import type { VerifiedTarget } from "../../domain/verdict.ts";
+import type { PinnedTarget, PushedPath } from "../outcome.ts";
+import type { Step } from "../step.ts";
+import type { Lookup } from "../survey/lookup.ts";
+import { Meter } from "./meter.ts";
+import { setPin } from "./pin.ts";
+import { type Pushed, type PushHow, push } from "./push.ts";
+import { poisonFindings, pushFindings } from "./push-failures.ts";
+import { PushMeter } from "./push-meter.ts";
+import { type Verification, verify } from "./verify.ts";
+
+const VISIBLE = { path: 120_000, pin: 30_000 };
+
+export interface TransactionParts {
+  readonly job: Pick<Job, "pushFilter" | "force" | "verify" | "failOn" | "onPushFailure">;
+  readonly lookup: Lookup;
+  readonly world: Pick<World, "clock" | "log" | "decompress">;
+  readonly nix: Pick<Nix, "valid" | "closure" | "nar">;
+  readonly signal: AbortSignal;
+  /** Milliseconds a pushed path and a pin have to become visible. */
+  readonly visible?: { readonly path: number; readonly pin: number };
+}
+
+export class Transaction {
+  readonly pushed = new Map<StorePath, PushedPath>();
+  /** What paths take in the store, as far as a push had to know it. */
+  readonly narSizes = new Map<StorePath, number>();
+  readonly verified = new Map<string, VerifiedTarget>();
+  readonly pinned: PinnedTarget[] = [];
+  readonly findings: Finding[] = [];
+  private readonly parts: TransactionParts;
+  private readonly good = new Set<StorePath>();
+  /** Told already. */
+  private readonly poisoned = new Set<StorePath>();
+  /** Targets whose push failed: neither verified nor pinned. */
+  private readonly broken = new Set<string>();
+  private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
+  private buildsFailed: "none" | "some" = "none";
+
+  constructor(parts: TransactionParts) {
+    this.parts = parts;
+  }
+
+  /** A build failed, and was told: what it should have made is not there, and needs no second word. */
+  notBuilt(): void {
+    this.buildsFailed = "some";
+  }
+
+  async push({ cache, roots }: Extract<Step, { do: "push" }>): Promise<void> {
+    const { target, paths } = roots;
+    const { job, signal } = this.parts;
+    try {
+      const { failed, absent } = await this.send(cache, paths, job);
+      if (failed.size > 0 || absent.length > 0) this.broken.add(target);
+      const lost = this.buildsFailed === "some" ? [] : absent;
+      this.findings.push(
+        ...pushFindings(
+          job,
+          new Map([...failed, ...lost.map((path) => [path, vanished(path)] as const)]),
+        ),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      this.pushFailed(target, paths, error);
+    }
+  }
+
+  private pushFailed(target: string, paths: readonly StorePath[], error: unknown): void {
+    this.broken.add(target);
+    const failed = new Map(paths.map((path) => [path, asError(error)]));
+    this.findings.push(...pushFindings(this.parts.job, failed));
+  }
+
+  private async send(
+    cache: Can<"push">,
+    paths: readonly StorePath[],
+    how: PushHow,
+  ): Promise<Pushed> {
+    const { world, lookup, nix, signal } = this.parts;
+    const meter = new PushMeter(world.clock);
+    using _shown = world.log.watch?.(`Push to ${cache.name}`, meter.state);
+    const told = (done: PushProgress) => {
+      // It is waited for, and looked at, anew.
+      this.good.delete(done.path);
+      this.pushed.set(done.path, meter.finish(done));
+      world.log.info(`pushed ${baseName(done.path)} (${formatBytes(done.bytes)})`);
+    };
+    const result = await push({ ...how, told: meter }, cache, lookup, nix, paths, told, signal);
+    for (const [path, { narSize }] of result.closure) this.narSizes.set(path, narSize);
+    const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
+    for (const [path] of poisoned) this.poisoned.add(path);
+    this.findings.push(...poisonFindings(cache.name, poisoned));
+    const idle = result.pushed.length + result.failed.size + result.poisoned.size === 0;
+    if (idle && result.closure.size > 0) {
+      const all = result.closure.size === 1 ? "the one path is" : `all ${result.closure.size} are`;
+      world.log.info(`nothing to push: ${all} in a cache`);
+    }
+    return result;
+  }
+
+  async verify(step: Extract<Step, { do: "verify" }>): Promise<void> {
+    const { cache } = step;
+    const { target } = step.roots;
+    this.roots.set(target, step);
+    if (this.broken.has(target)) return;
+    const { job, world } = this.parts;
+    const begun = world.clock.now();
+    const { outcome, detail, paths, bytes } = await this.proof(step);
+    const seconds = (world.clock.now() - begun) / 1000;
+    this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });
+    world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
+    if (outcome === "verified" || outcome === "upstream only") return;
+    this.findings.push({
+      kind: "unverified",
+      level: job.failOn.includes("unverified") ? "error" : "warning",
+      code: "NCP-306",
+      message: `${target} is not verified in ${cache.name}: ${outcome}${detail ? `: ${detail}` : ""}`,
+      hint: "it is not pinned; see docs/troubleshooting.md for what each outcome means",
+    });
+  }
+
+  /** Looks; where a push turned out wrong, pushes once more and looks again: then it is what it is. */
+  private async proof(step: Extract<Step, { do: "verify" }>): Promise<Verification> {
+    const { cache, roots, onTrouble } = step;
+    const { world, lookup, nix, signal } = this.parts;
+    const result = await this.look(cache, roots.paths);
+    const isMendable =
+      result.outcome === "gone" ||
+      result.outcome === "not yet visible" ||
+      // What others put there is not ours to push over; what this run did may have gone wrong.
+      ((result.outcome === "mismatch" || result.outcome === "rejected") &&
+        result.failing.some((path) => this.pushed.has(path)));
+    if (!isMendable || onTrouble !== "mend" || !can(cache, "push")) return result;
+    world.log.info(`${roots.target}: ${result.outcome} (${result.detail}); pushing it again`);
+    lookup.forget(result.failing);
+    const local = [...(await nix.valid(result.failing, signal))];
+    if (local.length === 0) return result;
+    try {
+      const how = { pushFilter: undefined, force: "trust" as const, again: new Set(local) };
+      const { failed } = await this.send(cache, local, how);
+      this.findings.push(...pushFindings(this.parts.job, failed));
+    } catch (error) {
+      signal.throwIfAborted();
+      this.pushFailed(roots.target, local, error);
+    }
+    return this.look(cache, roots.paths);
+  }
+
+  private async look(cache: BinaryCache, paths: readonly StorePath[]): Promise<Verification> {
+    const { job, world, lookup, nix, signal } = this.parts;
+    const valid = await nix.valid(paths, signal);
+    const closure = await nix.closure([...valid], signal);
+    const { clock, decompress } = world;
+    const meter = new Meter("path", closure.size || undefined);
+    using _shown = world.log.watch?.(`Verify in ${cache.name}`, meter.state);
+    const told = (path: StorePath, bytes: number) => meter.finish(path, bytes);
+    // The watch is to last until the answer is there.
+    return await verify(
+      { cache, lookup, clock, decompress, good: this.good, told },
+      {
+        roots: paths,
+        closure,
+        level: job.verify,
+        // What was seen to be there and is there no more is gone, and not late.
+        pushed: new Set([...this.pushed.keys()].filter((path) => !this.good.has(path))),
+        deadline: (this.parts.visible ?? VISIBLE).path,
+      },
+      signal,
+    );
+  }
+
+  async pin(step: Extract<Step, { do: "pin" }>): Promise<void> {
+    const { cache, pin, target } = step;
+    const { job, world, signal } = this.parts;
+    if (this.verified.get(target)?.outcome !== "verified") return;
+    const begun = world.clock.now();
+    const done = (state: PinnedTarget["state"], detail?: string) => {
+      const seconds = (world.clock.now() - begun) / 1000;
+      this.pinned.push({
+        target,
+        name: pin.name,
+        storePath: pin.storePath,
+        state,
+        detail,
+        seconds,
+      });
+      world.log.info(`pin ${pin.name}: ${state}${detail ? ` (${detail})` : ""}`);
+    };
+    try {
+      done(await this.pinOrMend(cache, pin, target));
+    } catch (error) {
+      signal.throwIfAborted();
+      done("failed", describeError(error));
+      const verified = this.verified.get(target)?.outcome === "verified";
+      this.findings.push({
+        kind: "pin",
+        level: job.onPushFailure === "error" ? "error" : "warning",
+        code: "NCP-307",
+        message: `pin ${pin.name} was not set: ${describeError(error)}`,
+        hint: verified
+          ? "the path is in the cache and verified; run again to pin it"
+          : "the cache lost the path after it was verified; run again to push it",
+      });
+    }
+  }
+
+  /** A cache may collect its garbage between the proof and the pin: then all of it is done once more. */
+  private async pinOrMend(
+    cache: Can<"pin">,
+    pin: Pin,
+    target: string,
+  ): Promise<"confirmed" | "set"> {
+    const { world, signal, visible } = this.parts;
+    const step = this.roots.get(target);
+    const deadline = (visible ?? VISIBLE).pin;
+    try {
+      return await setPin(cache, pin, deadline, world.clock, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const presence = await cache.query(pin.storePath, signal);
+      if (!step || presence.kind !== "miss") throw error;
+      world.log.info(`pin ${pin.name}: ${describeError(error)}; the path is gone`);
+      await this.verify(step);
+      if (this.verified.get(target)?.outcome !== "verified") throw error;
+      return setPin(cache, pin, deadline, world.clock, signal);
+    }
+  }
+}
+
+function vanished(path: StorePath): UserError {
+  return new UserError("NCP-308", `${path} is not in this machine's store any more`, {
+    hint: "something collected garbage while this run was at work; run it again",
+  });
+}

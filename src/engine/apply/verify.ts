@@ -1,0 +1,202 @@
+/** Owns proof: read back from outside, past every local lookup cache, what our cache really serves. */
+
+import type { BinaryCache, Presence } from "../../domain/cache.ts";
+import { describeError } from "../../domain/errors.ts";
+import type { VerifyLevel } from "../../domain/job.ts";
+import { mapLimited } from "../../domain/limit.ts";
+import { differences, type NarInfo, type PathInfo } from "../../domain/narinfo.ts";
+import type { Clock, World } from "../../domain/ports.ts";
+import { baseName, type StorePath } from "../../domain/store-path.ts";
+import type { VerificationOutcome } from "../../domain/verdict.ts";
+import type { Lookup } from "../survey/lookup.ts";
+import { compareBytes } from "./verify-bytes.ts";
+
+export interface VerificationRequest {
+  readonly roots: readonly StorePath[];
+  /** The closure as our store has it; empty where the roots are not valid here. */
+  readonly closure: ReadonlyMap<StorePath, PathInfo>;
+  readonly level: VerifyLevel;
+  /** Paths this run uploaded: a miss of one of these may yet become a hit. */
+  readonly pushed: ReadonlySet<StorePath>;
+  /** Milliseconds until a miss is believed. */
+  readonly deadline: number;
+}
+
+export interface Verification {
+  readonly outcome: VerificationOutcome;
+  /** The path and why, where it is not verified. */
+  readonly detail: string | undefined;
+  readonly failing: readonly StorePath[];
+  readonly paths: number;
+  /** What our cache stores of them, compressed. */
+  readonly bytes: number;
+}
+
+export interface Verifier {
+  readonly cache: BinaryCache;
+  readonly lookup: Lookup;
+  readonly clock: Clock;
+  /** Turns a NAR as stored into a NAR. */
+  readonly decompress: World["decompress"];
+  /** Members found good earlier in this run, at this level. */
+  readonly good: Set<StorePath>;
+  /** Hears of each path that is proved. */
+  readonly told?: (path: StorePath, bytes: number) => void;
+}
+
+/** What came of one path. */
+export type Member =
+  | {
+      readonly state: "good";
+      readonly references: readonly StorePath[];
+      /** 0 where another cache stores it. */
+      readonly bytes: number;
+    }
+  | {
+      readonly state: Exclude<VerificationOutcome, "verified">;
+      readonly why: string;
+      /** A NAR that broke off may come whole the next time; other questions were asked again already. */
+      readonly next?: "may differ";
+    };
+
+const PARALLEL = 64;
+
+/** Verifies a target: its outputs in our cache, and every reference served by some cache. */
+export async function verify(
+  verifier: Verifier,
+  request: VerificationRequest,
+  signal: AbortSignal,
+): Promise<Verification> {
+  const until = verifier.clock.now() + request.deadline;
+  for (let pause = 250; ; pause = Math.min(pause * 2, 10_000)) {
+    const { mayChange, ...result } = await verifyOnce(verifier, request, signal);
+    if (!mayChange || verifier.clock.now() + pause > until) return result;
+    // Half of it is chance, so that many jobs do not ask in step.
+    await verifier.clock.sleep(pause * (0.5 + Math.random() / 2), signal);
+  }
+}
+
+async function verifyOnce(
+  verifier: Verifier,
+  request: VerificationRequest,
+  signal: AbortSignal,
+): Promise<Verification & { readonly mayChange: boolean }> {
+  const roots = new Set(request.roots);
+  const seen = new Set<StorePath>();
+  const bad: { path: StorePath; member: Exclude<Member, { state: "good" }> }[] = [];
+  // The roots alone come first: where one is another cache's, its closure is nothing of ours to prove.
+  let wave: StorePath[] = [...roots];
+  let bytes = 0;
+  while (wave.length > 0) {
+    for (const path of wave) seen.add(path);
+    const next = new Set<StorePath>();
+    await mapLimited(wave, PARALLEL, async (path) => {
+      const member = await verifyMember(verifier, request, path, roots.has(path), signal);
+      if (member.state !== "good") {
+        bad.push({ path, member });
+        return;
+      }
+      bytes += member.bytes;
+      verifier.told?.(path, member.bytes);
+      for (const reference of member.references) if (!seen.has(reference)) next.add(reference);
+    });
+    if (bad.some(({ member }) => member.state === "upstream only")) break;
+    for (const path of request.closure.keys()) if (!seen.has(path)) next.add(path);
+    wave = [...next];
+  }
+  bad.sort((a, b) => SEVERITY.indexOf(a.member.state) - SEVERITY.indexOf(b.member.state));
+  const [worst] = bad;
+  return {
+    mayChange: worst?.member.state === "not yet visible" || worst?.member.next === "may differ",
+    outcome: worst?.member.state ?? "verified",
+    detail: worst && `${baseName(worst.path)}: ${worst.member.why}`,
+    failing: bad.map(({ path }) => path),
+    paths: seen.size,
+    bytes,
+  };
+}
+
+/** The worst first: what a target with several troubles is called by. */
+const SEVERITY: readonly VerificationOutcome[] = [
+  "mismatch",
+  "rejected",
+  "gone",
+  "upstream only",
+  "not yet visible",
+  "unknown",
+];
+
+async function verifyMember(
+  verifier: Verifier,
+  request: VerificationRequest,
+  path: StorePath,
+  isRoot: boolean,
+  signal: AbortSignal,
+): Promise<Member> {
+  const { cache, lookup, good } = verifier;
+  const presence = await cache.query(path, signal);
+  if (presence.kind === "hit" && presence.origin === "own") {
+    const { narInfo } = presence;
+    const proved: Member = {
+      state: "good",
+      references: narInfo.references,
+      bytes: narInfo.fileSize ?? narInfo.narSize,
+    };
+    if (good.has(path)) return proved;
+    const trouble = await troubleOf(verifier, request, narInfo, signal);
+    if (trouble) return trouble;
+    good.add(path);
+    return proved;
+  }
+  if (presence.kind === "refused") return { state: "rejected", why: presence.why };
+  if (presence.kind === "gone") return lostNar(cache, presence.narInfo, signal);
+  const { upstream } = await lookup.ask(path);
+  const served = presence.kind === "hit" ? presence.narInfo : upstream?.narInfo;
+  if (served) {
+    // A reference may well be another cache's; a root we mean to pin may not.
+    if (!isRoot) return { state: "good", references: served.references, bytes: 0 };
+    return {
+      state: "upstream only",
+      why: `served by ${upstream?.tier ?? cache.name}`,
+    };
+  }
+  return absent(presence, request.pushed.has(path));
+}
+
+/** A cache that looks for itself says so of a NAR that is not whole, too: that is another trouble. */
+async function lostNar(cache: BinaryCache, narInfo: NarInfo, signal: AbortSignal): Promise<Member> {
+  const size = await cache.narSize(narInfo, signal).catch(() => undefined);
+  if (size === undefined) return { state: "gone", why: "its narinfo is served, its NAR is not" };
+  return { state: "mismatch", why: `its NAR has ${size} bytes, not ${narInfo.fileSize}` };
+}
+
+function absent(presence: Presence, pushed: boolean): Member {
+  if (presence.kind === "unknown") return { state: "unknown", why: describeError(presence.cause) };
+  if (pushed) return { state: "not yet visible", why: "it was uploaded and is not served" };
+  return { state: "gone", why: "no cache serves it" };
+}
+
+async function troubleOf(
+  { cache, decompress }: Verifier,
+  { closure, level }: VerificationRequest,
+  narInfo: NarInfo,
+  signal: AbortSignal,
+): Promise<Member | undefined> {
+  const ours = closure.get(narInfo.storePath);
+  const [difference] = ours ? differences(ours, narInfo) : [];
+  if (difference !== undefined) return { state: "mismatch", why: difference };
+  if (level === "narinfo") return undefined;
+  try {
+    const size = await cache.narSize(narInfo, signal);
+    if (size === undefined) return { state: "gone", why: "its NAR is not there" };
+    if (size !== "not told" && narInfo.fileSize !== undefined && size !== narInfo.fileSize) {
+      return { state: "mismatch", why: `its NAR has ${size} bytes, not ${narInfo.fileSize}` };
+    }
+    if (level === "nar") return undefined;
+    const why = await compareBytes(cache, narInfo, decompress, signal);
+    return why === undefined ? undefined : { state: "mismatch", why };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { state: "unknown", why: describeError(error), next: "may differ" };
+  }
+}

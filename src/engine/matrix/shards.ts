@@ -1,0 +1,142 @@
+/** Owns the jobs of one stage: groups that must stay together, balanced over runners. Pure. */
+
+import type { StorePath } from "../../domain/store-path.ts";
+import type { SurveyedTarget } from "../survey.ts";
+import { DisjointSets, grouped } from "./disjoint-sets.ts";
+import type { MatrixRequest } from "./request.ts";
+import { JOB_SECONDS, TARGET_SECONDS, type Weights } from "./weights.ts";
+
+export interface MatrixEntry {
+  readonly name: string;
+  /** One per line, as the input `targets` takes them. */
+  readonly targets: string;
+  readonly system: string;
+  readonly "runs-on": string;
+}
+
+/** What has to be in one job. */
+export interface Group {
+  /** The job is called by the first. */
+  readonly names: readonly string[];
+  readonly lines: readonly string[];
+  readonly system: string;
+  readonly buildable: "here" | "elsewhere";
+  readonly seconds: number;
+}
+
+const RUNNERS: Readonly<Record<string, string>> = {
+  "x86_64-linux": "ubuntu-latest",
+  "i686-linux": "ubuntu-latest",
+  "aarch64-linux": "ubuntu-24.04-arm",
+  "aarch64-darwin": "macos-latest",
+  "x86_64-darwin": "macos-15-intel",
+};
+
+/** GitHub's own bound on the jobs of one matrix. */
+export const JOBS_MOST = 256;
+
+/**
+ * A label GitHub hosts for the system; else that of this machine, where it builds for the system
+ * (a remote builder, an emulator); else the user's own.
+ */
+export function runnerOf(
+  system: string,
+  here: string | undefined,
+  buildable: "here" | "elsewhere",
+): string {
+  const own = here === undefined ? undefined : RUNNERS[here];
+  return RUNNERS[system] ?? (buildable === "here" ? own : undefined) ?? "self-hosted";
+}
+
+/** Targets that lack the same derivation come into one group; `key` may leave one out. */
+export function groupsOf(
+  targets: readonly SurveyedTarget[],
+  weights: Weights,
+  key: (drvPath: StorePath) => StorePath | undefined,
+): Group[] {
+  const sets = new DisjointSets<string>();
+  const lacks = new Map(
+    targets.map((target) => [target, sourceOf(target).flatMap((path) => key(path) ?? [])]),
+  );
+  for (const [{ name, system }, paths] of lacks) {
+    // Systems are kept apart: no one runner builds for two.
+    for (const path of paths) sets.join(`target ${name}`, `${system} ${path}`);
+  }
+  const groups = grouped(targets, ({ name }) => sets.groupOf(`target ${name}`));
+  return [...groups.values()].map((group): Group => {
+    const [first] = group;
+    const built = new Set(group.flatMap((target) => lacks.get(target) ?? []));
+    return {
+      names: group.map(({ name }) => name),
+      lines: group.map((target) => targetLine(target)),
+      system: first?.system ?? "",
+      buildable: group.every(({ buildable }) => buildable === "here") ? "here" : "elsewhere",
+      seconds: TARGET_SECONDS * group.length + weights.sum(built),
+    };
+  });
+}
+
+/** What is missing of the target, to be built from source. */
+export function sourceOf({ verdict }: SurveyedTarget): readonly StorePath[] {
+  return verdict.kind === "missing" ? verdict.missing.source : [];
+}
+
+/** The target as a line again, its attributes kept; a member of a set is named by itself. */
+export function targetLine({ name, target, pinName }: SurveyedTarget): string {
+  const attributes = [
+    ...(pinName ? [`pin=${pinName}`] : []),
+    ...(target.priority === 50 ? [] : [`priority=${target.priority}`]),
+    ...(target.space === undefined ? [] : [`space=${target.space}B`]),
+    ...(target.system === undefined ? [] : [`system=${target.system}`]),
+    ...(target.closure === "build" ? ["closure=build"] : []),
+  ];
+  return [name, ...attributes].join(" ");
+}
+
+/** No more jobs than it takes to be done when the longest group is, and never more than GitHub runs. */
+export function shards(request: MatrixRequest, groups: readonly Group[]): MatrixEntry[] {
+  const bySystem = [...grouped(groups, ({ system }) => system)];
+  const total = seconds(groups);
+  // One job for each system, and the rest by how much there is to do for it.
+  const spare = Math.max(0, JOBS_MOST - bySystem.length);
+  return bySystem.slice(0, JOBS_MOST).flatMap(([system, mine]) => {
+    const most = 1 + Math.floor(total > 0 ? (spare * seconds(mine)) / total : 0);
+    return balanced(mine, most).map((part) => entry(request, system, part));
+  });
+}
+
+/** The longest first, each to the job with the least to do. */
+function balanced(groups: readonly Group[], most: number): Group[][] {
+  const longest = Math.max(JOB_SECONDS, ...groups.map((group) => group.seconds));
+  const count = Math.min(most, groups.length, Math.ceil(seconds(groups) / longest));
+  const jobs = Array.from({ length: Math.max(1, count) }, () => ({
+    groups: [] as Group[],
+    seconds: 0,
+  }));
+  const order = new Map(groups.map((group, index) => [group, index]));
+  for (const group of [...groups].sort((a, b) => b.seconds - a.seconds)) {
+    let least = jobs[0];
+    for (const job of jobs) if (least === undefined || job.seconds < least.seconds) least = job;
+    least?.groups.push(group);
+    if (least) least.seconds += group.seconds;
+  }
+  const at = (group: Group | undefined) => (group && order.get(group)) ?? 0;
+  for (const job of jobs) job.groups.sort((a, b) => at(a) - at(b));
+  return jobs.map((job) => job.groups).sort((a, b) => at(a[0]) - at(b[0]));
+}
+
+function seconds(groups: readonly Group[]): number {
+  return groups.reduce((sum, group) => sum + group.seconds, 0);
+}
+
+function entry(request: MatrixRequest, system: string, groups: readonly Group[]): MatrixEntry {
+  const names = groups.flatMap((group) => group.names);
+  const lines = new Set(groups.flatMap((group) => group.lines));
+  const here = groups.every(({ buildable }) => buildable === "here") ? "here" : "elsewhere";
+  return {
+    name: `${names[0] ?? ""}${names.length > 1 ? ` and ${names.length - 1} more` : ""}`,
+    targets: [...lines].join("\n"),
+    system,
+    "runs-on": runnerOf(system, request.system, here),
+  };
+}

@@ -1,0 +1,97 @@
+/** Owns what a build will take: the last figure of its name, else `space=`, else a rule. Pure. */
+
+import { dependencies } from "../../domain/narinfo.ts";
+import type { StorePath } from "../../domain/store-path.ts";
+import type { SurveyedDerivation } from "../survey/derivations.ts";
+import type { Facts } from "../survey/facts.ts";
+
+/** Where an estimate comes from; `nothing`: a download, of which no cache knows the size. */
+export type Basis = "figures" | "space" | "rule" | "nothing";
+
+export interface Estimate {
+  readonly drvPath: StorePath;
+  readonly name: string;
+  readonly basis: Basis;
+  /** In the build directory, while it is built. */
+  readonly bytes: number;
+  readonly inodes: number;
+  /** In the store, from then on. */
+  readonly outputBytes: number;
+}
+
+/** Bytes to a file, on the whole: what a NAR or a build of unknown content is taken to hold. */
+const BYTES_PER_INODE = 32 * 1024;
+
+/**
+ * The rule, for a build of which nobody knows anything: half of the closure of its inputs while it
+ * is built, a tenth of that in the store, and never less than the least.
+ */
+export const RULE = { buildShare: 0.5, outputShare: 0.1, least: 50_000_000 } as const;
+/** Nobody knows what a build that died of a full disk still wanted: half as much again. */
+const DIED = 1.5;
+/** The closure is walked for so many; further ones are taken to be as large as the largest. */
+const WALKED = 100;
+
+export const RULE_IN_WORDS = "half the closure of its inputs, at least 50 MB";
+
+export function inodesFor(bytes: number): number {
+  return Math.ceil(bytes / BYTES_PER_INODE);
+}
+
+export function estimates(facts: Facts, builds: readonly SurveyedDerivation[]): Estimate[] {
+  let walked = 0;
+  let largest = 0;
+  return builds.map((build): Estimate => {
+    const { drvPath, name, kind, figures, space } = build;
+    if (figures) {
+      const { buildInodes } = figures;
+      const factor = figures.end === "full disk" ? DIED : 1;
+      const bytes = Math.ceil(figures.buildBytes * factor);
+      const outputBytes = Math.ceil(figures.outputBytes * factor);
+      const inodes = buildInodes ?? inodesFor(bytes);
+      return { drvPath, name, basis: "figures", bytes, inodes, outputBytes };
+    }
+    if (space !== undefined) {
+      const inodes = inodesFor(space);
+      return { drvPath, name, basis: "space", bytes: space, inodes, outputBytes: 0 };
+    }
+    if (kind !== "source") {
+      return { drvPath, name, basis: "nothing", bytes: 0, inodes: 0, outputBytes: 0 };
+    }
+    const closure = walked++ < WALKED ? inputClosure(facts, drvPath) : largest;
+    largest = Math.max(largest, closure);
+    const bytes = Math.max(RULE.least, Math.round(closure * RULE.buildShare));
+    return {
+      drvPath,
+      name,
+      basis: "rule",
+      bytes,
+      inodes: inodesFor(bytes),
+      outputBytes: Math.round(bytes * RULE.outputShare),
+    };
+  });
+}
+
+/** NarSize of all that its inputs refer to, as far as a cache told it. */
+function inputClosure(facts: Facts, drvPath: StorePath): number {
+  const seen = new Set<StorePath>();
+  const stack: StorePath[] = [];
+  for (const [input, names] of facts.derivations.get(drvPath)?.inputs ?? []) {
+    const outputs = facts.derivations.get(input)?.outputs;
+    for (const name of names) {
+      const path = outputs?.get(name)?.path;
+      if (path) stack.push(path);
+    }
+  }
+  let bytes = 0;
+  for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
+    if (seen.has(path)) continue;
+    seen.add(path);
+    const answer = facts.answers.get(path);
+    const narInfo = (answer?.own ?? answer?.upstream)?.narInfo;
+    if (!narInfo) continue;
+    bytes += narInfo.narSize;
+    stack.push(...dependencies(narInfo));
+  }
+  return bytes;
+}

@@ -1,0 +1,135 @@
+/** Owns what a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
+
+import type { ErrorCode } from "../../domain/errors.ts";
+import type { Finding, FindingKind } from "../../domain/finding.ts";
+import type { FailOn, Job } from "../../domain/job.ts";
+import { count } from "../../domain/size.ts";
+import { baseName } from "../../domain/store-path.ts";
+import type { SurveyedDerivation } from "../survey/derivations.ts";
+import { findTwins } from "../survey/twins.ts";
+import type { Survey } from "../survey.ts";
+import type { Room } from "./room.ts";
+import { lackOfRoom } from "./room-findings.ts";
+import { type Intent, tierFindings } from "./tier-findings.ts";
+
+export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent): Finding[] {
+  const level = (kind: FailOn): Finding["level"] =>
+    job.failOn.includes(kind) ? "error" : "warning";
+  const notice = (kind: FindingKind, message: string): Finding => ({
+    kind,
+    level: "notice",
+    message,
+  });
+  return [
+    ...lackOfRoom(room, job.minFree, level("disk")),
+    ...evaluationFindings(survey, level("eval")),
+    ...missingFindings(job, survey, intent),
+    ...tierFindings(job, survey, intent),
+    ...twinFindings(survey),
+    ...systemFindings(survey),
+    ...lostFindings(survey),
+    ...contentAddressedFindings(survey),
+    ...survey.notices.map((message) => notice("notice", message)),
+    ...room.notices.map((message) => notice("notice", message)),
+  ];
+}
+
+/** A new file that was not `git add`ed, in the words of Nix 2.8 and of later ones. */
+const UNTRACKED =
+  /getting status of '[^']*-source\/[^']*': No such file|-source\/[^']*' does not exist|not tracked by Git/;
+
+function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] {
+  return survey.targets.flatMap(({ name, verdict }) => {
+    if (verdict.kind !== "failed") return [];
+    const hint =
+      verdict.nearest.length > 0
+        ? `did you mean ${verdict.nearest.join(" or ")}?`
+        : UNTRACKED.test(verdict.message)
+          ? "of a git repository Nix sees only the files that git knows: git add it"
+          : "";
+    const code: ErrorCode = verdict.message.startsWith("there is no flake") ? "NCP-204" : "NCP-205";
+    return [
+      {
+        kind: "eval" as const,
+        level,
+        code,
+        message: `${name} does not evaluate: ${verdict.message}`,
+        ...(hint === "" ? {} : { hint }),
+      },
+    ];
+  });
+}
+
+function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  return [...survey.derivations.values()]
+    .filter(({ kind }) => kind === "source")
+    .map((derivation) => {
+      const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
+      const then = intent === "builds" ? "; this run builds it" : "";
+      return {
+        kind,
+        level: missingLevel(job, kind, intent),
+        code: "NCP-402",
+        message: `${missingSentence(derivation)}${then}`,
+      };
+    });
+}
+
+/** What is light is told quietly: it is what builds are for. */
+function missingLevel(job: Job, kind: "heavy" | "missing", intent: Intent): Finding["level"] {
+  if (intent === "builds") return "notice";
+  if (job.failOn.includes("missing") || job.failOn.includes(kind)) return "error";
+  return kind === "heavy" ? "warning" : "notice";
+}
+
+/** `bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets`. */
+export function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): string {
+  const weight = heavy === "heavy" ? " (heavy)" : "";
+  const by = wantedBy.length === 1 ? (wantedBy[0] ?? "") : `${count(wantedBy.length, "target")}`;
+  return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
+}
+
+function twinFindings(survey: Survey): Finding[] {
+  return findTwins(survey.facts, survey.targets).map(({ name, target, others }) => {
+    const wanting = new Set(others.flatMap(({ wantedBy }) => wantedBy));
+    return {
+      kind: "twin" as const,
+      level: "warning" as const,
+      message: `${target} is one ${name}; ${count(wanting.size, "target")} ${wanting.size === 1 ? "wants" : "want"} another (${others.map(({ derivation }) => baseName(derivation)).join(", ")})`,
+      hint: "another nixpkgs, an overlay or other options: name the one your configurations use",
+    };
+  });
+}
+
+function systemFindings(survey: Survey): Finding[] {
+  return survey.targets
+    .filter(({ wanted, buildable }) => wanted?.kind === "derivation" && buildable === "elsewhere")
+    .map(({ name, system }) => ({
+      kind: "system" as const,
+      level: "notice" as const,
+      message: `${name} is for ${system}, which this machine cannot build: it is looked up, and left out of builds`,
+      hint: `run this step on a runner for ${system}, or give Nix a remote builder`,
+    }));
+}
+
+/** What is here may yet be pushed; a run has no work to do for what is nowhere. */
+function lostFindings({ fresh, local }: Survey): Finding[] {
+  const lost = [...fresh.lost].filter((path) => !local.has(path));
+  return lost.map((path) => ({
+    kind: "missing" as const,
+    level: "warning" as const,
+    code: "NCP-402" as const,
+    message: `${path} is in no cache, and without its derivation it cannot be built`,
+    hint: "name the installable or the .drv it comes from",
+  }));
+}
+
+function contentAddressedFindings(survey: Survey): Finding[] {
+  return survey.targets
+    .filter(({ wanted, outputs }) => wanted?.kind === "derivation" && outputs === undefined)
+    .map(({ name }) => ({
+      kind: "notice" as const,
+      level: "notice" as const,
+      message: `${name} is content-addressed: its store path is known only when it is built, so no cache can be asked for it`,
+    }));
+}

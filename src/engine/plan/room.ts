@@ -1,0 +1,216 @@
+/** Owns the room plan: the bytes and inodes a run needs, on the file systems it really writes to. */
+
+import { describeError } from "../../domain/errors.ts";
+import type { Disk, FileSystem, NixSetup } from "../../domain/ports.ts";
+import type { StorePath } from "../../domain/store-path.ts";
+import type { Facts } from "../survey/facts.ts";
+import { type Estimate, inodesFor } from "./estimate.ts";
+
+export interface Need {
+  readonly what: "store" | "build outputs" | "build directory" | "staging" | "workspace";
+  readonly directory: string;
+  readonly bytes: number;
+  readonly inodes: number;
+  /** Of these bytes, those that rest on the rule alone. */
+  readonly guessedBytes: number;
+}
+
+export interface RoomOnFileSystem {
+  readonly fileSystem: FileSystem;
+  readonly needs: readonly Need[];
+  readonly bytesNeeded: number;
+  readonly bytesGuessed: number;
+  /** What relief is to free there. */
+  readonly bytesFreed: number;
+  /** What is free when the run has taken what it needs; may be negative. */
+  readonly bytesAfter: number;
+  readonly inodesNeeded: number;
+  /** Undefined where the file system makes inodes as it needs them. */
+  readonly inodesAfter: number | undefined;
+}
+
+/** What a run brings onto the machine. */
+export interface Load {
+  /** NarSize of what is fetched. */
+  readonly fetchBytes: number;
+  readonly fetchPaths: number;
+  /** What is fetched as it comes over the wire. */
+  readonly downloadBytes: number;
+  readonly builds: readonly Estimate[];
+}
+
+export interface Room {
+  readonly fileSystems: readonly RoomOnFileSystem[];
+  readonly needs: readonly Need[];
+  /** By directory. */
+  readonly places: ReadonlyMap<string, FileSystem>;
+  readonly load: Load;
+  readonly notices: readonly string[];
+}
+
+export interface Directories {
+  /** Undefined without Nix. */
+  readonly setup: Pick<NixSetup, "realStoreDir" | "buildsAtOnce"> | undefined;
+  readonly buildDir: string;
+  readonly workspace: string;
+  /** Where NARs lie on their way into the store, and the most that lies there at once. */
+  readonly staging: { readonly directory: string; readonly bytes: number } | undefined;
+}
+
+/** Bytes the store grows by when `paths` are fetched: their NarSize, which narinfo states. */
+export function bytesToFetch(facts: Facts, paths: Iterable<StorePath>): number {
+  let bytes = 0;
+  for (const path of paths) {
+    const answer = facts.answers.get(path);
+    bytes += (answer?.own ?? answer?.upstream)?.narInfo.narSize ?? 0;
+  }
+  return bytes;
+}
+
+/** The same as they come over the wire, compressed. */
+export function bytesToDownload(facts: Facts, paths: Iterable<StorePath>): number {
+  let bytes = 0;
+  for (const path of paths) {
+    const answer = facts.answers.get(path);
+    const narInfo = (answer?.own ?? answer?.upstream)?.narInfo;
+    bytes += narInfo?.fileSize ?? narInfo?.narSize ?? 0;
+  }
+  return bytes;
+}
+
+/** What the load needs, and where. */
+export function needsOf(load: Load, { setup, buildDir, workspace, staging }: Directories): Need[] {
+  const needs: Need[] = [];
+  if (setup) {
+    const { realStoreDir, buildsAtOnce } = setup;
+    const known = load.builds.filter(({ basis }) => basis !== "rule");
+    const outputs = total(load.builds, "outputBytes");
+    const building = atOnce(load.builds, "bytes", buildsAtOnce);
+    needs.push(
+      {
+        what: "store",
+        directory: realStoreDir,
+        bytes: load.fetchBytes,
+        inodes: load.fetchPaths + inodesFor(load.fetchBytes),
+        guessedBytes: 0,
+      },
+      {
+        what: "build outputs",
+        directory: realStoreDir,
+        bytes: outputs,
+        inodes: inodesFor(outputs),
+        guessedBytes: outputs - total(known, "outputBytes"),
+      },
+      {
+        what: "build directory",
+        directory: buildDir,
+        bytes: building,
+        inodes: atOnce(load.builds, "inodes", buildsAtOnce),
+        guessedBytes: building - atOnce(known, "bytes", buildsAtOnce),
+      },
+    );
+  }
+  if (staging) {
+    const bytes = Math.min(staging.bytes, load.downloadBytes);
+    needs.push({
+      what: "staging",
+      directory: staging.directory,
+      bytes,
+      inodes: 2 * load.fetchPaths,
+      guessedBytes: 0,
+    });
+  }
+  needs.push({ what: "workspace", directory: workspace, bytes: 0, inodes: 0, guessedBytes: 0 });
+  return needs;
+}
+
+function total(builds: readonly Estimate[], what: "outputBytes"): number {
+  return builds.reduce((sum, build) => sum + build[what], 0);
+}
+
+/** A build's directory goes when it ends: the largest ones that may run side by side. */
+function atOnce(builds: readonly Estimate[], what: "bytes" | "inodes", most: number): number {
+  const sizes = builds.map((build) => build[what]).sort((a, b) => b - a);
+  return sizes.slice(0, Math.max(1, most)).reduce((sum, size) => sum + size, 0);
+}
+
+/** Needs on their file systems; one whose file system could not be asked is on none. */
+export function onFileSystems(
+  needs: readonly Need[],
+  places: ReadonlyMap<string, FileSystem>,
+  freed: ReadonlyMap<string, number> = new Map(),
+): RoomOnFileSystem[] {
+  const byId = new Map<string, { fileSystem: FileSystem; needs: Need[] }>();
+  for (const need of needs) {
+    const fileSystem = places.get(need.directory);
+    if (!fileSystem) continue;
+    const entry = byId.get(fileSystem.id);
+    if (entry) entry.needs.push(need);
+    else byId.set(fileSystem.id, { fileSystem, needs: [need] });
+  }
+  return [...byId.values()].map(({ fileSystem, needs: on }) => {
+    const sum = (what: "bytes" | "guessedBytes" | "inodes") =>
+      on.reduce((all, need) => all + need[what], 0);
+    const bytesNeeded = sum("bytes");
+    const inodesNeeded = sum("inodes");
+    const bytesFreed = freed.get(fileSystem.id) ?? 0;
+    const { freeBytes, freeInodes } = fileSystem;
+    return {
+      fileSystem,
+      needs: on,
+      bytesNeeded,
+      bytesGuessed: sum("guessedBytes"),
+      bytesFreed,
+      bytesAfter: freeBytes + bytesFreed - bytesNeeded,
+      inodesNeeded,
+      inodesAfter: freeInodes === undefined ? undefined : freeInodes - inodesNeeded,
+    };
+  });
+}
+
+/** Asks each directory's file system; one that cannot be asked is a notice. */
+export async function measureRoom(disk: Disk, directories: Directories, load: Load): Promise<Room> {
+  const needs = needsOf(load, directories);
+  const places = new Map<string, FileSystem>();
+  const notices: string[] = [];
+  const asked = new Set<string>();
+  for (const { what, directory } of needs) {
+    if (asked.has(directory)) continue;
+    asked.add(directory);
+    try {
+      places.set(directory, await disk.fileSystem(directory));
+    } catch (error) {
+      notices.push(`the file system of the ${what} cannot be asked: ${describeError(error)}`);
+    }
+  }
+  return { fileSystems: onFileSystems(needs, places), needs, places, load, notices };
+}
+
+/** The room of another load in the same places. */
+export function roomFor(room: Room, load: Load, directories: Directories): Room {
+  const needs = needsOf(load, directories);
+  const freed = new Map(room.fileSystems.map((one) => [one.fileSystem.id, one.bytesFreed]));
+  return { ...room, needs, load, fileSystems: onFileSystems(needs, room.places, freed) };
+}
+
+/** Fewer inodes than this must never be left: nobody says a number for them. */
+export const INODES_LEFT = 1_000;
+
+/** Bytes lacking there for `minFree` to stay free; those that only the rule asks for left out or in. */
+export function lackOn(
+  { bytesAfter, bytesGuessed }: RoomOnFileSystem,
+  minFree: number,
+  guesses: "with guesses" | "known alone",
+): number {
+  const after = guesses === "with guesses" ? bytesAfter : bytesAfter + bytesGuessed;
+  return Math.max(0, minFree - after);
+}
+
+export function lacksInodes({ inodesNeeded, inodesAfter }: RoomOnFileSystem): boolean {
+  return inodesNeeded > 0 && inodesAfter !== undefined && inodesAfter < INODES_LEFT;
+}
+
+/** Whether what is known, guesses left out, has its room. */
+export function fits(fileSystems: readonly RoomOnFileSystem[], minFree: number): boolean {
+  return fileSystems.every((one) => lackOn(one, minFree, "known alone") === 0 && !lacksInodes(one));
+}

@@ -1,0 +1,83 @@
+/** Owns what this machine has to do: the survey's other question, beside that of a fresh machine. Pure. */
+
+import type { Job } from "../../domain/job.ts";
+import type { StorePath } from "../../domain/store-path.ts";
+import { isHit } from "../../domain/verdict.ts";
+import { MAY } from "../modes.ts";
+import { describeDerivations, type SurveyedDerivation } from "../survey/derivations.ts";
+import { type Judgement, judge, type Wanted } from "../survey/judge.ts";
+import type { Survey, SurveyedTarget } from "../survey.ts";
+import { estimates } from "./estimate.ts";
+import { bytesToDownload, bytesToFetch, type Load } from "./room.ts";
+
+/** What this machine has to fetch and build: the survey's other question, for the room plan. */
+export interface Work {
+  readonly judgement: Judgement;
+  /** The same for each target by itself. */
+  readonly judgements: ReadonlyMap<string, Judgement>;
+  /** From source and downloads, heavy ones first. */
+  readonly builds: readonly SurveyedDerivation[];
+  readonly load: Load;
+  /** Bytes of a path that is fetched: unpacked, and as it comes over the wire. */
+  sizeOf(path: StorePath): { readonly nar: number; readonly file: number };
+}
+
+/** `kept`: the targets that have their room; all of them unless said. */
+export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Work {
+  const targets = survey.targets.filter(
+    (target) =>
+      (kept?.has(target.name) ?? true) &&
+      (MAY[job.mode].has("build")
+        ? hasToBeMade(job, survey, target)
+        : target.buildable === "here" || isHit(target.verdict)),
+  );
+  const has = (path: StorePath) => survey.local.has(path);
+  const wantedBy = new Map(targets.map((target) => [target.name, wantedOf(target)]));
+  const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has);
+  const judgements = new Map(
+    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has)]),
+  );
+  const toBuild = new Map([...judgements].map(([name, { build }]) => [name, build]));
+  const { facts, figures } = survey;
+  const described = describeDerivations(job, facts, survey.targets, toBuild, figures);
+  const builds = [...described.values()].filter(
+    // A trivial build takes no room worth a word, unless somebody said that it does.
+    ({ kind, space }) => kind !== "trivial" || space !== undefined,
+  );
+  return {
+    judgement,
+    judgements,
+    builds,
+    load: {
+      fetchBytes: bytesToFetch(facts, judgement.fetch),
+      fetchPaths: judgement.fetch.size,
+      downloadBytes: bytesToDownload(facts, judgement.fetch),
+      builds: estimates(facts, builds),
+    },
+    sizeOf: (path) => ({
+      nar: bytesToFetch(facts, [path]),
+      file: bytesToDownload(facts, [path]),
+    }),
+  };
+}
+
+function wantedOf({ wanted, deepMissing }: SurveyedTarget): Wanted[] {
+  return [
+    ...(wanted ? [wanted] : []),
+    ...deepMissing.map((deep): Wanted => ({ kind: "derivation", ...deep })),
+  ];
+}
+
+/** In a warming run: what no cache has whole. Where one did not answer, building would be a guess. */
+export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): boolean {
+  const { wanted, outputs, buildable, local, deepMissing } = target;
+  const makeable = wanted?.kind === "path" ? local === "here" : buildable === "here";
+  if (!wanted || !makeable) return false;
+  // What a memo answers for is served; only the derivation of a trivial root is not at hand.
+  if (wanted.kind === "recalled") return false;
+  if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
+  return outputs.some((path) => {
+    const availability = survey.facts.availability.get(path) ?? "absent";
+    return availability === "absent" || availability === "broken";
+  });
+}

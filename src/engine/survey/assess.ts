@@ -1,0 +1,94 @@
+/** Owns assessing targets: ask what has to be asked, and give each its verdict. */
+
+import type { BuildFigures } from "../../domain/build-figures.ts";
+import { UserError } from "../../domain/errors.ts";
+import type { Job } from "../../domain/job.ts";
+import type { DerivationOutputs, World } from "../../domain/ports.ts";
+import type { StorePath } from "../../domain/store-path.ts";
+import type { Verdict } from "../../domain/verdict.ts";
+import { describeDerivations, freshBuilds, type SurveyedDerivation } from "./derivations.ts";
+import { FactFinder, type Facts } from "./facts.ts";
+import { type Judgement, judge, nothing } from "./judge.ts";
+import type { Lookup } from "./lookup.ts";
+import type { FoundTarget } from "./targets.ts";
+import { deepMissing, verdictOf } from "./verdicts.ts";
+
+export interface AssessedTarget extends FoundTarget {
+  readonly verdict: Verdict;
+  /** For `closure=build`: what neither our cache nor an upstream has below it. */
+  readonly deepMissing: readonly DerivationOutputs[];
+}
+
+export interface Assessment {
+  readonly targets: readonly AssessedTarget[];
+  readonly facts: Facts;
+  /** Every derivation a fresh machine would build. */
+  readonly derivations: ReadonlyMap<StorePath, SurveyedDerivation>;
+  /** For all targets together, on a fresh machine. */
+  readonly fresh: Judgement;
+}
+
+export async function assess(
+  job: Job,
+  world: World,
+  lookup: Lookup,
+  targets: readonly FoundTarget[],
+  figures: ReadonlyMap<string, BuildFigures>,
+  signal: AbortSignal,
+): Promise<Assessment> {
+  const facts = new FactFinder(lookup, (path) => {
+    if (!world.nix) throw new Error("derivations are read by Nix only");
+    return world.nix.derivation(path);
+  });
+  const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
+  const wanted = found.flatMap((target) => (target.wanted ? [target.wanted] : []));
+  const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found), figures);
+  return {
+    facts,
+    derivations,
+    fresh: judge(facts, wanted, nothing),
+    targets: found.map((target) => ({
+      ...target,
+      verdict: verdictOf(target, facts, derivations),
+      deepMissing: target.target.closure === "build" ? deepMissing(target, facts) : [],
+    })),
+  };
+}
+
+/** The target as it was found; failed where something below it cannot be read. */
+async function gather(
+  facts: FactFinder,
+  target: FoundTarget,
+  signal: AbortSignal,
+): Promise<FoundTarget> {
+  try {
+    await ask(facts, target);
+    return target;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    const message = error.hint ? `${error.message}; ${error.hint}` : error.message;
+    return { ...target, wanted: undefined, outputs: undefined, failure: { message, nearest: [] } };
+  }
+}
+
+async function ask(facts: FactFinder, { wanted, target, outputs }: FoundTarget): Promise<void> {
+  switch (wanted?.kind) {
+    case "path":
+      await facts.path(wanted.path);
+      return;
+    case "recalled":
+      await Promise.all(wanted.paths.map((path) => facts.path(path)));
+      return;
+    case "derivation":
+      await facts.explore(wanted, "until cached");
+      // What Nix must not fetch (`allowSubstitutes = false`) is pushed, pinned and audited all the same.
+      await Promise.all((outputs ?? []).map((path) => facts.path(path)));
+      if (target.closure === "build") await facts.explore(wanted, "until upstream");
+      return;
+    case undefined:
+      return;
+    default:
+      return wanted satisfies never;
+  }
+}

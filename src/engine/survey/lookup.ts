@@ -1,0 +1,198 @@
+/** Owns asking: every cache at once, no path twice, the first in order that has it wins. */
+
+import type { BinaryCache, Presence } from "../../domain/cache.ts";
+import type { NarInfo } from "../../domain/narinfo.ts";
+import type { WorkState } from "../../domain/ports.ts";
+import { signatureKeyName } from "../../domain/signature.ts";
+import type { StorePath } from "../../domain/store-path.ts";
+
+export interface Served {
+  readonly tier: string;
+  readonly narInfo: NarInfo;
+}
+
+/** What all caches together say of a path. */
+export interface Answer {
+  /** Our own cache holds it. */
+  readonly own: Served | undefined;
+  /** The first other cache, in order, that serves it. */
+  readonly upstream: Served | undefined;
+  /** Somebody did not answer, so that "nobody has it" would be a guess. */
+  readonly unknown: Error | undefined;
+  readonly gone: Served | undefined;
+  /** Why our own cache's answer is not believed. */
+  readonly refused: string | undefined;
+}
+
+export interface TierCount {
+  asked: number;
+  hits: number;
+  /** What its hits weigh on the way: as compressed, else unpacked. */
+  bytes: number;
+  unknown: number;
+  /** Why it was asked nothing more. */
+  failure: Error | undefined;
+  readonly refused: string[];
+  /** Those of the refused at which Nix would stop. */
+  corrupt: number;
+}
+
+export function noCount(): TierCount {
+  return {
+    asked: 0,
+    hits: 0,
+    bytes: 0,
+    unknown: 0,
+    failure: undefined,
+    refused: [],
+    corrupt: 0,
+  };
+}
+
+export interface Tier {
+  readonly cache: BinaryCache;
+  readonly role: "own" | "upstream";
+}
+
+/** Our cache serves it, and another one signed it. */
+function passedOnBy(cache: string, { signatures }: NarInfo): string {
+  const keys = [...new Set(signatures.map(signatureKeyName))].join(", ");
+  return `${keys || "an unsigned upstream"}, passed on by ${cache}`;
+}
+
+/** How a `gone` is counted among the answers that are not believed. */
+export const NAR_GONE = "its narinfo is served and its NAR is gone";
+
+/** So many misses, and nothing else, make a tier cold once others had as many hits. */
+const COLD = 48;
+
+export class Lookup {
+  readonly tiers: readonly Tier[];
+  readonly counts = new Map<string, TierCount>();
+  private readonly answers = new Map<StorePath, Promise<Answer>>();
+  private readonly signal: AbortSignal;
+  /** Of all tiers together. */
+  private hits = 0;
+  private answered = 0;
+
+  constructor(tiers: readonly Tier[], signal: AbortSignal) {
+    this.tiers = tiers;
+    this.signal = signal;
+    for (const { cache } of tiers) {
+      this.counts.set(cache.name, noCount());
+    }
+  }
+
+  ask(path: StorePath): Promise<Answer> {
+    let answer = this.answers.get(path);
+    if (!answer) {
+      answer = this.askAll(path);
+      this.answers.set(path, answer);
+    }
+    return answer;
+  }
+
+  /** Takes answers for granted; a path that was asked for already keeps its own. */
+  assume(answers: Iterable<readonly [StorePath, Answer]>): void {
+    for (const [path, answer] of answers) {
+      if (!this.answers.has(path)) this.answers.set(path, Promise.resolve(answer));
+    }
+  }
+
+  /** What was answered before a push is no longer so after it. */
+  forget(paths: Iterable<StorePath>): void {
+    for (const path of paths) this.answers.delete(path);
+  }
+
+  /** How far looking is: nobody knows beforehand how much there is to ask. */
+  readonly state = (): WorkState => ({
+    unit: "path",
+    done: this.answered,
+    inAll: undefined,
+    bytes: 0,
+    bytesInAll: undefined,
+    now: [],
+  });
+
+  /** The cache that said it. */
+  cacheOf({ tier }: Served): BinaryCache | undefined {
+    return this.tiers.find(
+      ({ cache: { name } }) => name === tier || tier.endsWith(`passed on by ${name}`),
+    )?.cache;
+  }
+
+  private async askAll(path: StorePath): Promise<Answer> {
+    const lively = this.tiers.filter((tier) => !this.isCold(tier));
+    const answer = await this.askTiers(lively, path);
+    this.answered++;
+    if (answer.own || answer.upstream || lively.length === this.tiers.length) return answer;
+    // Nobody else has it: now the answer of a cold tier is the one that counts.
+    const rest = await this.askTiers(
+      this.tiers.filter((tier) => !lively.includes(tier)),
+      path,
+    );
+    return {
+      own: rest.own,
+      upstream: rest.upstream,
+      unknown: answer.unknown ?? rest.unknown,
+      gone: answer.gone ?? rest.gone,
+      refused: answer.refused ?? rest.refused,
+    };
+  }
+
+  /**
+   * A tier that had nothing of what others have is asked only for what those have not. Our own
+   * cache is always asked: whether it has a path decides what is pushed and pinned.
+   */
+  private isCold({ cache, role }: Tier): boolean {
+    if (role === "own" || this.tiers.length === 1) return false;
+    const mine = this.counts.get(cache.name);
+    if (!mine || mine.hits > 0 || mine.refused.length > 0) return false;
+    return mine.asked - mine.unknown >= COLD && this.hits >= COLD;
+  }
+
+  private async askTiers(tiers: readonly Tier[], path: StorePath): Promise<Answer> {
+    const presences = await Promise.all(tiers.map(({ cache }) => cache.query(path, this.signal)));
+    let own: Served | undefined;
+    let upstream: Served | undefined;
+    let passedOn: Served | undefined;
+    let unknown: Error | undefined;
+    let gone: Served | undefined;
+    let refused: string | undefined;
+    tiers.forEach(({ cache, role }, index) => {
+      const presence = presences[index] as Presence;
+      this.count(cache.name, presence);
+      if (presence.kind === "hit") {
+        const served = { tier: cache.name, narInfo: presence.narInfo };
+        if (role !== "own") upstream ??= served;
+        else if (presence.origin === "own") own = served;
+        else passedOn = { ...served, tier: passedOnBy(cache.name, presence.narInfo) };
+      } else if (presence.kind === "unknown") unknown ??= presence.cause;
+      else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
+      // What is no narinfo at all is nobody's word: a push mends it.
+      else if (presence.kind === "refused" && role === "own" && presence.form !== "corrupt")
+        refused ??= presence.why;
+    });
+    // A tier that serves it itself is the better word for where it is.
+    return { own, upstream: upstream ?? passedOn, unknown, gone, refused };
+  }
+
+  private count(name: string, presence: Presence): void {
+    const count = this.counts.get(name);
+    if (!count) return;
+    count.asked++;
+    if (presence.kind === "hit") {
+      const { fileSize, narSize } = presence.narInfo;
+      count.hits++;
+      count.bytes += fileSize ?? narSize;
+      this.hits++;
+    } else if (presence.kind === "unknown") {
+      count.unknown++;
+      count.failure ??= presence.cause;
+    } else if (presence.kind === "refused") {
+      count.refused.push(presence.why);
+      if (presence.form === "corrupt") count.corrupt++;
+    } else if (presence.kind === "gone")
+      count.refused.push(`${presence.narInfo.storePath}: ${NAR_GONE}`);
+  }
+}

@@ -1,0 +1,27 @@
+/** Owns saying that a cache was hard to get answers from: a run that took longer tells why. */
+
+import type { Finding } from "../../domain/finding.ts";
+import type { World } from "../../domain/ports.ts";
+import { strainWords } from "../../domain/strain.ts";
+import type { SurveyedTier } from "./tiers.ts";
+
+/** Of caches that did answer: who is left out, or stopped in between, has a word of its own. */
+export function strainFindings(
+  { own, tiers }: Pick<World, "own" | "tiers">,
+  surveyed: readonly Pick<SurveyedTier, "name" | "state" | "count">[],
+): Finding[] {
+  const answering = new Set(
+    surveyed.flatMap(({ name, state, count: { failure } }) =>
+      state.kind === "reachable" && !failure ? [name] : [],
+    ),
+  );
+  const caches = [...(own ? [own] : []), ...tiers].filter(({ name }) => answering.has(name));
+  return caches.flatMap((cache): Finding[] => {
+    const strain = cache.strain?.();
+    const words = strain && strainWords(strain);
+    if (words === undefined) return [];
+    const message = `${cache.name} was hard to get answers from: ${words}`;
+    const hint = "nothing is left out for it; the run took longer";
+    return [{ kind: "tier", level: "notice", message, hint }];
+  });
+}
