@@ -18,7 +18,7 @@ jest.setTimeout(120_000);
 
 const SIGNAL = new AbortController().signal;
 const PROGRAM = new URL("../../src/github.ts", import.meta.url);
-const PATIENT = { answer: 30_000, whole: 90_000 };
+const PATIENT = { answer: 30_000, stall: 60_000, whole: 90_000 };
 /** The client asks for 4 MiB at a time: this makes four ranges, since nothing compresses it. */
 const BYTES = 14 * 1024 * 1024;
 

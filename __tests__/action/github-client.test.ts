@@ -24,7 +24,7 @@ jest.setTimeout(60_000);
 const SIGNAL = new AbortController().signal;
 const PROGRAM = new URL("../../src/github.ts", import.meta.url);
 /** Short where a server never answers, so that the test is; the others end long before. */
-const SOON = { answer: 1_500, whole: 30_000 };
+const SOON = { answer: 1_500, stall: 20_000, whole: 30_000 };
 
 interface Site extends AsyncDisposable {
   readonly server: GithubCacheServer;
@@ -144,11 +144,21 @@ describe("the client of GitHub's cache", () => {
       "slow",
       /not done|no answer/,
     ],
+    [
+      "a blob that nobody takes",
+      (server) => server.fail("blob", "hang"),
+      "slow",
+      /the transfer stood still: not a byte within 1.5 s/,
+    ],
   ])("a save answered by %s is no save, and says why", async (name, set, kind, detail) => {
     await using here = await site();
     set(here.server);
     const runner = await here.runner();
-    const deadlines = name.startsWith("a blob") ? { ...SOON, whole: 3_000 } : SOON;
+    const deadlines = {
+      ...SOON,
+      ...(name === "a blob that is refused" ? { whole: 3_000 } : {}),
+      ...(name === "a blob that nobody takes" ? { stall: 1_500 } : {}),
+    };
     await fill(runner, "own", "content");
     const trouble = await saveEntry({ folder: "own", key: "k" }, { ...runner, deadlines }, SIGNAL);
     expect(trouble).toEqual({ kind, detail: expect.stringMatching(detail) });
@@ -258,7 +268,10 @@ describe("the client of GitHub's cache", () => {
     await using here = await site();
     hang(here.server);
     const controller = new AbortController();
-    const runner = { ...(await here.runner()), deadlines: { answer: 50_000, whole: 50_000 } };
+    const runner = {
+      ...(await here.runner()),
+      deadlines: { answer: 50_000, stall: 50_000, whole: 50_000 },
+    };
     const restoring = restoreEntries([ask("own", "k")], runner, controller.signal);
     await until(() => here.server.requests().length > 0);
     controller.abort(new Error("interrupted"));

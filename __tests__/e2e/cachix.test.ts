@@ -38,6 +38,8 @@ describe("the incident", () => {
         outcome: "upstream only",
         detail: expect.stringContaining("upstream.example.org-1, passed on by"),
         paths: 1,
+        bytes: 0,
+        seconds: expect.any(Number),
       },
     ]);
     expect(step.report.pinned).toEqual([]);

@@ -15,6 +15,7 @@ import type {
   ClientRequest,
   ProcessInput,
 } from "./github-process.ts";
+import { StallWatch } from "./github-stall.ts";
 import { type Trouble, troubleOf } from "./github-trouble.ts";
 
 export interface GithubClientOptions {
@@ -26,7 +27,7 @@ export interface GithubClientOptions {
   readonly program?: URL;
 }
 
-const DEADLINES: ClientDeadlines = { answer: 25_000, whole: 15 * 60_000 };
+const DEADLINES: ClientDeadlines = { answer: 25_000, stall: 60_000, whole: 15 * 60_000 };
 
 /** What the client reads; it is told over standard input. */
 const VARIABLES = [
@@ -134,12 +135,15 @@ function run(
       endGroup(child);
     };
     const whole = setTimeout(() => end("whole"), deadlines.whole);
+    const stall = new StallWatch(deadlines.stall, () => end("stall"));
     const onAbort = () => endGroup(child);
     signal.addEventListener("abort", onAbort, { once: true });
     const read = (raw: string) => {
-      const { event, telling } = readLogLine(raw);
+      const { event, telling, transfer } = readLogLine(raw);
+      if (transfer) stall.read(transfer);
       if (telling !== undefined && lines.length < 50) lines.push(telling);
       if (event === undefined) return;
+      stall.sent();
       questions = Math.max(0, questions + (event === "asked" ? 1 : -1));
       // Entries are asked for side by side; any answer shows that the service is awake.
       clearTimeout(waiting);
@@ -154,6 +158,7 @@ function run(
     const settle = () => {
       clearTimeout(whole);
       clearTimeout(waiting);
+      stall.end();
       signal.removeEventListener("abort", onAbort);
     };
     child.on("error", (error) => {

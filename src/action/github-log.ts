@@ -6,6 +6,14 @@ export interface LogLine {
   readonly event: "asked" | "answered" | undefined;
   /** A line that tells of trouble, without what signs a URL. */
   readonly telling: string | undefined;
+  readonly transfer: Transfer | undefined;
+}
+
+/** How far an entry is on its way, in bytes; told each second. */
+export interface Transfer {
+  readonly direction: "received" | "sent";
+  readonly bytes: number;
+  readonly of: number;
 }
 
 /** Questions and answers are told at debug level, which is always printed. */
@@ -14,9 +22,10 @@ const ASKED = /^\[Request\]/;
 const ANSWERED = /^\[Response\] - [23]|^Failed to (restore|save)/;
 const TELLING =
   /^(Failed to (restore|save|reserve)|Cache reservation failed|Cache (restore|save) skipped|Unable to finalize|Attempt \d|uploadCacheArchiveSDK|You've hit a rate limit|\w*Error:)/;
+const TRANSFER = /^(Received|Sent) (\d+) of (\d+) /;
 const LONGEST = 500;
 
-/** Source: @actions/cache 6.3, cache.js and internal/shared/cacheTwirpClient.js. */
+/** Source: @actions/cache 6.3, cache.js and internal/{uploadUtils,downloadUtils,shared/cacheTwirpClient}.js. */
 export function readLogLine(raw: string): LogLine {
   const line = raw
     .replace(/^::(debug|warning|error|notice)[^:]*::/, "")
@@ -25,5 +34,12 @@ export function readLogLine(raw: string): LogLine {
     .replace(/\?\S*/g, "")
     .slice(0, LONGEST);
   const event = ASKED.test(line) ? "asked" : ANSWERED.test(line) ? "answered" : undefined;
-  return { event, telling: TELLING.test(line) ? line : undefined };
+  return { event, telling: TELLING.test(line) ? line : undefined, transfer: transferOf(line) };
+}
+
+function transferOf(line: string): Transfer | undefined {
+  const [, verb, bytes, of] = TRANSFER.exec(line) ?? [];
+  if (verb === undefined) return undefined;
+  const direction = verb === "Sent" ? "sent" : "received";
+  return { direction, bytes: Number(bytes), of: Number(of) };
 }

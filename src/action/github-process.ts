@@ -28,6 +28,8 @@ export type ClientAnswer =
 export interface ClientDeadlines {
   /** From a question to the service, its retries included, to an answer other than an error. */
   readonly answer: number;
+  /** Without a byte more of an entry on its way. */
+  readonly stall: number;
   /** For the whole call, with the transfer of an entry of gigabytes. */
   readonly whole: number;
 }

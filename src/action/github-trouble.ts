@@ -1,7 +1,7 @@
 /** Owns what the silence, the log lines and the numbers of GitHub's cache client mean. Pure. */
 
 import { formatSeconds } from "../domain/size.ts";
-import type { ClientEnd } from "./github-process.ts";
+import type { ClientDeadlines, ClientEnd } from "./github-process.ts";
 
 export type TroubleKind =
   | "unavailable"
@@ -34,6 +34,12 @@ const MEANINGS: readonly (readonly [RegExp, TroubleKind])[] = [
   [/ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EHOSTUNREACH/, "unreachable"],
 ];
 
+const LATE: Readonly<Record<keyof ClientDeadlines, string>> = {
+  answer: "no answer",
+  stall: "the transfer stood still: not a byte",
+  whole: "not done",
+};
+
 /** Undefined where nothing tells of trouble. */
 export function troubleOf({ answers, lines, late, code }: ClientEnd): Trouble | undefined {
   if (answers.some(({ kind }) => kind === "unavailable")) {
@@ -41,8 +47,7 @@ export function troubleOf({ answers, lines, late, code }: ClientEnd): Trouble | 
   }
   const tries = lines.filter((line) => TRY.test(line));
   if (late) {
-    const what = late.deadline === "answer" ? "no answer" : "not done";
-    const within = `${what} within ${formatSeconds(late.after / 1000)}`;
+    const within = `${LATE[late.deadline]} within ${formatSeconds(late.after / 1000)}`;
     const [last] = tries.slice(-1);
     return { kind: "slow", detail: last === undefined ? within : `${within}; ${last}` };
   }
