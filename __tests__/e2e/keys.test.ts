@@ -99,10 +99,10 @@ describe(`what a run leaves, on ${NIX}`, () => {
     const targets = ".#homeConfigurations.*.activationPackage";
     const check = await job.main({ mode: "check", targets, heavy: "bws" });
     expect(check.summary).toMatch(
-      /^## Nix Cache Preflight\n\n\*\*0 of 3 targets are cached; bws-1\.0\.0 would be built from source in 3 of them, and 2 more derivations\.\*\*/,
+      /^## Nix Cache Preflight\n\n\*\*0 of 3 targets are cached; bws-1\.0\.0 would be built from source in all of them, and 2 more derivations\.\*\*/,
     );
     const warm = await job.main({ mode: "warm", targets });
-    expect(warm.summary).toContain("### Read back");
+    expect(warm.summary).toContain("**Read back from the cache**");
     expect(warm.summary).toMatch(
       /\| ✅ \| <code>\.&#35;homeConfigurations\.alice\.activationPackage<\/code> \| verified \|/,
     );

@@ -32,7 +32,11 @@ export async function startProject(more: Readonly<Record<string, string>> = {}):
   const nixpkgs = join(machine.root, "nixpkgs");
   await cp(resolve("examples/quickstart/nixpkgs"), nixpkgs, { recursive: true });
   await lock(machine, repository, { nixpkgs });
-  const server = await startCachix({ storeDir: machine.storeDir, tokens: { [TOKEN]: "Write" } });
+  const server = await startCachix({
+    name: "acme",
+    storeDir: machine.storeDir,
+    tokens: { [TOKEN]: "Write" },
+  });
   const files: Record<string, string> = {};
   const given = (await examples()).map(
     async (name) => [name, await readFile(join("examples", name), "utf8")] as const,

@@ -204,7 +204,7 @@ describe(`tiers, on ${NIX}`, () => {
       error: expect.stringContaining("no answer within 15 s"),
     });
     expect(told(step)).toContainEqual(
-      expect.stringMatching(/^warning: .* stopped answering: 1 path of 2 paths are unknown there/),
+      expect.stringMatching(/^warning: .* stopped answering: 1 of 2 paths unknown there/),
     );
     expect(step.summary).toContain("stopped answering");
   });

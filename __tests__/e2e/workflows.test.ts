@@ -113,14 +113,18 @@ withAct(`whole workflows on ${NIX}`, () => {
     expect(bad.log).toContain("gone");
   });
 
-  test("plan → matrix → verify: a job for each group that is missing, and none when nothing is", async () => {
+  test("plan → matrix → verify: what several need is built before them, and no job runs when nothing is missing", async () => {
     await using project = await startProject();
     const first = await project.example("plan-matrix-verify.yml", "push");
     expect(failed(first)).toEqual([]);
     expect(jobs(first)).toEqual([
-      ".#homeConfigurations.alice.activationPackage and 3 more",
+      ".#homeConfigurations.alice.activationPackage-1",
+      ".#homeConfigurations.bob.activationPackage-2",
+      ".#homeConfigurations.carol.activationPackage-3",
       "Plan",
       "Verify",
+      "bws-1.0.0-1",
+      "hello-2.12-2",
     ]);
     expect(held(project)).toContain("bws-1.0.0");
     await project.machine.forget();

@@ -144,7 +144,7 @@ describe("what a finding says", () => {
     own.content.set(out(bws), { kind: "unknown", cause: new Error("timeout") });
     const found = await findings({ targets: ".#bws\n.#tool" }, { nix: { flake }, own });
     expect(found.map(({ message }) => message)).toContain(
-      "own stopped answering: 1 path of 2 paths are unknown there: timeout",
+      "own stopped answering: 1 of 2 paths unknown there: timeout",
     );
   });
 

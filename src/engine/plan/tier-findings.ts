@@ -42,7 +42,7 @@ export function tierFindings(job: Job, survey: Survey, intent: Intent): Finding[
       found.push({
         kind: "tier",
         level: "warning",
-        message: `${name} stopped answering: ${count(answers.unknown, "path")} of ${count(answers.asked, "path")} are unknown there: ${describeError(answers.failure)}`,
+        message: `${name} stopped answering: ${answers.unknown} of ${count(answers.asked, "path")} unknown there: ${describeError(answers.failure)}`,
         ...adviceOf(answers.failure),
       });
     }

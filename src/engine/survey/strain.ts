@@ -5,17 +5,15 @@ import type { World } from "../../domain/ports.ts";
 import { strainWords } from "../../domain/strain.ts";
 import type { SurveyedTier } from "./tiers.ts";
 
-/** Of caches that did answer: who is left out, or stopped in between, has a word of its own. */
+/** Of caches that are there: who is left out has a word of its own. */
 export function strainFindings(
   { own, tiers }: Pick<World, "own" | "tiers">,
-  surveyed: readonly Pick<SurveyedTier, "name" | "state" | "count">[],
+  surveyed: readonly Pick<SurveyedTier, "name" | "state">[],
 ): Finding[] {
-  const answering = new Set(
-    surveyed.flatMap(({ name, state, count: { failure } }) =>
-      state.kind === "reachable" && !failure ? [name] : [],
-    ),
+  const there = new Set(
+    surveyed.flatMap(({ name, state }) => (state.kind === "reachable" ? [name] : [])),
   );
-  const caches = [...(own ? [own] : []), ...tiers].filter(({ name }) => answering.has(name));
+  const caches = [...(own ? [own] : []), ...tiers].filter(({ name }) => there.has(name));
   return caches.flatMap((cache): Finding[] => {
     const strain = cache.strain?.();
     const words = strain && strainWords(strain);
