@@ -39,8 +39,9 @@ const DEADLINE = 60_000;
 
 export function httpPush(options: HttpPushOptions): NonNullable<BinaryCache["push"]> {
   const budget = new ByteBudget(MEMORY);
+  // Before anything is asked: the space that looking for 10,000 paths grew is not given back.
+  keepGarbageSmall();
   return (paths, nar, progress, signal) => {
-    keepGarbageSmall();
     const upload = async (info: PathInfo) => {
       const memory = isSmall(info) ? 3 * info.narSize : STREAM;
       await budget.take(memory);
