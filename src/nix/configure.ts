@@ -126,8 +126,13 @@ function buildDirOf(buildDir: string | undefined): Pick<NixConfiguration, "build
   return buildDir === undefined ? {} : { buildDir };
 }
 
+/** Nix 2.34 shows an address with its options in another order, and escaped otherwise. */
 function plain(value: string): string {
-  return value.replace(/\/+$/, "");
+  const [place = "", options] = value.split("?", 2);
+  const base = place.replace(/\/+$/, "");
+  if (options === undefined) return base;
+  const pairs = [...new URLSearchParams(options)].map(([name, text]) => `${name}=${text}`);
+  return `${base}?${pairs.sort().join("&")}`;
 }
 
 interface Block extends NixConfiguration {
