@@ -1,6 +1,7 @@
 /** Owns Nix's configuration for the steps that follow: our caches added to what is there. */
 
 import { join } from "node:path";
+import { plainAddress } from "../domain/address.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
@@ -117,22 +118,13 @@ function additions(
   known: readonly string[],
   ours: readonly string[],
 ): string[] {
-  const elsewhere = new Set(known.map(plain));
-  for (const value of ours) elsewhere.delete(plain(value));
-  return [...new Set(wanted)].filter((value) => !elsewhere.has(plain(value)));
+  const elsewhere = new Set(known.map(plainAddress));
+  for (const value of ours) elsewhere.delete(plainAddress(value));
+  return [...new Set(wanted)].filter((value) => !elsewhere.has(plainAddress(value)));
 }
 
 function buildDirOf(buildDir: string | undefined): Pick<NixConfiguration, "buildDir"> {
   return buildDir === undefined ? {} : { buildDir };
-}
-
-/** Nix 2.34 shows an address with its options in another order, and escaped otherwise. */
-function plain(value: string): string {
-  const [place = "", options] = value.split("?", 2);
-  const base = place.replace(/\/+$/, "");
-  if (options === undefined) return base;
-  const pairs = [...new URLSearchParams(options)].map(([name, text]) => `${name}=${text}`);
-  return `${base}?${pairs.sort().join("&")}`;
 }
 
 interface Block extends NixConfiguration {

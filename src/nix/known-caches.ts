@@ -1,5 +1,6 @@
 /** Owns what Nix is told of the caches: for a single call, and for the steps that follow. */
 
+import { plainAddress } from "../domain/address.ts";
 import type { BinaryCache } from "../domain/cache.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CallSubstituters } from "./build.ts";
@@ -128,9 +129,9 @@ export class KnownCaches {
   private configurationOf(caches: readonly BinaryCache[]): NixConfiguration {
     const { untrusted } = this.parts.machine.setup;
     const urls = caches.map(({ substituter }) => substituter.url);
-    const allowed = new Set(untrusted?.substituters.map(plain));
+    const allowed = new Set(untrusted?.substituters.map(plainAddress));
     return {
-      substituters: untrusted ? urls.filter((url) => allowed.has(plain(url))) : urls,
+      substituters: untrusted ? urls.filter((url) => allowed.has(plainAddress(url))) : urls,
       publicKeys: untrusted
         ? []
         : caches.flatMap(({ substituter }) => substituter.publicKeys.map(({ text }) => text)),
@@ -139,10 +140,6 @@ export class KnownCaches {
 }
 
 function without(urls: readonly string[], caches: readonly BinaryCache[]): string[] {
-  const out = new Set(caches.map(({ substituter }) => plain(substituter.url)));
-  return urls.filter((url) => !out.has(plain(url)));
-}
-
-function plain(url: string): string {
-  return url.replace(/\/+$/, "");
+  const out = new Set(caches.map(({ substituter }) => plainAddress(substituter.url)));
+  return urls.filter((url) => !out.has(plainAddress(url)));
 }

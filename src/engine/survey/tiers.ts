@@ -1,5 +1,6 @@
 /** Owns the caches in the order in which Nix would ask them: who is there, and who is left out. */
 
+import { plainAddress } from "../../domain/address.ts";
 import { type BinaryCache, can, type TierInfo } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import type { Untrusted, World } from "../../domain/ports.ts";
@@ -96,8 +97,8 @@ function refusalOf({ cache, role }: Tier, untrusted: Untrusted | undefined): Use
 }
 
 export function isAllowed({ substituter }: BinaryCache, { substituters }: Untrusted): boolean {
-  const url = substituter.url.replace(/\/+$/, "");
-  return substituters.some((allowed) => allowed.replace(/\/+$/, "") === url);
+  const url = plainAddress(substituter.url);
+  return substituters.some((allowed) => plainAddress(allowed) === url);
 }
 
 /** Whether the cache may well have what we look for: nobody has said no. */
