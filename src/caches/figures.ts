@@ -13,13 +13,13 @@ import type { Log } from "../domain/ports.ts";
 
 /** Not sealed: a figure lets nothing be believed, and a run without secrets needs it just as much. */
 export const FIGURES_KEY = "build-figures.json";
-const MOST = 8 * 1024 * 1024;
+const FIGURES_MOST = 8 * 1024 * 1024;
 
 export function figureStore(store: MemoStore, log: Log): FigureStore {
   const read = async (signal: AbortSignal): Promise<Map<string, BuildFigures>> => {
     const file = await store.read(FIGURES_KEY, signal);
     if (!file) return new Map();
-    if (file.length > MOST) throw new Error(`it has ${file.length} bytes`);
+    if (file.length > FIGURES_MOST) throw new Error(`it has ${file.length} bytes`);
     return parseFigures(Buffer.from(file).toString("utf8"));
   };
   const recall = async (signal: AbortSignal) => {

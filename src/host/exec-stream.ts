@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { UserError } from "../domain/errors.ts";
 import type { ExecOptions } from "./exec.ts";
 
-const STDERR_KEPT = 16 * 1024;
+const STREAM_STDERR_KEPT = 16 * 1024;
 
 /**
  * Runs `command` and yields its standard output. The deadline holds for each wait, not for the whole.
@@ -29,7 +29,7 @@ export async function* execStream(
   let stderr = "";
   child.stderr.setEncoding("utf8");
   child.stderr.on("data", (text: string) => {
-    stderr = (stderr + text).slice(-STDERR_KEPT);
+    stderr = (stderr + text).slice(-STREAM_STDERR_KEPT);
   });
   const end = (error?: Error) => {
     child.kill("SIGKILL");

@@ -5,7 +5,7 @@ import { isHit } from "../../domain/verdict.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import type { AuditRequest, Check } from "./check.ts";
 
-const MEND = "run this action with mode: warm on the default branch: it pushes what is lacking";
+const PUSH_AGAIN = "run this action with mode: warm on the default branch: it pushes what is lacking";
 
 export function closureChecks({ survey, verified }: AuditRequest): Check[] {
   const outcomes = new Map(verified.map((one) => [one.target, one]));
@@ -42,7 +42,7 @@ function ofOutcome({ target, outcome, detail, paths }: VerifiedTarget): Check {
     case "gone":
     case "rejected":
     case "mismatch":
-      return { ...base, status: "fail", message: `${target} is ${outcome}${because}`, mend: MEND };
+      return { ...base, status: "fail", message: `${target} is ${outcome}${because}`, mend: PUSH_AGAIN };
     default:
       return outcome satisfies never;
   }
@@ -61,7 +61,7 @@ function ofVerdict({ name, verdict }: SurveyedTarget): Check {
       ...base,
       status: "warn",
       message: `${name} was never pushed to our cache`,
-      mend: MEND,
+      mend: PUSH_AGAIN,
     };
   }
   const why = verdict.kind === "failed" ? "it does not evaluate" : "a cache did not answer";
