@@ -15,7 +15,7 @@ import { FactFinder } from "../src/engine/survey/facts.ts";
 import { Lookup } from "../src/engine/survey/lookup.ts";
 import { survey } from "../src/engine/survey.ts";
 import { processEnvironment } from "../src/host/environment.ts";
-import { HttpClient } from "../src/host/http.ts";
+import { HttpClient } from "../src/host/http-client.ts";
 
 const signal = new AbortController().signal;
 const quiet: Log = { group() {}, endGroup() {}, info() {}, debug() {} };

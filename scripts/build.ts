@@ -38,7 +38,13 @@ export async function bundledFiles(): Promise<string[]> {
 
 const bundle = (outdir: string, how: "write" | "look") =>
   build({
-    entryPoints: ["src/main.ts", "src/post.ts", "src/watch.ts", "src/github.ts", "src/cli.ts"],
+    entryPoints: [
+      "src/main.ts",
+      "src/post.ts",
+      "src/background-push.ts",
+      "src/github-cache-transfer.ts",
+      "src/cli.ts",
+    ],
     outdir,
     bundle: true,
     splitting: true,

@@ -9,6 +9,6 @@ if (Number(node.split(".")[0]) < OLDEST) {
   console.error(`nix-cache-preflight needs Node ${OLDEST} or newer, and this is ${node}`);
   process.exitCode = 2;
 } else {
-  const { main } = await import("./desk/main.ts");
+  const { main } = await import("./cli/command-line.ts");
   process.exitCode = await main(process.argv.slice(2));
 }

@@ -1,25 +1,23 @@
 /** Owns putting the world together: the only place where host, Nix and caches meet. */
 
-import { figureStore } from "./caches/figures.ts";
-import { memory } from "./caches/memo.ts";
+import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
-import { HttpClient } from "./host/http.ts";
+import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
-import { machineRelief, SECOND_DISK } from "./host/relief.ts";
-import { TOOL_FOLDERS } from "./host/tool-folders.ts";
-import { storeNames } from "./nix/built-here.ts";
+import { machineRelief, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
-import { memoKey } from "./nix/memo-key.ts";
+import { makesBuildDir, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { makesBuildDir, readMachine } from "./nix/setup.ts";
+import { memoKey } from "./nix/record-key.ts";
+import { storeNames } from "./nix/store.ts";
 import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
@@ -136,7 +134,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
-export { forgetNetrc } from "./nix/netrc-end.ts";
+export { forgetNetrc } from "./nix/netrc.ts";
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;

@@ -1,5 +1,5 @@
 /** Owns the action's main entry. */
 
-import { main } from "./action/run.ts";
+import { main } from "./action/main.ts";
 
 await main();

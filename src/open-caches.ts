@@ -1,16 +1,16 @@
 /** Owns opening the caches of a run: our own, those of the input, those Nix is configured with. */
 
-import { openCache } from "./caches/index.ts";
+import { openCache } from "./caches/register.ts";
 import type { BinaryCache, Credentials } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import { type CacheLocation, parseCacheLocation } from "./domain/location.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
-import type { HttpClient } from "./host/http.ts";
+import type { HttpClient } from "./host/http-client.ts";
 import type { CachesNow } from "./nix/known-caches.ts";
+import type { NixMachine } from "./nix/machine.ts";
 import { remoteStores } from "./nix/remote-store.ts";
-import type { NixMachine } from "./nix/setup.ts";
 
 export interface OpenCachesRequest {
   readonly job: Job;

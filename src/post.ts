@@ -1,5 +1,5 @@
 /** Owns the action's post entry. */
 
-import { post } from "./action/end.ts";
+import { post } from "./action/post.ts";
 
 await post();

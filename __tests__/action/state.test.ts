@@ -1,8 +1,13 @@
 import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
-import { type SealContext, sealFor } from "../../src/action/seal.ts";
-import { loadState, type StepState, saveState } from "../../src/action/state.ts";
+import {
+  loadState,
+  type SealContext,
+  type StepState,
+  saveState,
+  sealFor,
+} from "../../src/action/state.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { storePath } from "../support/paths.ts";
 import { resealed, SEAL } from "../support/seal.ts";

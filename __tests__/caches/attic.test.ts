@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { type BinaryCache, can } from "../../src/domain/cache.ts";
 import type { UserError } from "../../src/domain/errors.ts";
 import { parseStorePath } from "../../src/domain/store-path.ts";
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { type AtticServer, atticServer } from "../servers/attic.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";

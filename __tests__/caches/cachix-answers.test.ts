@@ -2,7 +2,7 @@
 
 import { randomFillSync } from "node:crypto";
 import { describe, expect, jest, test } from "@jest/globals";
-import { PART_BYTES } from "../../src/caches/part-buffer.ts";
+import { PART_BYTES } from "../../src/caches/parts.ts";
 import type { Presence } from "../../src/domain/cache.ts";
 import { startCachix } from "../servers/cachix.ts";
 import { generateSecretKey } from "../servers/cachix-state.ts";

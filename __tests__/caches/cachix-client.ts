@@ -1,9 +1,9 @@
 /** Owns a client of the Cachix stand-in, opened as compose.ts does, with patience made short. */
 
-import { cachixCache } from "../../src/caches/cachix.ts";
+import { cachixCache } from "../../src/caches/cachix/cachix.ts";
 import type { BinaryCache, Can } from "../../src/domain/cache.ts";
 import { parsePublicKey, parseSigningKey } from "../../src/domain/signature.ts";
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import type { CachixServer } from "../servers/cachix.ts";
 
 export const TOKEN = "eyJ0b2tlbiI6InRoYXQgaXMgbm93aGVyZSJ9";

@@ -1,4 +1,4 @@
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { startCachix } from "../servers/cachix.ts";
 import { generateSecretKey } from "../servers/cachix-state.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { expect, test } from "@jest/globals";
-import { readPins, writePin } from "../../src/caches/file-pins.ts";
+import { readPins, writePin } from "../../src/caches/file/pins.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { storePath } from "../support/paths.ts";
 

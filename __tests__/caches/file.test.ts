@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";

@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { type BinaryCache, can } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import type { SigningKey } from "../../src/domain/signature.ts";
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { putServer } from "../servers/put.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";

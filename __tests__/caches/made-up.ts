@@ -2,9 +2,8 @@
 
 import { createHash } from "node:crypto";
 import type { NarSource } from "../../src/domain/cache.ts";
-import { sha256FromBytes } from "../../src/domain/hash.ts";
+import { encodeNix32, sha256FromBytes } from "../../src/domain/hash.ts";
 import type { PathInfo } from "../../src/domain/narinfo.ts";
-import { encodeNix32 } from "../../src/domain/nix32.ts";
 import type { Nix } from "../../src/domain/ports.ts";
 import { parseStorePath, type StorePath } from "../../src/domain/store-path.ts";
 

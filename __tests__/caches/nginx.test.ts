@@ -10,7 +10,7 @@ import { verify } from "../../src/engine/apply/verify.ts";
 import { Lookup } from "../../src/engine/survey/lookup.ts";
 import { clock } from "../../src/host/clock.ts";
 import { decompress } from "../../src/host/compress.ts";
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { type Nginx, startNginx } from "../servers/nginx.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt } from "../support/open-cache.ts";

@@ -1,11 +1,11 @@
 import { randomFillSync } from "node:crypto";
 import { expect, test } from "@jest/globals";
-import { signatureHeaders } from "../../src/caches/s3-sign.ts";
+import { signatureHeaders } from "../../src/caches/s3/client.ts";
 import type { BinaryCache } from "../../src/domain/cache.ts";
 import { can } from "../../src/domain/cache.ts";
 import type { UserError } from "../../src/domain/errors.ts";
 import type { SigningKey } from "../../src/domain/signature.ts";
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { type S3Server, s3Server } from "../servers/moto.ts";
 import { putServer } from "../servers/put.ts";
 import { newKey } from "../support/keys.ts";

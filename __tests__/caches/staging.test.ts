@@ -8,7 +8,7 @@ import type { NarInfo } from "../../src/domain/narinfo.ts";
 import { parseNarInfo } from "../../src/domain/narinfo.ts";
 import type { Log } from "../../src/domain/ports.ts";
 import { hashPart } from "../../src/domain/store-path.ts";
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { fileServer } from "../servers/files.ts";
 import { openAt } from "../support/open-cache.ts";
 import { madeUp } from "./made-up.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { formatCacheInfo, parseCacheInfo } from "../../src/domain/cache-info.ts";
+import { formatCacheInfo, parseCacheInfo } from "../../src/domain/cache.ts";
 
 describe("nix-cache-info", () => {
   test.each([

@@ -1,7 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
-import { formatSha256, parseSha256, sha256FromBytes } from "../../src/domain/hash.ts";
-import { decodeNix32, encodeNix32, nix32Length } from "../../src/domain/nix32.ts";
+import {
+  decodeNix32,
+  encodeNix32,
+  formatSha256,
+  nix32Length,
+  parseSha256,
+  sha256FromBytes,
+} from "../../src/domain/hash.ts";
 
 // nix-hash --type sha256 --to-base32 HEX
 const VECTORS: readonly (readonly [string, string])[] = [

@@ -6,7 +6,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { Outcome } from "../servers/http.ts";
 import { cached, flake, MINOR, NIX, startJob, told } from "./job.ts";
 import { recordNix } from "./recorder.ts";
-import { fillTier, makeKey, silentServer, tierServer } from "./tier-site.ts";
+import { fillTier, makeKey, silentServer, tierServer } from "./substituter-site.ts";
 
 const MODES = ["check", "prefetch", "warm", "audit"];
 

@@ -6,7 +6,7 @@ import { describe, expect, jest, test } from "@jest/globals";
 import { ACT, type Site, startSite, type WorkflowRun } from "./act.ts";
 import { type Hosts, startHosts } from "./hosts.ts";
 import { flake, NIX, pins, startJob, type TestJob } from "./job.ts";
-import { makeKey } from "./tier-site.ts";
+import { makeKey } from "./substituter-site.ts";
 
 jest.setTimeout(240_000);
 

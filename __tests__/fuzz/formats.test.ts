@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { memory } from "../../src/caches/memo.ts";
-import { formatCacheInfo, parseCacheInfo } from "../../src/domain/cache-info.ts";
+import { memory } from "../../src/caches/records.ts";
+import { formatCacheInfo, parseCacheInfo } from "../../src/domain/cache.ts";
 import { buildKind, outputPaths, parseDerivation } from "../../src/domain/derivation.ts";
-import { formatMemo, isFresh, type Memo, parseMemo } from "../../src/domain/memo.ts";
+import { formatMemo, isFresh, type Memo, parseMemo } from "../../src/domain/evaluation-record.ts";
 import { differences, fingerprint, formatNarInfo, parseNarInfo } from "../../src/domain/narinfo.ts";
 import { findGoodSignature, parsePublicKey } from "../../src/domain/signature.ts";
 import { parseStorePath } from "../../src/domain/store-path.ts";

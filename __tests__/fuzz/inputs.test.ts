@@ -4,12 +4,12 @@ import { expect, test } from "@jest/globals";
 import { DEFAULTS, type InputName, parseInputs, readInputs } from "../../src/action/inputs.ts";
 import { loadState, saveState } from "../../src/action/state.ts";
 import { trustOf } from "../../src/action/trust.ts";
-import { readPins, writePin } from "../../src/caches/file-pins.ts";
+import { readPins, writePin } from "../../src/caches/file/pins.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import { formatAttrPath, formatOutputs } from "../../src/domain/installable.ts";
 import { parseCacheLocation } from "../../src/domain/location.ts";
 import { parseTarget, parseTargets } from "../../src/domain/target.ts";
-import { markdown, plainLine } from "../../src/report/plain.ts";
+import { markdown, plainLine } from "../../src/report/page.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
 import { STORE, storePath } from "../support/paths.ts";
@@ -163,7 +163,7 @@ test(
         SEAL,
       ),
     ];
-    const words = ['"outputs":["', '"pinName":"', "../", "--", '"', ",", "null", "[]"];
+    const words = ['"outputs":["', '"pinName":"', "..", "--", '"', ",", "null", "[]"];
     for (const text of damaged(whole, words, 17)) {
       // Without the secret nothing is read but what was written.
       const believed = await loadState(text, SEAL);

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { Deadlines } from "../../src/host/deadlines.ts";
+import { Deadlines } from "../../src/host/clock.ts";
 
 const never = () => new Promise<never>(() => undefined);
 const signal = () => new AbortController().signal;

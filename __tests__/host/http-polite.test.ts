@@ -1,9 +1,9 @@
 import { expect, test } from "@jest/globals";
+import { strainWords } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
-import { strainWords } from "../../src/domain/strain.ts";
-import type { HttpRequest, HttpResponse } from "../../src/host/http.ts";
-import { HttpClient } from "../../src/host/http.ts";
-import { PoliteHttp } from "../../src/host/http-polite.ts";
+import type { HttpRequest, HttpResponse } from "../../src/host/http-client.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
+import { PoliteHttp } from "../../src/host/retry.ts";
 import { listen } from "../servers/http.ts";
 
 const signal = new AbortController().signal;

@@ -1,7 +1,7 @@
 import { createServer } from "node:https";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { afterEach, expect, test } from "@jest/globals";
-import { HttpClient } from "../../src/host/http.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { certificateFor } from "../support/certificate.ts";
 
 const before = getCACertificates("default");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { UserError } from "../../src/domain/errors.ts";
-import { HttpClient, type HttpResponse } from "../../src/host/http.ts";
+import { HttpClient, type HttpResponse } from "../../src/host/http-client.ts";
 import {
   ASK,
   isPassing,

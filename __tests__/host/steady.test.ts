@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { steadyWatch } from "../../src/host/steady.ts";
+import { steadyWatch } from "../../src/host/clock.ts";
 
 const state = { unit: "path", done: 1, inAll: 2, bytes: 0, bytesInAll: undefined, now: [] };
 

@@ -1,8 +1,13 @@
 import { chmod, mkdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
-import { folderSize } from "../../src/host/folder-size.ts";
-import { machineRelief, type ReliefParts } from "../../src/host/relief.ts";
-import { findToolFolders, removeToolFolder, TOOL_FOLDERS } from "../../src/host/tool-folders.ts";
+import { folderSize } from "../../src/host/disk.ts";
+import {
+  findToolFolders,
+  machineRelief,
+  type ReliefParts,
+  removeToolFolder,
+  TOOL_FOLDERS,
+} from "../../src/host/tool-folders.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { canMount, mountTmpfs } from "../support/mount.ts";
 import { SIGNAL } from "../support/world.ts";

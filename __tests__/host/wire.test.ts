@@ -1,8 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { describe, expect, test } from "@jest/globals";
-import { AnswerReader } from "../../src/host/wire-answer.ts";
+import { AnswerReader, wireRequest } from "../../src/host/wire-answer.ts";
 import { WirePool } from "../../src/host/wire-pool.ts";
-import { wireRequest } from "../../src/host/wire-request.ts";
 
 const MOST = 1_000_000;
 

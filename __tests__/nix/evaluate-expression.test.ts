@@ -1,12 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { startMachine } from "../../scripts/machine.ts";
 import { formatAttrPath, parseInstallable } from "../../src/domain/installable.ts";
-import {
-  flatten,
-  type Member,
-  memberExpression,
-  nixString,
-} from "../../src/nix/evaluate-expression.ts";
+import { flatten, type Member, memberExpression, nixString } from "../../src/nix/evaluate.ts";
 
 function segments(path: string) {
   const installable = parseInstallable(`.#${path}`);

@@ -1,6 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { parsePathInfos } from "../../src/nix/remote-store.ts";
-import { remoteTrouble } from "../../src/nix/remote-trouble.ts";
+import { parsePathInfos, remoteTrouble } from "../../src/nix/remote-store.ts";
 import { userError } from "../support/thrown.ts";
 
 const STORE = "/nix/store";

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { parseCacheLocation } from "../../src/domain/location.ts";
-import { linkTo } from "../../src/report/links.ts";
-import { grid, linked, page, table } from "../../src/report/page.ts";
+import { grid, linked, linkTo, page, table } from "../../src/report/page.ts";
 import { storePath } from "../support/paths.ts";
 
 describe("a page", () => {

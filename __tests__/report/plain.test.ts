@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { code, markdown, plainLine } from "../../src/report/plain.ts";
+import { code, markdown, plainLine } from "../../src/report/page.ts";
 
 const ESC = "\u001b";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { WorkState } from "../../src/domain/ports.ts";
-import { fraction, progressLine } from "../../src/report/progress.ts";
+import { fraction, progressLine } from "../../src/report/text.ts";
 
 const state: WorkState = {
   unit: "path",

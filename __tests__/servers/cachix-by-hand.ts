@@ -2,8 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { zstdCompressSync } from "node:zlib";
-import { formatSha256, parseSha256 } from "../../src/domain/hash.ts";
-import { encodeNix32 } from "../../src/domain/nix32.ts";
+import { encodeNix32, formatSha256, parseSha256 } from "../../src/domain/hash.ts";
 import type { CachixServer, Seed } from "./cachix.ts";
 import { sha256 } from "./cachix-nar.ts";
 

@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { InputName } from "../../src/action/inputs.ts";
-import type { ProjectFacts } from "../../src/domain/project.ts";
+import type { ProjectFacts } from "../../src/domain/workflow.ts";
 import { checksOf } from "../../src/engine/audit/audit.ts";
 import type { AuditRequest, Check } from "../../src/engine/audit/check.ts";
 import { run } from "../../src/engine/run.ts";

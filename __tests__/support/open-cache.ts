@@ -3,8 +3,8 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { GuardOptions } from "../../src/caches/guard.ts";
-import { openCache } from "../../src/caches/index.ts";
 import type { OpenRequest } from "../../src/caches/kind.ts";
+import { openCache } from "../../src/caches/register.ts";
 import type { BinaryCache } from "../../src/domain/cache.ts";
 import { parseCacheLocation } from "../../src/domain/location.ts";
 

@@ -1,8 +1,7 @@
 /** Owns store paths for tests: a name is enough, and equal names are equal paths. */
 
 import { createHash } from "node:crypto";
-import { type Sha256, sha256FromBytes } from "../../src/domain/hash.ts";
-import { encodeNix32 } from "../../src/domain/nix32.ts";
+import { encodeNix32, type Sha256, sha256FromBytes } from "../../src/domain/hash.ts";
 import { parseStorePath, type StorePath } from "../../src/domain/store-path.ts";
 
 export const STORE = "/nix/store";

@@ -1,6 +1,6 @@
 /** Owns records for post as one could make them who has the secret: so that each check is tried by itself. */
 
-import { type Seal, sealFor } from "../../src/action/seal.ts";
+import { type Seal, sealFor } from "../../src/action/state.ts";
 
 export const SEAL: Seal = sealFor({
   secrets: { token: "the-token", signingKey: undefined },

@@ -1,13 +1,14 @@
 /** Owns the runner's log: groups, annotations, and no line that the runner would take for a command. */
 
 import * as core from "@actions/core";
-import { describeError } from "../domain/errors.ts";
+import { describeError, UserError } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
 import type { Secrets } from "../domain/job.ts";
 import type { Log } from "../domain/ports.ts";
-import { steadyWatch } from "../host/steady.ts";
+import { steadyWatch } from "../host/clock.ts";
 import type { Annotation } from "../report/annotations.ts";
-import { plainLine } from "../report/plain.ts";
-import { progressLine } from "../report/progress.ts";
+import { plainLine } from "../report/page.ts";
+import { progressLine } from "../report/text.ts";
 
 export const log: Log = {
   group: (title) => core.startGroup(plainLine(title)),
@@ -49,4 +50,48 @@ export async function writeSummary(text: string): Promise<void> {
     .addRaw(text)
     .write()
     .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
+}
+
+export function conclude(findings: readonly Finding[]): void {
+  if (findings.some(({ level }) => level === "error")) process.exitCode = core.ExitCode.Failure;
+}
+
+/** An error a user can act on is told in its own words; any other one is ours, with its stack. */
+export async function guarded(task: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController();
+  const interrupt = (name: NodeJS.Signals) => {
+    controller.abort(
+      new UserError("NCP-501", `interrupted by ${name}`, {
+        hint: "what was finished is kept; running it again goes on from there",
+      }),
+    );
+  };
+  process.once("SIGINT", interrupt);
+  process.once("SIGTERM", interrupt);
+  try {
+    await task(controller.signal);
+  } catch (error) {
+    // What was begun beside it is ended too.
+    controller.abort(error);
+    if (error instanceof UserError) {
+      const hint = error.hint ? `\n${error.hint}` : "";
+      annotate({ level: "error", title: error.code, message: `${describeError(error)}${hint}` });
+    } else {
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      annotate({
+        level: "error",
+        title: "NCP-649 A fault of nix-cache-preflight",
+        message: `${stack}\nplease report it, with this text and the inputs`,
+      });
+    }
+    process.exitCode = core.ExitCode.Failure;
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}
+
+/** Loaded behind the first line: a wrong input is told without it, and sooner. */
+export function world(): Promise<typeof import("../compose.ts")> {
+  return import("../compose.ts");
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Trust } from "../domain/job.ts";
 import type { Environment } from "../host/environment.ts";
-import { githubDirectory } from "./github-record.ts";
+import { githubDirectory } from "./github-restore.ts";
 import { parseInputs, type Request, readInputs } from "./inputs.ts";
 import { trustOf } from "./trust.ts";
 

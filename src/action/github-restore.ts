@@ -1,22 +1,76 @@
-/** Owns the beginning of `cache: github`: entries restored into a folder, before anything asks for it. */
+/** Owns what main and post share of `cache: github`: its folder, its client, and main's record for post. */
 
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import * as z from "zod/mini";
+import { type GithubClientOptions, restoreEntries } from "../caches/github/client.ts";
+import { takeIn } from "../caches/github/content.ts";
+import { isLayer, type Layer, layersOf } from "../caches/github/layers.ts";
+import { restoreNotice } from "../caches/github/trouble.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Job } from "../domain/job.ts";
+import type { Log } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import type { Survey } from "../engine/survey.ts";
+import { writeWhole } from "../host/atomic.ts";
+import { readIfThere } from "../host/disk.ts";
+import type { Environment } from "../host/environment.ts";
 import { hashKeyFiles } from "../host/key-files.ts";
-import { restoreEntries } from "./github-client.ts";
-import { takeIn } from "./github-content.ts";
-import { isLayer, type Layer, layersOf } from "./github-layers.ts";
-import {
-  clientOptions,
-  type GithubCache,
-  type GithubRecord,
-  githubDirectory,
-} from "./github-record.ts";
-import { restoreNotice } from "./github-trouble.ts";
+
+export interface GithubCache {
+  readonly environment: Environment;
+  /** A folder of ours in the runner's temporary folder. */
+  readonly folder: string;
+  readonly log: Log;
+  /** Where the client differs from the one of the bundle: in tests. */
+  readonly client?: Partial<GithubClientOptions>;
+}
+
+/** The folder that is our cache while the job runs, in the layout of Nix's own binary caches. */
+export function githubDirectory(folder: string): string {
+  return join(folder, "github", "cache");
+}
+
+export async function clientOptions({ environment, folder, client }: GithubCache) {
+  const directory = join(folder, "github");
+  await mkdir(directory, { recursive: true });
+  return { environment, directory, ...client } satisfies GithubClientOptions;
+}
+
+const RecordFile = z.object({
+  version: z.literal(1),
+  layers: z.array(
+    z.object({
+      kind: z.enum(["shared", "own"]),
+      folder: z.string().check(z.regex(/^[0-9a-z_-]+$/)),
+      key: z.string(),
+      /** What is in the layer itself; absent where there is no such entry, or only one like it. */
+      holds: z.optional(z.array(z.string())),
+    }),
+  ),
+  /** Hash parts of every path that was restored, from whichever entry. */
+  restored: z.array(z.string()),
+  /** The targets' derivations; absent where not all are known, since a memo answered for them. */
+  derivations: z.optional(z.array(z.string())),
+});
+
+/** What main has to tell post of the cache. */
+export type GithubRecord = z.infer<typeof RecordFile>;
+
+const fileIn = (folder: string) => join(folder, "github.json");
+
+export async function writeRecord(record: GithubRecord, folder: string): Promise<void> {
+  await writeWhole(fileIn(folder), JSON.stringify(record), 0o600);
+}
+
+/** Undefined where main left none, or a damaged one: then nothing is saved. */
+export async function readRecord(folder: string): Promise<GithubRecord | undefined> {
+  try {
+    return RecordFile.parse(JSON.parse((await readIfThere(fileIn(folder))) ?? ""));
+  } catch {
+    return undefined;
+  }
+}
 
 export interface RestoredCache {
   /** Undefined where the job has another cache, or where nothing could be done at all. */

@@ -1,22 +1,29 @@
 /** Owns the end of `cache: github`: what is new is saved, without what nobody reaches any more. */
 
 import { join } from "node:path";
+import { saveEntry } from "../caches/github/client.ts";
+import { contentOf, layOut, namesIn, reachedFrom } from "../caches/github/content.ts";
+import { newKey } from "../caches/github/layers.ts";
+import { saveNotice } from "../caches/github/trouble.ts";
+import type { Composed } from "../compose.ts";
 import { describeError } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
+import type { Trust } from "../domain/job.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
 import type { Nix } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, hashPart, type StorePath } from "../domain/store-path.ts";
+import type { JobMemory } from "../engine/post.ts";
 import type { Environment } from "../host/environment.ts";
-import { saveEntry } from "./github-client.ts";
-import { contentOf, layOut, namesIn, reachedFrom } from "./github-content.ts";
-import { newKey } from "./github-layers.ts";
+import { log } from "./console.ts";
+import type { Context } from "./context.ts";
 import {
   clientOptions,
   type GithubCache,
   type GithubRecord,
   githubDirectory,
-} from "./github-record.ts";
-import { saveNotice } from "./github-trouble.ts";
+  readRecord,
+} from "./github-restore.ts";
 
 export interface SaveRequest {
   readonly record: GithubRecord;
@@ -119,4 +126,28 @@ function hashOf({ storePath }: NarInfo): string {
 function runOf(environment: Environment): string {
   const attempt = environment["GITHUB_RUN_ATTEMPT"] || "1";
   return `${environment["GITHUB_RUN_ID"] || Date.now()}.${attempt}`;
+}
+
+/** To be called when nobody writes into the cache's folder any more. */
+export async function keepGithub(
+  context: Context,
+  trust: Trust,
+  { world, storeNames }: Composed,
+  memory: JobMemory,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  if (context.job.cache.kind !== "github" || trust.kind !== "write") return [];
+  const record = await readRecord(context.folder);
+  if (!record || !world.nix) return [];
+  const notices = await saveGithub(
+    {
+      record,
+      nix: world.nix,
+      targets: memory.targets,
+      storeNames: { begin: memory.storeNames, end: await storeNames() },
+    },
+    { ...context, log },
+    signal,
+  );
+  return notices.map((message) => ({ kind: "notice", level: "notice", message }));
 }

@@ -6,7 +6,7 @@ import { UserError } from "../domain/errors.ts";
 import type { Log } from "../domain/ports.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { exec } from "../host/exec.ts";
-import { sha256File } from "../host/sha256-file.ts";
+import { sha256File } from "../host/key-files.ts";
 
 export interface Release {
   readonly version: string;

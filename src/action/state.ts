@@ -1,6 +1,6 @@
 /** Owns what main leaves for post: one versioned, sealed record. Never a secret. */
 
-import { createHash } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod/mini";
@@ -8,8 +8,8 @@ import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
 import { writeWhole } from "../host/atomic.ts";
-import type { ProcessIdentity } from "../host/process-identity.ts";
-import type { Seal } from "./seal.ts";
+import type { ProcessIdentity } from "../host/exec.ts";
+import type { Context } from "./context.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
 
@@ -115,3 +115,40 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
 function sum(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
+
+export interface Seal {
+  of(text: string): string;
+  isGood(seal: string, text: string): boolean;
+}
+
+/**
+ * Keyed with what this step is given and the job's other steps are not: its token, its signing key,
+ * or the runner's own token for GitHub's cache. Without any of them the seal is a plain checksum:
+ * then whoever can forge it can write to the cache just as well (a folder, an agent's ssh key).
+ * Bound to the run, the cache and our folder: a record of another run, or one that would send the
+ * token to another cache, does not fit.
+ */
+export function sealFor({ secrets, environment, job, folder }: SealContext): Seal {
+  const key = secrets.token ?? secrets.signingKey ?? environment["ACTIONS_RUNTIME_TOKEN"];
+  const bound = JSON.stringify([
+    job.cacheName,
+    folder,
+    ...["GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB"].map(
+      (name) => environment[name] ?? "",
+    ),
+  ]);
+  const digest = (text: string) =>
+    (key ? createHmac("sha256", key) : createHash("sha256")).update(bound).update(text).digest();
+  return {
+    of: (text) => digest(text).toString("hex"),
+    isGood: (seal, text) => {
+      const given = Buffer.from(seal, "hex");
+      const right = digest(text);
+      return given.length === right.length && timingSafeEqual(given, right);
+    },
+  };
+}
+
+export type SealContext = Pick<Context, "secrets" | "environment" | "folder"> & {
+  readonly job: Pick<Context["job"], "cacheName">;
+};

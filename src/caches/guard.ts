@@ -1,11 +1,9 @@
 /** Owns patience with a cache: a deadline on every question, and one failure too many ends it. */
 
-import { ByteBudget } from "../domain/budget.ts";
-import type { BinaryCache, Presence, TierInfo } from "../domain/cache.ts";
+import type { BinaryCache, Presence, Strain, TierInfo } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
-import { limiter } from "../domain/limit.ts";
-import type { Strain } from "../domain/strain.ts";
-import { Deadlines } from "../host/deadlines.ts";
+import { ByteBudget, limiter } from "../domain/limit.ts";
+import { Deadlines } from "../host/clock.ts";
 
 export interface GuardOptions {
   /** Milliseconds for the first question, retries included. */

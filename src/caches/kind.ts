@@ -1,11 +1,10 @@
 /** Owns what a kind of cache is given to open one of its caches. */
 
-import type { BinaryCache, Credentials } from "../domain/cache.ts";
+import type { BinaryCache, Credentials, OpenRemoteStore } from "../domain/cache.ts";
 import type { CacheLocation } from "../domain/location.ts";
-import type { OpenRemoteStore } from "../domain/remote-stores.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
 import type { Environment } from "../host/environment.ts";
-import type { Http } from "../host/http.ts";
+import type { Http } from "../host/http-client.ts";
 
 export interface OpenRequest {
   /** As the user wrote it; its name in every report. */

@@ -6,8 +6,7 @@
 import { writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { BinaryCache } from "../domain/cache.ts";
-import { formatCacheInfo } from "../domain/cache-info.ts";
+import { type BinaryCache, formatCacheInfo } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { fileUrl } from "../domain/location.ts";

@@ -1,11 +1,11 @@
 /** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
 
 import type { UserError } from "./errors.ts";
-import type { MemoStore } from "./memo.ts";
+import type { MemoStore } from "./evaluation-record.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
+import { count, formatSeconds } from "./size.ts";
 import type { StorePath } from "./store-path.ts";
-import type { Strain } from "./strain.ts";
 
 /** A cache as Nix's configuration names it. */
 export interface Substituter {
@@ -139,3 +139,86 @@ export function can<Verb extends "push" | "pin" | "pins">(
 ): cache is Can<Verb> {
   return cache?.[verb] !== undefined;
 }
+
+export interface CacheInfo {
+  readonly storeDir: string | undefined;
+  /** Lower is asked first; cache.nixos.org says 40, Cachix 41. */
+  readonly priority: number | undefined;
+  readonly wantMassQuery: boolean;
+}
+
+/** Reads nix-cache-info; undefined when `text` is something else, an HTML page for instance. */
+export function parseCacheInfo(text: string): CacheInfo | undefined {
+  const fields = new Map<string, string>();
+  for (const line of text.slice(0, 65_536).split("\n")) {
+    if (line.trim() === "") continue;
+    const colon = line.indexOf(":");
+    const name = line.slice(0, Math.max(0, colon));
+    if (!/^[A-Za-z][A-Za-z-]*$/.test(name)) return undefined;
+    // Not one expression for the whole line: over a long run of blanks it would take for ever.
+    fields.set(name, line.slice(colon + 1).trim());
+  }
+  const priority = fields.get("Priority");
+  if (priority !== undefined && !/^\d{1,9}$/.test(priority)) return undefined;
+  return {
+    storeDir: fields.get("StoreDir"),
+    priority: priority === undefined ? undefined : Number(priority),
+    wantMassQuery: fields.get("WantMassQuery") === "1",
+  };
+}
+
+export function formatCacheInfo(storeDir: string, priority: number): string {
+  return `StoreDir: ${storeDir}\nWantMassQuery: 1\nPriority: ${priority}\n`;
+}
+
+export interface Strain {
+  /** Requests that failed and were worth another try, by what was wrong: `HTTP 429`, `closed`. */
+  readonly troubles: ReadonlyMap<string, number>;
+  /** Answers of a few kilobytes that took longer than `SLOW`. */
+  readonly slow: number;
+  /** Milliseconds of the slowest of these. */
+  readonly slowest: number;
+}
+
+/** Milliseconds from which on a small answer is late: a hundred times a journey around the world. */
+export const SLOW = 3_000;
+
+/** `12 requests were turned away (9 HTTP 429, 3 connection closed); …`; undefined where all was well. */
+export function strainWords({ troubles, slow, slowest }: Strain): string | undefined {
+  const parts: string[] = [];
+  const all = [...troubles.values()].reduce((sum, n) => sum + n, 0);
+  if (all > 0) {
+    const kinds = [...troubles].sort((a, b) => b[1] - a[1]).map(([what, n]) => `${n} × ${what}`);
+    parts.push(`${count(all, "request")} had to be tried again (${kinds.join(", ")})`);
+  }
+  if (slow > 0) {
+    parts.push(
+      `${count(slow, "answer")} took longer than ${formatSeconds(SLOW / 1000)}, the slowest ${formatSeconds(slowest / 1000)}`,
+    );
+  }
+  return parts.length > 0 ? parts.join("; ") : undefined;
+}
+
+/** What a store says of one valid path; its NAR is served as it is, uncompressed. */
+export type RemotePath = NarInfo;
+
+export interface RemoteStore {
+  /**
+   * Whether its database is of our store folder and answers. Throws a UserError that tells an
+   * unknown host, a wrong key, a host without Nix and a silent one apart.
+   * `trust`: whether it takes paths from us without a signature, where it says so (Nix 2.20 on).
+   */
+  describe(signal: AbortSignal): Promise<{ readonly trust: "trusted" | "not trusted" | undefined }>;
+  /** Those of `paths` that are valid there. Few processes for any number of paths. */
+  query(
+    paths: readonly StorePath[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<StorePath, RemotePath>>;
+  /** The NAR of a valid path; throws where it is gone or breaks off. */
+  nar(path: StorePath, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Copies `paths`, references first, from the `file://` cache at `from`; throws what Nix says. */
+  receive(from: string, paths: readonly StorePath[], signal: AbortSignal): Promise<void>;
+}
+
+/** The store at `url`; `name` begins every error. */
+export type OpenRemoteStore = (url: string, name: string) => RemoteStore;

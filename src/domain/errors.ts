@@ -111,3 +111,9 @@ export function describeError(thrown: unknown): string {
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
+
+export function isFullDisk(message: string): boolean {
+  return /No space left on device|ENOSPC|database or disk is full|Disk quota exceeded/i.test(
+    message,
+  );
+}

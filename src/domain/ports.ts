@@ -4,11 +4,11 @@ import type { BuildFigures, FigureStore } from "./build-figures.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
+import type { Memo } from "./evaluation-record.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
-import type { Memo } from "./memo.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
-import type { Project } from "./project.ts";
 import type { StorePath } from "./store-path.ts";
+import type { Project } from "./workflow.ts";
 
 export interface NixSetup {
   /** `2.26.3`. */

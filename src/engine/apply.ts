@@ -8,16 +8,21 @@ import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { Building } from "./apply/building.ts";
-import { carryOut } from "./apply/carry-out.ts";
 import { fetchPaths } from "./apply/fetch.ts";
 import { Meter } from "./apply/meter.ts";
-import { describePhase, describeStep, phasesOf } from "./apply/phases.ts";
 import { Transaction } from "./apply/transaction.ts";
 import { audit, auditFindings } from "./audit/audit.ts";
 import type { Audit } from "./audit/check.ts";
 import { NOTHING_DONE, type Outcome, type Reclaimed, type TimedStep } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
-import { type Reclaim, reclaimWords, type Step } from "./step.ts";
+import {
+  describePhase,
+  describeStep,
+  phasesOf,
+  type Reclaim,
+  reclaimWords,
+  type Step,
+} from "./step.ts";
 import type { Lookup } from "./survey/lookup.ts";
 import type { Survey } from "./survey.ts";
 
@@ -220,5 +225,31 @@ class Application {
         hint: "the run goes on with the room there is",
       });
     }
+  }
+}
+
+/** Throws where it cannot be done. */
+export async function carryOut(
+  reclaim: Reclaim,
+  world: World,
+  nix: Nix,
+  signal: AbortSignal,
+): Promise<Reclaimed> {
+  const { relief } = world;
+  if (!relief) throw new Error("there is nothing to take relief from");
+  const what = reclaimWords(reclaim);
+  switch (reclaim.kind) {
+    case "build directory":
+      await relief.makeBuildDirectory(reclaim.to, signal);
+      // On a machine that stays, the next job would be told to build in a folder that is gone.
+      nix.buildIn(reclaim.to, relief.machine === "hosted" ? "later steps too" : "this run");
+      return { what, bytes: undefined };
+    case "tool folder":
+      await relief.remove(reclaim.path, signal);
+      return { what, bytes: reclaim.bytes };
+    case "garbage":
+      return { what, bytes: await nix.collect(reclaim.keep, reclaim.bytes, signal) };
+    default:
+      return reclaim satisfies never;
   }
 }

@@ -1,22 +1,18 @@
 /** Owns deciding: (Job, Survey, Room) → Plan. Pure. */
 
 import { figuresOf } from "../domain/build-figures.ts";
-import { type BinaryCache, type Can, can } from "../domain/cache.ts";
+import { type BinaryCache, type Can, can, type Pin, type StoredPin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
-import type { Job } from "../domain/job.ts";
+import type { Job, Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix/matrix.ts";
-import { MAY } from "./modes.ts";
 import { buildSteps, knownOutputs } from "./plan/build-order.ts";
-import { findingsOf } from "./plan/findings.ts";
+import type { Room } from "./plan/disk-space.ts";
+import { findingsOf, standingFindings } from "./plan/findings.ts";
 import type { Fitted } from "./plan/fit.ts";
-import { lookAfter } from "./plan/look-after.ts";
-import { pinSteps } from "./plan/pin-step.ts";
-import type { Room } from "./plan/room.ts";
-import { standingFindings } from "./plan/standing.ts";
 import { hasToBeMade, type Work, workOf } from "./plan/work.ts";
-import type { PushRoots, Reclaim, Step } from "./step.ts";
-import { isFit } from "./survey/tiers.ts";
+import { MAY, type PushRoots, type Reclaim, type Step } from "./step.ts";
+import { isFit } from "./survey/substituters.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
 
 export interface Plan {
@@ -163,4 +159,61 @@ function substituteSteps({ judgement, load }: Work): Step[] {
 function rootsOf(survey: Survey, target: SurveyedTarget): readonly StorePath[] {
   const deep = target.deepMissing.flatMap((wanted) => knownOutputs(survey, wanted));
   return [...new Set([...(target.outputs ?? []), ...deep])];
+}
+
+export interface PinWish {
+  /** Its name. */
+  readonly target: string;
+  readonly pinName: string;
+  /** The first one is pinned. */
+  readonly outputs: readonly StorePath[] | undefined;
+}
+
+export function pinSteps(
+  job: Pick<Job, "pin" | "pinKeep" | "force">,
+  trust: Trust,
+  pins: readonly StoredPin[] | undefined,
+  cache: BinaryCache,
+  { target, pinName, outputs }: PinWish,
+): Step[] {
+  const [storePath] = outputs ?? [];
+  if (job.pin === "off" || trust.kind !== "write" || trust.pins !== "move") return [];
+  if (!storePath || pinName === "" || !can(cache, "pin")) return [];
+  // Every pin adds a revision and pushes an older one out: one that is right stays as it is.
+  const now = pins?.find(({ name }) => name === pinName)?.storePath;
+  if (now === storePath && job.force !== "force") return [];
+  const pin: Pin = { name: pinName, storePath, keep: job.pinKeep };
+  return [{ do: "pin", cache, pin, target }];
+}
+
+/** Looks after what was pushed, and after `pins`, and nothing else: what never was is not lost. */
+export function lookAfter(
+  survey: Survey,
+  own: BinaryCache | undefined,
+  pins: readonly StoredPin[],
+): Step[] {
+  const reachable = survey.tiers.some(
+    ({ role, state }) => role === "own" && state.kind === "reachable",
+  );
+  if (!own || !reachable) return [];
+  const roots = new Map<string, readonly StorePath[]>();
+  for (const { name, outputs, pinName } of survey.targets) {
+    if (!outputs || outputs.length === 0) continue;
+    const known = outputs.some((path) => {
+      const answer = survey.facts.answers.get(path);
+      return answer?.own ?? answer?.gone ?? answer?.refused;
+    });
+    const pinned = pins.some((pin) => pin.name === pinName && outputs.includes(pin.storePath));
+    if (known || pinned) roots.set(name, outputs);
+  }
+  const looked = new Set([...roots.values()].flat());
+  for (const { name, storePath } of pins) {
+    if (!looked.has(storePath)) roots.set(`pin ${name}`, [storePath]);
+  }
+  return [...roots].map(([target, paths]) => ({
+    do: "verify" as const,
+    cache: own,
+    roots: { target, paths },
+    onTrouble: "tell" as const,
+  }));
 }

@@ -5,14 +5,11 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
-import { MAY_IN_POST } from "./modes.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
-import { pinSteps } from "./plan/pin-step.ts";
-import { writableCache } from "./plan.ts";
-import type { PushRoots, Step } from "./step.ts";
+import { pinSteps, writableCache } from "./plan.ts";
+import { MAY_IN_POST, type PushRoots, type Step } from "./step.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
-import { strainFindings } from "./survey/strain.ts";
-import { describeTiers, placed } from "./survey/tiers.ts";
+import { describeTiers, placed, strainFindings } from "./survey/substituters.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {

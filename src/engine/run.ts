@@ -1,20 +1,20 @@
 /** Owns the sentence: survey → plan → apply → report. */
 
+import { isFresh } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
-import { isFresh } from "../domain/memo.ts";
 import type { World } from "../domain/ports.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
-import { MAY } from "./modes.ts";
 import type { Outcome } from "./outcome.ts";
+import { type Directories, measureRoom } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
-import { lookForRelief } from "./plan/relief.ts";
-import { type Directories, measureRoom } from "./plan/room.ts";
+import { lookForRelief } from "./plan/reclaim.ts";
 import { workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
+import { MAY } from "./step.ts";
 import { assess } from "./survey/assess.ts";
-import { memoOf } from "./survey/memo.ts";
-import { strainFindings } from "./survey/strain.ts";
+import { memoOf } from "./survey/recall.ts";
+import { strainFindings } from "./survey/substituters.ts";
 import { type Survey, survey } from "./survey.ts";
 
 /** Everything a run saw, meant and did; the report room turns it into words. */

@@ -4,15 +4,15 @@ import type { BuildFigures } from "../domain/build-figures.ts";
 import { can, type StoredPin } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError } from "../domain/errors.ts";
+import type { Memo } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
-import type { Memo } from "../domain/memo.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
-import { recall } from "./survey/memo.ts";
+import { recall } from "./survey/recall.ts";
+import { describeTiers, isSilent, placed, type SurveyedTier } from "./survey/substituters.ts";
 import { type FoundTargets, findTargets } from "./survey/targets.ts";
-import { describeTiers, isSilent, placed, type SurveyedTier } from "./survey/tiers.ts";
 
 export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */

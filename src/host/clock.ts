@@ -1,7 +1,7 @@
 /** Owns time: now, and waiting that can be interrupted. */
 
 import { setTimeout as wait } from "node:timers/promises";
-import type { Clock } from "../domain/ports.ts";
+import type { Clock, Log, WorkState } from "../domain/ports.ts";
 
 export const clock: Clock = {
   // Never backwards: whoever sets the machine's clock back would hold up every deadline by as much.
@@ -14,3 +14,95 @@ export const clock: Clock = {
     });
   },
 };
+
+/** Milliseconds between two lines: seldom enough for a log, and often enough to be believed alive. */
+const PACE = 10_000;
+
+/** `words` makes a line of how far it is after so many seconds; what ends before the first is not told. */
+export function steadyWatch(
+  print: (line: string) => void,
+  words: (what: string, state: WorkState, seconds: number) => string,
+  pace = PACE,
+): NonNullable<Log["watch"]> {
+  return (what, state) => {
+    const begun = performance.now();
+    const timer = setInterval(() => {
+      print(words(what, state(), (performance.now() - begun) / 1000));
+    }, pace);
+    // A process that has nothing else to do is not kept alive to say so.
+    timer.unref();
+    return { [Symbol.dispose]: () => clearInterval(timer) };
+  };
+}
+
+interface Window {
+  readonly signal: AbortSignal;
+  readonly opened: number;
+  readonly timer: NodeJS.Timeout;
+  readonly controller: AbortController;
+  /** Rejects the tasks under way. */
+  readonly waiting: Set<(reason: unknown) => void>;
+}
+
+/**
+ * A timer, a controller and a listener for each of 100,000 questions cost more than the questions.
+ * Every task gets at least `milliseconds`, and at most a tenth more.
+ */
+export class Deadlines {
+  private readonly milliseconds: number;
+  private readonly late: () => Error;
+  private current: Window | undefined;
+
+  constructor(milliseconds: number, late: () => Error) {
+    this.milliseconds = milliseconds;
+    this.late = late;
+  }
+
+  /** Rejects when `signal` is aborted or time is up, even where `task` does not mind its signal. */
+  run<T>(signal: AbortSignal, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      const window = this.windowFor(signal);
+      const { waiting, timer } = window;
+      waiting.add(reject);
+      // Only a task under way keeps the process alive.
+      if (waiting.size === 1) timer.ref();
+      const leave = () => {
+        waiting.delete(reject);
+        if (waiting.size > 0) return;
+        timer.unref();
+        if (window !== this.current) clearTimeout(timer);
+      };
+      task(window.controller.signal).then(
+        (value) => {
+          leave();
+          resolve(value);
+        },
+        (error) => {
+          leave();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  private windowFor(signal: AbortSignal): Window {
+    const now = performance.now();
+    const { current, milliseconds } = this;
+    const length = milliseconds / 10;
+    if (current?.signal === signal && now - current.opened < length) return current;
+    if (current?.waiting.size === 0) clearTimeout(current.timer);
+    const controller = new AbortController();
+    const waiting: Window["waiting"] = new Set();
+    const end = (reason: unknown) => {
+      clearTimeout(timer);
+      if (this.current?.controller === controller) this.current = undefined;
+      controller.abort(reason);
+      for (const reject of waiting) reject(reason);
+    };
+    const timer = setTimeout(() => end(this.late()), milliseconds + length);
+    signal.addEventListener("abort", () => end(signal.reason), { once: true });
+    this.current = { signal, opened: now, timer, controller, waiting };
+    return this.current;
+  }
+}

@@ -1,8 +1,8 @@
 /** Owns free space: which file system a path is on and what is left there. */
 
 import { statfsSync } from "node:fs";
-import { readFile, stat, statfs } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { lstat, readdir, readFile, stat, statfs } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import type { Disk, FileSystem } from "../domain/ports.ts";
 
 export const disk: Disk = {
@@ -63,4 +63,45 @@ export async function readIfThere(path: string): Promise<string | undefined> {
 export function isMissing(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   return code === "ENOENT" || code === "ENOTDIR";
+}
+
+export interface FolderSize {
+  readonly bytes: number;
+  readonly inodes: number;
+  /** Whether all of it could be seen. */
+  readonly seen: "whole" | "in part";
+}
+
+const BLOCK = 512;
+/** Entries looked at side by side. */
+const PARALLEL = 64;
+
+/** What goes away while it is looked at is not counted; nothing is thrown but for the signal. */
+export async function folderSize(path: string, signal: AbortSignal): Promise<FolderSize> {
+  let bytes = 0;
+  let inodes = 0;
+  let seen: FolderSize["seen"] = "whole";
+  const top = await lstat(path).catch(() => undefined);
+  if (!top) return { bytes, inodes, seen: "in part" };
+  const stack: string[] = [];
+  const look = async (at: string) => {
+    const stats = await lstat(at).catch(() => undefined);
+    if (!stats || stats.dev !== top.dev) return;
+    bytes += stats.blocks * BLOCK;
+    inodes++;
+    if (stats.isDirectory()) stack.push(at);
+  };
+  await look(path);
+  for (let folder = stack.pop(); folder !== undefined; folder = stack.pop()) {
+    signal.throwIfAborted();
+    const at = folder;
+    const names = await readdir(at).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "EACCES" || error.code === "EPERM") seen = "in part";
+      return [];
+    });
+    for (let from = 0; from < names.length; from += PARALLEL) {
+      await Promise.all(names.slice(from, from + PARALLEL).map((name) => look(join(at, name))));
+    }
+  }
+  return { bytes, inodes, seen };
 }

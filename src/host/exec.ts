@@ -1,6 +1,8 @@
 /** Owns child processes: no shell, no secret in their environment, a deadline on every one. */
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
 
 export interface ExecOptions {
@@ -115,4 +117,103 @@ export function exec(
 
 function reason(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new Error("interrupted");
+}
+
+const STREAM_STDERR_KEPT = 16 * 1024;
+
+/**
+ * Runs `command` and yields its standard output. The deadline holds for each wait, not for the whole.
+ * `failure` turns a bad end into an error; it is given the end of standard error.
+ */
+export async function* execStream(
+  command: string,
+  args: readonly string[],
+  options: Pick<ExecOptions, "cwd" | "env" | "signal" | "deadline">,
+  failure: (stderr: string) => Error,
+): AsyncGenerator<Uint8Array> {
+  options.signal.throwIfAborted();
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: options.env as NodeJS.ProcessEnv,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const closed = once(child, "close");
+  // Awaited below; a reader that leaves early does not wait for it.
+  closed.catch(() => undefined);
+  let stderr = "";
+  child.stderr.setEncoding("utf8");
+  child.stderr.on("data", (text: string) => {
+    stderr = (stderr + text).slice(-STREAM_STDERR_KEPT);
+  });
+  const end = (error?: Error) => {
+    child.kill("SIGKILL");
+    // What the child left behind may hold its pipes open.
+    child.stderr.destroy();
+    child.stdout.destroy(error);
+  };
+  const onAbort = () => end(new Error("interrupted"));
+  options.signal.addEventListener("abort", onAbort, { once: true });
+  let timer: NodeJS.Timeout | undefined;
+  const watch = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const seconds = options.deadline / 1000;
+      end(new UserError("NCP-501", `${command} ${args[0] ?? ""} gave nothing for ${seconds} s`));
+    }, options.deadline);
+  };
+  try {
+    watch();
+    for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+      clearTimeout(timer);
+      yield chunk;
+      watch();
+    }
+    const [code] = (await closed) as [number | null];
+    if (code !== 0) throw failure(stderr);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    options.signal.removeEventListener("abort", onAbort);
+    if (child.exitCode === null) end();
+  }
+}
+
+const DEADLINE = 5_000;
+
+/** A number and when it was given; undefined where no process has it now. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Of no meaning but to be compared. */
+  readonly began: string;
+}
+
+export async function identityOf(pid: number): Promise<ProcessIdentity | undefined> {
+  const began = process.platform === "linux" ? await ticksOf(pid) : await startOf(pid);
+  return began === undefined ? undefined : { pid, began };
+}
+
+export async function isRunning({ pid, began }: ProcessIdentity): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  return (await identityOf(pid))?.began === began;
+}
+
+/** Field 22 of /proc/PID/stat, behind a name that may hold anything. Source: proc(5). */
+async function ticksOf(pid: number): Promise<string | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+}
+
+async function startOf(pid: number): Promise<string | undefined> {
+  const { stdout } = await exec("ps", ["-o", "lstart=", "-p", String(pid)], {
+    env: { LC_ALL: "C", PATH: "/usr/bin:/bin" },
+    signal: new AbortController().signal,
+    deadline: DEADLINE,
+  });
+  return stdout.trim() || undefined;
 }

@@ -1,8 +1,23 @@
 /** Owns the bodies of requests and answers: sent without a copy or as a stream, read whole and bounded. */
 
 import type { ClientRequest, IncomingMessage } from "node:http";
-import type { HttpRequest } from "./http-request.ts";
-import type { Timed } from "./http-timed.ts";
+import { UserError } from "../domain/errors.ts";
+
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * A list is sent as it stands, one piece after the other, without a copy. A stream is sent as it
+   * comes, in chunks, and the deadline then holds for each wait.
+   */
+  readonly body?: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>;
+  readonly signal: AbortSignal;
+  /** Milliseconds for one try, connection to last byte. */
+  readonly deadline: number;
+  /** A longer body is refused. */
+  readonly maxBytes?: number;
+}
 
 export type Body =
   | { readonly kind: "pieces"; readonly pieces: readonly Uint8Array[]; readonly bytes: number }
@@ -75,4 +90,82 @@ export function wholeBody(response: IncomingMessage, url: URL, most: number): Pr
     // Behind `end` it changes nothing; without one the other side hung up in the middle.
     response.on("close", () => reject(new Error("the connection was closed in the middle")));
   });
+}
+
+/** What is under way for a signal: one listener for all of it, not one for each request. */
+const REQUESTS = new WeakMap<AbortSignal, Set<Timed>>();
+
+function underWay(signal: AbortSignal): Set<Timed> {
+  let requests = REQUESTS.get(signal);
+  if (!requests) {
+    const made = new Set<Timed>();
+    const interrupt = () => {
+      for (const timed of made) timed.interrupt();
+    };
+    signal.addEventListener("abort", interrupt, { once: true });
+    REQUESTS.set(signal, made);
+    requests = made;
+  }
+  return requests;
+}
+
+/** What is under way, and can be ended. */
+interface Endable {
+  destroy(error: Error): unknown;
+}
+
+/** One request's deadline and the caller's signal, whichever comes first. */
+export class Timed {
+  private readonly request: HttpRequest;
+  private timer: NodeJS.Timeout | undefined;
+  private sent: Endable | undefined;
+  private late = false;
+  private readonly underWay: Set<Timed>;
+
+  constructor(request: HttpRequest) {
+    request.signal.throwIfAborted();
+    this.request = request;
+    this.underWay = underWay(request.signal);
+    this.underWay.add(this);
+    this.restart();
+  }
+
+  interrupt(): void {
+    this.sent?.destroy(new Error("interrupted"));
+  }
+
+  attach(sent: Endable): void {
+    this.sent = sent;
+    // Between two hops there is no request to end: the next one ends before it begins.
+    if (this.late || this.request.signal.aborted) sent.destroy(new Error("interrupted"));
+  }
+
+  restart(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.late = true;
+      this.sent?.destroy(new Error("too slow"));
+    }, this.request.deadline);
+  }
+
+  pause(): void {
+    clearTimeout(this.timer);
+  }
+
+  done(): void {
+    clearTimeout(this.timer);
+    this.underWay.delete(this);
+  }
+
+  explain(error: unknown): unknown {
+    if (this.request.signal.aborted) return this.request.signal.reason;
+    const { method, url, deadline } = this.request;
+    // The query may hold a signed upload's secret; the path never does.
+    const what = `${method} ${url.origin}${url.pathname}`;
+    if (this.late)
+      return new UserError("NCP-501", `${what}: no answer within ${deadline / 1000} s`);
+    return new Error(`${what}: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  }
 }

@@ -1,9 +1,10 @@
 /** Owns hashing lock files, byte for byte as `sha256sum FILE | head -c 16` does. */
 
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { glob, stat } from "node:fs/promises";
 import { join, normalize } from "node:path";
 import type { KeyFile } from "../domain/cache-key.ts";
-import { sha256File } from "./sha256-file.ts";
 
 /** In the order of `patterns`, and by name within one; a pattern without a file has no hash. */
 export async function hashKeyFiles(
@@ -40,4 +41,10 @@ async function matching(directory: string, pattern: string): Promise<string[]> {
 async function isFile(directory: string, name: string): Promise<boolean> {
   const stats = await stat(join(directory, name)).catch(() => undefined);
   return stats?.isFile() ?? false;
+}
+
+export async function sha256File(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
 }

@@ -1,8 +1,7 @@
 /** Owns looking at the project: its workflows, where it configures caches, whether its locks are committed. */
 
 import { dirname, join } from "node:path";
-import type { CacheConfiguration, LockFile, Project } from "../domain/project.ts";
-import type { WorkflowFile } from "../domain/workflow.ts";
+import type { CacheConfiguration, LockFile, Project, WorkflowFile } from "../domain/workflow.ts";
 import { readIfThere } from "./disk.ts";
 import { childEnvironment, type Environment } from "./environment.ts";
 import { exec } from "./exec.ts";

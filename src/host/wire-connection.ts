@@ -1,8 +1,7 @@
 /** Owns one connection that carries one request after another (RFC 9112, section 9.3). */
 
 import type { Socket } from "node:net";
-import { AnswerReader, type WireAnswer } from "./wire-answer.ts";
-import type { WireRequest } from "./wire-request.ts";
+import { AnswerReader, type WireAnswer, type WireRequest } from "./wire-answer.ts";
 
 export interface WireConnection {
   /** Requests it carried to their answer. */

@@ -3,9 +3,8 @@
  * read whole. Node's own client takes 135 µs of processor for one of these, this one 25 (docs/adr/0014).
  */
 
-import type { WireAnswer } from "./wire-answer.ts";
+import type { WireAnswer, WireRequest } from "./wire-answer.ts";
 import { openConnection, type WireConnection } from "./wire-connection.ts";
-import type { WireRequest } from "./wire-request.ts";
 
 /** A request under way. Ended with `destroy`, it rejects with the error given. */
 export interface Sending {

@@ -1,6 +1,6 @@
 /** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
 
-import { isFullDisk } from "../domain/full-disk.ts";
+import { isFullDisk } from "../domain/errors.ts";
 import type {
   BuildControl,
   BuildResult,
@@ -11,10 +11,8 @@ import type {
 import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
 import { type Realised, type RealiseListener, realise } from "./activities.ts";
-import { failureOf } from "./build-failure.ts";
-import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
-import { type BuildPlace, measure, type Observed } from "./measure.ts";
-import { BuildSampler } from "./sample.ts";
+import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
+import { type BuildPlace, BuildSampler, measure, type Observed } from "./measure.ts";
 import { validPaths } from "./store.ts";
 
 /** What makes our caches known to a single call, before any configuration is written. */
@@ -210,4 +208,37 @@ function tell(log: Log, line: string): void {
   // Nix says this of every path we have it realise; the paths are rooted by the steps that use them.
   if (line.includes("you did not specify '--add-root'")) return;
   log.info(line);
+}
+
+const LOG_LINES = 10;
+
+/**
+ * What Nix says of this derivation; of all that failed, where it was one of its dependencies. With
+ * it the end of the builder's log, which Nix leaves out where it has shown the log before.
+ */
+export async function failureOf(
+  nix: NixCommand,
+  drvPath: StorePath,
+  stderr: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const errors = nixErrors(stderr).filter((message) => !message.startsWith("build of '"));
+  const own = errors.filter(
+    (message) => message.includes(`'${drvPath}'`) && !/\bdependenc(y|ies)\b/.test(message),
+  );
+  const told = own.length > 0 ? own : errors;
+  const builders = told.flatMap(
+    (message) => /^(?:builder for|Cannot build) '([^']+\.drv)'/.exec(message)?.[1] ?? [],
+  );
+  const tails = await Promise.all(
+    builders.slice(0, 3).map(async (path) => {
+      const log = await nix.try("nix-store", ["--read-log", path], {
+        signal,
+        deadline: DEADLINES.query,
+      });
+      return log.stdout.trimEnd().split("\n").slice(-LOG_LINES);
+    }),
+  );
+  const lines = tails.flat().filter((line) => line !== "");
+  return [told.join("\n") || nixMessage(stderr), ...lines.map((line) => `> ${line}`)].join("\n");
 }

@@ -1,6 +1,9 @@
 /** Owns the flake of the working directory: whether there is one and what its lock pins. */
 
 import { dirname, join } from "node:path";
+import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
+import type { EvaluationRequest } from "../domain/ports.ts";
+import { nearest } from "../domain/suggest.ts";
 import { readIfThere } from "../host/disk.ts";
 
 export interface Flake {
@@ -44,4 +47,60 @@ export function isIndirect(flake: string): boolean {
 
 export function indirectName(flake: string): string {
   return flake.replace(/^flake:/, "").split("/")[0] ?? flake;
+}
+
+/** Applies a function to what stands at a path of a flake. */
+export type Ask = <T>(
+  flake: string,
+  segments: readonly AttrSegment[],
+  apply: string,
+) => Promise<{ value: T } | { message: string }>;
+
+type Place = Pick<EvaluationRequest, "flake" | "system">;
+
+/** Installables near to the one that is missing; first nixpkgs' own, where it has that very name. */
+export async function nearestNames(
+  ask: Ask,
+  { flake, system }: Place,
+  segments: readonly AttrSegment[],
+): Promise<string[]> {
+  const [first] = segments;
+  if (first?.kind !== "name") return [];
+  if (segments.length > 1) {
+    // The deepest set that is there: what stands behind it in the path is the name that is wrong.
+    for (let at = segments.length - 1; at > 0; at--) {
+      const found = await nearestIn(ask, flake, segments.slice(0, at), segments.slice(at));
+      if (found) return found;
+    }
+    return [];
+  }
+  const found: string[] = [];
+  if (flake !== "nixpkgs") {
+    const is = 'p: (p.type or null) == "derivation"';
+    const inNixpkgs = await ask<boolean>("nixpkgs", [first], is);
+    if ("value" in inNixpkgs && inNixpkgs.value) found.push(`nixpkgs#${first.name}`);
+  }
+  for (const set of ["packages", "legacyPackages"]) {
+    const place = [set, system].map((name): AttrSegment => ({ kind: "name", name }));
+    const names = await ask<string[]>(flake, place, "builtins.attrNames");
+    if (!("value" in names)) continue;
+    found.push(...nearest(first.name, names.value).map((name) => `${flake}#${name}`));
+  }
+  return [...new Set(found)];
+}
+
+/** Undefined where `parent` is not there either. */
+async function nearestIn(
+  ask: Ask,
+  flake: string,
+  parent: readonly AttrSegment[],
+  [wrong, ...rest]: readonly AttrSegment[],
+): Promise<string[] | undefined> {
+  if (wrong?.kind !== "name") return undefined;
+  const names = await ask<string[]>(flake, parent, "builtins.attrNames");
+  if (!("value" in names)) return undefined;
+  return nearest(wrong.name, names.value).map((name) => {
+    const path: AttrSegment[] = [...parent, { kind: "name", name }, ...rest];
+    return `${flake}#${formatAttrPath(path)}`;
+  });
 }

@@ -1,7 +1,7 @@
 /** Owns what Nix is told of the caches: for a single call, and for the steps that follow. */
 
-import { plainAddress } from "../domain/address.ts";
 import type { BinaryCache } from "../domain/cache.ts";
+import { plainAddress } from "../domain/location.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CallSubstituters } from "./build.ts";
 import type { NixCommand } from "./command.ts";
@@ -12,9 +12,8 @@ import {
   userConfigurationFile,
   writeConfiguration,
 } from "./configure.ts";
+import type { NixMachine } from "./machine.ts";
 import { netrcIn, writeNetrc } from "./netrc.ts";
-import { fetchEnvironment, isS3, readsS3 } from "./readable.ts";
-import type { NixMachine } from "./setup.ts";
 
 /** The caches as they answer now: who stopped in between is gone. */
 export interface CachesNow {
@@ -142,4 +141,30 @@ export class KnownCaches {
 function without(urls: readonly string[], caches: readonly BinaryCache[]): string[] {
   const out = new Set(caches.map(({ substituter }) => plainAddress(substituter.url)));
   return urls.filter((url) => !out.has(plainAddress(url)));
+}
+
+/** Nobody listens there; a Nix that knows such stores says so at once, and another that it does not. */
+const NOWHERE = "s3://preflight?scheme=http&endpoint=127.0.0.1:9";
+const DEADLINE = 10_000;
+
+/** Nix of Debian 12 and 13 is built without S3; the question is put to the program, not to its version. */
+export async function readsS3(nix: NixCommand, signal: AbortSignal): Promise<boolean> {
+  const args = ["--store", NOWHERE, "--option", "download-attempts", "1", "--query", "--hash"];
+  const path = `/nix/store/${"0".repeat(32)}-preflight`;
+  const options = { signal, deadline: DEADLINE };
+  const asked = await nix.try("nix-store", [...args, path], options).catch(() => {
+    signal.throwIfAborted();
+    return undefined;
+  });
+  return !/don't know how to open Nix store/.test(asked?.stderr ?? "");
+}
+
+export function isS3({ substituter }: BinaryCache): boolean {
+  return substituter.url.startsWith("s3:");
+}
+
+/** For a process that only fetches: one that evaluates or builds is told no credentials. */
+export async function fetchEnvironment(caches: readonly BinaryCache[]): Promise<Environment> {
+  const each = await Promise.all(caches.map(({ substituter }) => substituter.environment?.()));
+  return Object.assign({}, ...each.reverse());
 }

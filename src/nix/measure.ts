@@ -1,11 +1,11 @@
 /** Owns what builds took, once they are over: which were made, in what time, and how large they are. */
 
-import { lstat } from "node:fs/promises";
+import { lstat, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type BuildFigures, figuresName } from "../domain/build-figures.ts";
 import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
+import { disk, folderSize } from "../host/disk.ts";
 import type { NixCommand } from "./command.ts";
-import type { Peak } from "./sample.ts";
 import { pathInfos, validPaths } from "./store.ts";
 
 export interface BuildPlace {
@@ -81,4 +81,154 @@ async function finished(
     ),
   );
   return Math.min(now, Math.max(...times));
+}
+
+export interface Peak {
+  readonly bytes: number;
+  /** Undefined where the directory could not be read. */
+  readonly inodes: number | undefined;
+  /** The most bytes that were free during the call: one that dies of a full disk had taken them. */
+  readonly free: Free | undefined;
+}
+
+interface Free {
+  readonly buildDirectory: number;
+  readonly store: number;
+}
+
+/** Milliseconds between two looks; a look that takes long is followed by a longer pause. */
+const BETWEEN = 200;
+const PAUSE_PER_LOOK = 10;
+
+interface Running {
+  readonly drvPath: StorePath;
+  readonly name: string;
+  entry: string | undefined;
+  bytes: number;
+  inodes: number | undefined;
+  free: Free | undefined;
+}
+
+/**
+ * Looks at the folders that appear in the build directory. Nix before 2.30 names them after the
+ * derivation (`nix-build-NAME.drv-0`), later ones by number (`nix-PID-N`), in the order of their
+ * beginning. Source: nix/src/libstore, createTempDir of the local derivation goal.
+ */
+export class BuildSampler implements AsyncDisposable {
+  private readonly directory: string;
+  private readonly store: string;
+  private readonly running: Running[] = [];
+  private most: Free;
+  private readonly before: Promise<ReadonlySet<string>>;
+  private readonly over = new AbortController();
+  private readonly looping: Promise<void>;
+  private wake: () => void = () => undefined;
+
+  constructor(directory: string, store: string) {
+    this.directory = directory;
+    this.store = store;
+    // Now, before Nix begins: a build can fill a disk before anybody looks.
+    this.most = { buildDirectory: freeNow(directory), store: freeNow(store) };
+    this.before = readdir(directory).then(
+      (names) => new Set(names),
+      () => new Set(),
+    );
+    this.looping = this.loop();
+  }
+
+  begun(drvPath: StorePath): void {
+    this.running.push({
+      drvPath,
+      name: derivationName(drvPath),
+      entry: undefined,
+      bytes: 0,
+      inodes: undefined,
+      free: undefined,
+    });
+    this.wake();
+  }
+
+  /** By derivation, of all that were begun. */
+  peaks(): Map<StorePath, Peak> {
+    const free = this.most;
+    return new Map(
+      this.running.map(({ drvPath, bytes, inodes }) => [drvPath, { bytes, inodes, free }]),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.over.abort();
+    this.wake();
+    await this.looping;
+  }
+
+  private async loop(): Promise<void> {
+    const before = await this.before;
+    while (!this.over.signal.aborted) {
+      const begun = Date.now();
+      // What is not seen is not known; no build waits or fails for it.
+      if (this.running.length > 0) await this.look(before).catch(() => undefined);
+      await this.pause(Math.max(BETWEEN, (Date.now() - begun) * PAUSE_PER_LOOK));
+    }
+  }
+
+  private pause(milliseconds: number): Promise<void> {
+    if (this.over.signal.aborted) return Promise.resolve();
+    return new Promise((done) => {
+      const timer = setTimeout(done, milliseconds);
+      this.wake = () => {
+        clearTimeout(timer);
+        done();
+      };
+    });
+  }
+
+  private async look(before: ReadonlySet<string>): Promise<void> {
+    const names = (await readdir(this.directory)).filter((name) => !before.has(name));
+    await this.assign(names);
+    const there = new Set(names);
+    const free = { buildDirectory: freeNow(this.directory), store: freeNow(this.store) };
+    this.most = {
+      buildDirectory: Math.max(this.most.buildDirectory, free.buildDirectory),
+      store: Math.max(this.most.store, free.store),
+    };
+    for (const [index, one] of this.running.entries()) {
+      one.free ??= free;
+      if (one.entry === undefined || !there.has(one.entry)) continue;
+      const size = await folderSize(join(this.directory, one.entry), this.over.signal);
+      if (size.seen === "whole") {
+        one.bytes = Math.max(one.bytes, size.bytes);
+        one.inodes = Math.max(one.inodes ?? 0, size.inodes);
+      } else if (index === this.running.length - 1) {
+        // A build user's own folder: what the file system lost since the last build began.
+        one.bytes = Math.max(one.bytes, one.free.buildDirectory - free.buildDirectory);
+      }
+    }
+  }
+
+  private async assign(names: readonly string[]): Promise<void> {
+    const taken = new Set(this.running.map(({ entry }) => entry));
+    const numbered: { name: string; born: number }[] = [];
+    for (const name of names) {
+      if (taken.has(name)) continue;
+      const derivation = /^nix-build-(.+)\.drv-\d+$/.exec(name)?.[1];
+      if (derivation !== undefined) {
+        const one = this.running.find((run) => run.entry === undefined && run.name === derivation);
+        if (one) one.entry = name;
+      } else if (/^nix-\d+-\d+$/.test(name)) {
+        const stats = await stat(join(this.directory, name)).catch(() => undefined);
+        if (stats) numbered.push({ name, born: stats.birthtimeMs });
+      }
+    }
+    numbered.sort((a, b) => a.born - b.born);
+    for (const { name } of numbered) {
+      const one = this.running.find(({ entry }) => entry === undefined);
+      if (one) one.entry = name;
+    }
+  }
+}
+
+/** 0 where it cannot be asked: then nothing is learnt of it. */
+function freeNow(path: string): number {
+  return disk.freeNow(path) ?? 0;
 }

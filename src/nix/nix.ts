@@ -8,13 +8,12 @@ import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import { build, importFrom, substitute } from "./build.ts";
-import { builtHere } from "./built-here.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes } from "./garbage.ts";
 import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
-import { closureOf, onDisk, validPaths } from "./store.ts";
+import { builtHere, closureOf, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
   readonly flake: Flake | undefined;

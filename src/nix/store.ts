@@ -6,7 +6,13 @@ import { UserError } from "../domain/errors.ts";
 import { parseSha256 } from "../domain/hash.ts";
 import { mapLimited } from "../domain/limit.ts";
 import type { PathInfo } from "../domain/narinfo.ts";
-import { baseName, parseStorePath, type StorePath } from "../domain/store-path.ts";
+import {
+  baseName,
+  isDerivationPath,
+  parseStorePath,
+  type StorePath,
+  storePathFromBaseName,
+} from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
 
@@ -143,4 +149,42 @@ export async function closureOf(
     for (const line of lines(text)) members.add(line as StorePath);
   });
   return pathInfos(nix, storeDir, [...members], signal);
+}
+
+/** The names in the store folder: what a job starts from. */
+export async function storeNames(realStoreDir: string): Promise<Set<string>> {
+  return new Set(await readdir(realStoreDir).catch(() => []));
+}
+
+/**
+ * Valid paths that were not there at `since` and that Nix marks `ultimate`, built on this machine
+ * and trusted for that. With nothing new this is one directory read.
+ */
+export async function builtHere(
+  nix: NixCommand,
+  store: { readonly storeDir: string; readonly realStoreDir: string },
+  since: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<StorePath[]> {
+  const fresh: StorePath[] = [];
+  for (const name of await storeNames(store.realStoreDir)) {
+    if (since.has(name)) continue;
+    const path = storePathFromBaseName(name, store.storeDir);
+    if (path && !isDerivationPath(path) && !/\.(lock|chroot|check)$/.test(path)) fresh.push(path);
+  }
+  if (fresh.length === 0) return [];
+  const valid = [...(await validPaths(nix, fresh, signal))];
+  const built: StorePath[] = [];
+  for (let at = 0; at < valid.length; at += 1_000) {
+    const text = await nix.run("nix", ["path-info", "--sigs", ...valid.slice(at, at + 1_000)], {
+      signal,
+      deadline: DEADLINES.query,
+    });
+    for (const line of text.split("\n")) {
+      // The path is padded with spaces to a column, then come a tab and the marks.
+      const [path = "", marks = ""] = line.split("\t");
+      if (marks.split(/\s+/).includes("ultimate")) built.push(path.trim() as StorePath);
+    }
+  }
+  return built;
 }

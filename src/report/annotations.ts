@@ -1,7 +1,6 @@
 /** Owns which findings become annotations: the most important ten of each level, the rest counted. Pure. */
 
-import type { Finding } from "../domain/finding.ts";
-import { byImportance } from "./importance.ts";
+import type { Finding, FindingKind } from "../domain/finding.ts";
 
 /** GitHub shows ten per level and step, and drops the others without a word. */
 const MOST = 10;
@@ -52,4 +51,32 @@ export function annotations(findings: readonly Finding[]): Annotation[] {
         : []),
     ];
   });
+}
+
+/** What ends a job, what will cost most, what did not arrive; then the rest. */
+const ORDER: readonly FindingKind[] = [
+  "disk",
+  "eval",
+  "heavy",
+  "unverified",
+  "push",
+  "pin",
+  "missing",
+  "twin",
+  "tier",
+  "system",
+  "trust",
+  "notice",
+];
+const LEVELS: readonly Finding["level"][] = ["error", "warning", "notice"];
+
+/** Errors before warnings before notices; within them by kind, else as they were found. */
+export function byImportance(findings: readonly Finding[]): Finding[] {
+  const rank = ({ kind }: Finding) => {
+    const at = ORDER.indexOf(kind);
+    return at < 0 ? ORDER.length : at;
+  };
+  return [...findings].sort(
+    (a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level) || rank(a) - rank(b),
+  );
 }

@@ -4,10 +4,8 @@ import type { CacheLocation } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { namePart } from "../domain/store-path.ts";
 import type { Outcome, TimedStep } from "../engine/outcome.ts";
-import type { SurveyedTier } from "../engine/survey/tiers.ts";
-import { linkTo } from "./links.ts";
-import { fold, grid, linked } from "./page.ts";
-import { code, markdown } from "./plain.ts";
+import type { SurveyedTier } from "../engine/survey/substituters.ts";
+import { code, fold, grid, linked, linkTo, markdown } from "./page.ts";
 
 /** Where a pushed path can be looked at. */
 export interface Place {

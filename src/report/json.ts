@@ -5,10 +5,10 @@ import type { Finding } from "../domain/finding.ts";
 import type { Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
+import { MAY } from "../engine/step.ts";
 import type { TierCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
-import { changedTargets } from "./changed.ts";
-import { roomReport } from "./room.ts";
+import { roomReport } from "./disk-table.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
 export const REPORT_VERSION = 1;
@@ -174,4 +174,25 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     "bytes-free": String(tightest?.fileSystem.freeBytes ?? 0),
     report: reportPath,
   };
+}
+
+/** Names of targets, as the output `changed` lists them. */
+export function changedTargets({ job, survey, outcome }: Run): string[] {
+  const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
+  const served = new Set(
+    outcome.verified
+      .filter(({ outcome: how }) => how === "verified" || how === "upstream only")
+      .map(({ target }) => target),
+  );
+  // What this run was to bring into the cache and could not, nobody can fetch from there.
+  const brings = MAY[job.mode].has("push") && survey.trust.kind === "write" && job.push !== "off";
+  return survey.targets
+    .filter(
+      ({ name, outputs, pinName }) =>
+        pinName !== "" &&
+        outputs?.[0] !== undefined &&
+        pinned.get(pinName) !== outputs[0] &&
+        (!brings || served.has(name)),
+    )
+    .map(({ name }) => name);
 }

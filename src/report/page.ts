@@ -1,6 +1,8 @@
 /** Owns the parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
 
-import { code, markdown } from "./plain.ts";
+import type { CacheLocation } from "../domain/location.ts";
+import { hashPart, type StorePath } from "../domain/store-path.ts";
+import type { SurveyedTier } from "../engine/survey/substituters.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
@@ -92,4 +94,69 @@ export function linked(text: string, url: string | undefined): string {
   if (url === undefined || !/^https?:\/\//.test(url)) return code(text);
   const href = url.replace(/[\s"'<>|`\\]/g, encodeURIComponent);
   return `<a href="${href.replaceAll("&", "&amp;")}">${code(text)}</a>`;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+const CONTROL = /\u001b\[[0-9;?]*[ -/]*[@-~]|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/** Marks that turn the direction of text can make a name read as another one. */
+const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** One line for the log: no escape sequences, and nothing the runner would take for a command. */
+export function plainLine(text: string): string {
+  return text
+    .replace(CONTROL, "")
+    .replace(BIDI, "")
+    .replaceAll("##[", "## [")
+    .replace(/^(\s*):(?=:)/, "$1: ");
+}
+
+/** Text inside a Markdown paragraph or table cell: every sign that Markdown or HTML gives a meaning. */
+export function markdown(text: string): string {
+  return text
+    .replace(CONTROL, "")
+    .replace(BIDI, "")
+    .replace(/\s+/g, " ")
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replace(/[\\`*_{}[\]()#|~!@]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+}
+
+/** Where a name may be broken: a cell as wide as the longest one would push the others off the page. */
+const UNBROKEN = 60;
+
+/** A name in code style; HTML, because a backtick in a name would end Markdown's. No address in it becomes a link. */
+export function code(text: string): string {
+  const parts =
+    text
+      .replace(CONTROL, "")
+      .replace(BIDI, "")
+      .match(new RegExp(`.{1,${UNBROKEN}}`, "gsu")) ?? [];
+  const plain = parts.map(markdown).join("<wbr>");
+  return `<code>${plain.replaceAll("://", "&#58;//").replace(/\bwww\./gi, "www&#46;")}</code>`;
+}
+
+/** Where people look at a Cachix cache; its narinfos are for machines. */
+const CACHIX_PAGES = "https://app.cachix.org/cache/";
+
+/** Undefined where there is nothing to point to: a cache on this disk, or of another protocol. */
+export function linkTo(
+  path: StorePath,
+  { url: address, role }: Pick<SurveyedTier, "url" | "role">,
+  own: CacheLocation,
+): string | undefined {
+  if (role === "own" && own.kind === "cachix" && own.host.hostname === "cachix.org") {
+    return `${CACHIX_PAGES}${encodeURIComponent(own.name)}`;
+  }
+  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) return undefined;
+  const url = new URL(address);
+  const cachix = /^([^.]+)\.cachix\.org$/.exec(url.hostname)?.[1];
+  if (cachix !== undefined) return `${CACHIX_PAGES}${encodeURIComponent(cachix)}`;
+  return `${url.origin}${url.pathname.replace(/\/+$/, "")}/${hashPart(path)}.narinfo`;
+}
+
+/** The tier that a verdict or an answer names; one may pass on what another one signed. */
+export function tierNamed(tiers: readonly SurveyedTier[], name: string): SurveyedTier | undefined {
+  return tiers.find((tier) => tier.name === name || name.endsWith(`passed on by ${tier.name}`));
 }

@@ -5,7 +5,7 @@ import type { Verdict } from "../domain/verdict.ts";
 import type { Check } from "../engine/audit/check.ts";
 import { isHad, type Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
-import type { SurveyedTier } from "../engine/survey/tiers.ts";
+import type { SurveyedTier } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
 
 /** What a person would say: `9 of 12 targets are cached; bws-1.0.0 would be built in 3 of them.` */

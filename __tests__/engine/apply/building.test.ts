@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { BuildFigures } from "../../../src/domain/build-figures.ts";
-import { isFullDisk } from "../../../src/domain/full-disk.ts";
+import { isFullDisk } from "../../../src/domain/errors.ts";
 import { estimates } from "../../../src/engine/plan/estimate.ts";
 import { workOf } from "../../../src/engine/plan/work.ts";
 import { run } from "../../../src/engine/run.ts";

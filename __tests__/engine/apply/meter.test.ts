@@ -1,6 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { Meter } from "../../../src/engine/apply/meter.ts";
-import { PushMeter } from "../../../src/engine/apply/push-meter.ts";
+import { Meter, PushMeter } from "../../../src/engine/apply/meter.ts";
 import { pathInfo } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
 import { world } from "../../support/world.ts";

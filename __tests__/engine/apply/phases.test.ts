@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { describePhase, phasesOf } from "../../../src/engine/apply/phases.ts";
 import type { Step } from "../../../src/engine/step.ts";
+import { describePhase, phasesOf } from "../../../src/engine/step.ts";
 import { storePath } from "../../support/paths.ts";
 import { memoryCache } from "../../support/world.ts";
 

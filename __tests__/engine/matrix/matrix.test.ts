@@ -2,13 +2,13 @@ import { describe, expect, test } from "@jest/globals";
 import type { StorePath } from "../../../src/domain/store-path.ts";
 import { parseTarget, parseTargets } from "../../../src/domain/target.ts";
 import type { Verdict } from "../../../src/domain/verdict.ts";
+import type { MatrixRequest } from "../../../src/engine/matrix/graph.ts";
 import {
   type MatrixEntry,
   matrixFindings,
   matrixOf,
   NO_MATRIX,
 } from "../../../src/engine/matrix/matrix.ts";
-import type { MatrixRequest } from "../../../src/engine/matrix/request.ts";
 import type { SurveyedTarget } from "../../../src/engine/survey.ts";
 import { SYSTEM } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";

@@ -1,8 +1,8 @@
 /** Owns building while room is watched: near the floor nothing more is begun, and that is said once. */
 
 import type { BuildFigures } from "../../domain/build-figures.ts";
+import { isFullDisk } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
-import { isFullDisk } from "../../domain/full-disk.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../../domain/size.ts";

@@ -1,7 +1,11 @@
 /** Owns counting long work as it goes: paths and bytes, done and in all. */
 
-import type { WorkState } from "../../domain/ports.ts";
+import type { PushProgress } from "../../domain/cache.ts";
+import type { PathInfo } from "../../domain/narinfo.ts";
+import type { Clock, WorkState } from "../../domain/ports.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
+import type { PushedPath } from "../outcome.ts";
+import type { PushListener } from "./push.ts";
 
 /** So many names of what is under way are kept; a line has no room for more. */
 const NAMES = 3;
@@ -51,4 +55,40 @@ export class Meter {
       now: [...this.underWay.keys()].slice(0, NAMES).map(derivationName),
     };
   };
+}
+
+export class PushMeter implements PushListener {
+  private readonly meter = new Meter("path");
+  private readonly clock: Clock;
+  private readonly sizes = new Map<StorePath, number>();
+  private readonly begun = new Map<StorePath, number>();
+  readonly state = this.meter.state;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  sending(paths: readonly PathInfo[]): void {
+    let bytes = 0;
+    for (const { storePath, narSize } of paths) {
+      this.sizes.set(storePath, narSize);
+      bytes += narSize;
+    }
+    this.meter.expect(paths.length, bytes);
+  }
+
+  read(path: StorePath, bytes: number): void {
+    // A second attempt reads it anew, and the time is that of both.
+    if (!this.begun.has(path)) this.begun.set(path, this.clock.now());
+    this.meter.at(path, bytes);
+  }
+
+  finish(done: PushProgress): PushedPath {
+    this.meter.finish(done.path, this.sizes.get(done.path) ?? 0);
+    const begun = this.begun.get(done.path);
+    return {
+      ...done,
+      seconds: begun === undefined ? undefined : (this.clock.now() - begun) / 1000,
+    };
+  }
 }

@@ -10,18 +10,15 @@ import {
 import { asError, describeError, UserError } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
-import type { Nix, World } from "../../domain/ports.ts";
+import type { Clock, Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes } from "../../domain/size.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { PinnedTarget, PushedPath } from "../outcome.ts";
 import type { Step } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
-import { Meter } from "./meter.ts";
-import { setPin } from "./pin.ts";
-import { type Pushed, type PushHow, push } from "./push.ts";
-import { poisonFindings, pushFindings } from "./push-failures.ts";
-import { PushMeter } from "./push-meter.ts";
+import { Meter, PushMeter } from "./meter.ts";
+import { type Pushed, type PushHow, poisonFindings, push, pushFindings } from "./push.ts";
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };
@@ -246,4 +243,33 @@ function vanished(path: StorePath): UserError {
   return new UserError("NCP-308", `${path} is not in this machine's store any more`, {
     hint: "something collected garbage while this run was at work; run it again",
   });
+}
+
+/**
+ * `deadline`: milliseconds the pin has to become visible in the list.
+ * `set`: written, and not to be read back from this cache. Throws where it is
+ * not what was asked for.
+ */
+export async function setPin(
+  cache: Can<"pin">,
+  pin: Pin,
+  deadline: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<"confirmed" | "set"> {
+  await cache.pin(pin, signal);
+  const until = clock.now() + deadline;
+  for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
+    const pins = await cache.pins?.(signal);
+    if (pins === undefined) return "set";
+    const stored = pins.find(({ name }) => name === pin.name);
+    if (stored?.storePath === pin.storePath) return "confirmed";
+    if (clock.now() + pause > until) {
+      throw new UserError(
+        "NCP-307",
+        `read back for ${deadline / 1000} s, it is on ${stored?.storePath ?? "nothing"}`,
+      );
+    }
+    await clock.sleep(pause * (0.5 + Math.random() / 2), signal);
+  }
 }

@@ -1,7 +1,9 @@
 /** Owns proof: read back from outside, past every local lookup cache, what our cache really serves. */
 
+import { createHash } from "node:crypto";
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
 import { describeError } from "../../domain/errors.ts";
+import { sha256FromBytes } from "../../domain/hash.ts";
 import type { VerifyLevel } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
 import { differences, type NarInfo, type PathInfo } from "../../domain/narinfo.ts";
@@ -9,7 +11,6 @@ import type { Clock, World } from "../../domain/ports.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
 import type { VerificationOutcome } from "../../domain/verdict.ts";
 import type { Lookup } from "../survey/lookup.ts";
-import { compareBytes } from "./verify-bytes.ts";
 
 export interface VerificationRequest {
   readonly roots: readonly StorePath[];
@@ -199,4 +200,46 @@ async function troubleOf(
     signal.throwIfAborted();
     return { state: "unknown", why: describeError(error), next: "may differ" };
   }
+}
+
+/** What is wrong, in words; undefined where every byte is right. Throws where the journey failed, which says nothing of the bytes. */
+export async function compareBytes(
+  cache: BinaryCache,
+  narInfo: NarInfo,
+  decompress: World["decompress"],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const file = createHash("sha256");
+  const nar = createHash("sha256");
+  let narSize = 0;
+  let brokenOff: unknown;
+  const stored = async function* () {
+    try {
+      for await (const chunk of cache.readNar(narInfo, signal)) {
+        file.update(chunk);
+        yield chunk;
+      }
+    } catch (error) {
+      brokenOff = error;
+      throw error;
+    }
+  };
+  try {
+    for await (const chunk of decompress(narInfo.compression, stored(), signal)) {
+      nar.update(chunk);
+      narSize += chunk.length;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    // The journey failed, which says nothing of the bytes.
+    if (brokenOff !== undefined) throw brokenOff;
+    return `its NAR cannot be unpacked: ${describeError(error)}`;
+  }
+  if (narInfo.fileHash && sha256FromBytes(file.digest()) !== narInfo.fileHash) {
+    return "its NAR is not the file that its FileHash names";
+  }
+  if (narSize !== narInfo.narSize || sha256FromBytes(nar.digest()) !== narInfo.narHash) {
+    return "its NAR is not what its NarHash names";
+  }
+  return undefined;
 }

@@ -6,18 +6,12 @@ import type { Job } from "../../domain/job.ts";
 import type { World } from "../../domain/ports.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { Survey } from "../survey.ts";
-import { actionChecks } from "./actions.ts";
-import { cacheChecks } from "./caches.ts";
+import { cacheChecks } from "./cache-checks.ts";
 import type { Audit, AuditRequest, Check } from "./check.ts";
-import { closureChecks } from "./closures.ts";
-import { forkChecks } from "./forks.ts";
-import { habitChecks } from "./habits.ts";
-import { keyChecks } from "./keys.ts";
-import { lockChecks } from "./locks.ts";
-import { pinChecks } from "./pins.ts";
-import { measurePins, quotaChecks } from "./quota.ts";
-import { tokenChecks } from "./token.ts";
-import { secretChecks } from "./tokens.ts";
+import { keyChecks } from "./key-checks.ts";
+import { closureChecks, measurePins, pinChecks, quotaChecks } from "./pin-checks.ts";
+import { secretChecks, tokenChecks } from "./token-checks.ts";
+import { actionChecks, forkChecks, habitChecks, lockChecks } from "./workflow-checks.ts";
 
 export async function audit(
   job: Job,

@@ -2,8 +2,8 @@
 
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
-import type { ProjectFacts } from "../../domain/project.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
+import type { ProjectFacts } from "../../domain/workflow.ts";
 import type { Survey } from "../survey.ts";
 
 export type CheckGroup =

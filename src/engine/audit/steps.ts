@@ -1,7 +1,7 @@
 /** Owns the view of workflow files that the rules share: which steps install, cache, push and use Nix. Pure. */
 
-import type { ProjectFacts } from "../../domain/project.ts";
 import {
+  type ProjectFacts,
   resolved,
   secretsIn,
   type Workflow,

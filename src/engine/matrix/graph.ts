@@ -1,10 +1,9 @@
 /** Owns the graph of what is missing, as the stages of a matrix look at it. Pure. */
 
-import type { StorePath } from "../../domain/store-path.ts";
-import { byWeight, type SurveyedDerivation } from "../survey/derivations.ts";
+import { derivationName, type StorePath } from "../../domain/store-path.ts";
+import type { Facts } from "../survey/facts.ts";
+import { byWeight, type SurveyedDerivation } from "../survey/verdicts.ts";
 import type { SurveyedTarget } from "../survey.ts";
-import { DisjointSets, grouped } from "./disjoint-sets.ts";
-import type { MatrixRequest } from "./request.ts";
 
 /** Which missing derivation needs which: the part of the graph that a fresh machine would build. */
 export class MissingGraph {
@@ -87,4 +86,88 @@ export class MissingGraph {
       built: built.get(group) ?? new Set(),
     }));
   }
+}
+
+/** Each set is named by one of its keys. */
+export class DisjointSets<K> {
+  private readonly parents = new Map<K, K>();
+
+  groupOf(key: K): K {
+    let at = key;
+    for (let up = this.parents.get(at); up !== undefined; up = this.parents.get(at)) {
+      // Half the way is cut on each walk, so that walks stay short.
+      const above = this.parents.get(up);
+      if (above !== undefined) this.parents.set(at, above);
+      at = up;
+    }
+    return at;
+  }
+
+  join(a: K, b: K): void {
+    const [one, other] = [this.groupOf(a), this.groupOf(b)];
+    if (one !== other) this.parents.set(other, one);
+  }
+}
+
+/** The items by group, in the order in which each group was met first. */
+export function grouped<K, T>(items: Iterable<T>, keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group) group.push(item);
+    else groups.set(key, [item]);
+  }
+  return groups;
+}
+
+/** Before a job builds anything: its runner, the checkout, Nix, the start of the evaluation. */
+export const JOB_SECONDS = 120;
+
+/** What a target takes beside its builds: evaluated, fetched, pushed, read back. */
+export const TARGET_SECONDS = 120;
+
+/** A build that nobody has timed. */
+const LIGHT_SECONDS = 120;
+const HEAVY_SECONDS = 1_800;
+
+export class Weights {
+  private readonly request: Pick<MatrixRequest, "derivations" | "seconds">;
+  private readonly known = new Map<StorePath, number>();
+
+  constructor(request: Pick<MatrixRequest, "derivations" | "seconds">) {
+    this.request = request;
+  }
+
+  /** Seconds that one derivation takes to build. */
+  of(drvPath: StorePath): number {
+    let seconds = this.known.get(drvPath);
+    if (seconds === undefined) {
+      const derivation = this.request.derivations.get(drvPath);
+      seconds =
+        this.request.seconds(derivation?.name ?? derivationName(drvPath)) ??
+        (derivation?.heavy === "heavy" ? HEAVY_SECONDS : LIGHT_SECONDS);
+      this.known.set(drvPath, seconds);
+    }
+    return seconds;
+  }
+
+  sum(drvPaths: Iterable<StorePath>): number {
+    let seconds = 0;
+    for (const drvPath of drvPaths) seconds += this.of(drvPath);
+    return seconds;
+  }
+}
+
+export interface MatrixRequest {
+  readonly targets: readonly SurveyedTarget[];
+  /** Every derivation that a fresh machine would build. */
+  readonly derivations: ReadonlyMap<StorePath, SurveyedDerivation>;
+  readonly facts: Pick<Facts, "derivations">;
+  /** This machine's system, which targets are evaluated for unless they say otherwise. */
+  readonly system: string | undefined;
+  /** `one`: nothing can be handed on, so a stage that builds for others would build for nobody. */
+  readonly stages: "one" | "two";
+  /** What a build of this name took last, in seconds, where that is known. */
+  readonly seconds: (name: string) => number | undefined;
 }

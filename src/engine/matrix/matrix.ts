@@ -3,10 +3,9 @@
 import type { Finding } from "../../domain/finding.ts";
 import { count } from "../../domain/size.ts";
 import type { SurveyedTarget } from "../survey.ts";
-import type { MatrixRequest } from "./request.ts";
+import { type MatrixRequest, Weights } from "./graph.ts";
 import { groupsOf, JOBS_MOST, type MatrixEntry, shards } from "./shards.ts";
 import { liftShared } from "./stages.ts";
-import { Weights } from "./weights.ts";
 
 export type { MatrixEntry } from "./shards.ts";
 

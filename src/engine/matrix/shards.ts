@@ -2,9 +2,14 @@
 
 import type { StorePath } from "../../domain/store-path.ts";
 import type { SurveyedTarget } from "../survey.ts";
-import { DisjointSets, grouped } from "./disjoint-sets.ts";
-import type { MatrixRequest } from "./request.ts";
-import { JOB_SECONDS, TARGET_SECONDS, type Weights } from "./weights.ts";
+import {
+  DisjointSets,
+  grouped,
+  JOB_SECONDS,
+  type MatrixRequest,
+  TARGET_SECONDS,
+  type Weights,
+} from "./graph.ts";
 
 export interface MatrixEntry {
   readonly name: string;

@@ -2,13 +2,18 @@
 
 import type { StorePath } from "../../domain/store-path.ts";
 import { idOf } from "../survey/below.ts";
-import type { SurveyedDerivation } from "../survey/derivations.ts";
+import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { SurveyedTarget } from "../survey.ts";
-import { DisjointSets, grouped } from "./disjoint-sets.ts";
-import { MissingGraph } from "./graph.ts";
-import type { MatrixRequest } from "./request.ts";
+import {
+  DisjointSets,
+  grouped,
+  JOB_SECONDS,
+  type MatrixRequest,
+  MissingGraph,
+  TARGET_SECONDS,
+  type Weights,
+} from "./graph.ts";
 import { type Group, runnerOf, sourceOf, targetLine } from "./shards.ts";
-import { JOB_SECONDS, TARGET_SECONDS, type Weights } from "./weights.ts";
 
 export interface Lifted {
   /** The jobs of the first stage. */

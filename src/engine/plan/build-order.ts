@@ -5,7 +5,7 @@ import type { DerivationOutputs } from "../../domain/ports.ts";
 import { count } from "../../domain/size.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Step } from "../step.ts";
-import type { SurveyedDerivation } from "../survey/derivations.ts";
+import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey, SurveyedTarget } from "../survey.ts";
 import type { Work } from "./work.ts";
 

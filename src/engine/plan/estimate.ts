@@ -2,8 +2,8 @@
 
 import { dependencies } from "../../domain/narinfo.ts";
 import type { StorePath } from "../../domain/store-path.ts";
-import type { SurveyedDerivation } from "../survey/derivations.ts";
 import type { Facts } from "../survey/facts.ts";
+import type { SurveyedDerivation } from "../survey/verdicts.ts";
 
 /** Where an estimate comes from; `nothing`: a download, of which no cache knows the size. */
 export type Basis = "figures" | "space" | "rule" | "nothing";

@@ -1,16 +1,17 @@
 /** Owns what a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
 
-import type { ErrorCode } from "../../domain/errors.ts";
+import type { BinaryCache } from "../../domain/cache.ts";
+import { describeError, type ErrorCode, UserError } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
 import { count } from "../../domain/size.ts";
 import { baseName } from "../../domain/store-path.ts";
-import type { SurveyedDerivation } from "../survey/derivations.ts";
+import { isAllowed, type SurveyedTier } from "../survey/substituters.ts";
 import { findTwins } from "../survey/twins.ts";
+import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
-import type { Room } from "./room.ts";
-import { lackOfRoom } from "./room-findings.ts";
-import { type Intent, tierFindings } from "./tier-findings.ts";
+import type { Room } from "./disk-space.ts";
+import { lackOfRoom } from "./fit.ts";
 
 export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent): Finding[] {
   const level = (kind: FailOn): Finding["level"] =>
@@ -132,4 +133,125 @@ function contentAddressedFindings(survey: Survey): Finding[] {
       level: "notice" as const,
       message: `${name} is content-addressed: its store path is known only when it is built, so no cache can be asked for it`,
     }));
+}
+
+/** Whether this run itself builds what is missing, so that missing it is no failure yet. */
+export type Intent = "builds" | "looks";
+
+export function tierFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  // A push that cannot be is told before the hours of building that it would end.
+  const pushes = intent === "builds" && job.push !== "off" && survey.trust.kind === "write";
+  const ownLevel = pushes && job.onPushFailure === "error" ? "error" : "warning";
+  return survey.tiers.flatMap((tier): Finding[] => {
+    const { name, role, state, count: answers } = tier;
+    if (state.kind === "down") {
+      // Told together, with what would change it: engine/plan/standing.ts.
+      if (state.error instanceof UserError && state.error.code === "NCP-351") return [];
+      return [
+        {
+          kind: "tier",
+          level: role === "own" ? ownLevel : "notice",
+          message: `${name} is left out: ${describeError(state.error)}`,
+          ...adviceOf(state.error),
+        },
+      ];
+    }
+    const found: Finding[] = [];
+    const { trouble } = state.info;
+    if (trouble) {
+      found.push({
+        kind: "tier",
+        level: ownLevel,
+        message: `${describeError(trouble)}: nothing is pushed or pinned, it is only read`,
+        ...adviceOf(trouble),
+      });
+    }
+    if (answers.failure) {
+      found.push({
+        kind: "tier",
+        level: "warning",
+        message: `${name} stopped answering: ${answers.unknown} of ${count(answers.asked, "path")} unknown there: ${describeError(answers.failure)}`,
+        ...adviceOf(answers.failure),
+      });
+    }
+    return [...found, ...refusals(tier)];
+  });
+}
+
+function refusals({ name, role, count: { refused, corrupt } }: SurveyedTier): Finding[] {
+  const [first] = refused;
+  if (first === undefined) return [];
+  const message = `${name}: ${count(refused.length, "answer")} not counted: ${first}`;
+  if (corrupt === 0 || role === "own") return [{ kind: "tier", level: "warning", message }];
+  return [
+    {
+      kind: "tier",
+      level: "warning",
+      code: "NCP-353",
+      message,
+      hint: "Nix would stop at such an answer: it is told nothing of this cache",
+    },
+  ];
+}
+
+function adviceOf(error: Error): Pick<Finding, "code" | "hint"> {
+  if (!(error instanceof UserError)) return {};
+  return { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+}
+
+export function standingFindings(
+  job: Job,
+  survey: Survey,
+  caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
+): Finding[] {
+  const { untrusted } = survey;
+  if (!untrusted) return [];
+  const { user, file } = untrusted;
+  const refused = caches.tiers.filter(({ name }) =>
+    survey.tiers.some(
+      ({ name: one, state }) =>
+        one === name &&
+        state.kind === "down" &&
+        state.error instanceof UserError &&
+        state.error.code === "NCP-351",
+    ),
+  );
+  const own = caches.own && !isAllowed(caches.own, untrusted) ? [caches.own] : [];
+  const all = [...own, ...refused];
+  const unlisted = all.filter((cache) => !isAllowed(cache, untrusted));
+  const trusted = new Set(untrusted.publicKeys);
+  const given = [
+    ...job.substituters.flatMap(({ publicKeys }) => publicKeys),
+    ...all.flatMap(({ substituter }) => substituter.publicKeys),
+  ];
+  const keys = [...new Set(given.map(({ text }) => text))].filter((key) => !trusted.has(key));
+  const hosts = all.flatMap(({ substituter }) => substituter.credentials?.().machine ?? []);
+  if (all.length === 0 && keys.length === 0) return [];
+  const what = [
+    ...all.map(({ name }) => name),
+    ...keys.map((key) => `the key ${key.split(":")[0]}`),
+  ];
+  const then = own.length > 0 ? "; later steps build what only our own cache has" : "";
+  return [
+    {
+      kind: "tier",
+      level: "warning",
+      code: "NCP-351",
+      message: `Nix's daemon does not trust ${user}, and takes nothing from: ${what.join(", ")}${then}`,
+      hint: [
+        `as root, add to ${file} one of these, and restart nix-daemon:`,
+        `extra-trusted-users = ${user}`,
+        "or, for these alone:",
+        ...(unlisted.length > 0
+          ? [
+              `extra-trusted-substituters = ${unlisted.map(({ substituter }) => substituter.url).join(" ")}`,
+            ]
+          : []),
+        ...(keys.length > 0 ? [`extra-trusted-public-keys = ${keys.join(" ")}`] : []),
+        ...(hosts.length > 0
+          ? [`and in the netrc file that the daemon reads, an entry for ${hosts.join(", ")}`]
+          : []),
+      ].join("\n"),
+    },
+  ];
 }

@@ -2,14 +2,23 @@
 
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
-import { MAY } from "../modes.ts";
-import type { Reclaim } from "../step.ts";
+import { count, formatBytes } from "../../domain/size.ts";
+import type { StorePath } from "../../domain/store-path.ts";
+import { MAY, type Reclaim } from "../step.ts";
 import type { Survey } from "../survey.ts";
 import type { Pace } from "./build-order.ts";
-import { type Cut, cutToFit } from "./cut.ts";
-import { NO_RELIEF, type ReliefOptions, relieve } from "./relief.ts";
-import { type Directories, fits, type Room } from "./room.ts";
-import { leftOut, unusableBuildDirectory } from "./room-findings.ts";
+import {
+  type Directories,
+  fits,
+  type Load,
+  lackOn,
+  lacksInodes,
+  type Room,
+  type RoomOnFileSystem,
+  roomFor,
+} from "./disk-space.ts";
+import type { Estimate } from "./estimate.ts";
+import { NO_RELIEF, type ReliefOptions, relieve } from "./reclaim.ts";
 import type { Work } from "./work.ts";
 
 export interface Fitted {
@@ -77,4 +86,149 @@ function paceOf(room: Room, buildsAtOnce: number, minFree: number): Pace {
       bytesAfter - bytesNeeded < minFree,
   );
   return tight ? { kind: "rounds", of: Math.max(1, buildsAtOnce) } : { kind: "at once" };
+}
+
+export interface Cut {
+  /** Names of the targets that have their room. */
+  readonly kept: ReadonlySet<string>;
+  /** In the order of their priority. */
+  readonly left: readonly string[];
+}
+
+/** Takes target by target, by priority, as long as all that is known of them has its room. */
+export function cutToFit(
+  job: Job,
+  survey: Survey,
+  work: Work,
+  room: Room,
+  directories: Directories,
+): Cut {
+  const byPriority = [...survey.targets]
+    .sort((a, b) => b.target.priority - a.target.priority)
+    .filter(({ name }) => work.judgements.has(name));
+  const byPath = new Map(work.load.builds.map((estimate) => [estimate.drvPath, estimate]));
+  const kept = new Set<string>();
+  const left: string[] = [];
+  const taken = new Set<StorePath>();
+  let load: Load = { fetchBytes: 0, fetchPaths: 0, downloadBytes: 0, builds: [] };
+  for (const { name } of byPriority) {
+    const judgement = work.judgements.get(name);
+    if (!judgement) continue;
+    // A path and a derivation that several targets want take their room once.
+    const paths = [...judgement.fetch].filter((path) => !taken.has(path));
+    const builds = [...judgement.build.keys()].filter((drvPath) => !taken.has(drvPath));
+    const next = added(
+      load,
+      work,
+      paths,
+      builds.flatMap((drvPath) => byPath.get(drvPath) ?? []),
+    );
+    const fresh = paths.length + builds.length > 0;
+    if (fresh && !fits(roomFor(room, next, directories).fileSystems, job.minFree)) {
+      left.push(name);
+      continue;
+    }
+    kept.add(name);
+    load = next;
+    for (const path of [...paths, ...builds]) taken.add(path);
+  }
+  return { kept, left };
+}
+
+function added(
+  load: Load,
+  work: Work,
+  paths: readonly StorePath[],
+  builds: readonly Estimate[],
+): Load {
+  let { fetchBytes, downloadBytes } = load;
+  for (const path of paths) {
+    const { nar, file } = work.sizeOf(path);
+    fetchBytes += nar;
+    downloadBytes += file;
+  }
+  return {
+    fetchBytes,
+    downloadBytes,
+    fetchPaths: load.fetchPaths + paths.length,
+    builds: builds.length === 0 ? load.builds : [...load.builds, ...builds],
+  };
+}
+
+/**
+ * One finding for each file system on which less than `minFree` would be left. What rests on the
+ * rule alone is a warning at most: a guess must not end a job.
+ */
+export function lackOfRoom(room: Room, minFree: number, level: Finding["level"]): Finding[] {
+  return room.fileSystems.flatMap((one) => [
+    ...lackOfBytes(one, minFree, level),
+    ...lackOfInodes(one, level),
+  ]);
+}
+
+function lackOfBytes(one: RoomOnFileSystem, minFree: number, level: Finding["level"]): Finding[] {
+  const { fileSystem, needs, bytesNeeded, bytesGuessed, bytesFreed } = one;
+  const lack = lackOn(one, minFree, "with guesses");
+  if (lack === 0) return [];
+  const guessed = lackOn(one, minFree, "known alone") === 0;
+  const uses = needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
+  const freed = bytesFreed > 0 ? ` once ${formatBytes(bytesFreed)} are reclaimed` : "";
+  const guess = bytesGuessed > 0 ? `; ${formatBytes(bytesGuessed)} of it a guess` : "";
+  return [
+    {
+      kind: "disk",
+      level: guessed && level === "error" ? "warning" : level,
+      code: "NCP-401",
+      message: `not enough room on ${fileSystem.mountPoint}: this run needs ${formatBytes(bytesNeeded)} there (${uses}${guess}) and ${formatBytes(minFree)} is to stay free, and ${formatBytes(fileSystem.freeBytes + bytesFreed)} is free${freed}`,
+      hint: guessed
+        ? "say space= on the target, or let it build once: the next plan uses what it took"
+        : `make ${formatBytes(lack)} free there, name fewer targets, or lower min-free or space=; reclaim: auto makes what room it can`,
+    },
+  ];
+}
+
+function lackOfInodes(one: RoomOnFileSystem, level: Finding["level"]): Finding[] {
+  const { fileSystem, inodesNeeded } = one;
+  if (!lacksInodes(one)) return [];
+  return [
+    {
+      kind: "disk",
+      level,
+      code: "NCP-403",
+      message: `not enough inodes on ${fileSystem.mountPoint}: this run needs ${count(inodesNeeded, "inode")} there, and ${count(fileSystem.freeInodes ?? 0, "inode")} ${fileSystem.freeInodes === 1 ? "is" : "are"} free`,
+      hint: "bytes may be free and files still impossible: delete many small files there, or use a file system made with more inodes (mkfs.ext4 -N)",
+    },
+  ];
+}
+
+/** What was left out so that the rest has room. */
+export function leftOut(names: readonly string[], level: Finding["level"]): Finding[] {
+  if (names.length === 0) return [];
+  const shown = names.slice(0, 20).join(", ");
+  const more = names.length > 20 ? ` and ${names.length - 20} more` : "";
+  return [
+    {
+      kind: "disk",
+      level,
+      code: "NCP-404",
+      message: `${count(names.length, "target")} left out for want of room, lowest priority first: ${shown}${more}`,
+      hint: "give them a job of their own (the output matrix), or a higher priority= to those that matter",
+    },
+  ];
+}
+
+export function unusableBuildDirectory(
+  state: "absent" | "not writable",
+  directory: string,
+  moved: "moved" | "kept",
+  level: Finding["level"],
+): Finding {
+  const what = state === "absent" ? "does not exist" : "cannot be written to";
+  return {
+    kind: "disk",
+    level: moved === "moved" ? "warning" : level,
+    code: "NCP-405",
+    message: `the build directory ${directory} ${what}${moved === "moved" ? "; this run builds elsewhere" : ""}`,
+    hint: "make it, or set another build-dir (Nix 2.22 and later; before that TMPDIR)",
+  };
 }

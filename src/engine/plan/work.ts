@@ -3,12 +3,12 @@
 import type { Job } from "../../domain/job.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { isHit } from "../../domain/verdict.ts";
-import { MAY } from "../modes.ts";
-import { describeDerivations, type SurveyedDerivation } from "../survey/derivations.ts";
+import { MAY } from "../step.ts";
 import { type Judgement, judge, type Wanted } from "../survey/judge.ts";
+import { describeDerivations, type SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey, SurveyedTarget } from "../survey.ts";
+import { bytesToDownload, bytesToFetch, type Load } from "./disk-space.ts";
 import { estimates } from "./estimate.ts";
-import { bytesToDownload, bytesToFetch, type Load } from "./room.ts";
 
 /** What this machine has to fetch and build: the survey's other question, for the room plan. */
 export interface Work {

@@ -6,12 +6,17 @@ import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs, World } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Verdict } from "../../domain/verdict.ts";
-import { describeDerivations, freshBuilds, type SurveyedDerivation } from "./derivations.ts";
 import { FactFinder, type Facts } from "./facts.ts";
 import { type Judgement, judge, nothing } from "./judge.ts";
 import type { Lookup } from "./lookup.ts";
 import type { FoundTarget } from "./targets.ts";
-import { deepMissing, verdictOf } from "./verdicts.ts";
+import {
+  deepMissing,
+  describeDerivations,
+  freshBuilds,
+  type SurveyedDerivation,
+  verdictOf,
+} from "./verdicts.ts";
 
 export interface AssessedTarget extends FoundTarget {
   readonly verdict: Verdict;

@@ -1,16 +1,15 @@
 /** Owns turning the job's target lines into derivations, one evaluation for a whole set. */
 
+import { outputPaths } from "../../domain/derivation.ts";
+import { asError, UserError } from "../../domain/errors.ts";
 import { formatOutputs, type Installable, type OutputSelection } from "../../domain/installable.ts";
 import type { Job } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
-import type { Nix, World } from "../../domain/ports.ts";
-import type { StorePath } from "../../domain/store-path.ts";
-import { derivationName } from "../../domain/store-path.ts";
+import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
+import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import { parseTarget, type Target } from "../../domain/target.ts";
-import { type FoundTarget, failedTarget, withDerivation } from "./found-target.ts";
-import { within } from "./within.ts";
-
-export type { FoundTarget } from "./found-target.ts";
+import { type Below, below, idOf } from "./below.ts";
+import type { Wanted } from "./judge.ts";
 
 export interface FoundTargets {
   readonly targets: readonly FoundTarget[];
@@ -146,4 +145,123 @@ function clean(name: string): string {
   const plain = name.replace(/[^0-9A-Za-z_.+-]+/g, "-");
   // The matrix hands the name on as `pin=`, where it has to begin like a name.
   return plain.replace(/^(?![0-9A-Za-z_])/, "_").slice(0, 200);
+}
+
+export interface FoundTarget {
+  /** What every report calls it: `.#homeConfigurations.alice.activationPackage`. */
+  readonly name: string;
+  /** The line it came from. */
+  readonly target: Target;
+  readonly system: string;
+  /** Undefined where it did not evaluate. */
+  readonly wanted: Wanted | undefined;
+  /** Undefined where they cannot be known before the build. */
+  readonly outputs: readonly StorePath[] | undefined;
+  /** Whether this machine can build it. */
+  readonly buildable: "here" | "elsewhere";
+  readonly pinName: string;
+  readonly failure: { readonly message: string; readonly nearest: readonly string[] } | undefined;
+}
+
+/** The target with what its derivation says; failed where that cannot be read. */
+export async function withDerivation(
+  named: { readonly name: string; readonly target: Target; readonly pinName: string },
+  drvPath: StorePath,
+  outputNames: readonly string[],
+  nix: Nix,
+): Promise<FoundTarget> {
+  try {
+    const derivation = await nix.derivation(drvPath);
+    return {
+      ...named,
+      system: derivation.system,
+      wanted: { kind: "derivation", drvPath, outputNames },
+      outputs: outputPaths(derivation, outputNames),
+      buildable:
+        derivation.system === "builtin" || nix.setup.buildable.includes(derivation.system)
+          ? "here"
+          : "elsewhere",
+      failure: undefined,
+    };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return failedTarget(named.name, named.target, nix.setup.system, { message, nearest: [] });
+  }
+}
+
+export function failedTarget(
+  name: string,
+  target: Target,
+  system: string,
+  failure: NonNullable<FoundTarget["failure"]>,
+): FoundTarget {
+  return {
+    name,
+    target,
+    system,
+    wanted: undefined,
+    outputs: undefined,
+    buildable: "elsewhere",
+    pinName: "",
+    failure,
+  };
+}
+
+/** `derivation=`: what is called so below each of the line's targets, in its place. */
+export async function within(
+  found: readonly FoundTarget[],
+  target: Target,
+  nix: Nix,
+  signal: AbortSignal,
+): Promise<{ readonly targets: readonly FoundTarget[]; readonly notices: readonly string[] }> {
+  const notices: string[] = [];
+  const targets: FoundTarget[] = [];
+  for (const root of found) {
+    if (root.wanted?.kind !== "derivation") {
+      targets.push(root);
+      continue;
+    }
+    const answers = await search(nix, root.wanted, target, signal);
+    if (answers instanceof Error) {
+      const failure = { message: answers.message, nearest: [] };
+      targets.push(failedTarget(root.name, target, root.system, failure));
+      continue;
+    }
+    const several = answers.flatMap(({ derivations }) => derivations).length > 1;
+    for (const { asked, derivations, nearest, notice } of answers) {
+      const name = `${root.name} derivation=${asked}`;
+      if (notice !== undefined) notices.push(`${name}: ${notice}`);
+      if (derivations.length === 0) {
+        const message = `no derivation below ${root.name} is called ${asked}`;
+        targets.push(failedTarget(name, target, root.system, { message, nearest }));
+      }
+      for (const { drvPath, outputNames } of derivations) {
+        const shown = derivations.length > 1 ? `${root.name} derivation=${idOf(drvPath)}` : name;
+        // Whoever wants it pinned says so: it is on the way to something that has a pin of its own.
+        const pin = target.pin === undefined ? "" : root.pinName;
+        const own = derivationName(drvPath).replace(/[^0-9A-Za-z_.+-]/g, "-");
+        const pinName = pin !== "" && several ? `${pin}-${own}`.slice(0, 200) : pin;
+        targets.push(
+          await withDerivation({ name: shown, target, pinName }, drvPath, outputNames, nix),
+        );
+      }
+    }
+  }
+  return { targets, notices };
+}
+
+/** A damaged `.drv` below one target is no end of the others. */
+async function search(
+  nix: Nix,
+  root: DerivationOutputs,
+  target: Target,
+  signal: AbortSignal,
+): Promise<Below[] | Error> {
+  try {
+    return await below(nix, root.drvPath, target.derivations, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    return asError(error);
+  }
 }

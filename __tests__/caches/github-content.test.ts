@@ -1,0 +1,108 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "@jest/globals";
+import {
+  contentOf,
+  layOut,
+  namesIn,
+  reachedFrom,
+  takeIn,
+} from "../../src/caches/github/content.ts";
+import { formatNarInfo, type NarInfo } from "../../src/domain/narinfo.ts";
+import { baseName, hashPart, type StorePath } from "../../src/domain/store-path.ts";
+import { narInfo } from "../support/graph.ts";
+import { STORE, storePath } from "../support/paths.ts";
+
+const LEAF = storePath("leaf");
+const TOP = storePath("top");
+const OTHER = storePath("other");
+
+interface Folders extends AsyncDisposable {
+  readonly cache: string;
+  readonly entry: string;
+}
+
+async function folders(): Promise<Folders> {
+  const root = await mkdtemp(join(tmpdir(), "ncp-content-"));
+  return {
+    cache: join(root, "cache"),
+    entry: join(root, "entry"),
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true }),
+  };
+}
+
+async function hold(folder: string, ...infos: readonly NarInfo[]): Promise<void> {
+  await mkdir(join(folder, "nar"), { recursive: true });
+  await mkdir(join(folder, "memos"), { recursive: true });
+  await writeFile(join(folder, "nix-cache-info"), `StoreDir: ${STORE}\n`);
+  for (const info of infos) {
+    await writeFile(join(folder, `${hashPart(info.storePath)}.narinfo`), formatNarInfo(info));
+    await writeFile(join(folder, info.url), `NAR of ${info.storePath}`);
+  }
+}
+
+const holding = (storePath: StorePath, references: readonly StorePath[] = []): NarInfo => ({
+  ...narInfo(storePath, references),
+  url: `nar/${hashPart(storePath)}.nar.zst`,
+});
+
+describe("the files of our cache", () => {
+  test("what was restored joins what is there", async () => {
+    await using at = await folders();
+    await hold(at.cache, holding(OTHER));
+    await hold(at.entry, holding(LEAF), holding(TOP, [LEAF]));
+    await writeFile(join(at.entry, "memos", "key"), "memo");
+    expect(await takeIn(at.entry, at.cache)).toEqual(new Set([LEAF, TOP].map(hashPart)));
+    expect(await namesIn(at.cache)).toEqual(new Set([LEAF, TOP, OTHER].map(hashPart)));
+    expect(await readFile(join(at.cache, "memos", "key"), "utf8")).toBe("memo");
+    expect([...(await contentOf(at.cache, STORE)).keys()].sort()).toEqual(
+      [LEAF, TOP, OTHER].sort(),
+    );
+  });
+
+  test("a link or a folder in a file's place does not come along", async () => {
+    await using at = await folders();
+    await hold(at.entry, holding(LEAF));
+    await symlink("/etc/passwd", join(at.entry, "nar", "link"));
+    await symlink("/etc/passwd", join(at.entry, `${hashPart(TOP)}.narinfo`));
+    await mkdir(join(at.entry, "memos", "folder"));
+    await takeIn(at.entry, at.cache);
+    expect(await namesIn(at.cache)).toEqual(new Set([hashPart(LEAF)]));
+    expect(await readdir(join(at.cache, "nar"))).toEqual([`${hashPart(LEAF)}.nar.zst`]);
+    expect(await readdir(join(at.cache, "memos"))).toEqual([]);
+  });
+
+  test("a narinfo that cannot be read, or is another path's, is no content", async () => {
+    await using at = await folders();
+    await hold(at.cache, holding(LEAF));
+    await writeFile(join(at.cache, `${hashPart(TOP)}.narinfo`), "half of one");
+    await writeFile(join(at.cache, `${hashPart(OTHER)}.narinfo`), formatNarInfo(holding(LEAF)));
+    expect([...(await contentOf(at.cache, STORE)).keys()]).toEqual([LEAF]);
+  });
+
+  test("a layer is a cache of its own, without paths whose NAR is gone", async () => {
+    await using at = await folders();
+    await hold(at.cache, holding(LEAF), holding(TOP, [LEAF]), holding(OTHER));
+    await rm(join(at.cache, holding(TOP).url));
+    const content = await contentOf(at.cache, STORE);
+    const wanted = [...content.values()].filter(({ storePath }) => storePath !== OTHER);
+    await layOut(at.entry, at.cache, wanted);
+    expect([...(await contentOf(at.entry, STORE)).keys()]).toEqual([LEAF]);
+    expect(await readdir(join(at.entry, "nar"))).toEqual([`${hashPart(LEAF)}.nar.zst`]);
+    expect(await readFile(join(at.entry, "nix-cache-info"), "utf8")).toContain(STORE);
+  });
+
+  test("roots reach what they refer to, and a derivation what it made", () => {
+    const made = { ...holding(OTHER), deriver: "0000-other.drv" };
+    const content = new Map(
+      [holding(LEAF), holding(TOP, [LEAF, TOP]), made].map((one) => [one.storePath, one]),
+    );
+    expect(reachedFrom(content, (one) => one === TOP)).toEqual(new Set([TOP, LEAF]));
+    expect(reachedFrom(content, (one) => one === LEAF)).toEqual(new Set([LEAF]));
+    expect(reachedFrom(content, (_, deriver) => deriver === "0000-other.drv")).toEqual(
+      new Set([OTHER]),
+    );
+    expect(reachedFrom(content, (one) => baseName(one) === "nothing")).toEqual(new Set());
+  });
+});

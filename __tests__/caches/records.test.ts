@@ -1,0 +1,148 @@
+import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
+import { describe, expect, test } from "@jest/globals";
+import { fileMemos } from "../../src/caches/file/file.ts";
+import { type MemoryOptions, memory } from "../../src/caches/records.ts";
+import type { Memo } from "../../src/domain/evaluation-record.ts";
+import type { Log } from "../../src/domain/ports.ts";
+import { type Folder, temporaryFolder } from "../support/folder.ts";
+import { narInfo } from "../support/graph.ts";
+import { STORE, storePath } from "../support/paths.ts";
+import { SIGNAL } from "../support/world.ts";
+
+const MEMO: Memo = {
+  checked: 1_760_000_000_000,
+  targets: [],
+  notices: ["ünï"],
+  closure: [{ tier: "own", narInfo: narInfo(storePath("program")) }],
+};
+
+function memoryIn(folder: Folder, options: Partial<MemoryOptions> = {}) {
+  const told: string[] = [];
+  const log: Log = {
+    group: () => {},
+    endGroup: () => {},
+    info: (line) => told.push(`info ${line}`),
+    debug: (line) => told.push(line),
+  };
+  const store = fileMemos(folder.path);
+  const made = memory({ store, key: "key", storeDir: STORE, secret: undefined, log, ...options });
+  return { ...made, told, file: folder.at("memos", options.key ?? "key") };
+}
+
+describe("what a run remembers", () => {
+  test.each([undefined, "a secret"])("is recalled as it was, with secret %s", async (secret) => {
+    await using folder = await temporaryFolder();
+    const { remember, recall, told } = memoryIn(folder, { secret });
+    await remember(MEMO, SIGNAL);
+    expect(await recall(SIGNAL)).toStrictEqual(MEMO);
+    expect(told).toEqual([]);
+  });
+
+  test("is nothing at first, and that is no trouble", async () => {
+    await using folder = await temporaryFolder();
+    const { recall, told } = memoryIn(folder);
+    expect(await recall(SIGNAL)).toBeUndefined();
+    expect(told).toEqual([]);
+  });
+
+  test.each<[string, Partial<MemoryOptions>, Partial<MemoryOptions>]>([
+    ["another secret", { secret: "mine" }, { secret: "theirs" }],
+    ["no secret where there is one", { secret: undefined }, { secret: "mine" }],
+    ["a secret where there is none now", { secret: "mine" }, { secret: undefined }],
+  ])("sealed with %s is not believed", async (_, writer, reader) => {
+    await using folder = await temporaryFolder();
+    await memoryIn(folder, writer).remember(MEMO, SIGNAL);
+    const { recall, told } = memoryIn(folder, reader);
+    expect(await recall(SIGNAL)).toBeUndefined();
+    expect(told).toEqual(["memo key is ignored: its seal is not ours"]);
+  });
+
+  test("for other sources is not believed under this name", async () => {
+    await using folder = await temporaryFolder();
+    const other = memoryIn(folder, { key: "other", secret: "mine" });
+    await other.remember(MEMO, SIGNAL);
+    const { recall, told, file } = memoryIn(folder, { secret: "mine" });
+    await writeFile(file, await readFile(other.file));
+    expect(await recall(SIGNAL)).toBeUndefined();
+    expect(told).toEqual(["memo key is ignored: its seal is not ours"]);
+  });
+
+  test("of another store is not believed, though the seal is ours", async () => {
+    await using folder = await temporaryFolder();
+    await memoryIn(folder).remember(MEMO, SIGNAL);
+    const { recall, told } = memoryIn(folder, { storeDir: "/other/store" });
+    expect(await recall(SIGNAL)).toBeUndefined();
+    expect(told[0]).toMatch(/^memo key is ignored: .*\/other\/store/);
+  });
+
+  test.each<[string, (bytes: Buffer) => Buffer]>([
+    ["no bytes", () => Buffer.alloc(0)],
+    ["half a seal", (bytes) => bytes.subarray(0, 31)],
+    ["a seal and nothing behind it", (bytes) => bytes.subarray(0, 32)],
+    ["all but the last byte", (bytes) => bytes.subarray(0, -1)],
+    ["one byte more", (bytes) => Buffer.concat([bytes, Buffer.alloc(1)])],
+    ["another bit in the seal", (bytes) => flipped(bytes, 3)],
+    ["another bit behind the seal", (bytes) => flipped(bytes, 40)],
+  ])("and of which there is %s is not believed", async (_, change) => {
+    await using folder = await temporaryFolder();
+    const { remember, recall, told, file } = memoryIn(folder);
+    await remember(MEMO, SIGNAL);
+    await writeFile(file, change(await readFile(file)));
+    expect(await recall(SIGNAL)).toBeUndefined();
+    expect(told).toEqual(["memo key is ignored: its seal is not ours"]);
+  });
+
+  test("in a store that fails is a word at debug level, and no failure", async () => {
+    await using folder = await temporaryFolder();
+    const failing = async () => {
+      throw new Error("HTTP 500");
+    };
+    const { remember, recall, told } = memoryIn(folder, {
+      store: { read: failing, write: failing },
+    });
+    await remember(MEMO, SIGNAL);
+    expect(await recall(SIGNAL)).toBeUndefined();
+    expect(told).toEqual(["memo key was not written: HTTP 500", "memo key is ignored: HTTP 500"]);
+  });
+
+  test("is given up where the run is interrupted", async () => {
+    await using folder = await temporaryFolder();
+    const controller = new AbortController();
+    const interrupted = async () => {
+      controller.abort(new Error("SIGTERM"));
+      throw new Error("cut off");
+    };
+    const store = { read: interrupted, write: interrupted };
+    const { recall, remember } = memoryIn(folder, { store });
+    await expect(recall(controller.signal)).rejects.toThrow("SIGTERM");
+    await expect(remember(MEMO, controller.signal)).rejects.toThrow("SIGTERM");
+  });
+});
+
+describe("memos beside a file:// cache", () => {
+  test("are the twenty written last", async () => {
+    await using folder = await temporaryFolder();
+    const store = fileMemos(folder.path);
+    for (let n = 0; n < 20; n++) {
+      await store.write(`key-${n}`, Buffer.from(`${n}`), SIGNAL);
+      await utimes(folder.at("memos", `key-${n}`), 1_000 + n, 1_000 + n);
+    }
+    await store.write("key-20", Buffer.from("20"), SIGNAL);
+    const names = await readdir(folder.at("memos"));
+    expect(names.sort()).toEqual(Array.from({ length: 20 }, (_, n) => `key-${n + 1}`).sort());
+    expect(await store.read("key-0", SIGNAL)).toBeUndefined();
+    expect(Buffer.from((await store.read("key-20", SIGNAL)) ?? []).toString()).toBe("20");
+  });
+
+  test("are not read where something else stands in their place", async () => {
+    await using folder = await temporaryFolder();
+    await folder.write("memos/key/file", "");
+    await expect(fileMemos(folder.path).read("key", SIGNAL)).rejects.toThrow("EISDIR");
+  });
+});
+
+function flipped(bytes: Buffer, at: number): Buffer {
+  const changed = Buffer.from(bytes);
+  changed[at] = (changed[at] ?? 0) ^ 1;
+  return changed;
+}

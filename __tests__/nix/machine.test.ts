@@ -1,0 +1,92 @@
+import { describe, expect, test } from "@jest/globals";
+import { startMachine } from "../../scripts/machine.ts";
+import { nixCommand, nixMessage, noNix } from "../../src/nix/command.ts";
+import { buildDir, readMachine } from "../../src/nix/machine.ts";
+import { temporaryFolder } from "../support/folder.ts";
+
+const SIGNAL = new AbortController().signal;
+
+describe("where a build writes", () => {
+  test.each([
+    ["2.8.0", "", {}, "/tmp"],
+    ["2.8.0", "", { TMPDIR: "/var/tmp" }, "/var/tmp"],
+    ["2.8.0", "", { TMPDIR: "" }, "/tmp"],
+    ["2.26.3", "", { TMPDIR: "/var/tmp" }, "/var/tmp"],
+    ["2.26.3", "/big", { TMPDIR: "/var/tmp" }, "/big"],
+    ["2.29.9", "", {}, "/tmp"],
+    ["2.30.0", "", { TMPDIR: "/var/tmp" }, "/nix/var/nix/builds"],
+    ["2.34.8", "", {}, "/nix/var/nix/builds"],
+    ["2.34.8", "", { NIX_STATE_DIR: "/state" }, "/state/builds"],
+    ["2.34.8", "/big", { NIX_STATE_DIR: "/state" }, "/big"],
+    ["2.31pre20250712_b1b2", "", {}, "/nix/var/nix/builds"],
+    ["3.0.0", "", {}, "/nix/var/nix/builds"],
+    ["unknown", "", {}, "/tmp"],
+  ])("%s with build-dir %j and %j: %s", (version, setting, environment, directory) => {
+    expect(buildDir(version, setting, environment)).toBe(directory);
+  });
+});
+
+describe("this machine's Nix", () => {
+  test("says version, system, store, systems it builds for and what it is configured with", async () => {
+    await using machine = await startMachine({
+      configuration: [
+        "extra-platforms = i686-linux",
+        "builders = ssh://mac aarch64-darwin,x86_64-darwin ; # a comment",
+        "extra-substituters = https://cache.example/",
+        "extra-trusted-public-keys = test-1:lsbNfweSTD355LPCB4HStuWUrYtGu/wW8TV39WbYnK4= broken",
+        "require-sigs = false",
+      ].join("\n"),
+    });
+    const nix = nixCommand(machine.environment, machine.root);
+    const { setup, settings } = await readMachine(nix, machine.environment, SIGNAL);
+    expect(setup.version).toMatch(/^2\.\d+/);
+    expect(setup.storeDir).toBe(machine.storeDir);
+    expect(setup.realStoreDir).toBe(machine.storeDir);
+    expect(setup.buildable).toEqual(
+      expect.arrayContaining([setup.system, "i686-linux", "aarch64-darwin", "x86_64-darwin"]),
+    );
+    expect(settings.substituters).toContain("https://cache.example/");
+    expect(settings.trustedPublicKeys.map(({ name }) => name)).toContain("test-1");
+    expect(settings.trustedPublicKeys.map(({ name }) => name)).not.toContain("broken");
+    expect(settings.requireSignatures).toBe("accept any");
+  });
+
+  test("that is not there is one sentence and the step to add", async () => {
+    await using folder = await temporaryFolder();
+    const nix = nixCommand({ PATH: folder.path }, folder.path);
+    const asked = readMachine(nix, {}, SIGNAL);
+    await expect(asked).rejects.toMatchObject({
+      code: "NCP-201",
+      message: "there is no Nix on this machine",
+      hint: expect.stringContaining("install-nix: true"),
+    });
+    expect(noNix().hint).toContain("uses: cachix/install-nix-action");
+  });
+
+  test("that fails is quoted", async () => {
+    await using machine = await startMachine();
+    const nix = nixCommand(machine.environment, machine.root);
+    const options = { signal: SIGNAL, deadline: 60_000 };
+    const asked = nix.run("nix-store", ["--query", "--hash", "/nowhere"], options);
+    await expect(asked).rejects.toMatchObject({
+      code: "NCP-202",
+      message: expect.stringMatching(/^nix-store .*\/nowhere/),
+    });
+  });
+});
+
+describe("Nix's own message", () => {
+  test.each([
+    ["error: attribute 'x' missing", "attribute 'x' missing"],
+    ["\u001b[31;1merror:\u001b[0m it is \u001b[35;1mred\u001b[0m", "it is red"],
+    ["warning: Git tree is dirty\nerror: x\n       at a:1:2\n", "x\n       at a:1:2"],
+    ["building '/nix/store/x'...\nerror: x\nerror: y", "x\ny"],
+    ["error:\n       … while evaluating\n\n       error: undefined variable", "undefined variable"],
+    ["something else went wrong\n", "something else went wrong"],
+    ["", "it failed without a message"],
+    ["warning: only warned", "it failed without a message"],
+    [`error: ${"x".repeat(100_000)}`, "x".repeat(7_993)],
+  ])("out of %j", (stderr, message) => {
+    expect(nixMessage(stderr).slice(0, 7_993)).toBe(message);
+  });
+});

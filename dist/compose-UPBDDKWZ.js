@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{a,b}from"./chunk-O5CBARXL.js";import"./chunk-XE7S66H6.js";import"./chunk-DN4CXJEM.js";import"./chunk-7A7KQNRC.js";import"./chunk-7SXPISRI.js";import"./chunk-57QVOVAW.js";import"./chunk-26KLBPFM.js";import"./chunk-FFZXRWJ3.js";import"./chunk-JDFFJGUJ.js";import"./chunk-PXMUGRMS.js";import"./chunk-QD5BYUI3.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc};

@@ -1,0 +1,206 @@
+/** Owns the process that pushes while the job runs: its start in main, its end in post. */
+
+import { spawn } from "node:child_process";
+import { existsSync, watch as watchFolder } from "node:fs";
+import { appendFile, open, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { compose } from "../compose.ts";
+import type { PushProgress } from "../domain/cache.ts";
+import { describeError } from "../domain/errors.ts";
+import type { Log } from "../domain/ports.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import { maySendAtOnce, watch } from "../engine/background-push.ts";
+import { writeWhole } from "../host/atomic.ts";
+import { isMissing, readIfThere } from "../host/disk.ts";
+import { childEnvironment, type Environment } from "../host/environment.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "../host/exec.ts";
+import { contextTrust, readContext } from "./context.ts";
+
+/** Milliseconds that post waits for it to finish what it is pushing. */
+export const BUDGET = 10 * 60_000;
+/** Where asking who a process is takes a process, it is asked less often. */
+const POLL = process.platform === "linux" ? 20 : 500;
+/** Milliseconds between asking it to end and ending it. */
+const GRACE = 5_000;
+
+/** Its files, all in the action's folder. */
+export const files = (folder: string) => ({
+  log: join(folder, "push.log"),
+  /** One JSON line for each path that it pushed. */
+  pushed: join(folder, "pushed.jsonl"),
+  stop: join(folder, "push.stop"),
+  /** Written last: without it, it did not end by itself. */
+  done: join(folder, "push.done"),
+});
+
+/** What it is started with, over its standard input: no secret in arguments or environment. */
+export interface BackgroundRequest {
+  readonly environment: Environment;
+  /** Which use of the action in this job it works for. */
+  readonly use: string;
+  readonly storeNames: readonly string[];
+}
+
+/** Starts it detached, so that it outlives this step; undefined where it did not start. */
+export async function startBackground(
+  request: BackgroundRequest,
+  folder: string,
+): Promise<ProcessIdentity | undefined> {
+  const paths = files(folder);
+  for (const path of [paths.stop, paths.done, paths.pushed]) await rm(path, { force: true });
+  const log = await open(paths.log, "w", 0o600);
+  try {
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(new URL("background-push.js", import.meta.url))],
+      {
+        detached: true,
+        stdio: ["pipe", log.fd, log.fd],
+        env: {
+          ...childEnvironment(request.environment),
+          // By this the runner finds what a job left running, and ends it.
+          RUNNER_TRACKING_ID: request.environment["RUNNER_TRACKING_ID"] ?? "",
+        } as NodeJS.ProcessEnv,
+      },
+    );
+    child.on("error", () => undefined);
+    const { stdin } = child;
+    await new Promise<void>((resolve) => {
+      stdin?.on("error", () => resolve());
+      stdin?.end(JSON.stringify(request), () => resolve());
+    });
+    child.unref();
+    return child.pid === undefined ? undefined : await identityOf(child.pid);
+  } finally {
+    await log.close();
+  }
+}
+
+export interface BackgroundEnd {
+  /** `early`: it was killed, or failed; what it left is post's to push. */
+  readonly how: "finished" | "early" | "too slow";
+  readonly pushed: readonly PushProgress[];
+}
+
+/** Asks whatever watches this folder to finish, and does not wait: whose process it is, nobody says. */
+export async function stopBackground(folder: string): Promise<void> {
+  await writeFile(files(folder).stop, "").catch(() => undefined);
+}
+
+/** Asks it to finish and waits, at most the budget; then it is ended. */
+export async function endBackground(
+  watcher: ProcessIdentity,
+  folder: string,
+  signal: AbortSignal,
+  patience = { budget: BUDGET, grace: GRACE },
+): Promise<BackgroundEnd> {
+  const paths = files(folder);
+  await writeWhole(paths.stop, "");
+  // Not the clock on the wall: one that is set back would make this wait for hours.
+  const until = performance.now() + patience.budget;
+  while ((await isRunning(watcher)) && performance.now() < until) {
+    if (await exists(paths.done)) break;
+    await wait(POLL, undefined, { signal });
+  }
+  const done = await exists(paths.done);
+  if (!done && (await isRunning(watcher))) {
+    process.kill(watcher.pid, "SIGTERM");
+    for (
+      const end = performance.now() + patience.grace;
+      (await isRunning(watcher)) && performance.now() < end;
+    )
+      await wait(POLL);
+    if (await isRunning(watcher)) process.kill(watcher.pid, "SIGKILL");
+    return { how: "too slow", pushed: await readPushed(paths.pushed) };
+  }
+  return { how: done ? "finished" : "early", pushed: await readPushed(paths.pushed) };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+async function readPushed(file: string): Promise<PushProgress[]> {
+  const lines = ((await readIfThere(file)) ?? "").split("\n");
+  return lines.flatMap((line) => {
+    try {
+      const { path, bytes } = JSON.parse(line) as { path: string; bytes: number };
+      return [{ path: path as StorePath, bytes }];
+    } catch {
+      return []; // its last line may be half written
+    }
+  });
+}
+
+/** Milliseconds after which it ends whatever happens: a job may last six hours. */
+const LONGEST = 6 * 3_600_000;
+const PAUSE = 3_000;
+
+export async function background(): Promise<void> {
+  const request = JSON.parse(await text(process.stdin)) as BackgroundRequest;
+  const context = await readContext(request.environment, request.use);
+  const paths = files(context.folder);
+  const log: Log = {
+    group: (title) => console.log(title),
+    endGroup: () => undefined,
+    info: (line) => console.log(line),
+    debug: () => undefined,
+  };
+  const controller = new AbortController();
+  // Post's file ends the rest between two looks: the end of a job is not to wait for a timer.
+  const watcher = watchFolder(context.folder);
+  const woken = new Promise<void>((resolve) =>
+    watcher.on("change", () => {
+      if (existsSync(paths.stop)) resolve();
+    }),
+  );
+  process.once("SIGTERM", () => controller.abort(new Error("ended by post")));
+  const timer = setTimeout(() => controller.abort(new Error("the job is too long")), LONGEST);
+  try {
+    const { signal } = controller;
+    await using composed = await compose({ ...context, platform: process.platform, log, signal });
+    if (!maySendAtOnce(context.job, contextTrust(context), composed.world)) return;
+    const inode = (path: string) =>
+      stat(path).then(
+        ({ ino }) => ino,
+        () => undefined,
+      );
+    const folder = await inode(context.folder);
+    await watch(
+      {
+        job: context.job,
+        world: composed.world,
+        since: new Set(request.storeNames),
+        // The runner empties the folder when the job is over, even where post never came.
+        isOver: async () => {
+          const now = await inode(context.folder);
+          return now === undefined || now !== folder || (await inode(paths.stop)) !== undefined;
+        },
+        rest: async (resting) => {
+          await Promise.race([wait(PAUSE, undefined, { signal: resting }), woken]);
+        },
+        progress: (done) => {
+          appendFile(paths.pushed, `${JSON.stringify(done)}\n`).catch(() => undefined);
+        },
+      },
+      signal,
+    );
+    // Into the folder as it is: made anew, it would keep other watchers waiting for its end.
+    await writeFile(paths.done, "");
+  } catch (error) {
+    log.info(describeError(error));
+    process.exitCode = 1;
+  } finally {
+    clearTimeout(timer);
+    watcher.close();
+  }
+}

@@ -1,0 +1,116 @@
+/** Owns main: the run, its report, and what it leaves for post. */
+
+import { mkdir } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import * as core from "@actions/core";
+import { maySendAtOnce } from "../engine/background-push.ts";
+import { type Run, run } from "../engine/run.ts";
+import { silentTiers } from "../engine/survey/substituters.ts";
+import { writeWhole } from "../host/atomic.ts";
+import { processEnvironment } from "../host/environment.ts";
+import { annotations } from "../report/annotations.ts";
+import { allFindings, jsonReport, outputValues } from "../report/json.ts";
+import { summary } from "../report/summary.ts";
+import { textReport } from "../report/text.ts";
+import { closing } from "../report/words.ts";
+import { startBackground } from "./background-push.ts";
+import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
+import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
+import { hasNix, installNix, RELEASE } from "./install-nix.ts";
+import { STATE, saveState, sealFor } from "./state.ts";
+
+export function main(): Promise<void> {
+  return guarded(async (signal) => {
+    const environment = processEnvironment();
+    const given = await readContext(environment, await beginUse(environment));
+    mask(given);
+    const trust = contextTrust(given);
+    const { job } = given;
+    log.info(
+      `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
+    );
+    const context = await withNix(given, signal);
+    const restoring = restoreGithub(job, context.workspace, { ...context, log }, signal);
+    // Awaited below: until then another failure may be first.
+    restoring.catch(() => undefined);
+    const { compose } = await world();
+    await using composed = await compose({
+      ...context,
+      platform: process.platform,
+      log,
+      signal,
+    });
+    const storeNames = await composed.storeNames();
+    const { record, notices } = await restoring;
+    const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
+    const done = await run(job, trust, restored, signal);
+    await tell(done, context);
+    if (record) {
+      const derivations = derivationsOf(done.survey);
+      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
+    }
+    const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
+      outputs ? [{ name, outputs, pinName }] : [],
+    );
+    const watcher = maySendAtOnce(job, trust, composed.world)
+      ? await startBackground(
+          {
+            environment: context.environment,
+            use: context.use,
+            // What this step built, it has dealt with itself.
+            storeNames: [...(await composed.storeNames())],
+          },
+          context.folder,
+        )
+      : undefined;
+    core.saveState(
+      STATE,
+      await saveState(
+        {
+          use: context.use,
+          trust,
+          memory: { targets, storeNames, silent: silentTiers(done.survey) },
+          watcher,
+        },
+        context.folder,
+        sealFor(context),
+      ),
+    );
+    conclude(allFindings(done));
+  });
+}
+
+/** Where the job asks for it and the runner has none, Nix is installed first. */
+async function withNix(context: Context, signal: AbortSignal): Promise<Context> {
+  const { environment, folder, job } = context;
+  const { platform, arch } = process;
+  if (job.installNix !== "install" || platform === "win32" || (await hasNix(environment))) {
+    return context;
+  }
+  await mkdir(folder, { recursive: true });
+  const folders = await installNix({
+    release: RELEASE,
+    environment,
+    platform,
+    arch,
+    folder,
+    log,
+    signal,
+  });
+  for (const one of folders) core.addPath(one);
+  const path = [...folders, environment["PATH"] ?? ""].join(delimiter);
+  return { ...context, environment: { ...environment, PATH: path } };
+}
+
+async function tell(done: Run, { folder }: Context): Promise<void> {
+  const reportPath = join(folder, "report.json");
+  await writeWhole(reportPath, `${JSON.stringify(jsonReport(done), null, 2)}\n`);
+  for (const [name, value] of Object.entries(outputValues(done, reportPath))) {
+    core.setOutput(name, value);
+  }
+  for (const line of textReport(done)) log.info(line);
+  for (const annotation of annotations(allFindings(done))) annotate(annotation);
+  await writeSummary(summary(done));
+  log.info(closing(done));
+}

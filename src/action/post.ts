@@ -1,0 +1,98 @@
+/** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
+
+import { readdir } from "node:fs/promises";
+import * as core from "@actions/core";
+import type { PushProgress } from "../domain/cache.ts";
+import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { runPost } from "../engine/post.ts";
+import { type Environment, processEnvironment } from "../host/environment.ts";
+import type { ProcessIdentity } from "../host/exec.ts";
+import { annotations } from "../report/annotations.ts";
+import { postSummary } from "../report/summary.ts";
+import { doneWords } from "../report/words.ts";
+import { BUDGET, endBackground, stopBackground } from "./background-push.ts";
+import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
+import { keepGithub } from "./github-save.ts";
+import { loadState, STATE, sealFor, useOf } from "./state.ts";
+import { lowerTrust } from "./trust.ts";
+
+export function post(): Promise<void> {
+  return guarded(async (signal) => {
+    const environment = processEnvironment();
+    try {
+      await endJob(environment, signal);
+    } finally {
+      await removeNetrc(environment);
+    }
+  });
+}
+
+async function endJob(environment: Environment, signal: AbortSignal): Promise<void> {
+  const text = core.getState(STATE);
+  if (text === "") return log.info("nix-cache-preflight: main left nothing to do");
+  // A record that names no use is damaged, and is refused below.
+  const context = await readContext(environment, useOf(text) ?? "0");
+  mask(context);
+  const state = await loadState(text, sealFor(context));
+  if (!state) return refuseRecord(context);
+  const trust = lowerTrust(state.trust, contextTrust(context));
+  const ahead =
+    state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
+  const { compose } = await world();
+  await using composed = await compose({
+    ...context,
+    platform: process.platform,
+    log,
+    signal,
+  });
+  const { job } = context;
+  const done = await runPost(job, trust, composed.world, state.memory, signal);
+  const { outcome, withheld } = done;
+  const url = composed.world.own?.substituter.url;
+  const tier = url === undefined ? undefined : { url, role: "own" as const };
+  await writeSummary(postSummary(done, ahead, trust.why, { own: job.cache, tier }));
+  for (const { target, paths } of withheld) {
+    log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
+  }
+  log.info(doneWords(outcome).join(", ") || "nothing new to push");
+  const kept = await keepGithub(context, trust, composed, state.memory, signal);
+  for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
+  conclude(outcome.findings);
+}
+
+/** Loud where it costs somebody a push: a step of the job has no business there. */
+async function refuseRecord(context: Context): Promise<void> {
+  await stopBackground(context.folder);
+  const message = "main's record is damaged or was changed since; nothing is pushed";
+  if (contextTrust(context).kind === "read-only")
+    return log.info(`nix-cache-preflight: ${message}`);
+  const hint = "a step of this job wrote over it, or the inputs cache and token are not main's";
+  annotate({ level: "warning", title: "NCP-450", message: `${message}\n${hint}` });
+}
+
+/** Whatever post came to: Nix needs the tokens in it no longer. */
+async function removeNetrc(environment: Environment): Promise<void> {
+  const folder = folderIn(environment);
+  const names = await readdir(folder).catch(() => []);
+  if (!names.some((name) => name.startsWith("netrc"))) return;
+  const { forgetNetrc } = await world();
+  await forgetNetrc(folder, environment);
+}
+
+async function endWatcher(
+  watcher: ProcessIdentity,
+  folder: string,
+  signal: AbortSignal,
+): Promise<readonly PushProgress[]> {
+  const { how, pushed } = await endBackground(watcher, folder, signal);
+  const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
+  if (pushed.length > 0) {
+    log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
+  }
+  if (how === "finished") return pushed;
+  const why =
+    how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
+  log.info(`the background push ${why}; what is left is pushed now`);
+  return pushed;
+}

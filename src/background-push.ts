@@ -1,0 +1,5 @@
+/** Owns the entry of the process that pushes while the job runs. */
+
+import { background } from "./action/background-push.ts";
+
+await background();

@@ -1,0 +1,167 @@
+/** Owns `cachix:NAME`: the protocol spoken by ourselves, so that every answer is understood. */
+
+import type { BinaryCache, Substituter } from "../../domain/cache.ts";
+import { asError } from "../../domain/errors.ts";
+import type { PathInfo } from "../../domain/narinfo.ts";
+import type { PublicKey, SigningKey } from "../../domain/signature.ts";
+import { hashPart } from "../../domain/store-path.ts";
+import { keepGarbageSmall } from "../../host/environment.ts";
+import type { Http } from "../../host/http-client.ts";
+import type { RetryPolicy } from "../../host/retry.ts";
+import type { CacheKind } from "../kind.ts";
+import { pushInOrder } from "../nar-file.ts";
+import { PartMemory } from "../parts.ts";
+import { CachixApi } from "./api.ts";
+import { type CachixCache, describeCachix } from "./describe.ts";
+import { listPins, setPin } from "./pins.ts";
+import { uploadPath } from "./push.ts";
+import {
+  BulkQuestion,
+  type CachixReader,
+  readNarInfo,
+  readNarSize,
+  readStoredNar,
+} from "./read.ts";
+
+export interface CachixOptions {
+  /** As the user wrote it; in every report. */
+  readonly label: string;
+  readonly name: string;
+  readonly host: URL;
+  readonly storeDir: string;
+  readonly role: "own" | "tier";
+  readonly token: string | undefined;
+  readonly signingKey: SigningKey | undefined;
+  /** Keys that Nix trusts here beside the cache's own. */
+  readonly publicKeys: readonly PublicKey[];
+  readonly signatures: "require" | "accept any";
+  readonly http: Http;
+  readonly ask?: RetryPolicy;
+  readonly write?: RetryPolicy;
+}
+
+/** Four requests a path at 20 ms: 64 side by side bring some 800 small paths a second. */
+const PATHS_AT_ONCE = 64;
+/** Bytes of all parts and compressors together: two large parts under way. The rest of 256 MB is Node's. */
+const MEMORY = 76 * 1024 * 1024;
+
+export function cachixCache(options: CachixOptions): BinaryCache {
+  const { label, name, host, storeDir, role, signingKey } = options;
+  const api = new CachixApi(options);
+  const bulk = new BulkQuestion(api);
+  let known: CachixCache | undefined;
+  let asked: Promise<CachixReader> | undefined;
+
+  const open = (signal: AbortSignal): Promise<CachixReader> => {
+    asked ??= describeCachix({ api, name, host, storeDir, signingKey }, signal).then(
+      (cache) => {
+        known = cache;
+        return { api, cache, trusted: options.publicKeys, signatures: options.signatures };
+      },
+      (error) => {
+        asked = undefined;
+        throw error;
+      },
+    );
+    return asked;
+  };
+
+  const reading: BinaryCache = {
+    name: label,
+    // Bulk questions are made of what is asked side by side.
+    questionsAtOnce: 4_096,
+    get substituter() {
+      return known ? substituterOf(known) : guess(name, host);
+    },
+    async describe(signal) {
+      const { cache } = await open(signal);
+      return {
+        storeDir: cache.storeDir,
+        priority: cache.priority,
+        publicKeys: cache.keys,
+        permission: cache.permission,
+        ...(cache.trouble ? { trouble: cache.trouble } : {}),
+      };
+    },
+    async query(path, signal) {
+      try {
+        const reader = await open(signal);
+        // Without a token, plain narinfos: that is all that reading is promised to need.
+        if (reader.cache.token !== undefined) {
+          if ((await bulk.ask(hashPart(path), signal)) === "missing") return { kind: "miss" };
+        }
+        return await readNarInfo(reader, path, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        return { kind: "unknown", cause: asError(error) };
+      }
+    },
+    narSize: async (narInfo, signal) => readNarSize(await open(signal), narInfo, signal),
+    async *readNar(narInfo, signal) {
+      yield* readStoredNar(await open(signal), narInfo, signal);
+    },
+  };
+  if (role === "tier") return reading;
+
+  return {
+    ...reading,
+    get substituter() {
+      return reading.substituter;
+    },
+    async push(paths, nar, progress, signal) {
+      const reader = await open(signal);
+      const { cache } = reader;
+      if (cache.trouble) throw cache.trouble;
+      keepGarbageSmall();
+      const isServed = async (info: PathInfo) => {
+        const presence = await readNarInfo(reader, info.storePath, signal);
+        const isOwn = presence.kind === "hit" && presence.origin === "own";
+        return isOwn && presence.narInfo.narHash === info.narHash;
+      };
+      const memory = new PartMemory(MEMORY);
+      const request = { api, cache, signingKey, memory, isServed };
+      const upload = (info: PathInfo) => uploadPath(request, info, nar, signal);
+      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
+    },
+    pin: (pin, signal) => setPin(api, storeDir, pin, signal),
+    pins: (signal) => listPins(api, storeDir, signal),
+  };
+}
+
+function substituterOf({ uri, keys, access, token }: CachixCache): Substituter {
+  const substituter = {
+    url: uri.href.replace(/\/+$/, ""),
+    publicKeys: keys,
+    priority: undefined,
+  };
+  if (access === "public" || token === undefined) return substituter;
+  // As Cachix's own client writes it.
+  const credentials = () => ({ machine: uri.hostname, login: "", password: token });
+  return { ...substituter, credentials };
+}
+
+/** Until the cache has said where it is read. */
+function guess(name: string, host: URL): Substituter {
+  const url =
+    host.href === "https://cachix.org/"
+      ? `https://${name}.cachix.org`
+      : `${host.href.replace(/\/+$/, "")}/api/v1/cache/${name}`;
+  return { url, publicKeys: [], priority: undefined };
+}
+
+export const cachixKind: CacheKind<"cachix"> = {
+  kind: "cachix",
+  open: ({ name, host }, request) =>
+    cachixCache({
+      label: request.name,
+      name,
+      host,
+      storeDir: request.storeDir,
+      role: request.role,
+      token: request.token,
+      signingKey: request.signingKey,
+      publicKeys: request.publicKeys,
+      signatures: request.signatures,
+      http: request.http,
+    }),
+};

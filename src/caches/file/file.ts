@@ -1,0 +1,216 @@
+/** Owns `file://` caches: a directory in the layout of Nix's own binary caches, and pins beside it. */
+
+import { createReadStream } from "node:fs";
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type BinaryCache,
+  formatCacheInfo,
+  type Presence,
+  parseCacheInfo,
+} from "../../domain/cache.ts";
+import { asError, UserError } from "../../domain/errors.ts";
+import type { MemoStore } from "../../domain/evaluation-record.ts";
+import { fileUrl } from "../../domain/location.ts";
+import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
+import type { SigningKey } from "../../domain/signature.ts";
+import { hashPart } from "../../domain/store-path.ts";
+import { stage, sweep, writeWhole } from "../../host/atomic.ts";
+import { type Compression, EXTENSIONS } from "../../host/compress.ts";
+import { isMissing, readIfThere } from "../../host/disk.ts";
+import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
+import { parseCompression } from "../address-options.ts";
+import type { CacheKind } from "../kind.ts";
+import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
+import { readPins, writePin } from "./pins.ts";
+
+export interface FileCacheOptions {
+  readonly name: string;
+  readonly directory: string;
+  readonly storeDir: string;
+  readonly policy: SignaturePolicy;
+  readonly compression: Compression;
+  readonly signingKey: SigningKey | undefined;
+}
+
+const PRIORITY = 30;
+const PARALLEL = 8;
+/** A temporary file this old is nobody's any more. */
+const STALE = 6 * 3_600_000;
+
+/** A cache that can be read; `writableFileCache` adds the verbs. */
+export function fileCache(options: FileCacheOptions): BinaryCache {
+  const { name, directory, storeDir, policy, signingKey } = options;
+  const trusted = policy.kind === "by location" ? "?trusted=1" : "";
+  return {
+    name,
+    substituter: {
+      url: `${fileUrl(directory)}${trusted}`,
+      publicKeys: signingKey ? [signingKey.publicKey] : policy.kind === "by key" ? policy.keys : [],
+      priority: undefined,
+    },
+    async describe() {
+      const text = await readIfThere(join(directory, "nix-cache-info"));
+      const info = text === undefined ? undefined : parseCacheInfo(text);
+      if (text !== undefined && !info) {
+        throw new UserError("NCP-302", `${directory}/nix-cache-info cannot be read`, {
+          hint: "delete the file; it is written anew",
+        });
+      }
+      if (info?.storeDir !== undefined && info.storeDir !== storeDir) {
+        throw new UserError(
+          "NCP-304",
+          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
+          { hint: "use a cache of your own for this store" },
+        );
+      }
+      return {
+        storeDir: info?.storeDir,
+        // Nix writes none into a cache that it makes, and what it means by that is said elsewhere.
+        priority: info ? info.priority : PRIORITY,
+        publicKeys: signingKey ? [signingKey.publicKey] : [],
+        permission: undefined,
+      };
+    },
+    async query(path) {
+      const file = join(directory, `${hashPart(path)}.narinfo`);
+      try {
+        const text = await readIfThere(file);
+        if (text === undefined) return { kind: "miss" };
+        return await withNar(await judgeNarInfo(text, file, path, policy), directory);
+      } catch (error) {
+        return { kind: "unknown", cause: asError(error) };
+      }
+    },
+    narSize: (narInfo) => sizeOf(join(directory, narInfo.url)),
+    async *readNar(narInfo, signal) {
+      yield* createReadStream(join(directory, narInfo.url), { signal }) as AsyncIterable<Buffer>;
+    },
+  };
+}
+
+/** Here a look at the NAR costs next to nothing, so a hit is a hit only when it is there. */
+async function withNar(presence: Presence, directory: string): Promise<Presence> {
+  if (presence.kind !== "hit") return presence;
+  const { narInfo } = presence;
+  const size = await sizeOf(join(directory, narInfo.url));
+  const whole = size !== undefined && (narInfo.fileSize ?? size) === size;
+  return whole ? presence : { kind: "gone", narInfo };
+}
+
+async function sizeOf(file: string): Promise<number | undefined> {
+  try {
+    return (await stat(file)).size;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+export function writableFileCache(options: FileCacheOptions): BinaryCache {
+  const { directory, storeDir, compression, signingKey } = options;
+  const upload = async (
+    info: PathInfo,
+    nar: Parameters<NonNullable<BinaryCache["push"]>>[1],
+    signal: AbortSignal,
+  ): Promise<Uploaded> => {
+    const file = narFile(info, nar, compression, signal);
+    const staged = await stage(
+      join(directory, "nar", `${hashPart(info.storePath)}${EXTENSIONS[compression]}`),
+      file.content,
+    );
+    try {
+      const sealed = file.seal();
+      const narInfo = narInfoFor(info, sealed, compression, signingKey);
+      await staged.commit(join(directory, narInfo.url));
+      return {
+        bytes: sealed.fileSize,
+        publish: () =>
+          writeWhole(
+            join(directory, `${hashPart(info.storePath)}.narinfo`),
+            formatNarInfo(narInfo),
+          ),
+        // The NAR may be another path's, too: equal bytes have one name. It stays.
+        discard: async () => undefined,
+      };
+    } catch (error) {
+      await staged.discard();
+      throw error;
+    }
+  };
+  return {
+    ...fileCache(options),
+    async push(paths, nar, progress, signal) {
+      await sweep(directory, STALE);
+      await sweep(join(directory, "nar"), STALE);
+      // Nix makes these folders when it reads a cache without them: then reading would be writing.
+      for (const name of ["nar", "log", "realisations"]) {
+        await mkdir(join(directory, name), { recursive: true });
+      }
+      const infoFile = join(directory, "nix-cache-info");
+      if ((await readIfThere(infoFile)) === undefined) {
+        await writeWhole(infoFile, formatCacheInfo(storeDir, PRIORITY));
+      }
+      return pushInOrder(paths, PARALLEL, (info) => upload(info, nar, signal), progress, signal);
+    },
+    memos: fileMemos(directory),
+    pin: (pin) => writePin(directory, pin),
+    pins: () => readPins(directory, storeDir),
+  };
+}
+
+export const fileKind: CacheKind<"file"> = {
+  kind: "file",
+  open({ url, directory }, request) {
+    const trusted =
+      request.signatures === "accept any" ||
+      url.searchParams.get("trusted") === "1" ||
+      (request.role === "own" && request.signingKey === undefined);
+    const keys = [
+      ...request.publicKeys,
+      ...(request.signingKey ? [request.signingKey.publicKey] : []),
+    ];
+    const options: FileCacheOptions = {
+      name: request.name,
+      directory,
+      storeDir: request.storeDir,
+      policy: trusted ? { kind: "by location" } : { kind: "by key", keys },
+      compression: parseCompression(url),
+      signingKey: request.signingKey,
+    };
+    return request.role === "own" ? writableFileCache(options) : fileCache(options);
+  },
+};
+
+/** A branch or two, a few sets of targets each. */
+const KEPT = 20;
+
+/** A memo's key is a hash; a record with a name of its own is rewritten in place and stays. */
+function isMemo(name: string): boolean {
+  return !name.endsWith(".json");
+}
+
+export function fileMemos(directory: string): MemoStore {
+  const folder = join(directory, "memos");
+  return {
+    async read(key) {
+      try {
+        return await readFile(join(folder, key));
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
+    async write(key, content) {
+      await writeWhole(join(folder, key), content);
+      const files = await Promise.all(
+        (await readdir(folder)).filter(isMemo).map(async (name) => {
+          const { mtimeMs } = await stat(join(folder, name));
+          return { name, mtimeMs };
+        }),
+      );
+      files.sort((a, b) => b.mtimeMs - a.mtimeMs);
+      for (const { name } of files.slice(KEPT)) await rm(join(folder, name), { force: true });
+    },
+  };
+}

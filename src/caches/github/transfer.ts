@@ -1,0 +1,100 @@
+/** Owns the process that runs `@actions/cache`: one request over standard input, answers as messages. */
+
+import { text } from "node:stream/consumers";
+import { describeError } from "../../domain/errors.ts";
+
+export interface Asked {
+  /** Relative to the folder that the process runs in; its name is part of the entry's version. */
+  readonly folder: string;
+  readonly key: string;
+}
+
+export type ClientRequest =
+  | {
+      readonly verb: "restore";
+      readonly entries: readonly (Asked & { readonly restoreKeys: readonly string[] })[];
+    }
+  | { readonly verb: "save"; readonly entries: readonly [Asked] };
+
+export type ClientAnswer =
+  | { readonly kind: "unavailable" }
+  /** The key that matched; null where none did, or the client gave up. */
+  | { readonly kind: "restored"; readonly entry: number; readonly key: string | null }
+  /** An entry's number; -1 where it was not saved, and only the log says why. */
+  | { readonly kind: "saved"; readonly id: number }
+  | { readonly kind: "threw"; readonly message: string };
+
+/** In milliseconds. The client's own patience was measured: 931 s for a server that never answers. */
+export interface ClientDeadlines {
+  /** From a question to the service, its retries included, to an answer other than an error. */
+  readonly answer: number;
+  /** Without a byte more of an entry on its way. */
+  readonly stall: number;
+  /** For the whole call, with the transfer of an entry of gigabytes. */
+  readonly whole: number;
+}
+
+/** How a call ended. */
+export interface ClientEnd {
+  readonly answers: readonly ClientAnswer[];
+  /** Lines of its log that tell of trouble, commands of the runner taken off. */
+  readonly lines: readonly string[];
+  /** The deadline that ended it, and its milliseconds. */
+  readonly late: { readonly deadline: keyof ClientDeadlines; readonly after: number } | undefined;
+  /** Undefined where a signal ended it. */
+  readonly code: number | undefined;
+}
+
+/** What the client is to find in `process.env`. */
+export interface ProcessInput {
+  readonly request: ClientRequest;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+export async function serve(): Promise<void> {
+  // Whoever started us is gone: nobody waits for an answer.
+  process.once("disconnect", () => process.exit(1));
+  const { request, variables } = JSON.parse(await text(process.stdin)) as ProcessInput;
+  setHidden(variables);
+  try {
+    await answer(request);
+  } catch (error) {
+    await send({ kind: "threw", message: describeError(error) });
+  }
+  // A client that was given an answer may still have timers and sockets of its own.
+  process.exit(0);
+}
+
+async function answer(request: ClientRequest): Promise<void> {
+  const cache = await import("@actions/cache");
+  if (!cache.isFeatureAvailable()) return send({ kind: "unavailable" });
+  if (request.verb === "save") {
+    const [{ folder, key }] = request.entries;
+    return send({ kind: "saved", id: await cache.saveCache([folder], key) });
+  }
+  await Promise.all(
+    request.entries.map(async ({ folder, key, restoreKeys }, entry) => {
+      const found = await cache.restoreCache([folder], key, [...restoreKeys]);
+      await send({ kind: "restored", entry, key: found ?? null });
+    }),
+  );
+}
+
+/**
+ * The client reads the runner's token from `process.env`, and hands the whole of that on to tar and
+ * zstd. What cannot be enumerated it reads all the same, and no child inherits.
+ */
+function setHidden(variables: ProcessInput["variables"]): void {
+  // biome-ignore lint/style/noProcessEnv: the client reads nothing else
+  const environment = { ...process.env };
+  for (const [name, value] of Object.entries(variables)) {
+    Object.defineProperty(environment, name, { value, enumerable: false });
+  }
+  process.env = environment;
+}
+
+function send(message: ClientAnswer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.send?.(message, undefined, undefined, (error) => (error ? reject(error) : resolve()));
+  });
+}

@@ -1,0 +1,103 @@
+/** Owns memos on their way into a cache and back: compressed, and sealed against change. */
+
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import {
+  type BuildFigures,
+  type FigureStore,
+  formatFigures,
+  laterFigures,
+  parseFigures,
+} from "../domain/build-figures.ts";
+import { describeError } from "../domain/errors.ts";
+import { formatMemo, type Memo, type MemoStore, parseMemo } from "../domain/evaluation-record.ts";
+import type { Log, Memory } from "../domain/ports.ts";
+import { compressWhole, decompressWhole } from "../host/compress.ts";
+
+const SEAL = 32;
+const MOST = 256 * 1024 * 1024;
+
+export interface MemoryOptions {
+  readonly store: MemoStore;
+  /** What the targets were evaluated from, as a hash. */
+  readonly key: string;
+  readonly storeDir: string;
+  /**
+   * Seals the record where this run has a secret. Without one the seal is a plain checksum: then who
+   * can write a record into the cache can write paths into it just as well.
+   */
+  readonly secret: string | undefined;
+  readonly log: Log;
+}
+
+/** A record that is corrupt, forged or of another version is ignored, and said at debug level. */
+export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Memory {
+  const seal = (content: Uint8Array) =>
+    (secret ? createHmac("sha256", secret) : createHash("sha256"))
+      .update(key)
+      .update(content)
+      .digest();
+  return {
+    async recall(signal) {
+      try {
+        const file = await store.read(key, signal);
+        if (!file) return undefined;
+        const content = file.subarray(SEAL);
+        if (file.length < SEAL || !timingSafeEqual(file.subarray(0, SEAL), seal(content))) {
+          throw new Error("its seal is not ours");
+        }
+        const text = await decompressWhole(content, MOST);
+        return parseMemo(text.toString("utf8"), storeDir);
+      } catch (error) {
+        signal.throwIfAborted();
+        // It may quote what somebody else wrote, and that may be long.
+        log.debug(`memo ${key} is ignored: ${describeError(error).slice(0, 500)}`);
+        return undefined;
+      }
+    },
+    async remember(memo: Memo, signal) {
+      try {
+        const content = await compressWhole("zstd", Buffer.from(formatMemo(memo)));
+        await store.write(key, Buffer.concat([seal(content), content]), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.debug(`memo ${key} was not written: ${describeError(error)}`);
+      }
+    },
+  };
+}
+
+/** Not sealed: a figure lets nothing be believed, and a run without secrets needs it just as much. */
+export const FIGURES_KEY = "build-figures.json";
+const FIGURES_MOST = 8 * 1024 * 1024;
+
+export function figureStore(store: MemoStore, log: Log): FigureStore {
+  const read = async (signal: AbortSignal): Promise<Map<string, BuildFigures>> => {
+    const file = await store.read(FIGURES_KEY, signal);
+    if (!file) return new Map();
+    if (file.length > FIGURES_MOST) throw new Error(`it has ${file.length} bytes`);
+    return parseFigures(Buffer.from(file).toString("utf8"));
+  };
+  const recall = async (signal: AbortSignal) => {
+    try {
+      return await read(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug(`${FIGURES_KEY} is ignored: ${describeError(error)}`);
+      return new Map<string, BuildFigures>();
+    }
+  };
+  return {
+    recall,
+    async remember(figures, signal) {
+      if (figures.length === 0) return;
+      try {
+        const kept = await recall(signal);
+        for (const one of figures) kept.set(one.name, laterFigures(kept.get(one.name), one));
+        await store.write(FIGURES_KEY, Buffer.from(formatFigures(kept.values())), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.debug(`${FIGURES_KEY} was not written: ${describeError(error)}`);
+      }
+    },
+  };
+}

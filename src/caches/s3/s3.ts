@@ -1,0 +1,134 @@
+/** Owns `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
+
+import { type BinaryCache, formatCacheInfo, type TierInfo } from "../../domain/cache.ts";
+import { UserError } from "../../domain/errors.ts";
+import type { HttpRequest } from "../../host/http-client.ts";
+import { retry } from "../../host/retry.ts";
+import { parseCompression, parsePriority, signedPathsOnly, signingOf } from "../address-options.ts";
+import { below, httpCache } from "../http/http.ts";
+import { accepted, type HttpPushOptions, httpPush } from "../http/push.ts";
+import type { CacheKind, OpenRequest } from "../kind.ts";
+import { PartMemory } from "../parts.ts";
+import { explainS3, parseBucket, signedHttp } from "./client.ts";
+import { type AwsCredentials, awsCredentials } from "./credentials.ts";
+import { putParts } from "./push.ts";
+
+/** Nix's own for a cache it writes. */
+const PRIORITY = 50;
+/** Bytes of all parts together: two large parts under way. The rest of 256 MB is Node's. */
+const MEMORY = 76 * 1024 * 1024;
+const DEADLINE = 15_000;
+
+export const s3Kind: CacheKind<"s3"> = {
+  kind: "s3",
+  open({ url }, request) {
+    const { name, role, storeDir, signingKey } = request;
+    const { base, region } = parseBucket(url, name);
+    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    let known: Promise<AwsCredentials | undefined> | undefined;
+    const credentials = () => {
+      known ??= credentialsOf(url, request);
+      return known;
+    };
+    const http = signedHttp(request.http, region, credentials);
+    const explain = (answer: Parameters<typeof explainS3>[1]) => explainS3(name, answer);
+    const cache = httpCache({
+      name,
+      base,
+      substituter: {
+        url: url.href,
+        publicKeys,
+        priority: parsePriority(url),
+        environment: async () => variablesOf(await credentials()),
+      },
+      policy,
+      storeDir,
+      http,
+      headers: {},
+      explain,
+      // Who writes first to a bucket makes the cache.
+      withoutInfo: role === "own" ? "not written yet" : "no cache",
+    });
+    if (role === "tier") return cache;
+    const describe = async (signal: AbortSignal): Promise<TierInfo> => {
+      const info = await cache.describe(signal);
+      const trouble = canWrite
+        ? (await credentials()) === undefined
+          ? noCredentials(name)
+          : undefined
+        : signedPathsOnly(name);
+      return trouble ? { ...info, permission: "read", trouble } : info;
+    };
+    if (!canWrite) return { ...cache, describe };
+    const memory = new PartMemory(MEMORY);
+    const options: HttpPushOptions = {
+      name,
+      at: (path) => below(base, path),
+      http,
+      headers: {},
+      compression: parseCompression(url),
+      signingKey,
+      explain,
+      putLarge: (all, info, nar, signal) => putParts(all, memory, info, nar, signal),
+    };
+    const push = httpPush(options);
+    return {
+      ...cache,
+      describe,
+      async push(paths, nar, progress, signal) {
+        await writeInfo(options, cache, storeDir, signal);
+        return push(paths, nar, progress, signal);
+      },
+    };
+  },
+};
+
+async function writeInfo(
+  options: HttpPushOptions,
+  cache: BinaryCache,
+  storeDir: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await cache.describe(signal)).storeDir !== undefined) return;
+  const request: HttpRequest = {
+    method: "PUT",
+    url: options.at("nix-cache-info"),
+    headers: { "content-type": "text/x-nix-cache-info" },
+    body: formatCacheInfo(storeDir, PRIORITY),
+    signal,
+    deadline: DEADLINE,
+  };
+  accepted(options, request, await retry(() => options.http.request(request), signal));
+}
+
+/** The token is `KEYID:SECRET` or `KEYID:SECRET:SESSION`; without one, what AWS's own tools would use. */
+async function credentialsOf(
+  url: URL,
+  { name, token, environment }: OpenRequest,
+): Promise<AwsCredentials | undefined> {
+  if (token === undefined) {
+    return awsCredentials(environment, url.searchParams.get("profile") || undefined);
+  }
+  const [keyId, secret, sessionToken] = token.split(":");
+  if (keyId && secret) return { keyId, secret, sessionToken: sessionToken || undefined };
+  throw new UserError("NCP-105", `${name}: the token is not KEYID:SECRET`, {
+    hint: "join the access key's id and its secret with a colon; or leave token away and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+  });
+}
+
+/** As AWS's own tools, and Nix, read them. */
+function variablesOf(known: AwsCredentials | undefined): Record<string, string> {
+  if (!known) return {};
+  const { keyId, secret, sessionToken } = known;
+  return {
+    AWS_ACCESS_KEY_ID: keyId,
+    AWS_SECRET_ACCESS_KEY: secret,
+    ...(sessionToken === undefined ? {} : { AWS_SESSION_TOKEN: sessionToken }),
+  };
+}
+
+function noCredentials(name: string): UserError {
+  return new UserError("NCP-303", `${name}: there are no AWS credentials`, {
+    hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (aws-actions/configure-aws-credentials does), or token to KEYID:SECRET",
+  });
+}

@@ -1,0 +1,216 @@
+/** Owns the command at a desk: the same engine, its words on a terminal instead of a job page. */
+
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseInputs, type Request } from "../action/inputs.ts";
+import { describeError, UserError } from "../domain/errors.ts";
+import type { Trust } from "../domain/job.ts";
+import { VERSION } from "../domain/version.ts";
+import { type Run, run } from "../engine/run.ts";
+import { type Environment, processEnvironment } from "../host/environment.ts";
+import { allFindings, jsonReport } from "../report/json.ts";
+import { findingLines, textReport } from "../report/text.ts";
+import { closing } from "../report/words.ts";
+import { type Command, OPTIONS, OTHER_COMMANDS, parseCommand, SECRETS } from "./arguments.ts";
+import { completionScript } from "./completion.ts";
+import {
+  type Display,
+  isLively,
+  type Output,
+  painter,
+  plainLog,
+  type Style,
+  widthOf,
+  wrap,
+} from "./display.ts";
+import { type Desk, setup, setupJson, setupLines } from "./setup.ts";
+
+/** 0 fine, 1 findings or a failure, 2 a wrong command line. */
+export type ExitCode = 0 | 1 | 2;
+
+export async function main(args: readonly string[]): Promise<ExitCode> {
+  const environment = processEnvironment();
+  let command: Command;
+  let request: Request | undefined;
+  try {
+    command = parseCommand(args, environment);
+    request = "inputs" in command ? parseInputs(command.inputs) : undefined;
+  } catch (error) {
+    tell(error, args.includes("--json") ? "json" : "text");
+    return 2;
+  }
+  switch (command.kind) {
+    case "help":
+      process.stdout.write(helpText());
+      return command.asked === "yes" ? 0 : 2;
+    case "version":
+      process.stdout.write(`${VERSION}\n`);
+      return 0;
+    case "completion":
+      process.stdout.write(
+        completionScript(command.shell, { options: OPTIONS, commands: OTHER_COMMANDS }),
+      );
+      return 0;
+    case "setup":
+    case "run":
+      return request ? work(command, request, environment) : 2;
+    default:
+      return command satisfies never;
+  }
+}
+
+async function work(
+  command: Extract<Command, { kind: "setup" | "run" }>,
+  request: Request,
+  environment: Environment,
+): Promise<ExitCode> {
+  const controller = new AbortController();
+  const interrupt = (name: NodeJS.Signals) => {
+    // Whoever asks twice does not want to wait for what is being cleaned up.
+    if (controller.signal.aborted) process.exit(1);
+    controller.abort(
+      new UserError("NCP-501", `interrupted by ${name}`, {
+        hint: "what was finished is kept; running it again goes on from there",
+      }),
+    );
+  };
+  // Not `once`: the terminal's library ends the process where nobody else listens to a signal.
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  const { signal } = controller;
+  const folder = stateFolder(environment);
+  try {
+    using shown = await openLog(environment);
+    const desk: Desk = { environment, folder, log: shown.log, signal };
+    if (command.kind === "setup") {
+      const done = await setup(request, desk);
+      shown.end();
+      if (command.format === "json") print(setupJson(done));
+      else process.stdout.write(`${setupLines(done).join("\n")}\n`);
+      return done.troubles.length > 0 ? 1 : 0;
+    }
+    const { compose } = await import("../compose.ts");
+    await using composed = await compose({
+      ...request,
+      environment,
+      workspace: process.cwd(),
+      folder,
+      platform: process.platform,
+      log: shown.log,
+      signal,
+    });
+    const done = await run(request.job, deskTrust(request.trust), composed.world, signal);
+    // The display ends before the report begins: they may be one terminal.
+    shown.end();
+    if (command.format === "json") print(jsonReport(done));
+    else showRun(done, process.stdout);
+    return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
+  } catch (error) {
+    tell(error, command.format);
+    return 1;
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}
+
+/** Loaded only where it is shown: a pipe needs no terminal's library. */
+async function openLog(environment: Environment): Promise<Display> {
+  if (isLively(process.stderr, environment)) {
+    const { display } = await import("./display.ts");
+    return display(process.stderr, environment);
+  }
+  return {
+    log: plainLog((line) => process.stderr.write(`${line}\n`)),
+    end: () => undefined,
+    [Symbol.dispose]: () => undefined,
+  };
+}
+
+/** Whoever types the command may write where the cache lets them; pins are the default branch's. */
+function deskTrust(asked: "auto" | "read-only"): Trust {
+  if (asked === "read-only") return { kind: "read-only", why: "--trust read-only was asked for" };
+  return { kind: "write", pins: "keep", why: "at a desk" };
+}
+
+/** Nix goes on reading a private cache's netrc from there, so it is no temporary place. */
+function stateFolder(environment: Environment): string {
+  const home = environment["HOME"] ?? homedir();
+  return join(
+    environment["XDG_STATE_HOME"] || join(home, ".local", "state"),
+    "nix-cache-preflight",
+  );
+}
+
+/** What is not for the user is a fault of ours, and is told with its stack. */
+function tell(error: unknown, format: "text" | "json"): void {
+  const known = error instanceof UserError;
+  const code = known ? error.code : "NCP-649";
+  const message = known
+    ? describeError(error)
+    : `a fault of nix-cache-preflight: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  const hint = known ? error.hint : "please report it, with this text and the command";
+  if (format === "json") print({ error: { code, message, hint: hint ?? null } });
+  process.stderr.write(`error ${code}: ${message}\n${hint ? `  → ${hint}\n` : ""}`);
+}
+
+function print(report: unknown): void {
+  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+}
+
+/** How a line is painted, by what it begins with. */
+const STYLES: readonly (readonly [RegExp, Style])[] = [
+  [/^error\b/, "red"],
+  [/^warning\b/, "yellow"],
+  [/^notice\b/, "dim"],
+  [/^ {2}→/, "cyan"],
+  [/^ {2}\S.*: (missing|failed)/, "yellow"],
+  [/^ {2}\S.*: (own|upstream|cached now)/, "green"],
+];
+
+export function showRun(run: Run, output: Output): void {
+  const paint = painter(output);
+  const print = (line: string, style?: Style) => {
+    const shown = output.isTTY ? wrap(line, widthOf(output)) : line;
+    output.write(`${style === undefined ? shown : paint(style, shown)}\n`);
+  };
+  const [headline = "", ...lines] = textReport(run);
+  print(headline, "bold");
+  for (const line of [...lines, ...findingLines(run)]) {
+    print(line, STYLES.find(([pattern]) => pattern.test(line))?.[1]);
+  }
+  print(closing(run));
+}
+
+const WIDTH = 80;
+
+export function helpText(): string {
+  return `nix-cache-preflight COMMAND [TARGET …] [--OPTION VALUE …]
+
+  check      what is cached, and what would another machine have to build?
+  prefetch   and fetch what is cached
+  warm       and build what is missing, push, verify and pin it
+  audit      is what was pushed and pinned still there?
+  setup      add --cache and --substituters to your Nix configuration, for good
+  completion bash|zsh|fish
+
+TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*'); without
+one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
+Options are the action's inputs, with its defaults, but for --cache (none):
+${wrapped(OPTIONS.map((name) => `--${name}`))}
+  --json (the report on standard output)  --version  --help
+Secrets: ${Object.values(SECRETS).join(", ")}.
+Exit status: 0 fine, 1 findings that --fail-on names, 2 a wrong command line.
+`;
+}
+
+function wrapped(words: readonly string[]): string {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= WIDTH) {
+      lines[lines.length - 1] = `${last} ${word}`;
+    } else lines.push(`  ${word}`);
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,66 @@
+/** Owns the command `setup`: caches added to the user's Nix configuration, and what came of it. */
+
+import type { Request } from "../action/inputs.ts";
+import type { SetUp } from "../compose-setup.ts";
+import { describeError } from "../domain/errors.ts";
+import type { Log } from "../domain/ports.ts";
+import { count } from "../domain/size.ts";
+import type { Environment } from "../host/environment.ts";
+import { plainLine } from "../report/page.ts";
+
+/** What a command at a desk works with. */
+export interface Desk {
+  readonly environment: Environment;
+  readonly folder: string;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export async function setup(request: Request, desk: Desk): Promise<SetUp> {
+  const { setUp } = await import("../compose-setup.ts");
+  desk.log.group("Set up");
+  try {
+    return await setUp({
+      ...request,
+      ...desk,
+      workspace: process.cwd(),
+      platform: process.platform,
+    });
+  } finally {
+    desk.log.endGroup();
+  }
+}
+
+/** What was written, line by line; a second run says that all was there. */
+export function setupLines({ file, caches, added, troubles }: SetUp): string[] {
+  const { substituters, publicKeys } = added;
+  const isNew = substituters.length + publicKeys.length > 0;
+  const lines = [
+    ...substituters.map((url) => `  substituter ${url}: added`),
+    ...publicKeys.map((key) => `  key ${key}: added`),
+    ...caches
+      .filter(({ url }) => !substituters.includes(url))
+      .map(({ url }) => `  substituter ${url}: was there already`),
+    ...troubles.flatMap((error) => [
+      `error ${error.code}: ${describeError(error)}`,
+      ...(error.hint === undefined ? [] : [`  → ${error.hint}`]),
+    ]),
+  ];
+  const last = isNew
+    ? `${count(substituters.length, "substituter")} and ${count(publicKeys.length, "key")} added to ${file}`
+    : `nothing to add: ${file} is as it should be`;
+  return [...lines, last].flatMap((line) => line.split("\n")).map(plainLine);
+}
+
+export function setupJson({ file, caches, added, troubles }: SetUp) {
+  return {
+    file,
+    caches,
+    added,
+    errors: troubles.map((error) => ({
+      code: error.code,
+      message: describeError(error),
+      hint: error.hint ?? null,
+    })),
+  };
+}

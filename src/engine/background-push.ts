@@ -1,0 +1,78 @@
+/** Owns pushing while the job runs: what it builds is found and pushed as it appears. */
+
+import { type Can, can, type PushProgress } from "../domain/cache.ts";
+import { describeError } from "../domain/errors.ts";
+import type { Job, Trust } from "../domain/job.ts";
+import type { World } from "../domain/ports.ts";
+import { count } from "../domain/size.ts";
+import { baseName } from "../domain/store-path.ts";
+import { push } from "./apply/push.ts";
+import { MAY_IN_POST } from "./step.ts";
+import { Lookup } from "./survey/lookup.ts";
+import { describeTiers } from "./survey/substituters.ts";
+
+/** Whether there is anything to watch for: the job may push what it builds, as it builds it. */
+export function maySendAtOnce(job: Job, trust: Trust, world: World): boolean {
+  const writes = trust.kind === "write" && can(world.own, "push") && world.nix !== undefined;
+  return writes && job.push === "auto" && MAY_IN_POST[job.mode].has("push");
+}
+
+export interface WatchRequest {
+  readonly job: Job;
+  readonly world: World;
+  /** Names that were in the store folder when the job began. */
+  readonly since: ReadonlySet<string>;
+  /** Asked after every round; what is there by then is still pushed. */
+  readonly isOver: () => Promise<boolean>;
+  /** Rests between two looks at the store; a look with nothing new is one directory read. */
+  readonly rest: (signal: AbortSignal) => Promise<void>;
+  readonly progress: (done: PushProgress) => void;
+}
+
+/**
+ * Pushes until the job is over. A path whose push failed is left to the end of the job, which tries
+ * it once more and says so.
+ */
+export async function watch(request: WatchRequest, signal: AbortSignal): Promise<void> {
+  const { world, since, isOver, rest } = request;
+  const { nix, own } = world;
+  if (!nix || !can(own, "push")) return;
+  const seen = new Set(since);
+  let lookup: Lookup | undefined;
+  for (let over = false; !over; ) {
+    // In this order: what was built before the end was called is found by the last round.
+    over = await isOver();
+    const built = await nix.builtHere(seen, signal);
+    for (const path of built) seen.add(baseName(path));
+    if (built.length > 0) {
+      lookup ??= await tiersOf(world, signal);
+      await send(request, own, lookup, built, signal);
+    }
+    if (!over) await rest(signal);
+  }
+}
+
+async function tiersOf(world: World, signal: AbortSignal): Promise<Lookup> {
+  const tiers = await describeTiers(world, signal);
+  return new Lookup(
+    tiers.flatMap(({ tier, state }) => (state.kind === "reachable" ? [tier] : [])),
+    signal,
+  );
+}
+
+async function send(
+  { job, world, progress }: WatchRequest,
+  own: Can<"push">,
+  lookup: Lookup,
+  built: Parameters<typeof push>[4],
+  signal: AbortSignal,
+): Promise<void> {
+  if (!world.nix) return;
+  try {
+    const { failed } = await push(job, own, lookup, world.nix, built, progress, signal);
+    for (const [path, error] of failed) world.log.info(`${path}: ${describeError(error)}`);
+  } catch (error) {
+    signal.throwIfAborted();
+    world.log.info(`${count(built.length, "path")} not pushed: ${describeError(error)}`);
+  }
+}

@@ -1,0 +1,147 @@
+/** Owns relief: where room lacks, what is done about it, in order and only as much as is lacking. */
+
+import { describeError } from "../../domain/errors.ts";
+import type { Job } from "../../domain/job.ts";
+import type { FileSystem, ToolFolder, World } from "../../domain/ports.ts";
+import type { StorePath } from "../../domain/store-path.ts";
+import { MAY, type Reclaim } from "../step.ts";
+import type { Survey } from "../survey.ts";
+import { lackOn, type Need, onFileSystems, type Room } from "./disk-space.ts";
+
+/** What could be had; nothing is touched yet. */
+export interface ReliefOptions {
+  /** Other places to build in. */
+  readonly buildDirectories: readonly {
+    readonly directory: string;
+    readonly fileSystem: FileSystem;
+  }[];
+  readonly toolFolders: readonly ToolFolder[];
+  readonly garbage: { readonly bytes: number; readonly keep: readonly StorePath[] } | undefined;
+  /** Where builds cannot write, whatever room there is. */
+  readonly unusable: "absent" | "not writable" | undefined;
+  readonly notices: readonly string[];
+}
+
+export const NO_RELIEF: ReliefOptions = {
+  buildDirectories: [],
+  toolFolders: [],
+  garbage: undefined,
+  unusable: undefined,
+  notices: [],
+};
+
+/** Looks for relief where room lacks, and at nothing where it does not. */
+export async function lookForRelief(
+  job: Job,
+  survey: Survey,
+  world: World,
+  room: Room,
+  signal: AbortSignal,
+): Promise<ReliefOptions> {
+  const { relief, nix, disk } = world;
+  if (!relief || !nix) return NO_RELIEF;
+  const building = room.load.builds.length > 0;
+  const state = building ? await relief.usable(nix.buildDirectory()) : "usable";
+  const unusable = state === "usable" ? undefined : state;
+  const lacking = room.fileSystems.some((one) => lackOn(one, job.minFree, "with guesses") > 0);
+  if ((!lacking && !unusable) || !MAY[job.mode].has("reclaim")) return { ...NO_RELIEF, unusable };
+  const notices: string[] = [];
+  const attempt = async <T>(what: string, instead: T, look: () => Promise<T>): Promise<T> => {
+    try {
+      return await look();
+    } catch (error) {
+      signal.throwIfAborted();
+      notices.push(`${what} cannot be looked at for room: ${describeError(error)}`);
+      return instead;
+    }
+  };
+  const movable = building && nix.setup.buildDirBy !== "nothing";
+  const buildDirectories = await attempt("other build directories", [], async () => {
+    const directories = movable ? await relief.buildDirectories() : [];
+    return Promise.all(
+      directories.map(async (directory) => ({
+        directory,
+        fileSystem: await disk.fileSystem(directory),
+      })),
+    );
+  });
+  const asked = job.reclaim === "auto" && lacking;
+  const toolFolders = asked
+    ? await attempt("tool folders", [], () => relief.toolFolders(signal))
+    : [];
+  // On a machine that stays, a stranger's pull request must not have others' paths deleted.
+  const mayCollect = asked && (relief.machine === "hosted" || survey.trust.kind === "write");
+  const garbage = mayCollect
+    ? await attempt("the store", undefined, async () => {
+        const keep = neededPaths(survey);
+        return { bytes: await nix.garbage(keep, signal), keep };
+      })
+    : undefined;
+  return { buildDirectories, toolFolders, garbage, unusable, notices };
+}
+
+/** Every path of the targets that is here, and the derivations that are to be built. */
+function neededPaths(survey: Survey): StorePath[] {
+  return [...new Set([...survey.local, ...survey.facts.derivations.keys()])];
+}
+
+export interface Relieved {
+  readonly room: Room;
+  readonly reclaims: readonly Reclaim[];
+}
+
+/**
+ * The build directory first, which costs nothing; then tool folders, largest first; then garbage:
+ * each only for a file system that still lacks room, with what rests on the rule counted in. Pure.
+ */
+export function relieve(room: Room, options: ReliefOptions, minFree: number): Relieved {
+  const reclaims: Reclaim[] = [];
+  let needs = room.needs;
+  const places = new Map(room.places);
+  const freed = new Map<string, number>();
+  const now = () => onFileSystems(needs, places, freed);
+  const lackThere = (id: string | undefined): number => {
+    const there = now().find(({ fileSystem }) => fileSystem.id === id);
+    return there ? lackOn(there, minFree, "with guesses") : 0;
+  };
+  const lackInAll = () => now().reduce((sum, one) => sum + lackOn(one, minFree, "with guesses"), 0);
+
+  const from = needs.find(({ what }) => what === "build directory");
+  if (from && (options.unusable || lackThere(places.get(from.directory)?.id) > 0)) {
+    let best = options.unusable ? Number.POSITIVE_INFINITY : lackInAll();
+    const before = needs;
+    const roomiest = [...options.buildDirectories].sort(
+      (a, b) => b.fileSystem.freeBytes - a.fileSystem.freeBytes,
+    );
+    let to: string | undefined;
+    for (const { directory, fileSystem } of roomiest) {
+      places.set(directory, fileSystem);
+      needs = moved(before, directory);
+      const lack = lackInAll();
+      if (lack < best) [best, to] = [lack, directory];
+    }
+    needs = to === undefined ? before : moved(before, to);
+    if (to !== undefined) reclaims.push({ kind: "build directory", from: from.directory, to });
+  }
+  for (const { path, bytes, fileSystem } of [...options.toolFolders].sort(
+    (a, b) => b.bytes - a.bytes,
+  )) {
+    if (bytes === 0 || lackThere(fileSystem) === 0) continue;
+    reclaims.push({ kind: "tool folder", path, bytes });
+    freed.set(fileSystem, (freed.get(fileSystem) ?? 0) + bytes);
+  }
+  const store = needs.find(({ what }) => what === "store");
+  const storeId = store && places.get(store.directory)?.id;
+  const { garbage } = options;
+  const lack = lackThere(storeId);
+  if (garbage && storeId !== undefined && lack > 0 && garbage.bytes > 0) {
+    const bytes = Math.min(lack, garbage.bytes);
+    reclaims.push({ kind: "garbage", bytes, keep: garbage.keep });
+    freed.set(storeId, (freed.get(storeId) ?? 0) + bytes);
+  }
+  return { room: { ...room, needs, places, fileSystems: now() }, reclaims };
+}
+
+function moved(needs: readonly Need[], directory: string): Need[] {
+  return needs.map((need) => (need.what === "build directory" ? { ...need, directory } : need));
+}

@@ -1,0 +1,141 @@
+/** Owns remembering: when a memo answers for the evaluation, and what a run leaves for the next. */
+
+import {
+  isFresh,
+  type Memo,
+  type MemoMember,
+  type MemoTarget,
+} from "../../domain/evaluation-record.ts";
+import type { Job } from "../../domain/job.ts";
+import type { World } from "../../domain/ports.ts";
+import type { StorePath } from "../../domain/store-path.ts";
+import { parseTarget } from "../../domain/target.ts";
+import { isHit } from "../../domain/verdict.ts";
+import { MAY } from "../step.ts";
+import type { AssessedTarget, Assessment } from "./assess.ts";
+import { Closures, type Facts } from "./facts.ts";
+import { judge, nothing } from "./judge.ts";
+import type { Answer, Lookup, Tier } from "./lookup.ts";
+import type { FoundTarget, FoundTargets } from "./targets.ts";
+
+/**
+ * The targets of an earlier run, where every one of them is still served. Roots are asked for; the
+ * rest of the closure is taken from the memo until it is a day old. With anything amiss nothing is
+ * recalled, and the run evaluates.
+ */
+export async function recall(
+  memo: Memo,
+  job: Job,
+  world: World,
+  lookup: Lookup,
+  reachable: readonly Tier[],
+  signal: AbortSignal,
+): Promise<FoundTargets | undefined> {
+  // To push a trivial root its derivation is needed, and that takes an evaluation.
+  const rootsAreServed = memo.targets.every(({ outputs, served }) =>
+    outputs.every((path) => served.includes(path)),
+  );
+  if (MAY[job.mode].has("push") && !rootsAreServed) return undefined;
+  const roots = [...new Set(memo.targets.flatMap(({ served }) => served))];
+  const taken = isFresh(memo.checked, world.clock.now())
+    ? assumed(memo, new Set(roots), reachable)
+    : [];
+  lookup.assume(taken);
+  const closures = new Closures(lookup);
+  const found = await Promise.all(roots.map((path) => closures.of(path)));
+  signal.throwIfAborted();
+  if (found.some((availability) => availability !== "whole")) {
+    // What is built on from here is asked for: a memo that is wrong in one place may be so in others.
+    lookup.forget(taken.map(([path]) => path));
+    return undefined;
+  }
+  return { targets: memo.targets.map(recalledTarget), notices: memo.notices };
+}
+
+/** Answers for all but the roots, of caches that answer today and have the same role. */
+function assumed(
+  { closure }: Memo,
+  roots: ReadonlySet<StorePath>,
+  reachable: readonly Tier[],
+): [StorePath, Answer][] {
+  const roles = new Map(reachable.map(({ cache, role }) => [cache.name, role]));
+  return closure.flatMap(({ tier, narInfo }): [StorePath, Answer][] => {
+    const role = roles.get(tier);
+    if (!role || roots.has(narInfo.storePath)) return [];
+    const served = { tier, narInfo };
+    return [
+      [
+        narInfo.storePath,
+        {
+          own: role === "own" ? served : undefined,
+          upstream: role === "upstream" ? served : undefined,
+          unknown: undefined,
+          gone: undefined,
+          refused: undefined,
+        },
+      ],
+    ];
+  });
+}
+
+function recalledTarget(memo: MemoTarget): FoundTarget {
+  return {
+    name: memo.name,
+    target: parseTarget(memo.line),
+    system: memo.system,
+    wanted: { kind: "recalled", paths: memo.served, trivial: memo.trivial },
+    outputs: memo.outputs,
+    buildable: memo.buildable,
+    pinName: memo.pinName,
+    failure: undefined,
+  };
+}
+
+/** What a run may leave for the next: only what is cached, whole, and known to be so. */
+export function memoOf(
+  { targets, facts, fresh }: Assessment,
+  notices: readonly string[],
+  now: number,
+): Memo | undefined {
+  const fit = targets.every(
+    ({ verdict, outputs, deepMissing }) =>
+      isHit(verdict) && outputs !== undefined && deepMissing.length === 0,
+  );
+  if (!fit || targets.length === 0) return undefined;
+  const members: MemoMember[] = [];
+  for (const path of fresh.fetch) {
+    const answer = facts.answers.get(path);
+    const served = answer?.own ?? answer?.upstream;
+    if (served) members.push({ tier: served.tier, narInfo: served.narInfo });
+  }
+  const kept = targets.map((target) => memoTarget(target, facts));
+  return { checked: now, targets: kept, notices, closure: members };
+}
+
+function memoTarget(found: AssessedTarget, facts: Facts): MemoTarget {
+  const { name, target, system, outputs, buildable, pinName, wanted, verdict } = found;
+  const fetched = wanted ? judge(facts, [wanted], nothing).fetch : new Set<StorePath>();
+  const whole = outputs?.every((path) => fetched.has(path));
+  return {
+    name,
+    line: target.line,
+    system,
+    outputs: outputs ?? [],
+    pinName,
+    buildable,
+    served: whole ? (outputs ?? []) : tops(fetched, facts),
+    trivial: isHit(verdict) && "trivial" in verdict ? verdict.trivial : 0,
+  };
+}
+
+/** Those that no other one refers to: with them, the rest comes. */
+function tops(paths: ReadonlySet<StorePath>, facts: Facts): StorePath[] {
+  const below = new Set<StorePath>();
+  for (const path of paths) {
+    const answer = facts.answers.get(path);
+    for (const reference of (answer?.own ?? answer?.upstream)?.narInfo.references ?? []) {
+      if (reference !== path) below.add(reference);
+    }
+  }
+  return [...paths].filter((path) => !below.has(path));
+}

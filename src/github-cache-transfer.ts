@@ -1,0 +1,5 @@
+/** Owns the entry of the process that runs GitHub's own cache client. */
+
+import { serve } from "./caches/github/transfer.ts";
+
+await serve();
