@@ -31,7 +31,7 @@ interface LookupRequest {
 async function lookup({ url, publicKey, storeDir, root }: LookupRequest): Promise<string> {
   const http = new HttpClient(processEnvironment());
   const key = parsePublicKey(publicKey);
-  const cache = openAt(url, { http, role: "tier", storeDir, publicKeys: key ? [key] : [] });
+  const cache = openAt(url, { http, role: "substituter", storeDir, publicKeys: key ? [key] : [] });
   const facts = new FactFinder(new Lookup([{ cache, role: "upstream" }], signal), () => {
     throw new Error("no derivations here");
   });

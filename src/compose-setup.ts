@@ -1,7 +1,7 @@
 /** Owns setting up a machine for good: the caches that were named, found and written to Nix's configuration. */
 
 import type { ComposeRequest } from "./compose.ts";
-import type { BinaryCache, TierInfo } from "./domain/cache.ts";
+import type { BinaryCache, CacheDescription } from "./domain/cache.ts";
 import { asError, UserError } from "./domain/errors.ts";
 import type { Untrusted } from "./domain/ports.ts";
 import { HttpClient } from "./host/http-client.ts";
@@ -24,7 +24,7 @@ export interface SetUp extends Adopted {
 
 interface Found {
   readonly cache: BinaryCache;
-  readonly info: TierInfo;
+  readonly info: CacheDescription;
 }
 
 /** Writes nothing where no cache that was named answers. Throws a UserError. */
@@ -37,14 +37,14 @@ export async function setUp(request: ComposeRequest): Promise<SetUp> {
     const { untrusted, ...setup } = machine.setup;
     // Those that Nix has already are not named, and no concern of ours.
     const named = { setup, builder, settings: { ...settings, substituters: [] } };
-    const { own, tiers, notices } = openCaches(
+    const { own, substituters, notices } = openCaches(
       request,
       named,
       http,
       await readNetrc(settings.netrcFile),
     );
     for (const notice of notices) log.info(notice);
-    const all = [...(own ? [own] : []), ...tiers];
+    const all = [...(own ? [own] : []), ...substituters];
     if (all.length === 0) {
       throw new UserError("NCP-642", "setup: no cache is named", {
         hint: "write --cache cachix:NAME, or --substituters 'https://CACHE PUBLIC-KEY'",
@@ -71,7 +71,7 @@ export async function setUp(request: ComposeRequest): Promise<SetUp> {
     return {
       ...adopted,
       caches: found.map(({ cache }) => ({ name: cache.name, url: cache.substituter.url })),
-      troubles: [...troubles, ...found.flatMap(privateOnes), ...standing(untrusted, wanted)],
+      troubles: [...troubles, ...found.flatMap(privateOnes), ...trustedUser(untrusted, wanted)],
     };
   } finally {
     http.close();
@@ -117,7 +117,7 @@ function privateOnes({ cache }: Found): UserError[] {
 }
 
 /** A user's own lines count for nothing where the daemon does not trust the user. */
-function standing(untrusted: Untrusted | undefined, wanted: NixConfiguration): UserError[] {
+function trustedUser(untrusted: Untrusted | undefined, wanted: NixConfiguration): UserError[] {
   if (!untrusted) return [];
   const { user, file } = untrusted;
   const urls = wanted.substituters.filter((url) => !untrusted.substituters.includes(url));

@@ -10,18 +10,18 @@ import { disk } from "./host/disk.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
-import { machineRelief, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
+import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
 import { makesBuildDir, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { memoKey } from "./nix/record-key.ts";
+import { recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
 import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
-  /** Where what all uses in a job share is kept: the netrc file. Undefined at a desk. */
+  /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
   readonly sharedFolder?: string;
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
@@ -53,7 +53,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...base,
       nix: undefined,
       own: undefined,
-      tiers: [],
+      substituters: [],
       memory: undefined,
       notices,
     };
@@ -72,10 +72,10 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     ...job.substituters.map(({ text }) => text),
     ...machine.settings.substituters,
   ];
-  const store = caches.own?.memos;
+  const store = caches.own?.records;
   const key =
     store && job.force === "trust"
-      ? await memoKey({
+      ? await recordKey({
           setup: machine.setup,
           flake,
           targets: job.targets,
@@ -109,7 +109,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         signatures: machine.settings.requireSignatures,
         token: request.secrets.token === undefined ? "absent" : "given",
       }),
-      relief: machineRelief({
+      reclaimer: machineReclaimer({
         environment,
         folder: request.folder,
         list: TOOL_FOLDERS,

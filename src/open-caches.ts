@@ -19,13 +19,13 @@ export interface OpenCachesRequest {
   readonly workspace: string;
   /** A folder of ours in the runner's temporary folder. */
   readonly folder: string;
-  /** The folder that `cache: github` is while the job runs; undefined at a desk. */
+  /** The folder that `cache: github` is while the job runs; undefined on the command line. */
   readonly githubDirectory?: string;
 }
 
 export interface Caches {
   readonly own: BinaryCache | undefined;
-  readonly tiers: readonly BinaryCache[];
+  readonly substituters: readonly BinaryCache[];
   readonly notices: readonly string[];
 }
 
@@ -45,13 +45,13 @@ export function openCaches(
   const open = (
     location: CacheLocation,
     name: string,
-    role: "own" | "tier",
+    role: "own" | "substituter",
     publicKeys: readonly PublicKey[],
   ): BinaryCache | undefined => {
     const key = identity(location);
     if (location.kind === "none" || seen.has(key)) return undefined;
     seen.add(key);
-    if (location.kind === "github" && role === "tier") {
+    if (location.kind === "github" && role === "substituter") {
       notices.push("github can be the input `cache`, and no substituter: it is left out");
       return undefined;
     }
@@ -75,17 +75,18 @@ export function openCaches(
   };
   const trusted = settings.trustedPublicKeys;
   const own = open(job.cache, job.cacheName, "own", trusted);
-  const tiers = job.substituters.flatMap(
+  const substituters = job.substituters.flatMap(
     ({ location, text, publicKeys }) =>
       // A key that the daemon does not take from this user makes no path good.
-      open(location, text, "tier", [...(setup.untrusted ? [] : publicKeys), ...trusted]) ?? [],
+      open(location, text, "substituter", [...(setup.untrusted ? [] : publicKeys), ...trusted]) ??
+      [],
   );
   for (const url of settings.substituters) {
     const location = configuredLocation(url, notices);
-    const cache = location && open(location, url, "tier", trusted);
-    if (cache) tiers.push(cache);
+    const cache = location && open(location, url, "substituter", trusted);
+    if (cache) substituters.push(cache);
   }
-  return { own, tiers, notices };
+  return { own, substituters, notices };
 }
 
 /** Nix takes kinds of store that we do not read (`daemon`, `auto`); a notice says so. */
@@ -132,8 +133,11 @@ function placed(url: URL, options: readonly string[]): string {
  * Who is there, and who is not or no more. Nix would wait for a dead one, and would make the folders of a `file://`
  * cache that does not exist yet, which a read-only run must not.
  */
-export async function cachesNow({ own, tiers }: Caches, signal: AbortSignal): Promise<CachesNow> {
-  const all = [...(own ? [own] : []), ...tiers];
+export async function cachesNow(
+  { own, substituters }: Caches,
+  signal: AbortSignal,
+): Promise<CachesNow> {
+  const all = [...(own ? [own] : []), ...substituters];
   const there = await Promise.all(
     all.map((cache) =>
       cache.describe(signal).then(

@@ -1,6 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
-import { fileMemos } from "../../src/caches/file/file.ts";
+import { fileRecords } from "../../src/caches/file/file.ts";
 import { FIGURES_KEY, figureStore } from "../../src/caches/records.ts";
 import type { BuildFigures } from "../../src/domain/build-figures.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -12,7 +12,7 @@ async function kept() {
   const folder = await temporaryFolder();
   const told: string[] = [];
   const log = { group() {}, endGroup() {}, info() {}, debug: (line: string) => told.push(line) };
-  return { folder, told, store: figureStore(fileMemos(folder.path), log) };
+  return { folder, told, store: figureStore(fileRecords(folder.path), log) };
 }
 
 describe("figures beside a file:// cache", () => {
@@ -34,12 +34,12 @@ describe("figures beside a file:// cache", () => {
     expect(await readdir(folder.path)).toEqual([]);
   });
 
-  test("outlast memos, which are many", async () => {
+  test("outlast evaluation records, which are many", async () => {
     const { folder, store } = await kept();
     await using _ = folder;
     await store.remember([bws], SIGNAL);
-    const memos = fileMemos(folder.path);
-    for (let n = 0; n < 25; n++) await memos.write(`key-${n}`, Buffer.from("x"), SIGNAL);
+    const records = fileRecords(folder.path);
+    for (let n = 0; n < 25; n++) await records.write(`key-${n}`, Buffer.from("x"), SIGNAL);
     expect((await store.recall(SIGNAL)).get("bws")).toEqual(bws);
   });
 

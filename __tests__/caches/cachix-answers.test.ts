@@ -26,7 +26,12 @@ describe("three answers", () => {
   test.each<[string, ClientOptions, Parameters<typeof startCachix>[0], string[]]>([
     ["with a token", {}, {}, ["own", "upstream", "miss"]],
     ["without one", { token: undefined }, {}, ["own", "upstream", "miss"]],
-    ["as one more tier", { token: undefined, role: "tier" }, {}, ["own", "upstream", "miss"]],
+    [
+      "as one more substituter",
+      { token: undefined, role: "substituter" },
+      {},
+      ["own", "upstream", "miss"],
+    ],
     ["a private cache", {}, { isPrivate: true }, ["own", "upstream", "miss"]],
     ["upstreams not passed on", {}, { passThrough: false }, ["own", "miss", "miss"]],
     // What Nix would not take is no answer: it would be built, so it counts as not there.

@@ -18,7 +18,7 @@ export interface ClientOptions {
   readonly signingKey?: string;
   /** Keys that Nix trusts; default: the upstream's. */
   readonly publicKeys?: readonly string[];
-  readonly role?: "own" | "tier";
+  readonly role?: "own" | "substituter";
   readonly signatures?: "require" | "accept any";
   readonly storeDir?: string;
 }
@@ -50,7 +50,7 @@ export class Client implements Disposable {
   /** With the verbs of a cache that is ours. */
   get own(): CachixClient {
     const { cache } = this;
-    if (!cache.push || !cache.pin || !cache.pins) throw new Error("it was opened as a tier");
+    if (!cache.push || !cache.pin || !cache.pins) throw new Error("it was opened as a substituter");
     return cache as CachixClient;
   }
 

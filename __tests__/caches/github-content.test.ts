@@ -52,10 +52,10 @@ describe("the files of our cache", () => {
     await using at = await folders();
     await hold(at.cache, holding(OTHER));
     await hold(at.entry, holding(LEAF), holding(TOP, [LEAF]));
-    await writeFile(join(at.entry, "memos", "key"), "memo");
+    await writeFile(join(at.entry, "memos", "key"), "record");
     expect(await takeIn(at.entry, at.cache)).toEqual(new Set([LEAF, TOP].map(hashPart)));
     expect(await namesIn(at.cache)).toEqual(new Set([LEAF, TOP, OTHER].map(hashPart)));
-    expect(await readFile(join(at.cache, "memos", "key"), "utf8")).toBe("memo");
+    expect(await readFile(join(at.cache, "memos", "key"), "utf8")).toBe("record");
     expect([...(await contentOf(at.cache, STORE)).keys()].sort()).toEqual(
       [LEAF, TOP, OTHER].sort(),
     );

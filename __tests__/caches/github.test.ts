@@ -45,8 +45,8 @@ cacheContract(
 );
 
 test.each([
-  ["at a desk, where there is no such folder", "own", undefined],
-  ["as one more cache to read", "tier", "/folder"],
+  ["on the command line, where there is no such folder", "own", undefined],
+  ["as one more cache to read", "substituter", "/folder"],
 ] as const)("%s it is refused, and says what would be right", (_, role, directory) => {
   const http = new HttpClient({});
   const error = userError(() =>

@@ -71,7 +71,11 @@ test("a file:// cache that nginx serves is read through it, in ranges too, and n
   if (!can(near, "push")) throw new Error("it cannot push");
   const path = madeUp("served", [], { bytes: 2_000_000, random: randomFillSync });
   await near.push([path.info], narsOf([path]), () => undefined, signal);
-  const far = openAt(nginx.origin, { http, role: "tier", publicKeys: [signingKey.publicKey] });
+  const far = openAt(nginx.origin, {
+    http,
+    role: "substituter",
+    publicKeys: [signingKey.publicKey],
+  });
   const presence = await far.query(path.info.storePath, signal);
   if (presence.kind !== "hit" || !far.readNarRange) throw new Error(presence.kind);
   const { narInfo } = presence;
@@ -94,7 +98,7 @@ test("a file:// cache that nginx serves is read through it, in ranges too, and n
 
 test("what nginx forbids is no miss", async () => {
   await using nginx = await startNginx("read only");
-  const cache = openAt(`${nginx.origin}/private`, { http, role: "tier" });
+  const cache = openAt(`${nginx.origin}/private`, { http, role: "substituter" });
   const presence = await cache.query(madeUp("forbidden").info.storePath, signal);
   if (presence.kind !== "unknown") throw new Error(presence.kind);
   expect((presence.cause as UserError).code).toBe("NCP-303");

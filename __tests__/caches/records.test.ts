@@ -1,19 +1,19 @@
 import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
-import { fileMemos } from "../../src/caches/file/file.ts";
+import { fileRecords } from "../../src/caches/file/file.ts";
 import { type MemoryOptions, memory } from "../../src/caches/records.ts";
-import type { Memo } from "../../src/domain/evaluation-record.ts";
+import type { EvaluationRecord } from "../../src/domain/evaluation-record.ts";
 import type { Log } from "../../src/domain/ports.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { narInfo } from "../support/graph.ts";
 import { STORE, storePath } from "../support/paths.ts";
 import { SIGNAL } from "../support/world.ts";
 
-const MEMO: Memo = {
+const RECORD: EvaluationRecord = {
   checked: 1_760_000_000_000,
   targets: [],
   notices: ["ünï"],
-  closure: [{ tier: "own", narInfo: narInfo(storePath("program")) }],
+  closure: [{ substituter: "own", narInfo: narInfo(storePath("program")) }],
 };
 
 function memoryIn(folder: Folder, options: Partial<MemoryOptions> = {}) {
@@ -24,7 +24,7 @@ function memoryIn(folder: Folder, options: Partial<MemoryOptions> = {}) {
     info: (line) => told.push(`info ${line}`),
     debug: (line) => told.push(line),
   };
-  const store = fileMemos(folder.path);
+  const store = fileRecords(folder.path);
   const made = memory({ store, key: "key", storeDir: STORE, secret: undefined, log, ...options });
   return { ...made, told, file: folder.at("memos", options.key ?? "key") };
 }
@@ -33,8 +33,8 @@ describe("what a run remembers", () => {
   test.each([undefined, "a secret"])("is recalled as it was, with secret %s", async (secret) => {
     await using folder = await temporaryFolder();
     const { remember, recall, told } = memoryIn(folder, { secret });
-    await remember(MEMO, SIGNAL);
-    expect(await recall(SIGNAL)).toStrictEqual(MEMO);
+    await remember(RECORD, SIGNAL);
+    expect(await recall(SIGNAL)).toStrictEqual(RECORD);
     expect(told).toEqual([]);
   });
 
@@ -51,28 +51,28 @@ describe("what a run remembers", () => {
     ["a secret where there is none now", { secret: "mine" }, { secret: undefined }],
   ])("sealed with %s is not believed", async (_, writer, reader) => {
     await using folder = await temporaryFolder();
-    await memoryIn(folder, writer).remember(MEMO, SIGNAL);
+    await memoryIn(folder, writer).remember(RECORD, SIGNAL);
     const { recall, told } = memoryIn(folder, reader);
     expect(await recall(SIGNAL)).toBeUndefined();
-    expect(told).toEqual(["memo key is ignored: its seal is not ours"]);
+    expect(told).toEqual(["evaluation record key is ignored: its seal is not ours"]);
   });
 
   test("for other sources is not believed under this name", async () => {
     await using folder = await temporaryFolder();
     const other = memoryIn(folder, { key: "other", secret: "mine" });
-    await other.remember(MEMO, SIGNAL);
+    await other.remember(RECORD, SIGNAL);
     const { recall, told, file } = memoryIn(folder, { secret: "mine" });
     await writeFile(file, await readFile(other.file));
     expect(await recall(SIGNAL)).toBeUndefined();
-    expect(told).toEqual(["memo key is ignored: its seal is not ours"]);
+    expect(told).toEqual(["evaluation record key is ignored: its seal is not ours"]);
   });
 
   test("of another store is not believed, though the seal is ours", async () => {
     await using folder = await temporaryFolder();
-    await memoryIn(folder).remember(MEMO, SIGNAL);
+    await memoryIn(folder).remember(RECORD, SIGNAL);
     const { recall, told } = memoryIn(folder, { storeDir: "/other/store" });
     expect(await recall(SIGNAL)).toBeUndefined();
-    expect(told[0]).toMatch(/^memo key is ignored: .*\/other\/store/);
+    expect(told[0]).toMatch(/^evaluation record key is ignored: .*\/other\/store/);
   });
 
   test.each<[string, (bytes: Buffer) => Buffer]>([
@@ -86,10 +86,10 @@ describe("what a run remembers", () => {
   ])("and of which there is %s is not believed", async (_, change) => {
     await using folder = await temporaryFolder();
     const { remember, recall, told, file } = memoryIn(folder);
-    await remember(MEMO, SIGNAL);
+    await remember(RECORD, SIGNAL);
     await writeFile(file, change(await readFile(file)));
     expect(await recall(SIGNAL)).toBeUndefined();
-    expect(told).toEqual(["memo key is ignored: its seal is not ours"]);
+    expect(told).toEqual(["evaluation record key is ignored: its seal is not ours"]);
   });
 
   test("in a store that fails is a word at debug level, and no failure", async () => {
@@ -100,9 +100,12 @@ describe("what a run remembers", () => {
     const { remember, recall, told } = memoryIn(folder, {
       store: { read: failing, write: failing },
     });
-    await remember(MEMO, SIGNAL);
+    await remember(RECORD, SIGNAL);
     expect(await recall(SIGNAL)).toBeUndefined();
-    expect(told).toEqual(["memo key was not written: HTTP 500", "memo key is ignored: HTTP 500"]);
+    expect(told).toEqual([
+      "evaluation record key was not written: HTTP 500",
+      "evaluation record key is ignored: HTTP 500",
+    ]);
   });
 
   test("is given up where the run is interrupted", async () => {
@@ -115,14 +118,14 @@ describe("what a run remembers", () => {
     const store = { read: interrupted, write: interrupted };
     const { recall, remember } = memoryIn(folder, { store });
     await expect(recall(controller.signal)).rejects.toThrow("SIGTERM");
-    await expect(remember(MEMO, controller.signal)).rejects.toThrow("SIGTERM");
+    await expect(remember(RECORD, controller.signal)).rejects.toThrow("SIGTERM");
   });
 });
 
-describe("memos beside a file:// cache", () => {
+describe("evaluation records beside a file:// cache", () => {
   test("are the twenty written last", async () => {
     await using folder = await temporaryFolder();
-    const store = fileMemos(folder.path);
+    const store = fileRecords(folder.path);
     for (let n = 0; n < 20; n++) {
       await store.write(`key-${n}`, Buffer.from(`${n}`), SIGNAL);
       await utimes(folder.at("memos", `key-${n}`), 1_000 + n, 1_000 + n);
@@ -137,7 +140,7 @@ describe("memos beside a file:// cache", () => {
   test("are not read where something else stands in their place", async () => {
     await using folder = await temporaryFolder();
     await folder.write("memos/key/file", "");
-    await expect(fileMemos(folder.path).read("key", SIGNAL)).rejects.toThrow("EISDIR");
+    await expect(fileRecords(folder.path).read("key", SIGNAL)).rejects.toThrow("EISDIR");
   });
 });
 

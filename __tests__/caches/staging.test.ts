@@ -24,7 +24,7 @@ async function site(ranges: "served" | "ignored" = "served") {
   await mkdir(join(far, "nar"), { recursive: true });
   const server = await fileServer(far, { ranges });
   const http = new HttpClient({});
-  const cache = openAt(server.origin, { http, role: "tier" });
+  const cache = openAt(server.origin, { http, role: "substituter" });
   const folder = join(root, "near");
   return {
     server,

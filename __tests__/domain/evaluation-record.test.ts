@@ -1,17 +1,17 @@
 import { describe, expect, test } from "@jest/globals";
 import {
   CLOSURE_AGE,
-  formatMemo,
+  type EvaluationRecord,
+  formatRecord,
   isFresh,
-  type Memo,
-  parseMemo,
+  parseRecord,
 } from "../../src/domain/evaluation-record.ts";
 import { narInfo } from "../support/graph.ts";
 import { STORE, storePath } from "../support/paths.ts";
 
 const [program, library] = [storePath("program"), storePath("library")];
 
-const MEMO: Memo = {
+const RECORD: EvaluationRecord = {
   checked: 1_760_000_000_000,
   targets: [
     {
@@ -37,14 +37,14 @@ const MEMO: Memo = {
   ],
   notices: ["the tree is dirty"],
   closure: [
-    { tier: "own", narInfo: narInfo(program, [library]) },
-    { tier: "a key, passed on by own", narInfo: narInfo(library) },
+    { substituter: "own", narInfo: narInfo(program, [library]) },
+    { substituter: "a key, passed on by own", narInfo: narInfo(library) },
   ],
 };
 
-describe("a memo", () => {
+describe("an evaluation record", () => {
   test("is read back as it was", () => {
-    expect(parseMemo(formatMemo(MEMO), STORE)).toStrictEqual(MEMO);
+    expect(parseRecord(formatRecord(RECORD), STORE)).toStrictEqual(RECORD);
   });
 
   type Raw = Record<string, unknown> & { targets: Record<string, unknown>[] };
@@ -71,21 +71,23 @@ describe("a memo", () => {
     ["without a closure", ({ closure: _, ...raw }) => raw, "a list is missing"],
     ["with half a member", (raw) => ({ ...raw, closure: [["own"]] }), "a member is no pair"],
     ["with a number for a cache", (raw) => ({ ...raw, closure: [[1, "x"]] }), "a text is missing"],
-    ["with no narinfo", (raw) => ({ ...raw, closure: [["own", "StorePath: x"]] }), "memo"],
+    ["with no narinfo", (raw) => ({ ...raw, closure: [["own", "StorePath: x"]] }), "record"],
     ["with notices that are none", (raw) => ({ ...raw, notices: [1] }), "a text is missing"],
   ])("%s is not read", (_, change, why) => {
-    const raw = JSON.parse(formatMemo(MEMO)) as Raw;
-    expect(() => parseMemo(JSON.stringify(change(raw)), STORE)).toThrow(why);
+    const raw = JSON.parse(formatRecord(RECORD)) as Raw;
+    expect(() => parseRecord(JSON.stringify(change(raw)), STORE)).toThrow(why);
   });
 
   test("of another store is not read", () => {
-    expect(() => parseMemo(formatMemo(MEMO), "/other/store")).toThrow("is not in /other/store");
-    const closureAlone = formatMemo({ ...MEMO, targets: [] });
-    expect(() => parseMemo(closureAlone, "/other/store")).toThrow("/other/store");
+    expect(() => parseRecord(formatRecord(RECORD), "/other/store")).toThrow(
+      "is not in /other/store",
+    );
+    const closureAlone = formatRecord({ ...RECORD, targets: [] });
+    expect(() => parseRecord(closureAlone, "/other/store")).toThrow("/other/store");
   });
 
   test.each(["", "{", "null", "[]", "7"])("%s is none", (text) => {
-    expect(() => parseMemo(text, STORE)).toThrow();
+    expect(() => parseRecord(text, STORE)).toThrow();
   });
 
   test.each([
@@ -94,6 +96,6 @@ describe("a memo", () => {
     [CLOSURE_AGE, false],
     [-1, false],
   ])("asked for %d ms ago, its closure is fresh: %s", (age, expected) => {
-    expect(isFresh(MEMO.checked, MEMO.checked + age)).toBe(expected);
+    expect(isFresh(RECORD.checked, RECORD.checked + age)).toBe(expected);
   });
 });

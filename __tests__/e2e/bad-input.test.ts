@@ -203,7 +203,7 @@ describe(`bad input, on ${NIX}`, () => {
     expect((await job.main({ mode: "check", targets: ".#good" })).outputs["hit"]).toBe("true");
   });
 
-  test("too little room: the file system, the need, what is free, what to do; nothing is begun", async () => {
+  test("too little disk space: the file system, the need, what is free, what to do; nothing is begun", async () => {
     await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
     await job.main({ mode: "warm", targets: "nixpkgs#hello" });
     await job.machine.forget();
@@ -213,7 +213,7 @@ describe(`bad input, on ${NIX}`, () => {
     expect(step.exitCode).toBe(1);
     const [error] = step.annotations.filter(({ level }) => level === "error");
     expect(error?.title).toContain("NCP-401");
-    expect(error?.message).toMatch(/not enough room on \/\S*: this run needs 6 GB there/);
+    expect(error?.message).toMatch(/not enough disk space on \/\S*: this run needs 6 GB there/);
     expect(error?.message).toMatch(
       /build directory 6 GB.* 900 TB is to stay free, and .*B is free/,
     );
@@ -223,7 +223,7 @@ describe(`bad input, on ${NIX}`, () => {
     expect(step.log).not.toContain("copying path");
     expect(await listing(job.cache)).toEqual(before);
     expect(step.outputs["bytes-needed"]).toBe("6005000000");
-    expect(step.summary).toContain("There is not enough room");
+    expect(step.summary).toContain("There is not enough disk space");
   });
 });
 

@@ -65,7 +65,7 @@ describe("the incident", () => {
     expect(server.state.pins.byName.get("bitwarden-cli")?.revisions).toHaveLength(1);
   });
 
-  test("the tier that serves it is named, where it is one of Nix's own", async () => {
+  test("the substituter that serves it is named, where it is one of Nix's own", async () => {
     await using job = await startCachixJob({ tokens, passThrough: false });
     await job.seed("bitwarden-cli", "upstream");
     const elsewhere = `file://${job.machine.root}/elsewhere`;

@@ -123,7 +123,7 @@ describe(`commands in the documents, on ${NIX}`, () => {
     await using machine = await startMachine();
     const cwd = rule.where === "here" ? resolve(".") : await project(machine);
     const { code, stdout, stderr } = await typed(command, cwd, machine);
-    // At a desk, 1 means that there is something to tell, and 2 that the command is wrong.
+    // On the command line, 1 means that there is something to tell, and 2 that the command is wrong.
     const legal = rule.where === "project" ? [0, 1] : [0];
     expect(legal.includes(code) ? "" : `exit ${code}: ${stderr}\n${stdout}`).toBe("");
     if (rule.output) expect(stdout).toMatch(rule.output);

@@ -6,7 +6,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { Outcome } from "../servers/http.ts";
 import { cached, flake, MINOR, NIX, startJob, told } from "./job.ts";
 import { recordNix } from "./recorder.ts";
-import { fillTier, makeKey, silentServer, tierServer } from "./substituter-site.ts";
+import { cacheServer, fillCache, makeKey, silentServer } from "./substituter-site.ts";
 
 const MODES = ["check", "prefetch", "warm", "audit"];
 
@@ -98,7 +98,7 @@ describe(`Nix's configuration, on ${NIX}`, () => {
       defaults: { targets: ".#good", cache: "none" },
     });
     const key = await makeKey(job.machine, "lan-1");
-    await using lan = await tierServer(await fillTier(job, "lan", ["good"], key));
+    await using lan = await cacheServer(await fillCache(job, "lan", ["good"], key));
     const basic = `Basic ${Buffer.from("me:hunter2").toString("base64")}`;
     lan.instead = (_, headers): Outcome | undefined =>
       headers.authorization === basic ? undefined : { status: 401 };

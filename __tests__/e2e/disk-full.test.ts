@@ -42,16 +42,18 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
 }
 
 (canMount ? describe : describe.skip)(`a small build directory, on ${NIX}`, () => {
-  test("what would fill it is foreseen, and built where there is room", async () => {
+  test("what would fill it is foreseen, and built where there is disk space", async () => {
     await using small = await mountTmpfs("size=64m");
     await using job = await startIn(small.path);
     const targets = ".#bigBuild space=160MB";
     const check = await job.main({ mode: "check", targets });
     expect(check.exitCode).toBe(1);
     expect(errors(told(check))).toEqual([
-      expect.stringMatching(/^error: not enough room on .*ncp-mount-\w+: this run needs 160 MB/),
+      expect.stringMatching(
+        /^error: not enough disk space on .*ncp-mount-\w+: this run needs 160 MB/,
+      ),
     ]);
-    expect(check.report().room.flatMap(({ needs }) => needs)).toContainEqual(
+    expect(check.report().diskSpace.flatMap(({ needs }) => needs)).toContainEqual(
       expect.objectContaining({ what: "build directory", directory: small.path, bytes: 160e6 }),
     );
     const warm = await job.main({ targets }, { runner: "self-hosted" });
@@ -67,7 +69,7 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     expect(configuration.includes(`build-dir = ${elsewhere}`)).toBe(false);
   });
 
-  test("what fills it anyway is told, is foreseen from then on, and succeeds when there is room", async () => {
+  test("what fills it anyway is told, is foreseen from then on, and succeeds when there is disk space", async () => {
     await using small = await mountTmpfs("size=100m");
     await using job = await startIn(small.path);
     // No other place: the runner's temporary folder is there, too.
@@ -86,14 +88,14 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     const again = await job.main({ targets: ".#bigBuild" }, how);
     expect(again.exitCode).toBe(1);
     expect(again.building).toEqual([]);
-    expect(errors(told(again))).toEqual([expect.stringContaining("not enough room on")]);
+    expect(errors(told(again))).toEqual([expect.stringContaining("not enough disk space on")]);
 
     await small.remount("size=500m");
-    const roomy = await job.main({ targets: ".#bigBuild" }, how);
-    expect(errors(told(roomy))).toEqual([]);
-    expect(roomy.exitCode).toBe(0);
-    expect(roomy.building).toEqual(["big-build-1.0"]);
-    const [figures] = roomy.report().figures;
+    const spacious = await job.main({ targets: ".#bigBuild" }, how);
+    expect(errors(told(spacious))).toEqual([]);
+    expect(spacious.exitCode).toBe(0);
+    expect(spacious.building).toEqual(["big-build-1.0"]);
+    const [figures] = spacious.report().figures;
     expect(figures).toMatchObject({ name: "big-build" });
     expect(figures?.buildBytes).toBeGreaterThan(140e6);
     expect(figures?.seconds).toBeGreaterThan(0.9);
@@ -126,12 +128,12 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     expect(fetch.exitCode).toBe(1);
     const left = errors(told(fetch)).find((line) => line.includes("left out"));
     expect(left).toMatch(
-      /^error: 1 target left out for want of room, lowest priority first: \.#one$/m,
+      /^error: 1 target left out for want of disk space, lowest priority first: \.#one$/m,
     );
     expect(fetch.report()).toMatchObject({ leftOut: [".#one"], fetched: { paths: 3 } });
   });
 
-  test("a build that fills it leaves a sound store, and succeeds when there is room", async () => {
+  test("a build that fills it leaves a sound store, and succeeds when there is disk space", async () => {
     await using small = await mountTmpfs("size=100m");
     await using job = await startJob(ROOMS, { storeIn: small.path, defaults: { mode: "warm" } });
     const full = await job.main({ targets: ".#bigOutput" });
@@ -141,16 +143,16 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
 
     const again = await job.main({ targets: ".#bigOutput" });
     expect(again.building).toEqual([]);
-    expect(errors(told(again))).toEqual([expect.stringContaining("not enough room on")]);
+    expect(errors(told(again))).toEqual([expect.stringContaining("not enough disk space on")]);
 
     await small.remount("size=500m");
-    const roomy = await job.main({ targets: ".#bigOutput" });
-    expect(errors(told(roomy))).toEqual([]);
-    expect(roomy.building).toEqual(["big-output-1.0"]);
+    const spacious = await job.main({ targets: ".#bigOutput" });
+    expect(errors(told(spacious))).toEqual([]);
+    expect(spacious.building).toEqual(["big-output-1.0"]);
     expect(await isSound(job)).toBe(true);
   });
 
-  test("garbage goes as far as room lacks, and what the plan needs stays", async () => {
+  test("garbage goes as far as space lacks, and what the plan needs stays", async () => {
     await using small = await mountTmpfs("size=180m");
     await using job = await startJob(ROOMS, { storeIn: small.path, defaults: { mode: "warm" } });
     await job.machine.nix("nix", ["build", "--no-link", ".#dep", ".#one", ".#two"], job.workspace);

@@ -1,4 +1,4 @@
-/** Owns the room plan on real file systems: where this Nix writes, and the bytes this run needs there. */
+/** Owns the disk space plan on real file systems: where this Nix writes, and the bytes this run needs there. */
 
 import { mkdir, mkdtemp, rm, stat, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -12,7 +12,7 @@ const device = async (path: string) => (await stat(path).catch(() => undefined))
 /** A second file system, which every Linux has; without one there is nothing to tell apart. */
 const apart = (await device(SHM)) !== undefined && (await device(SHM)) !== (await device(tmpdir()));
 
-describe(`room, on ${NIX}`, () => {
+describe(`disk space, on ${NIX}`, () => {
   test("what is fetched needs its unpacked bytes in the store, to the byte", async () => {
     await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
     const targets = "nixpkgs#bws\nnixpkgs#hello";
@@ -35,8 +35,8 @@ describe(`room, on ${NIX}`, () => {
 
   test("builds are where this version builds: its build-dir, its state, or TMPDIR", async () => {
     await using job = await startJob(flake("graphs"));
-    const { room } = (await job.main({ mode: "check", targets: ".#leaf space=2MB" })).report();
-    const needs = room.flatMap((one) => one.needs);
+    const { diskSpace } = (await job.main({ mode: "check", targets: ".#leaf space=2MB" })).report();
+    const needs = diskSpace.flatMap((one) => one.needs);
     const { root } = job.machine;
     const expected = MINOR >= 30 ? join(root, "var", "builds") : join(root, "tmp");
     expect(needs.find(({ what }) => what === "build directory")).toMatchObject({
@@ -51,7 +51,7 @@ describe(`room, on ${NIX}`, () => {
   (apart ? test : test.skip)(
     "a build directory on another file system is counted there, and named when it is too small",
     async () => {
-      const folder = await mkdtemp(join(SHM, "ncp-room-"));
+      const folder = await mkdtemp(join(SHM, "ncp-disk-space-"));
       try {
         await using job = await startJob(flake("graphs"), {
           configuration: MINOR >= 26 ? `build-dir = ${folder}` : "",
@@ -64,10 +64,10 @@ describe(`room, on ${NIX}`, () => {
         expect(step.exitCode).toBe(1);
         const [error] = step.annotations.filter(({ level }) => level === "error");
         expect(error?.message).toMatch(
-          /^not enough room on \/dev\/shm: this run needs .* there \(build directory/,
+          /^not enough disk space on \/dev\/shm: this run needs .* there \(build directory/,
         );
         expect(step.building).toEqual([]);
-        expect(step.report().room.map(({ mountPoint }) => mountPoint)).toContain(SHM);
+        expect(step.report().diskSpace.map(({ mountPoint }) => mountPoint)).toContain(SHM);
         const enough = await job.main(
           { mode: "warm", targets: ".#leaf space=1MB" },
           { environment },
@@ -98,7 +98,7 @@ describe(`room, on ${NIX}`, () => {
     expect(step.building).toEqual(["leaf"]);
   });
 
-  test("a lack of room is a warning where fail-on leaves out disk, and the run goes on", async () => {
+  test("a lack of disk space is a warning where fail-on leaves out disk, and the run goes on", async () => {
     await using job = await startJob(flake("graphs"));
     const inputs = { mode: "warm", targets: ".#leaf", "min-free": "900TB", "fail-on": "eval" };
     const step = await job.main(inputs);
@@ -122,7 +122,7 @@ describe(`a cache that does not answer, on ${NIX}`, () => {
     const substituters = `http://127.0.0.1:${port}`;
     const step = await job.main({ mode: "check", targets: ".#leaf", substituters });
     expect(step.exitCode).toBe(0);
-    expect(step.report().tiers).toContainEqual(
+    expect(step.report().substituters).toContainEqual(
       expect.objectContaining({ name: substituters, reachable: false }),
     );
     expect(JSON.parse(step.outputs["verdicts"] ?? "")).toMatchObject({

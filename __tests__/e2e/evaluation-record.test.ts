@@ -114,7 +114,7 @@ test.each([
     },
   ],
 ])(
-  "%s has no memo",
+  "%s has no evaluation record",
   async (_, change) => {
     await using machine = await startMachine();
     const here = await site(machine);
@@ -172,9 +172,9 @@ test.each<[string, (record: Buffer, key: string) => Buffer, RegExp]>([
     expect([second.exitCode, second.outputs["hit"]]).toEqual([0, "true"]);
     expect(await evaluations()).toBeGreaterThan(0);
     expect(second.raw).toMatch(
-      new RegExp(`^::debug::memo ${key} is ignored: .*${why.source}`, "m"),
+      new RegExp(`^::debug::evaluation record ${key} is ignored: .*${why.source}`, "m"),
     );
-    expect(second.annotations.map(({ message }) => message).join("\n")).not.toContain("memo");
+    expect(second.annotations.map(({ message }) => message).join("\n")).not.toContain("record");
     await machine.forget();
     const third = await run({ mode: "prefetch" });
     expect(third.raw).not.toContain("is ignored");
@@ -183,7 +183,7 @@ test.each<[string, (record: Buffer, key: string) => Buffer, RegExp]>([
   120_000,
 );
 
-test("force has no memo, other targets have another, and a read-only run leaves none", async () => {
+test("force has no evaluation record, other targets have another, and a read-only run leaves none", async () => {
   await using machine = await startMachine();
   const { run, evaluations, cache } = await site(machine);
   await run({ mode: "warm", trust: "read-only" });

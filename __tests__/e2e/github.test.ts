@@ -157,7 +157,7 @@ describe(`cache: github, on ${NIX}`, () => {
     expect(fourth.held).not.toContain("more-1");
   });
 
-  test("a memo comes with it: a job of the same commit evaluates nothing", async () => {
+  test("an evaluation record comes with it: a job of the same commit evaluates nothing", async () => {
     await using here = await site();
     await here.write(flake("one"));
     here.commit();

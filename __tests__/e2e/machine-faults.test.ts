@@ -137,7 +137,7 @@ const MANY = `{ outputs = { self }: let
 in { packages.x86_64-linux.all = derivation { name = "all"; system = "x86_64-linux"; builder = "/bin/sh";
   args = [ "-c" "echo \${toString (builtins.genList part 40)} > $out" ]; }; }; }`;
 
-// Nobody who may mount nothing can run out of room on purpose.
+// Nobody who may mount nothing can run out of disk space on purpose.
 const onSmallDisk = MOUNTING ? test : test.skip;
 
 describe(`a full disk, on ${NIX}`, () => {
@@ -162,7 +162,7 @@ describe(`a full disk, on ${NIX}`, () => {
         { temp: disk.path },
       );
       expect(step.exitCode).toBe(0);
-      // It was tried, and there was no room.
+      // It was tried, and there was no space.
       expect(step.log).toContain("fetching ahead ended early");
       expect(step.report().fetched.paths).toBe(41);
       expect(step.outputs["hit"]).toBe("true");
@@ -172,7 +172,7 @@ describe(`a full disk, on ${NIX}`, () => {
   );
 
   onSmallDisk(
-    "where the cache is: nothing half is served or pinned, and with room it completes",
+    "where the cache is: nothing half is served or pinned, and with disk space it completes",
     async () => {
       await using disk = await smallDisk(2);
       await using job = await startJob(undefined);

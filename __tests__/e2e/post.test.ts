@@ -59,15 +59,15 @@ describe(`the end of the job, on ${NIX}`, () => {
     expect(Object.keys(await pins(job.cache))).toEqual(["middle-x86_64-linux"]);
   });
 
-  test("what it only fetched is not pushed: another tier has it", async () => {
+  test("what it only fetched is not pushed: another substituter has it", async () => {
     await using job = await startJob(flake("graphs"));
-    const tier = join(job.machine.root, "tier");
+    const substituter = join(job.machine.root, "substituter");
     await build(job, ".#middle");
     const drv = await job.machine.nix("nix", ["eval", "--raw", ".#middle.drvPath"], job.workspace);
     const [path = ""] = (await job.machine.nix("nix-store", ["--realise", drv])).split("\n");
-    await job.machine.nix("nix", ["copy", "--to", `file://${tier}`, path]);
+    await job.machine.nix("nix", ["copy", "--to", `file://${substituter}`, path]);
     await job.machine.forget();
-    const substituters = `file://${tier}?trusted=1`;
+    const substituters = `file://${substituter}?trusted=1`;
     const { main, post } = await whole(job, { targets: ".#leaf", substituters }, [".#top"]);
     expect(main.report().fetched.paths).toBe(1);
     expect(post.exitCode).toBe(0);

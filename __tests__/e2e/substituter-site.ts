@@ -1,4 +1,4 @@
-/** Owns caches for the end-to-end tests of tiers: filled and signed by real Nix, served, and spoilt. */
+/** Owns caches for the end-to-end tests of substituters: filled and signed by real Nix, served, and spoilt. */
 
 import { cp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ export async function makeKey(machine: Machine, name: string, file = name): Prom
 }
 
 /** A directory with the closures of the attributes, built and signed; the store is empty again after. */
-export async function fillTier(
+export async function fillCache(
   { machine, workspace }: TestJob,
   name: string,
   attributes: readonly string[],
@@ -41,8 +41,8 @@ export async function fillTier(
   return directory;
 }
 
-/** A copy of the tier, to be spoilt. */
-export async function copyTier(directory: string, name: string): Promise<string> {
+/** A copy of the substituter, to be spoilt. */
+export async function copyCache(directory: string, name: string): Promise<string> {
   const copy = `${directory}-${name}`;
   await cp(directory, copy, { recursive: true });
   return copy;
@@ -81,6 +81,6 @@ export async function silentServer(): Promise<LoopbackServer & { asked(): number
   return { ...server, asked: () => asked };
 }
 
-export async function tierServer(directory: string): Promise<FileServer> {
+export async function cacheServer(directory: string): Promise<FileServer> {
   return fileServer(directory);
 }

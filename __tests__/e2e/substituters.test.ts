@@ -6,16 +6,16 @@ import { describe, expect, test } from "@jest/globals";
 import { flake, NIX, type Report, type Step, startJob, type TestJob, told } from "./job.ts";
 import { messages, parseDryRun, parseRun } from "./real-nix.ts";
 import {
+  cacheServer,
   change,
-  copyTier,
+  copyCache,
   deadOrigin,
-  fillTier,
+  fillCache,
   type Key,
   LOGIN_PAGE,
   makeKey,
   narInfoFile,
   silentServer,
-  tierServer,
 } from "./substituter-site.ts";
 
 const TARGETS = ".#good\n.#other";
@@ -30,13 +30,14 @@ interface Site extends AsyncDisposable {
 async function site(): Promise<Site> {
   const job = await startJob(flake("members"), { defaults: { targets: TARGETS, cache: "none" } });
   const key = await makeKey(job.machine, "lan-1");
-  const directory = await fillTier(job, "lan", ["good", "other"], key);
+  const directory = await fillCache(job, "lan", ["good", "other"], key);
   return { job, key, directory, [Symbol.asyncDispose]: () => job[Symbol.asyncDispose]() };
 }
 
-function tierOf(report: Report, origin: string) {
-  const found = report.tiers.find(({ name }) => name === origin);
-  if (!found) throw new Error(`${origin} is not among ${report.tiers.map(({ name }) => name)}`);
+function substituterOf(report: Report, origin: string) {
+  const found = report.substituters.find(({ name }) => name === origin);
+  if (!found)
+    throw new Error(`${origin} is not among ${report.substituters.map(({ name }) => name)}`);
   return found;
 }
 
@@ -69,12 +70,12 @@ async function dryRun({ job }: Site, report: Report) {
   return parseDryRun(text);
 }
 
-describe(`tiers, on ${NIX}`, () => {
+describe(`substituters, on ${NIX}`, () => {
   test("the first by priority that has a path wins, as with Nix; one that says none comes before all", async () => {
     await using here = await site();
     const { job, key, directory } = here;
     const copies = await Promise.all(
-      ["silent", "ten", "forty"].map((name) => copyTier(directory, name)),
+      ["silent", "ten", "forty"].map((name) => copyCache(directory, name)),
     );
     const [none = "", ten = "", forty = ""] = copies;
     for (const [copy, line] of [
@@ -89,18 +90,21 @@ describe(`tiers, on ${NIX}`, () => {
     }
     await using servers = new AsyncDisposableStack();
     const [unsaid, second, last] = await Promise.all(
-      [none, ten, forty].map(async (copy) => servers.use(await tierServer(copy))),
+      [none, ten, forty].map(async (copy) => servers.use(await cacheServer(copy))),
     );
     const urls = [last, second, unsaid].map((server) => server?.origin ?? "");
     const substituters = urls.map((url) => `${url} ${key.public}`).join("\n");
     const step = await job.main({ mode: "check", substituters });
     expect(step.exitCode).toBe(0);
-    expect(step.report().tiers.map(({ name, priority }) => [name, priority])).toEqual([
+    expect(step.report().substituters.map(({ name, priority }) => [name, priority])).toEqual([
       [unsaid?.origin, 0],
       [second?.origin, 10],
       [last?.origin, 40],
     ]);
-    expect(verdicts(step)[".#good"]).toMatchObject({ kind: "upstream", tiers: [unsaid?.origin] });
+    expect(verdicts(step)[".#good"]).toMatchObject({
+      kind: "upstream",
+      substituters: [unsaid?.origin],
+    });
     await job.machine.forget();
     const [path = ""] = planned(step.report()).fetch;
     const options = ["--option", "substituters", urls.join(" ")];
@@ -112,18 +116,28 @@ describe(`tiers, on ${NIX}`, () => {
   test("what each is worth stands in the summary, the log and the report", async () => {
     await using here = await site();
     const { job, key, directory } = here;
-    await using lan = await tierServer(directory);
+    await using lan = await cacheServer(directory);
     const dead = await deadOrigin();
     const step = await job.main({
       mode: "check",
       substituters: `${dead}\n${lan.origin} ${key.public}`,
     });
     expect(step.exitCode).toBe(0);
-    const tier = tierOf(step.report(), lan.origin);
-    expect(tier).toMatchObject({ reachable: true, error: null, asked: 2, hits: 2, priority: 0 });
-    expect(tier.milliseconds).toBeGreaterThanOrEqual(0);
-    expect(tier.bytes).toBeGreaterThan(100);
-    expect(tierOf(step.report(), dead)).toMatchObject({ reachable: false, hits: 0, bytes: 0 });
+    const substituter = substituterOf(step.report(), lan.origin);
+    expect(substituter).toMatchObject({
+      reachable: true,
+      error: null,
+      asked: 2,
+      hits: 2,
+      priority: 0,
+    });
+    expect(substituter.milliseconds).toBeGreaterThanOrEqual(0);
+    expect(substituter.bytes).toBeGreaterThan(100);
+    expect(substituterOf(step.report(), dead)).toMatchObject({
+      reachable: false,
+      hits: 0,
+      bytes: 0,
+    });
     const port = lan.origin.split(":").at(-1) ?? "";
     const rows = step.summary.split("\n").filter((line) => line.includes("| reachable |"));
     expect(rows).toEqual([expect.stringContaining(port)]);
@@ -154,7 +168,7 @@ describe(`tiers, on ${NIX}`, () => {
   test("a silent one costs its deadline once, and Nix is never told of it", async () => {
     await using here = await site();
     const { job, key, directory } = here;
-    await using lan = await tierServer(directory);
+    await using lan = await cacheServer(directory);
     await using silent = await silentServer();
     const step = await job.main({
       mode: "prefetch",
@@ -187,17 +201,17 @@ describe(`tiers, on ${NIX}`, () => {
   test("one that is slow for some paths is asked nothing more: these are unknown, never missing", async () => {
     await using here = await site();
     const { job, key, directory } = here;
-    await using lan = await tierServer(directory);
+    await using lan = await cacheServer(directory);
     const slow = basename(await narInfoFile(directory, "other-1"));
     lan.instead = (path) => (path.includes(slow) ? "hang" : undefined);
     const step = await job.main({ mode: "warm", substituters: `${lan.origin} ${key.public}` });
     expect(step.exitCode).toBe(0);
     expect(verdicts(step)).toMatchObject({
-      ".#good": { kind: "upstream", tiers: [lan.origin] },
+      ".#good": { kind: "upstream", substituters: [lan.origin] },
       ".#other": { kind: "unknown" },
     });
     expect(step.building).toEqual([]);
-    expect(tierOf(step.report(), lan.origin)).toMatchObject({
+    expect(substituterOf(step.report(), lan.origin)).toMatchObject({
       reachable: true,
       hits: 1,
       unknown: 1,
@@ -215,7 +229,7 @@ describe(`tiers, on ${NIX}`, () => {
     await change(join(directory, "nix-cache-info"), (text) =>
       text.replace(/^StoreDir:.*$/m, "StoreDir: /another/store"),
     );
-    await using lan = await tierServer(directory);
+    await using lan = await cacheServer(directory);
     const step = await job.main({ mode: "check", substituters: `${lan.origin} ${key.public}` });
     expect(step.exitCode).toBe(0);
     expect(verdicts(step)[".#good"]).toMatchObject({ kind: "missing", source: ["good-1"] });
@@ -230,7 +244,7 @@ describe(`tiers, on ${NIX}`, () => {
       "signed by a key that nobody trusts",
       async ({ job, directory }) => {
         const stranger = await makeKey(job.machine, "stranger-1");
-        const theirs = await fillTier(job, "theirs", ["other"], stranger);
+        const theirs = await fillCache(job, "theirs", ["other"], stranger);
         const [file, other] = [
           await narInfoFile(directory, "other-1"),
           await narInfoFile(theirs, "other-1"),
@@ -245,7 +259,7 @@ describe(`tiers, on ${NIX}`, () => {
       "signed by another key of the same name",
       async ({ job, directory }) => {
         const forger = await makeKey(job.machine, "lan-1", "forger");
-        const theirs = await fillTier(job, "forged", ["other"], forger);
+        const theirs = await fillCache(job, "forged", ["other"], forger);
         const file = await narInfoFile(directory, "other-1");
         const sig =
           /^Sig: .*$/m.exec(await readFile(await narInfoFile(theirs, "other-1"), "utf8"))?.[0] ??
@@ -268,7 +282,7 @@ describe(`tiers, on ${NIX}`, () => {
     await using here = await site();
     const { job, key, directory } = here;
     const file = basename(await spoil(here));
-    await using lan = await tierServer(directory);
+    await using lan = await cacheServer(directory);
     const step = await job.main({ mode: "check", substituters: `${lan.origin} ${key.public}` });
     expect(step.exitCode).toBe(0);
     expect(verdicts(step)).toMatchObject({
@@ -278,7 +292,7 @@ describe(`tiers, on ${NIX}`, () => {
     const [warning = ""] = told(step).filter((line) => line.startsWith("warning: "));
     expect(warning).toContain(`${lan.origin}: 1 answer not counted: ${lan.origin}/${file}`);
     expect(warning).toMatch(why);
-    expect(tierOf(step.report(), lan.origin)).toMatchObject({
+    expect(substituterOf(step.report(), lan.origin)).toMatchObject({
       hits: 1,
       refused: [expect.anything()],
     });
@@ -288,7 +302,7 @@ describe(`tiers, on ${NIX}`, () => {
   test("a login page for a narinfo would stop Nix: it is named, Nix is not told, and the job goes on", async () => {
     await using here = await site();
     const { job, key, directory } = here;
-    await using lan = await tierServer(directory);
+    await using lan = await cacheServer(directory);
     const page = basename(await narInfoFile(directory, "other-1"));
     lan.instead = (path) => (path.includes(page) ? { status: 200, body: LOGIN_PAGE } : undefined);
     const substituters = `${lan.origin} ${key.public}`;
@@ -311,7 +325,7 @@ describe(`tiers, on ${NIX}`, () => {
   test("a login page for nix-cache-info is no cache: named, and nothing is held to be missing", async () => {
     await using here = await site();
     const { job, key } = here;
-    await using portal = await tierServer(join(job.machine.root, "nowhere"));
+    await using portal = await cacheServer(join(job.machine.root, "nowhere"));
     portal.instead = () => ({ status: 200, body: LOGIN_PAGE });
     const step = await job.main({ mode: "check", substituters: `${portal.origin} ${key.public}` });
     expect(step.exitCode).toBe(0);
@@ -321,24 +335,24 @@ describe(`tiers, on ${NIX}`, () => {
     expect(verdicts(step)[".#good"]).toMatchObject({ kind: "unknown" });
   });
 
-  test("three tiers, one dead, one slow, one lying: the fourth's word counts, and the job is fed by it", async () => {
+  test("three substituters, one dead, one slow, one lying: the fourth's word counts, and the job is fed by it", async () => {
     await using here = await site();
     const { job, key, directory } = here;
-    await using lan = await tierServer(directory);
+    await using lan = await cacheServer(directory);
     await using silent = await silentServer();
-    const lies = await copyTier(directory, "lies");
+    const lies = await copyCache(directory, "lies");
     for (const name of ["good-1", "other-1"]) {
       const file = await narInfoFile(lies, name);
       await change(file, (text) => text.replace(/^NarSize: .*$/m, "NarSize: 7"));
     }
-    await using liar = await tierServer(lies);
+    await using liar = await cacheServer(lies);
     const dead = await deadOrigin();
     const substituters = [dead, silent.origin, liar.origin, `${lan.origin} ${key.public}`];
     const step = await job.main({ mode: "prefetch", substituters: substituters.join("\n") });
     expect([step.exitCode, step.exitCode === 0 ? "" : step.log]).toEqual([0, ""]);
     expect(verdicts(step)).toMatchObject({
-      ".#good": { kind: "upstream", tiers: [lan.origin] },
-      ".#other": { kind: "upstream", tiers: [lan.origin] },
+      ".#good": { kind: "upstream", substituters: [lan.origin] },
+      ".#other": { kind: "upstream", substituters: [lan.origin] },
     });
     expect(step.report().fetched.paths).toBe(2);
     expect(step.building).toEqual([]);

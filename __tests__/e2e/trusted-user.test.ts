@@ -9,7 +9,7 @@ import type { FileServer } from "../servers/files.ts";
 import { type Daemon, startDaemon, USER } from "./daemon.ts";
 import { flake, type How, NIX, startJob, type TestJob, told } from "./job.ts";
 import { parseRun } from "./real-nix.ts";
-import { fillTier, type Key, makeKey, tierServer } from "./substituter-site.ts";
+import { cacheServer, fillCache, type Key, makeKey } from "./substituter-site.ts";
 
 interface Site extends AsyncDisposable {
   readonly job: TestJob;
@@ -26,7 +26,7 @@ async function site(): Promise<Site> {
     await startJob(flake("members"), { defaults: { targets: ".#good", cache: "none" } }),
   );
   const key = await makeKey(job.machine, "lan-1");
-  const lan = stack.use(await tierServer(await fillTier(job, "lan", ["good"], key)));
+  const lan = stack.use(await cacheServer(await fillCache(job, "lan", ["good"], key)));
   const daemon = stack.use(await startDaemon(job));
   return {
     ...{ job, key, lan, daemon, line: `${lan.origin} ${key.public}` },

@@ -121,7 +121,7 @@ describe(`other people's words, on ${NIX}`, () => {
   });
 });
 
-/** A path of a tier whose narinfo has another URL, and a place that a request must not reach. */
+/** A path of a substituter whose narinfo has another URL, and a place that a request must not reach. */
 async function leaving(url: (away: PutServer) => string, inputs: Inputs = {}) {
   const job = await startJob(undefined);
   const [home, away] = [await putServer(), await putServer()];

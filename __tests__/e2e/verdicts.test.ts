@@ -261,21 +261,21 @@ describe(`verdicts are what Nix does, on ${NIX}`, () => {
     expect(step.summary).toContain("| yes |");
   });
 
-  test("another tier has it: upstream, and named", async () => {
+  test("another substituter has it: upstream, and named", async () => {
     await using job = await startJob(flake("graphs"));
     await fill(job, [".#top"]);
     await job.machine.forget();
-    const tier = `file://${job.cache}?trusted=1`;
+    const substituter = `file://${job.cache}?trusted=1`;
     const step = await job.main({
       mode: "check",
       targets: ".#top",
       cache: `file://${job.machine.root}/other`,
-      substituters: tier,
+      substituters: substituter,
     });
     expect(JSON.parse(step.outputs["verdicts"] ?? "")).toMatchObject({
-      ".#top": { kind: "upstream", tiers: [tier] },
+      ".#top": { kind: "upstream", substituters: [substituter] },
     });
-    // Nix refuses what is not signed from a tier that nobody trusts: so do we.
+    // Nix refuses what is not signed from a substituter that nobody trusts: so do we.
     const distrusted = await job.main({
       mode: "check",
       targets: ".#top",

@@ -201,13 +201,13 @@ describe(`verification, on ${NIX}`, () => {
     ]);
   });
 
-  test("another tier's path is upstream only: looked at, and no failure", async () => {
+  test("another substituter's path is upstream only: looked at, and no failure", async () => {
     await using job = await startJob(flake("graphs"));
     await job.main({ mode: "warm", targets: ".#top pin=top" });
-    const tier = join(job.machine.root, "tier");
-    await job.machine.nix("cp", ["-r", job.cache, tier]);
+    const substituter = join(job.machine.root, "substituter");
+    await job.machine.nix("cp", ["-r", job.cache, substituter]);
     await rm((await cached(job.cache)).get("top")?.file ?? "");
-    const substituters = `file://${tier}?trusted=1`;
+    const substituters = `file://${substituter}?trusted=1`;
     const step = await job.main({ mode: "audit", targets: ".#top pin=top", substituters });
     expect(step.exitCode).toBe(0);
     expect(step.report().verified).toMatchObject([{ outcome: "upstream only" }]);

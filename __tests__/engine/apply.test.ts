@@ -27,7 +27,7 @@ interface Options {
   readonly cache?: CacheOptions;
   readonly nix?: NixOptions;
   readonly trust?: typeof WRITE;
-  readonly tiers?: readonly MemoryCache[];
+  readonly substituters?: readonly MemoryCache[];
   readonly signal?: AbortSignal;
   readonly before?: (own: MemoryCache) => void;
 }
@@ -36,7 +36,7 @@ async function warmed(options: Options = {}) {
   const own = memoryCache("own", { verbs: ["push", "pin", "pins"], ...options.cache });
   options.before?.(own);
   const nix = memoryNix({ flake, ...options.nix });
-  const here = world({ nix, own, tiers: options.tiers ?? [] });
+  const here = world({ nix, own, substituters: options.substituters ?? [] });
   const done = await run(
     job({ mode: "warm", targets: ".#a\n.#b", ...options.inputs }),
     options.trust ?? WRITE,
@@ -187,7 +187,7 @@ describe("after a failure", () => {
     hold(upstream, out(a));
     const { own, verified, pinned, findings } = await warmed({
       inputs: { targets: ".#a" },
-      tiers: [upstream],
+      substituters: [upstream],
     });
     expect([own.sent, verified, pinned, findings]).toEqual([
       [],

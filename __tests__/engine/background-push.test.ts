@@ -26,12 +26,12 @@ interface Options {
   /** What stands newly built in the store at each look; the job is over at the last one. */
   readonly looks: readonly (readonly StorePath[])[];
   readonly cache?: CacheOptions;
-  readonly tiers?: readonly MemoryCache[];
+  readonly substituters?: readonly MemoryCache[];
   readonly wrap?: (own: MemoryCache) => BinaryCache;
   readonly signal?: AbortSignal;
 }
 
-async function watched({ looks, cache, tiers = [], wrap, signal = SIGNAL }: Options) {
+async function watched({ looks, cache, substituters = [], wrap, signal = SIGNAL }: Options) {
   const memory = memoryCache("own", { verbs: ["push"], ...cache });
   let described = 0;
   const own: BinaryCache = {
@@ -57,7 +57,7 @@ async function watched({ looks, cache, tiers = [], wrap, signal = SIGNAL }: Opti
       return (looks[look++] ?? []).filter((path) => !names.has(baseName(path)));
     },
   };
-  const here = world({ nix, own, tiers });
+  const here = world({ nix, own, substituters });
   const progress: PushProgress[] = [];
   await watch(
     {
@@ -101,7 +101,7 @@ describe("watching what the job builds", () => {
     );
     const upstream = memoryCache("upstream");
     hold(upstream, library);
-    const beside = await watched({ looks: [[program]], tiers: [upstream] });
+    const beside = await watched({ looks: [[program]], substituters: [upstream] });
     expect(beside.own.sent).toEqual([program]);
   });
 

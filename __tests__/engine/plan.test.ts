@@ -135,14 +135,14 @@ describe("which steps a plan holds", () => {
     ],
     ["audit without a cache", { inputs: { mode: "audit" }, own: "none" }, ["audit"]],
     [
-      "audit without room",
+      "audit without disk space",
       { inputs: { mode: "audit", "min-free": "200GB" } },
       ["verify .#cached", "audit"],
     ],
     ["warm without Nix", { inputs: { mode: "warm" }, nix: "none" }, []],
-    ["warm without room", { inputs: { mode: "warm", "min-free": "200GB" } }, []],
+    ["warm without disk space", { inputs: { mode: "warm", "min-free": "200GB" } }, []],
     [
-      "warm without room, where that is no failure",
+      "warm without disk space, where that is no failure",
       { inputs: { mode: "warm", "min-free": "200GB", "fail-on": "none" } },
       WARM,
     ],

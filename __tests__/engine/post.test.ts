@@ -113,7 +113,7 @@ describe("the end of the job", () => {
     if (!silent || !lively) throw new Error("two");
     const nix = memoryNix({ store: new Map([[program, []]]), built: [program] });
     const own = memoryCache("own", { verbs: ["push"] });
-    const here = world({ nix, own, tiers: [silent, lively] });
+    const here = world({ nix, own, substituters: [silent, lively] });
     const memory = { targets: [], storeNames: new Set<string>(), silent: ["silent"] };
     await runPost(job({}), WRITE, here, memory, SIGNAL);
     expect(asked).toEqual(["lively"]);

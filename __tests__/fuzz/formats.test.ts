@@ -4,7 +4,12 @@ import { expect, test } from "@jest/globals";
 import { memory } from "../../src/caches/records.ts";
 import { formatCacheInfo, parseCacheInfo } from "../../src/domain/cache.ts";
 import { buildKind, outputPaths, parseDerivation } from "../../src/domain/derivation.ts";
-import { formatMemo, isFresh, type Memo, parseMemo } from "../../src/domain/evaluation-record.ts";
+import {
+  type EvaluationRecord,
+  formatRecord,
+  isFresh,
+  parseRecord,
+} from "../../src/domain/evaluation-record.ts";
 import { differences, fingerprint, formatNarInfo, parseNarInfo } from "../../src/domain/narinfo.ts";
 import { findGoodSignature, parsePublicKey } from "../../src/domain/signature.ts";
 import { parseStorePath } from "../../src/domain/store-path.ts";
@@ -91,9 +96,9 @@ test(
 );
 
 test(
-  "memo records",
+  "evaluation records",
   async () => {
-    const memo = {
+    const record = {
       checked: 1_760_000_000_000,
       targets: [
         {
@@ -108,7 +113,9 @@ test(
         },
       ],
       notices: ["the tree is dirty"],
-      closure: [{ tier: "own", narInfo: narInfo(storePath("program"), [storePath("library")]) }],
+      closure: [
+        { substituter: "own", narInfo: narInfo(storePath("program"), [storePath("library")]) },
+      ],
     } as const;
     const words = [
       '"checked":',
@@ -121,10 +128,10 @@ test(
       "-1",
     ];
     const tally = { accepted: 0, refused: 0 };
-    for (const text of damaged([formatMemo(memo)], words, 5)) {
-      let read: Memo;
+    for (const text of damaged([formatRecord(record)], words, 5)) {
+      let read: EvaluationRecord;
       try {
-        read = parseMemo(text, STORE);
+        read = parseRecord(text, STORE);
       } catch (error) {
         // Refused in words: the run then goes on without it.
         expect(error).toBeInstanceOf(Error);
@@ -134,8 +141,8 @@ test(
       tally.accepted++;
       // Whatever is accepted can be shown, judged and written again.
       new Date(read.checked).toISOString();
-      isFresh(read.checked, memo.checked);
-      expect(parseMemo(formatMemo(read), STORE)).toEqual(read);
+      isFresh(read.checked, record.checked);
+      expect(parseRecord(formatRecord(read), STORE)).toEqual(read);
       for (const { outputs, served, pinName } of read.targets) {
         for (const path of [...outputs, ...served]) expect(parseStorePath(path, STORE)).toBe(path);
         expect(pinName).toMatch(/^[0-9A-Za-z_.+-]*$/);
@@ -153,7 +160,7 @@ test(
     const signal = new AbortController().signal;
     const log = { group() {}, endGroup() {}, info() {}, debug() {} };
     const remembered = memory({ store, key: "k", storeDir: STORE, secret: "s", log });
-    await remembered.remember(memo, signal);
+    await remembered.remember(record, signal);
     const whole = Buffer.from(kept.get("k") ?? []);
     const next = chance(6);
     for (let n = 0; n < ROUNDS; n++) {
@@ -164,7 +171,7 @@ test(
       expect(await remembered.recall(signal)).toBeUndefined();
     }
     kept.set("k", whole);
-    expect(await remembered.recall(signal)).toEqual(memo);
+    expect(await remembered.recall(signal)).toEqual(record);
   },
   PATIENCE,
 );

@@ -52,7 +52,7 @@ describe("a file that is written whole", () => {
     expect(await readFile(file, "utf8")).toBe("old");
   });
 
-  test("is refused where there is no room for all of it", async () => {
+  test("is refused where there is no space for all of it", async () => {
     await using folder = await temporaryFolder();
     // A limit on file sizes shortens a write as a full disk does; no mount is needed for it.
     const source = join(import.meta.dirname, "..", "..", "src", "host", "atomic.ts");

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { strainWords } from "../../src/domain/cache.ts";
+import { answerTroubleWords } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import type { HttpRequest, HttpResponse } from "../../src/host/http-client.ts";
 import { HttpClient } from "../../src/host/http-client.ts";
@@ -72,7 +72,7 @@ test("a request that fails lets the next one in, and is counted by what was wron
   expect(open.length).toBe(260);
   for (const one of open) one.answer(200);
   await settled;
-  expect([...polite.strain.troubles]).toEqual([
+  expect([...polite.answerTrouble.troubles]).toEqual([
     ["connection closed", 2],
     ["connection failed", 1],
     ["no answer in time", 1],
@@ -87,17 +87,17 @@ test("what the caller interrupted is no trouble of the server's", async () => {
   const asked = polite.request({ ...wish, url: new URL(server.origin), signal: controller.signal });
   controller.abort(new Error("interrupted"));
   await expect(asked).rejects.toThrow("interrupted");
-  expect(polite.strain.troubles.size).toBe(0);
+  expect(polite.answerTrouble.troubles.size).toBe(0);
   http.close();
 });
 
-test("strain is told in words, and nothing where there is none", () => {
-  expect(strainWords({ troubles: new Map(), slow: 0, slowest: 0 })).toBeUndefined();
+test("slow or failing answers is told in words, and nothing where there is none", () => {
+  expect(answerTroubleWords({ troubles: new Map(), slow: 0, slowest: 0 })).toBeUndefined();
   const troubles = new Map([
     ["HTTP 503", 1],
     ["HTTP 429", 12],
   ]);
-  expect(strainWords({ troubles, slow: 1, slowest: 4_200 })).toBe(
+  expect(answerTroubleWords({ troubles, slow: 1, slowest: 4_200 })).toBe(
     "13 requests had to be tried again (12 × HTTP 429, 1 × HTTP 503); 1 answer took longer than 3.0 s, the slowest 4.2 s",
   );
 });

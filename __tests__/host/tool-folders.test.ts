@@ -3,8 +3,8 @@ import { describe, expect, test } from "@jest/globals";
 import { folderSize } from "../../src/host/disk.ts";
 import {
   findToolFolders,
-  machineRelief,
-  type ReliefParts,
+  machineReclaimer,
+  type ReclaimerParts,
   removeToolFolder,
   TOOL_FOLDERS,
 } from "../../src/host/tool-folders.ts";
@@ -97,7 +97,7 @@ describe("tool folders of a hosted runner", () => {
   });
 });
 
-function parts(folder: Folder, more: Partial<ReliefParts> = {}): ReliefParts {
+function parts(folder: Folder, more: Partial<ReclaimerParts> = {}): ReclaimerParts {
   return {
     environment: { ...ENVIRONMENT, RUNNER_ENVIRONMENT: "github-hosted" },
     folder: folder.at("temp"),
@@ -109,21 +109,21 @@ function parts(folder: Folder, more: Partial<ReliefParts> = {}): ReliefParts {
   };
 }
 
-describe("what a machine gives where room lacks", () => {
+describe("what a machine gives where space lacks", () => {
   test.each(["self-hosted", "", "GitHub-hosted", "github-hosted "])(
     "a runner that calls itself %j has no tool folder to give",
     async (environment) => {
       await using folder = await temporaryFolder();
       const [android = ""] = await toolTree(folder);
-      const relief = machineRelief(
+      const reclaimer = machineReclaimer(
         parts(folder, { environment: { ...ENVIRONMENT, RUNNER_ENVIRONMENT: environment } }),
       );
-      expect(relief.machine).toBe("kept");
-      expect(await relief.toolFolders(SIGNAL)).toEqual([]);
-      await expect(relief.remove(android, SIGNAL)).rejects.toThrow("is not thrown away");
+      expect(reclaimer.machine).toBe("kept");
+      expect(await reclaimer.toolFolders(SIGNAL)).toEqual([]);
+      await expect(reclaimer.remove(android, SIGNAL)).rejects.toThrow("is not thrown away");
       expect(await there(android)).toBe(true);
       await mkdir(folder.at("mnt"));
-      expect(await relief.buildDirectories()).toEqual([folder.at("temp", "build")]);
+      expect(await reclaimer.buildDirectories()).toEqual([folder.at("temp", "build")]);
     },
   );
 
@@ -131,40 +131,40 @@ describe("what a machine gives where room lacks", () => {
     await using folder = await temporaryFolder();
     const [android = "", dotnet = ""] = await toolTree(folder);
     await mkdir(folder.at("mnt"));
-    const relief = machineRelief(parts(folder));
-    expect((await relief.toolFolders(SIGNAL)).map(({ path }) => path)).toEqual([android]);
-    await relief.remove(android, SIGNAL);
+    const reclaimer = machineReclaimer(parts(folder));
+    expect((await reclaimer.toolFolders(SIGNAL)).map(({ path }) => path)).toEqual([android]);
+    await reclaimer.remove(android, SIGNAL);
     expect(await there(android)).toBe(false);
-    await expect(relief.remove(dotnet, SIGNAL)).rejects.toThrow("it is not in the list");
+    await expect(reclaimer.remove(dotnet, SIGNAL)).rejects.toThrow("it is not in the list");
     const second = folder.at("mnt", "nix-cache-preflight");
-    expect(await relief.buildDirectories()).toEqual([folder.at("temp", "build"), second]);
-    await relief.makeBuildDirectory(second, SIGNAL);
+    expect(await reclaimer.buildDirectories()).toEqual([folder.at("temp", "build"), second]);
+    await reclaimer.makeBuildDirectory(second, SIGNAL);
     expect((await stat(second)).mode & 0o777).toBe(0o755);
   });
 
   test("build users must be able to get there, and nobody else to write there", async () => {
     await using folder = await temporaryFolder();
-    const relief = machineRelief(parts(folder, { builder: "others" }));
+    const reclaimer = machineReclaimer(parts(folder, { builder: "others" }));
     // The folder of a test is its user's alone.
-    expect(await relief.buildDirectories()).toEqual([]);
+    expect(await reclaimer.buildDirectories()).toEqual([]);
   });
 
   test("says of a build directory whether it can be used", async () => {
     await using folder = await temporaryFolder();
     await folder.write("file", "");
-    const relief = machineRelief(parts(folder));
-    expect(await relief.usable(folder.path)).toBe("usable");
-    expect(await relief.usable(folder.at("none"))).toBe("absent");
-    expect(await relief.usable(folder.at("file"))).toBe("not writable");
-    const newer = machineRelief(parts(folder, { absent: "made by Nix" }));
+    const reclaimer = machineReclaimer(parts(folder));
+    expect(await reclaimer.usable(folder.path)).toBe("usable");
+    expect(await reclaimer.usable(folder.at("none"))).toBe("absent");
+    expect(await reclaimer.usable(folder.at("file"))).toBe("not writable");
+    const newer = machineReclaimer(parts(folder, { absent: "made by Nix" }));
     expect(await newer.usable(folder.at("none"))).toBe("usable");
   });
 
   test("a build directory that cannot be made is an error with its path", async () => {
     await using folder = await temporaryFolder();
     await folder.write("temp", "a file");
-    const relief = machineRelief(parts(folder));
-    const making = relief.makeBuildDirectory(folder.at("temp", "build"), SIGNAL);
+    const reclaimer = machineReclaimer(parts(folder));
+    const making = reclaimer.makeBuildDirectory(folder.at("temp", "build"), SIGNAL);
     await expect(making).rejects.toThrow(folder.at("temp"));
   });
 });

@@ -5,7 +5,7 @@ import type { NixSetup } from "../../src/domain/ports.ts";
 import { parseTargets } from "../../src/domain/target.ts";
 import { processEnvironment } from "../../src/host/environment.ts";
 import { findFlake } from "../../src/nix/flake.ts";
-import { memoKey } from "../../src/nix/record-key.ts";
+import { recordKey } from "../../src/nix/record-key.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { memoryNix, SIGNAL } from "../support/world.ts";
 
@@ -68,7 +68,7 @@ async function repository(): Promise<Repository> {
     git,
     commit,
     key: async ({ directory = "", targets = ".#app", setup = {}, also = ["file:///c"] } = {}) =>
-      memoKey({
+      recordKey({
         setup: { ...memoryNix().setup, ...setup },
         flake: await findFlake(folder.at("top", directory)),
         targets: parseTargets(targets),

@@ -42,17 +42,19 @@ describe("annotations", () => {
 
   test("say the code, the kind and the hint", () => {
     const [made] = annotations([
-      { kind: "disk", level: "error", code: "NCP-401", message: "no room", hint: "make some" },
+      { kind: "disk", level: "error", code: "NCP-401", message: "no space", hint: "make some" },
     ]);
     expect(made).toEqual({
       level: "error",
-      title: "NCP-401 Not enough room",
-      message: "no room\nmake some",
+      title: "NCP-401 Not enough disk space",
+      message: "no space\nmake some",
     });
   });
 
   test("do without a code, and keep to what GitHub shows", () => {
-    const [made] = annotations([{ kind: "tier", level: "notice", message: "x".repeat(10_000) }]);
+    const [made] = annotations([
+      { kind: "substituter", level: "notice", message: "x".repeat(10_000) },
+    ]);
     expect(made?.title).toBe("A cache");
     expect(made?.message.length).toBeLessThan(4096);
   });

@@ -82,9 +82,9 @@ describe("the headline", () => {
     ],
     ["no Nix", { nix: "none" }, "There is no Nix here: keys and disk only."],
     [
-      "no room",
+      "no space",
       { freeBytes: 1 },
-      "There is not enough room on /: this run needs 55 MB there (store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B; 55 MB of it a guess) and 1 GB is to stay free, and 1 B is free.",
+      "There is not enough disk space on /: this run needs 55 MB there (store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B; 55 MB of it a guess) and 1 GB is to stay free, and 1 B is free.",
     ],
     [
       "a target that failed",
@@ -156,7 +156,7 @@ hit rate 33 % · <code>check</code> · x86&#95;64-linux · Nix 2.26.3 · 0.0 s
 |-|-|-|
 | <code>bws-1.0.0</code> | heavy | <code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code> |
 
-### Room
+### Disk space
 
 | file system |  | free now | this run needs | free after |
 |-|-|-:|-|-:|
@@ -257,7 +257,7 @@ gantt
     homes.bob-x86_64-linux :1000000, 1000001
 \`\`\`
 
-### Room
+### Disk space
 
 | file system |  | free now | this run needs | free after |
 |-|-|-:|-|-:|
@@ -296,7 +296,7 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
 
 <code>check</code> · 0.0 s
 
-### Room
+### Disk space
 
 | file system |  | free now | this run needs | free after |
 |-|-|-:|-|-:|
@@ -371,7 +371,7 @@ describe("the outputs", () => {
     expect(parsed("verdicts")).toEqual({
       ".#homes.alice": { kind: "missing", source: ["bws-1.0.0"], download: [], trivial: 1 },
       ".#homes.bob": { kind: "missing", source: ["bws-1.0.0"], download: [], trivial: 1 },
-      ".#homes.carol": { kind: "own", tiers: ["file:///cache"], trivial: 1 },
+      ".#homes.carol": { kind: "own", substituters: ["file:///cache"], trivial: 1 },
     });
     expect(parsed("missing")).toEqual([
       {
@@ -430,7 +430,7 @@ describe("the JSON report", () => {
       system: "x86_64-linux",
       trust: { kind: "write" },
       hitRate: 0.333,
-      tiers: [{ name: "file:///cache", role: "own", reachable: true, error: null }],
+      substituters: [{ name: "file:///cache", role: "own", reachable: true, error: null }],
     });
     expect(report.targets).toHaveLength(3);
     expect(report.steps[0]).toMatchObject({ do: "configure" });
@@ -440,7 +440,7 @@ describe("the JSON report", () => {
   test("names a cache that is down with the reason", async () => {
     const own = memoryCache("own", { down: new Error("connect ECONNREFUSED") });
     const done = await run(job({ mode: "check" }), WRITE, world({ nix: memoryNix(), own }), SIGNAL);
-    expect(jsonReport(done).tiers).toMatchObject([
+    expect(jsonReport(done).substituters).toMatchObject([
       { name: "own", reachable: false, milliseconds: null, error: "connect ECONNREFUSED" },
     ]);
   });

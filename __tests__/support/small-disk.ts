@@ -1,4 +1,4 @@
-/** Owns a file system of a few megabytes, to run out of room on; it takes the right to mount one. */
+/** Owns a file system of a few megabytes, to run out of disk space on; it takes the right to mount one. */
 
 import { execFile, execFileSync } from "node:child_process";
 import { mkdtemp, rmdir } from "node:fs/promises";

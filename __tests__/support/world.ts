@@ -4,11 +4,11 @@ import { DEFAULTS, type InputName, parseInputs } from "../../src/action/inputs.t
 import type { BuildFigures, FigureStore } from "../../src/domain/build-figures.ts";
 import type {
   BinaryCache,
+  CacheDescription,
   Pin,
   Presence,
   PushResult,
   StoredPin,
-  TierInfo,
 } from "../../src/domain/cache.ts";
 import type { Derivation } from "../../src/domain/derivation.ts";
 import { UserError } from "../../src/domain/errors.ts";
@@ -23,7 +23,7 @@ import type {
   Memory,
   Nix,
   NixSetup,
-  Relief,
+  Reclaimer,
   World,
 } from "../../src/domain/ports.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
@@ -48,7 +48,7 @@ export interface MemoryCache extends BinaryCache {
 export interface CacheOptions {
   /** Verbs it has; a cache without them can only be read. */
   readonly verbs?: readonly ("push" | "pin" | "pins")[];
-  readonly info?: Partial<TierInfo>;
+  readonly info?: Partial<CacheDescription>;
   readonly down?: Error;
   /** What a push of this path comes to; served unless said otherwise. */
   readonly onPush?: (info: PathInfo) => Presence | Error;
@@ -298,12 +298,12 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
 export interface WorldOptions {
   readonly nix?: Nix | undefined;
   readonly own?: BinaryCache;
-  readonly tiers?: readonly BinaryCache[];
+  readonly substituters?: readonly BinaryCache[];
   readonly freeBytes?: number;
   readonly notices?: readonly string[];
   readonly memory?: Memory;
   readonly disk?: Disk;
-  readonly relief?: Relief;
+  readonly reclaimer?: Reclaimer;
   readonly figures?: FigureStore;
   /** Milliseconds since the epoch when the run begins. */
   readonly now?: number;
@@ -332,7 +332,7 @@ export function world(options: WorldOptions = {}): MemoryWorld {
     slept,
     nix: options.nix,
     own: options.own,
-    tiers: options.tiers ?? [],
+    substituters: options.substituters ?? [],
     memory: options.memory,
     notices: options.notices ?? [],
     workspace: "/workspace",
@@ -340,7 +340,7 @@ export function world(options: WorldOptions = {}): MemoryWorld {
       fileSystem: async () => fileSystem,
       freeNow: () => fileSystem.freeBytes,
     },
-    ...(options.relief ? { relief: options.relief } : {}),
+    ...(options.reclaimer ? { reclaimer: options.reclaimer } : {}),
     ...(options.figures ? { figures: options.figures } : {}),
     clock: {
       now: () => now,

@@ -6,7 +6,7 @@ import { runStage } from "../../scripts/runner.ts";
 import { inTurn } from "../measure.ts";
 import { DELAY, pairResult, type Result, type Row } from "../row.ts";
 import type { Bench } from "../site.ts";
-import { tiers } from "./verdicts.ts";
+import { substituters } from "./verdicts.ts";
 
 /** Runs a stage of the bundled action; its milliseconds and what it said. */
 export async function step(
@@ -36,7 +36,7 @@ export async function step(
 
 async function prefetch(bench: Bench, n: number, atLeast: number): Promise<Result> {
   const cache = await bench.derivations();
-  const folders = await tiers(bench, n, cache.directory);
+  const folders = await substituters(bench, n, cache.directory);
   await using served = await bench.serve(folders.map((directory) => ({ directory, delay: DELAY })));
   const urls = served.origins;
   const target = `${cache.drvPath}^*`;
@@ -70,7 +70,7 @@ async function prefetch(bench: Bench, n: number, atLeast: number): Promise<Resul
   );
   return pairResult(
     `prefetch-${n}`,
-    `prefetch of ${cache.members.length} small paths, ${n === 1 ? "1 tier" : `${n} tiers`}: the whole step`,
+    `prefetch of ${cache.members.length} small paths, ${n === 1 ? "1 substituter" : `${n} substituters`}: the whole step`,
     "nix build",
     pairs,
     { kind: "times the peer", atLeast },

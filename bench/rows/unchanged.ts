@@ -31,20 +31,20 @@ export const unchanged: Row = {
       targets: ".#packages.SYSTEM.*\nnixpkgs#bws",
       mode: "prefetch",
     };
-    const memos = join(cache, "memos");
+    const records = join(cache, "memos");
     const once = async () => (await step(bench, "main", inputs, {}, workspace)).ms;
     await step(bench, "main", { ...inputs, mode: "warm" }, {}, workspace);
     await once();
-    if ((await readdir(memos)).length === 0) throw new Error("no memo was left");
+    if ((await readdir(records)).length === 0) throw new Error("no evaluation record was left");
     const pairs = await inTurn(bench.rounds ?? 7, once, async () => {
-      await bench.remove(memos);
+      await bench.remove(records);
       return once();
     });
     return [
       pairResult(
         "unchanged",
         "nothing changed since the last verified run: the whole step",
-        "the same step without its memo",
+        "the same step without its evaluation record",
         pairs,
         { kind: "milliseconds", atMost: 1_000 },
         "a flake of a few packages, which evaluates in no time; a system takes seconds",

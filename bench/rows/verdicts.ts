@@ -1,15 +1,15 @@
-/** Owns the rows `verdicts`: what would be fetched and built, over one tier and over three. */
+/** Owns the rows `verdicts`: what would be fetched and built, over one substituter and over three. */
 
 import { inTurn } from "../measure.ts";
 import { DELAY, pairResult, type Result, type Row } from "../row.ts";
 import type { Bench } from "../site.ts";
 
-/** The folders of `n` tiers of which only the last has anything. */
-export async function tiers(bench: Bench, n: number, full: string): Promise<string[]> {
+/** The folders of `n` substituters of which only the last has anything. */
+export async function substituters(bench: Bench, n: number, full: string): Promise<string[]> {
   const folders: string[] = [];
-  for (let tier = 1; tier < n; tier++) {
-    await bench.emptyCache(bench.machine.root, `empty-tier-${tier}`);
-    folders.push(bench.folder(`empty-tier-${tier}`));
+  for (let substituter = 1; substituter < n; substituter++) {
+    await bench.emptyCache(bench.machine.root, `empty-substituter-${substituter}`);
+    folders.push(bench.folder(`empty-substituter-${substituter}`));
   }
   return [...folders, full];
 }
@@ -17,7 +17,7 @@ export async function tiers(bench: Bench, n: number, full: string): Promise<stri
 export async function askVerdicts(bench: Bench, n: number, atLeast: number): Promise<Result> {
   const cache = await bench.derivations();
   await bench.fresh();
-  const folders = await tiers(bench, n, cache.directory);
+  const folders = await substituters(bench, n, cache.directory);
   await using served = await bench.serve(folders.map((directory) => ({ directory, delay: DELAY })));
   const urls = served.origins;
   const { length } = cache.members;
@@ -38,7 +38,7 @@ export async function askVerdicts(bench: Bench, n: number, atLeast: number): Pro
   );
   return pairResult(
     n === 1 ? "verdicts-1" : `verdicts-${n}`,
-    `verdicts on ${length} derivations, ${n === 1 ? "1 tier" : `${n} tiers, the last has all`}`,
+    `verdicts on ${length} derivations, ${n === 1 ? "1 substituter" : `${n} substituters, the last has all`}`,
     "nix build --dry-run",
     pairs,
     { kind: "times the peer", atLeast },

@@ -50,7 +50,7 @@ const RecordFile = z.object({
   ),
   /** Hash parts of every path that was restored, from whichever entry. */
   restored: z.array(z.string()),
-  /** The targets' derivations; absent where not all are known, since a memo answered for them. */
+  /** The targets' derivations; absent where not all are known, since an evaluation record answered for them. */
   derivations: z.optional(z.array(z.string())),
 });
 

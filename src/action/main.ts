@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
-import { silentTiers } from "../engine/survey/substituters.ts";
+import { silentSubstituters } from "../engine/survey/substituters.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { processEnvironment } from "../host/environment.ts";
 import { annotations } from "../report/annotations.ts";
@@ -70,7 +70,7 @@ export function main(): Promise<void> {
         {
           use: context.use,
           trust,
-          memory: { targets, storeNames, silent: silentTiers(done.survey) },
+          memory: { targets, storeNames, silent: silentSubstituters(done.survey) },
           watcher,
         },
         context.folder,

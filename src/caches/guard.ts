@@ -1,6 +1,6 @@
 /** Owns patience with a cache: a deadline on every question, and one failure too many ends it. */
 
-import type { BinaryCache, Presence, Strain, TierInfo } from "../domain/cache.ts";
+import type { AnswerTrouble, BinaryCache, CacheDescription, Presence } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { ByteBudget, limiter } from "../domain/limit.ts";
 import { Deadlines } from "../host/clock.ts";
@@ -27,7 +27,7 @@ export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, paralle
 export function guarded(
   cache: BinaryCache,
   options: GuardOptions = PATIENCE,
-  strain?: () => Strain,
+  answerTrouble?: () => AnswerTrouble,
 ): BinaryCache {
   let down: Error | undefined;
   let lastAnswer = Number.NEGATIVE_INFINITY;
@@ -48,7 +48,7 @@ export function guarded(
     }
     return combined.signal;
   };
-  let described: Promise<TierInfo> | undefined;
+  let described: Promise<CacheDescription> | undefined;
   const deadlines = (milliseconds: number) =>
     new Deadlines(milliseconds, () => tooSlow(cache.name, milliseconds));
   const first = deadlines(options.describe);
@@ -57,7 +57,7 @@ export function guarded(
   const nars = new ByteBudget(cache.narsAtOnce ?? Number.MAX_SAFE_INTEGER);
   return {
     ...cache,
-    ...(strain ? { strain } : {}),
+    ...(answerTrouble ? { answerTrouble } : {}),
     async *readNar(narInfo, signal) {
       await nars.take(1);
       try {

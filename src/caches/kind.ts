@@ -9,8 +9,8 @@ import type { Http } from "../host/http-client.ts";
 export interface OpenRequest {
   /** As the user wrote it; its name in every report. */
   readonly name: string;
-  /** `own`: the cache that is written to; `tier`: one more to read. */
-  readonly role: "own" | "tier";
+  /** `own`: the cache that is written to; `substituter`: one more to read. */
+  readonly role: "own" | "substituter";
   readonly storeDir: string;
   /** Keys whose signatures count. */
   readonly publicKeys: readonly PublicKey[];

@@ -1,4 +1,4 @@
-/** Owns memos on their way into a cache and back: compressed, and sealed against change. */
+/** Owns evaluation records on their way into a cache and back: compressed, and sealed against change. */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import {
@@ -9,7 +9,12 @@ import {
   parseFigures,
 } from "../domain/build-figures.ts";
 import { describeError } from "../domain/errors.ts";
-import { formatMemo, type Memo, type MemoStore, parseMemo } from "../domain/evaluation-record.ts";
+import {
+  type EvaluationRecord,
+  formatRecord,
+  parseRecord,
+  type RecordStore,
+} from "../domain/evaluation-record.ts";
 import type { Log, Memory } from "../domain/ports.ts";
 import { compressWhole, decompressWhole } from "../host/compress.ts";
 
@@ -17,7 +22,7 @@ const SEAL = 32;
 const MOST = 256 * 1024 * 1024;
 
 export interface MemoryOptions {
-  readonly store: MemoStore;
+  readonly store: RecordStore;
   /** What the targets were evaluated from, as a hash. */
   readonly key: string;
   readonly storeDir: string;
@@ -46,21 +51,21 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
           throw new Error("its seal is not ours");
         }
         const text = await decompressWhole(content, MOST);
-        return parseMemo(text.toString("utf8"), storeDir);
+        return parseRecord(text.toString("utf8"), storeDir);
       } catch (error) {
         signal.throwIfAborted();
         // It may quote what somebody else wrote, and that may be long.
-        log.debug(`memo ${key} is ignored: ${describeError(error).slice(0, 500)}`);
+        log.debug(`evaluation record ${key} is ignored: ${describeError(error).slice(0, 500)}`);
         return undefined;
       }
     },
-    async remember(memo: Memo, signal) {
+    async remember(record: EvaluationRecord, signal) {
       try {
-        const content = await compressWhole("zstd", Buffer.from(formatMemo(memo)));
+        const content = await compressWhole("zstd", Buffer.from(formatRecord(record)));
         await store.write(key, Buffer.concat([seal(content), content]), signal);
       } catch (error) {
         signal.throwIfAborted();
-        log.debug(`memo ${key} was not written: ${describeError(error)}`);
+        log.debug(`evaluation record ${key} was not written: ${describeError(error)}`);
       }
     },
   };
@@ -70,7 +75,7 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
 export const FIGURES_KEY = "build-figures.json";
 const FIGURES_MOST = 8 * 1024 * 1024;
 
-export function figureStore(store: MemoStore, log: Log): FigureStore {
+export function figureStore(store: RecordStore, log: Log): FigureStore {
   const read = async (signal: AbortSignal): Promise<Map<string, BuildFigures>> => {
     const file = await store.read(FIGURES_KEY, signal);
     if (!file) return new Map();

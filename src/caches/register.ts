@@ -25,5 +25,5 @@ export function openCache(
   const kind = KINDS.find((one) => one.kind === location.kind) as CacheKind | undefined;
   if (!kind) return undefined;
   const http = new PoliteHttp(request.http);
-  return guarded(kind.open(location, { ...request, http }), patience, () => http.strain);
+  return guarded(kind.open(location, { ...request, http }), patience, () => http.answerTrouble);
 }

@@ -1,4 +1,4 @@
-/** Owns the command at a desk: the same engine, its words on a terminal instead of a job page. */
+/** Owns the command on the command line: the same engine, its words on a terminal instead of a job page. */
 
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ import {
   widthOf,
   wrap,
 } from "./display.ts";
-import { type Desk, setup, setupJson, setupLines } from "./setup.ts";
+import { type CommandLine, setup, setupJson, setupLines } from "./setup.ts";
 
 /** 0 fine, 1 findings or a failure, 2 a wrong command line. */
 export type ExitCode = 0 | 1 | 2;
@@ -81,9 +81,9 @@ async function work(
   const folder = stateFolder(environment);
   try {
     using shown = await openLog(environment);
-    const desk: Desk = { environment, folder, log: shown.log, signal };
+    const commandLine: CommandLine = { environment, folder, log: shown.log, signal };
     if (command.kind === "setup") {
-      const done = await setup(request, desk);
+      const done = await setup(request, commandLine);
       shown.end();
       if (command.format === "json") print(setupJson(done));
       else process.stdout.write(`${setupLines(done).join("\n")}\n`);
@@ -99,7 +99,7 @@ async function work(
       log: shown.log,
       signal,
     });
-    const done = await run(request.job, deskTrust(request.trust), composed.world, signal);
+    const done = await run(request.job, commandLineTrust(request.trust), composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
     shown.end();
     if (command.format === "json") print(jsonReport(done));
@@ -128,9 +128,9 @@ async function openLog(environment: Environment): Promise<Display> {
 }
 
 /** Whoever types the command may write where the cache lets them; pins are the default branch's. */
-function deskTrust(asked: "auto" | "read-only"): Trust {
+function commandLineTrust(asked: "auto" | "read-only"): Trust {
   if (asked === "read-only") return { kind: "read-only", why: "--trust read-only was asked for" };
-  return { kind: "write", pins: "keep", why: "at a desk" };
+  return { kind: "write", pins: "keep", why: "on the command line" };
 }
 
 /** Nix goes on reading a private cache's netrc from there, so it is no temporary place. */

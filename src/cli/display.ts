@@ -108,11 +108,11 @@ export function display(output: Output, environment: Environment): Display {
 export function barLine(state: WorkState, seconds: number, width: number, signs: Signs): string {
   const words = progressWords(state, seconds);
   const part = fraction(state);
-  const room = Math.min(BAR_MOST, Math.floor(width / 3));
+  const diskSpace = Math.min(BAR_MOST, Math.floor(width / 3));
   let line = "";
   if (part !== undefined) {
-    const full = Math.round(part * room);
-    line = `${signs.full.repeat(full)}${signs.empty.repeat(room - full)} `;
+    const full = Math.round(part * diskSpace);
+    line = `${signs.full.repeat(full)}${signs.empty.repeat(diskSpace - full)} `;
   }
   const [first = "", ...rest] = words;
   line += first;

@@ -8,26 +8,26 @@ import { count } from "../domain/size.ts";
 import type { Environment } from "../host/environment.ts";
 import { plainLine } from "../report/page.ts";
 
-/** What a command at a desk works with. */
-export interface Desk {
+/** What a command on the command line works with. */
+export interface CommandLine {
   readonly environment: Environment;
   readonly folder: string;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
 
-export async function setup(request: Request, desk: Desk): Promise<SetUp> {
+export async function setup(request: Request, commandLine: CommandLine): Promise<SetUp> {
   const { setUp } = await import("../compose-setup.ts");
-  desk.log.group("Set up");
+  commandLine.log.group("Set up");
   try {
     return await setUp({
       ...request,
-      ...desk,
+      ...commandLine,
       workspace: process.cwd(),
       platform: process.platform,
     });
   } finally {
-    desk.log.endGroup();
+    commandLine.log.endGroup();
   }
 }
 

@@ -1,7 +1,7 @@
 /** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
 
 import type { UserError } from "./errors.ts";
-import type { MemoStore } from "./evaluation-record.ts";
+import type { RecordStore } from "./evaluation-record.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
 import { count, formatSeconds } from "./size.ts";
@@ -41,7 +41,7 @@ export type Presence =
   | { readonly kind: "refused"; readonly why: string; readonly form?: "corrupt" }
   | { readonly kind: "unknown"; readonly cause: Error };
 
-export interface TierInfo {
+export interface CacheDescription {
   /** Undefined where nothing was written yet: a `file://` cache that does not exist. */
   readonly storeDir: string | undefined;
   readonly priority: number | undefined;
@@ -98,7 +98,7 @@ export interface BinaryCache {
   /** NARs read at once; undefined: as many as the reader likes. */
   readonly narsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
-  describe(signal: AbortSignal): Promise<TierInfo>;
+  describe(signal: AbortSignal): Promise<CacheDescription>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
   /**
@@ -125,9 +125,9 @@ export interface BinaryCache {
   /** Undefined where this cache does not list its pins to us. */
   pins?(signal: AbortSignal): Promise<readonly StoredPin[] | undefined>;
   /** What its answers have cost so far; a cache on this disk has none. */
-  strain?(): Strain;
-  /** A place for memos beside the paths. */
-  readonly memos?: MemoStore;
+  answerTrouble?(): AnswerTrouble;
+  /** A place for evaluation records beside the paths. */
+  readonly records?: RecordStore;
 }
 
 export type Can<Verb extends "push" | "pin" | "pins"> = BinaryCache &
@@ -171,7 +171,7 @@ export function formatCacheInfo(storeDir: string, priority: number): string {
   return `StoreDir: ${storeDir}\nWantMassQuery: 1\nPriority: ${priority}\n`;
 }
 
-export interface Strain {
+export interface AnswerTrouble {
   /** Requests that failed and were worth another try, by what was wrong: `HTTP 429`, `closed`. */
   readonly troubles: ReadonlyMap<string, number>;
   /** Answers of a few kilobytes that took longer than `SLOW`. */
@@ -184,7 +184,7 @@ export interface Strain {
 export const SLOW = 3_000;
 
 /** `12 requests were turned away (9 HTTP 429, 3 connection closed); …`; undefined where all was well. */
-export function strainWords({ troubles, slow, slowest }: Strain): string | undefined {
+export function answerTroubleWords({ troubles, slow, slowest }: AnswerTrouble): string | undefined {
   const parts: string[] = [];
   const all = [...troubles.values()].reduce((sum, n) => sum + n, 0);
   if (all > 0) {

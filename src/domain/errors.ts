@@ -28,14 +28,14 @@ export type ErrorCode =
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
-  | "NCP-401" // not enough room
+  | "NCP-401" // not enough disk space
   | "NCP-402" // something that must not be missing is missing
   | "NCP-403" // not enough inodes
-  | "NCP-404" // targets were left out for want of room
+  | "NCP-404" // targets were left out for want of disk space
   | "NCP-405" // the build directory cannot be used
-  | "NCP-406" // builds were not begun, since room ran low
+  | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
-  | "NCP-408" // relief could not be had
+  | "NCP-408" // reclaiming could not be had
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long

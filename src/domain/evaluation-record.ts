@@ -1,10 +1,10 @@
-/** Owns the memo: what a verified run found, so that the next one need not evaluate it again. */
+/** Owns the evaluation record: what a verified run found, so that the next one need not evaluate it again. */
 
 import { formatNarInfo, type NarInfo, parseNarInfo } from "./narinfo.ts";
 import { parseStorePath, type StorePath } from "./store-path.ts";
 import { parseTarget } from "./target.ts";
 
-export interface MemoTarget {
+export interface RecordTarget {
   readonly name: string;
   /** The target line it came from, as the job has it. */
   readonly line: string;
@@ -17,18 +17,18 @@ export interface MemoTarget {
   readonly trivial: number;
 }
 
-export interface MemoMember {
+export interface RecordMember {
   /** The name of the cache that served it. */
-  readonly tier: string;
+  readonly substituter: string;
   readonly narInfo: NarInfo;
 }
 
-export interface Memo {
+export interface EvaluationRecord {
   /** Milliseconds since the epoch when the whole closure was last asked for. */
   readonly checked: number;
-  readonly targets: readonly MemoTarget[];
+  readonly targets: readonly RecordTarget[];
   readonly notices: readonly string[];
-  readonly closure: readonly MemoMember[];
+  readonly closure: readonly RecordMember[];
 }
 
 /** Past this age, in milliseconds, every path of the closure is asked for again. */
@@ -41,40 +41,41 @@ export function isFresh(checked: number, now: number): boolean {
 
 const VERSION = 1;
 
-/** Where a memo is kept; whatever goes wrong there, the run goes on without. */
-export interface MemoStore {
+/** Where an evaluation record is kept; whatever goes wrong there, the run goes on without. */
+export interface RecordStore {
   read(key: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
   write(key: string, content: Uint8Array, signal: AbortSignal): Promise<void>;
 }
 
-export function formatMemo(memo: Memo): string {
-  const { checked, targets, notices, closure } = memo;
+export function formatRecord(record: EvaluationRecord): string {
+  const { checked, targets, notices, closure } = record;
   return JSON.stringify({
     version: VERSION,
     checked,
     targets,
     notices,
-    closure: closure.map(({ tier, narInfo }) => [tier, formatNarInfo(narInfo)]),
+    closure: closure.map(({ substituter, narInfo }) => [substituter, formatNarInfo(narInfo)]),
   });
 }
 
 /** Reads what `formatMemo` wrote; throws for anything else, with what is wrong. */
-export function parseMemo(text: string, storeDir: string): Memo {
+export function parseRecord(text: string, storeDir: string): EvaluationRecord {
   const raw = JSON.parse(text) as Record<string, unknown>;
   if (raw["version"] !== VERSION) throw new Error(`it is of version ${String(raw["version"])}`);
   return {
     checked: time(raw["checked"]),
     notices: array(raw["notices"]).map(string),
-    targets: array(raw["targets"]).map((one) => parseMemoTarget(one, storeDir)),
+    targets: array(raw["targets"]).map((one) => parseRecordTarget(one, storeDir)),
     closure: array(raw["closure"]).map((one) => {
-      const [tier, narInfo] = array(one).map(string);
-      if (tier === undefined || narInfo === undefined) throw new Error("a member is no pair");
-      return { tier, narInfo: parseNarInfo(narInfo, "memo", storeDir) };
+      const [substituter, narInfo] = array(one).map(string);
+      if (substituter === undefined || narInfo === undefined)
+        throw new Error("a member is no pair");
+      return { substituter, narInfo: parseNarInfo(narInfo, "record", storeDir) };
     }),
   };
 }
 
-function parseMemoTarget(raw: unknown, storeDir: string): MemoTarget {
+function parseRecordTarget(raw: unknown, storeDir: string): RecordTarget {
   if (typeof raw !== "object" || raw === null) throw new Error("a target is no object");
   const { name, line, system, outputs, pinName, buildable, served, trivial } = raw as Record<
     string,

@@ -3,7 +3,15 @@
 import type { ErrorCode } from "./errors.ts";
 import type { FailOn } from "./job.ts";
 
-export type FindingKind = FailOn | "tier" | "twin" | "system" | "push" | "pin" | "trust" | "notice";
+export type FindingKind =
+  | FailOn
+  | "substituter"
+  | "twin"
+  | "system"
+  | "push"
+  | "pin"
+  | "trust"
+  | "notice";
 
 export interface Finding {
   readonly kind: FindingKind;

@@ -4,7 +4,7 @@ import type { BuildFigures, FigureStore } from "./build-figures.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
-import type { Memo } from "./evaluation-record.ts";
+import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
@@ -179,8 +179,8 @@ export interface ToolFolder {
   readonly fileSystem: string;
 }
 
-/** What can be had where room lacks (docs/adr/0015). */
-export interface Relief {
+/** What can be had where space lacks (docs/adr/0015). */
+export interface Reclaimer {
   /** `hosted`: a machine that is thrown away after the job. */
   readonly machine: "hosted" | "kept";
   /** Whether builds can write in `directory`; what cannot be known is taken to be so. */
@@ -227,8 +227,8 @@ export interface Log {
 
 /** What an earlier run with the same sources, caches and Nix left. */
 export interface Memory {
-  recall(signal: AbortSignal): Promise<Memo | undefined>;
-  remember(memo: Memo, signal: AbortSignal): Promise<void>;
+  recall(signal: AbortSignal): Promise<EvaluationRecord | undefined>;
+  remember(record: EvaluationRecord, signal: AbortSignal): Promise<void>;
 }
 
 /** A path, and the cache that serves it. */
@@ -246,7 +246,7 @@ export interface Staged extends AsyncDisposable {
 
 /** Fetching many NARs at once, where Nix would wait for each: latency rules there (docs/adr/0006). */
 export interface Staging {
-  /** Where it puts them; counted in the room plan. */
+  /** Where it puts them; counted in the disk space plan. */
   readonly directory: string;
   /** The most that lies there at once. */
   readonly bytes: number;
@@ -259,7 +259,7 @@ export interface World {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly log: Log;
-  /** Where the job works: its room matters too. */
+  /** Where the job works: its space matters too. */
   readonly workspace: string;
   /** The lock files that match `patterns`, hashed; one entry without a hash where none does. */
   keyFiles(patterns: readonly string[]): Promise<readonly KeyFile[]>;
@@ -272,7 +272,7 @@ export interface World {
   /** Our own cache, the one that is written to. */
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
-  readonly tiers: readonly BinaryCache[];
+  readonly substituters: readonly BinaryCache[];
   /** Without one, Nix fetches everything itself. */
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
@@ -281,8 +281,8 @@ export interface World {
   readonly figures?: FigureStore;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
-  /** Without it no relief is looked for. */
-  readonly relief?: Relief;
+  /** Without it no reclaiming is looked for. */
+  readonly reclaimer?: Reclaimer;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }

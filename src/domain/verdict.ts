@@ -12,14 +12,18 @@ export interface MissingDerivations {
 }
 
 /**
- * - `own`: our cache has it, whole; `upstream`: other tiers do. Either may lack trivial derivations.
+ * - `own`: our cache has it, whole; `upstream`: other substituters do. Either may lack trivial derivations.
  * - `missing`: something would be built from source, or fetched from its origin.
- * - `unknown`: a tier did not answer. Never counted as missing.
+ * - `unknown`: a substituter did not answer. Never counted as missing.
  * - `failed`: it did not evaluate.
  */
 export type Verdict =
-  | { readonly kind: "own"; readonly tiers: readonly string[]; readonly trivial: number }
-  | { readonly kind: "upstream"; readonly tiers: readonly string[]; readonly trivial: number }
+  | { readonly kind: "own"; readonly substituters: readonly string[]; readonly trivial: number }
+  | {
+      readonly kind: "upstream";
+      readonly substituters: readonly string[];
+      readonly trivial: number;
+    }
   | { readonly kind: "missing"; readonly missing: MissingDerivations }
   | { readonly kind: "unknown"; readonly why: string }
   | { readonly kind: "failed"; readonly message: string; readonly nearest: readonly string[] };

@@ -7,11 +7,12 @@ import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
+import type { VerifiedTarget } from "../domain/verdict.ts";
 import { Building } from "./apply/building.ts";
 import { fetchPaths } from "./apply/fetch.ts";
 import { Meter } from "./apply/meter.ts";
 import { Transaction } from "./apply/transaction.ts";
-import { audit, auditFindings } from "./audit/audit.ts";
+import { auditFindings } from "./audit/audit.ts";
 import type { Audit } from "./audit/check.ts";
 import { NOTHING_DONE, type Outcome, type Reclaimed, type TimedStep } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
@@ -24,18 +25,24 @@ import {
   type Step,
 } from "./step.ts";
 import type { Lookup } from "./survey/lookup.ts";
-import type { Survey } from "./survey.ts";
+
+/** What the steps go by, of what was seen. */
+export interface Seen {
+  readonly lookup: Lookup;
+  /** The step `audit`: checks of what was seen, and of what was verified since. */
+  audit(verified: readonly VerifiedTarget[]): Promise<Audit>;
+}
 
 export async function apply(
   job: Job,
   plan: Pick<Plan, "steps">,
-  lookup: Lookup,
+  { lookup, audit }: Seen,
   world: World,
   signal: AbortSignal,
 ): Promise<Outcome> {
   // A runner without Nix has nothing to do, and that is no failure.
   if (plan.steps.length === 0) return NOTHING_DONE;
-  const run = new Application(job, lookup, world, signal);
+  const run = new Application(job, { lookup, audit }, world, signal);
   for (const phase of phasesOf(plan.steps)) await run.phase(phase);
   return run.outcome();
 }
@@ -44,6 +51,7 @@ const STEPS = { unit: "step", bytes: 0, bytesInAll: undefined, now: [] };
 
 class Application {
   private readonly world: World;
+  private readonly seen: Seen;
   private readonly lookup: Lookup;
   private readonly signal: AbortSignal;
   private readonly nix: Nix;
@@ -58,10 +66,12 @@ class Application {
   private readonly job: Job;
   private audited: Audit | undefined;
 
-  constructor(job: Job, lookup: Lookup, world: World, signal: AbortSignal) {
+  constructor(job: Job, seen: Seen, world: World, signal: AbortSignal) {
     if (!world.nix) throw new UserError("NCP-201", "a plan with steps needs Nix");
+    const { lookup } = seen;
     this.job = job;
     this.world = world;
+    this.seen = seen;
     this.lookup = lookup;
     this.signal = signal;
     this.nix = world.nix;
@@ -146,15 +156,15 @@ class Application {
       case "pin":
         return this.transaction.pin(step);
       case "audit":
-        return this.audit(step.survey);
+        return this.audit();
       default:
         return step satisfies never;
     }
   }
 
-  private async audit(survey: Survey): Promise<void> {
-    const { job, world, transaction, signal } = this;
-    this.audited = await audit(job, survey, [...transaction.verified.values()], world, signal);
+  private async audit(): Promise<void> {
+    const { job, seen, transaction } = this;
+    this.audited = await seen.audit([...transaction.verified.values()]);
     this.findings.push(...auditFindings(job, this.audited));
   }
 
@@ -168,7 +178,7 @@ class Application {
       // This run names the caches at every call; it is later steps that do not know them.
       if (!(error instanceof UserError) || error.code !== "NCP-352") throw error;
       this.findings.push({
-        kind: "tier",
+        kind: "substituter",
         level: "warning",
         code: error.code,
         message: error.message,
@@ -185,12 +195,12 @@ class Application {
     const failed = await fetchPaths(world, nix, lookup, paths, signal, meter);
     this.unfetched.push(...failed.keys());
     let lacking = 0;
-    const tiers = new Set<string>();
+    const substituters = new Set<string>();
     for (const path of failed.keys()) {
       const { own, upstream } = await lookup.ask(path);
       const served = own ?? upstream;
       lacking += served?.narInfo.narSize ?? 0;
-      if (served) tiers.add(served.tier);
+      if (served) substituters.add(served.substituter);
     }
     this.substituted = {
       paths: paths.length - failed.size,
@@ -200,15 +210,15 @@ class Application {
     const [first] = failed;
     if (!first) return;
     this.findings.push({
-      kind: "tier",
+      kind: "substituter",
       level: "warning",
       code: "NCP-302",
-      message: `Nix could not fetch ${count(failed.size, "path")} that ${[...tiers].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
+      message: `Nix could not fetch ${count(failed.size, "path")} that ${[...substituters].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
       hint: "later steps will build them; is the cache's public key trusted, and its NAR there?",
     });
   }
 
-  /** Relief that fails is told; whether room lacks for it, the builds find out. */
+  /** Reclaiming that fails is told; whether space lacks for it, the builds find out. */
   private async reclaim(reclaim: Reclaim): Promise<void> {
     const { world, nix, signal } = this;
     try {
@@ -222,7 +232,7 @@ class Application {
         level: "warning",
         code: "NCP-408",
         message: `${reclaimWords(reclaim)}: it failed: ${describeError(error)}`,
-        hint: "the run goes on with the room there is",
+        hint: "the run goes on with the space there is",
       });
     }
   }
@@ -235,17 +245,17 @@ export async function carryOut(
   nix: Nix,
   signal: AbortSignal,
 ): Promise<Reclaimed> {
-  const { relief } = world;
-  if (!relief) throw new Error("there is nothing to take relief from");
+  const { reclaimer } = world;
+  if (!reclaimer) throw new Error("there is nothing to reclaim from");
   const what = reclaimWords(reclaim);
   switch (reclaim.kind) {
     case "build directory":
-      await relief.makeBuildDirectory(reclaim.to, signal);
+      await reclaimer.makeBuildDirectory(reclaim.to, signal);
       // On a machine that stays, the next job would be told to build in a folder that is gone.
-      nix.buildIn(reclaim.to, relief.machine === "hosted" ? "later steps too" : "this run");
+      nix.buildIn(reclaim.to, reclaimer.machine === "hosted" ? "later steps too" : "this run");
       return { what, bytes: undefined };
     case "tool folder":
-      await relief.remove(reclaim.path, signal);
+      await reclaimer.remove(reclaim.path, signal);
       return { what, bytes: reclaim.bytes };
     case "garbage":
       return { what, bytes: await nix.collect(reclaim.keep, reclaim.bytes, signal) };

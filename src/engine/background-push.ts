@@ -9,7 +9,7 @@ import { baseName } from "../domain/store-path.ts";
 import { push } from "./apply/push.ts";
 import { MAY_IN_POST } from "./step.ts";
 import { Lookup } from "./survey/lookup.ts";
-import { describeTiers } from "./survey/substituters.ts";
+import { describeSubstituters } from "./survey/substituters.ts";
 
 /** Whether there is anything to watch for: the job may push what it builds, as it builds it. */
 export function maySendAtOnce(job: Job, trust: Trust, world: World): boolean {
@@ -45,17 +45,19 @@ export async function watch(request: WatchRequest, signal: AbortSignal): Promise
     const built = await nix.builtHere(seen, signal);
     for (const path of built) seen.add(baseName(path));
     if (built.length > 0) {
-      lookup ??= await tiersOf(world, signal);
+      lookup ??= await substitutersOf(world, signal);
       await send(request, own, lookup, built, signal);
     }
     if (!over) await rest(signal);
   }
 }
 
-async function tiersOf(world: World, signal: AbortSignal): Promise<Lookup> {
-  const tiers = await describeTiers(world, signal);
+async function substitutersOf(world: World, signal: AbortSignal): Promise<Lookup> {
+  const substituters = await describeSubstituters(world, signal);
   return new Lookup(
-    tiers.flatMap(({ tier, state }) => (state.kind === "reachable" ? [tier] : [])),
+    substituters.flatMap(({ substituter, state }) =>
+      state.kind === "reachable" ? [substituter] : [],
+    ),
     signal,
   );
 }

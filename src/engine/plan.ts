@@ -1,4 +1,4 @@
-/** Owns deciding: (Job, Survey, Room) → Plan. Pure. */
+/** Owns deciding: (Job, Survey, Disk space) → Plan. Pure. */
 
 import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type Pin, type StoredPin } from "../domain/cache.ts";
@@ -7,8 +7,8 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix/matrix.ts";
 import { buildSteps, knownOutputs } from "./plan/build-order.ts";
-import type { Room } from "./plan/disk-space.ts";
-import { findingsOf, standingFindings } from "./plan/findings.ts";
+import type { DiskSpace } from "./plan/disk-space.ts";
+import { findingsOf, trustedUserFindings } from "./plan/findings.ts";
 import type { Fitted } from "./plan/fit.ts";
 import { hasToBeMade, type Work, workOf } from "./plan/work.ts";
 import { MAY, type PushRoots, type Reclaim, type Step } from "./step.ts";
@@ -20,10 +20,10 @@ export interface Plan {
   readonly findings: readonly Finding[];
   /** What a read-only run leaves undone. */
   readonly withheld: readonly PushRoots[];
-  /** After relief, for all that was asked for; what had to be left out is counted too. */
-  readonly room: Room;
+  /** after reclaiming, for all that was asked for; what had to be left out is counted too. */
+  readonly diskSpace: DiskSpace;
   readonly reclaims: readonly Reclaim[];
-  /** Names of the targets that have no room. */
+  /** Names of the targets that have no space. */
   readonly leftOut: readonly string[];
   /** For the jobs of others: what is missing, shared out. */
   readonly matrix: Matrix;
@@ -34,9 +34,9 @@ export function plan(
   survey: Survey,
   work: Work,
   fit: Fitted,
-  caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
+  caches: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },
 ): Plan {
-  const { room, reclaims, cut } = fit;
+  const { diskSpace, reclaims, cut } = fit;
   const matrix = matrixOf({
     ...survey,
     // Without a cache to hand it on by, what one job builds is no other's.
@@ -45,17 +45,17 @@ export function plan(
   });
   const findings = [
     ...fit.findings,
-    ...findingsOf(job, survey, room, MAY[job.mode].has("build") ? "builds" : "looks"),
-    ...standingFindings(job, survey, caches),
+    ...findingsOf(job, survey, diskSpace, MAY[job.mode].has("build") ? "builds" : "looks"),
+    ...trustedUserFindings(job, survey, caches),
     ...matrixFindings(matrix),
   ];
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
-  // Where nothing has its room, or builds have no place, the run ends before anything is fetched.
+  // Where nothing has its space, or builds have no place, the run ends before anything is fetched.
   // So does a cache that cannot be written to, where the user said that this fails the job.
   const stop =
     fit.verdict === "nothing fits" ||
-    findings.some(({ kind, level }) => kind === "tier" && level === "error");
+    findings.some(({ kind, level }) => kind === "substituter" && level === "error");
   const doing = cut ? workOf(job, survey, cut.kept) : work;
   if (!stop && survey.system !== undefined) {
     steps.push(...reclaims.map((reclaim): Step => ({ do: "reclaim", reclaim })));
@@ -93,12 +93,12 @@ export function plan(
   if (MAY[job.mode].has("verify") && !MAY[job.mode].has("push")) {
     steps.push(...lookAfter(survey, caches.own, survey.pins ?? []));
   }
-  if (survey.system !== undefined) steps.push({ do: "audit", survey });
+  if (survey.system !== undefined) steps.push({ do: "audit" });
   return {
     steps: steps.filter((step) => MAY[job.mode].has(step.do)),
     findings,
     withheld,
-    room,
+    diskSpace,
     reclaims: MAY[job.mode].has("reclaim") && !stop ? reclaims : [],
     leftOut: cut?.left ?? [],
     matrix,
@@ -122,31 +122,34 @@ function isUpstreamOnly(survey: Survey, { outputs }: SurveyedTarget): boolean {
 /** Trust, the job and the cache must all allow it. */
 export function writableCache(
   job: Job,
-  survey: Pick<Survey, "trust" | "tiers">,
+  survey: Pick<Survey, "trust" | "substituters">,
   own: BinaryCache | undefined,
 ): Can<"push"> | undefined {
   if (survey.trust.kind !== "write" || job.push === "off" || !can(own, "push")) return undefined;
-  const state = survey.tiers.find(({ role }) => role === "own")?.state;
+  const state = survey.substituters.find(({ role }) => role === "own")?.state;
   const reachable = state?.kind === "reachable" && state.info.permission !== "read";
   return reachable ? own : undefined;
 }
 
 function configureSteps(
   survey: Survey,
-  { own, tiers }: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
+  {
+    own,
+    substituters,
+  }: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },
 ): Step[] {
   // Nix makes the folders of a file:// cache that does not exist: not in a read-only run.
   const reachable = new Set(
-    survey.tiers
+    survey.substituters
       .filter(
-        (tier) =>
-          isFit(tier) &&
-          tier.state.kind === "reachable" &&
-          (tier.state.info.storeDir !== undefined || survey.trust.kind === "write"),
+        (substituter) =>
+          isFit(substituter) &&
+          substituter.state.kind === "reachable" &&
+          (substituter.state.info.storeDir !== undefined || survey.trust.kind === "write"),
       )
       .map(({ name }) => name),
   );
-  const caches = [...(own ? [own] : []), ...tiers].filter(({ name }) => reachable.has(name));
+  const caches = [...(own ? [own] : []), ...substituters].filter(({ name }) => reachable.has(name));
   return caches.length > 0 ? [{ do: "configure", caches }] : [];
 }
 
@@ -192,7 +195,7 @@ export function lookAfter(
   own: BinaryCache | undefined,
   pins: readonly StoredPin[],
 ): Step[] {
-  const reachable = survey.tiers.some(
+  const reachable = survey.substituters.some(
     ({ role, state }) => role === "own" && state.kind === "reachable",
   );
   if (!own || !reachable) return [];

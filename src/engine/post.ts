@@ -9,7 +9,7 @@ import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps, writableCache } from "./plan.ts";
 import { MAY_IN_POST, type PushRoots, type Step } from "./step.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
-import { describeTiers, placed, strainFindings } from "./survey/substituters.ts";
+import { answerTroubleFindings, describeSubstituters, placed } from "./survey/substituters.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -43,14 +43,16 @@ export async function runPost(
   if (!nix || !own || job.push === "off" || !MAY_IN_POST[job.mode].has("push")) return NOTHING;
   const built = await nix.builtHere(memory.storeNames, signal);
   if (built.length === 0) return NOTHING;
-  const asked = world.tiers.filter(({ name }) => !memory.silent?.includes(name));
-  const tiers = await describeTiers({ ...world, tiers: asked }, signal);
+  const asked = world.substituters.filter(({ name }) => !memory.silent?.includes(name));
+  const substituters = await describeSubstituters({ ...world, substituters: asked }, signal);
   const lookup = new Lookup(
-    tiers.flatMap(({ tier, state }) => (state.kind === "reachable" ? [tier] : [])),
+    substituters.flatMap(({ substituter, state }) =>
+      state.kind === "reachable" ? [substituter] : [],
+    ),
     signal,
   );
-  const described = tiers.map(({ tier, state }) => ({
-    ...placed(tier),
+  const described = substituters.map(({ substituter, state }) => ({
+    ...placed(substituter),
     state,
     count: noCount(),
   }));
@@ -59,7 +61,7 @@ export async function runPost(
     ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),
     ...targets.map(({ name, outputs }) => ({ target: name, paths: outputs })),
   ];
-  const writable = writableCache(job, { trust, tiers: described }, own);
+  const writable = writableCache(job, { trust, substituters: described }, own);
   if (!writable) {
     const withheld = await missingRoots(lookup, wanted);
     return { ...NOTHING, withheld: can(own, "push") ? withheld : [] };
@@ -73,8 +75,11 @@ export async function runPost(
     const wish = { target: name, pinName, outputs };
     steps.push(...pinSteps({ ...job, force: "trust" }, trust, pins, writable, wish));
   }
-  const done = await apply(job, { steps }, lookup, world, signal);
-  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world, described)] };
+  const done = await apply(job, { steps }, { lookup, audit: neverAudited }, world, signal);
+  const outcome = {
+    ...done,
+    findings: [...done.findings, ...answerTroubleFindings(world, described)],
+  };
   return { outcome, withheld: [] };
 }
 
@@ -118,4 +123,9 @@ async function missingRoots(
     if (absent.length > 0) missing.push({ target, paths: absent });
   }
   return missing;
+}
+
+/** An audit looks at a survey, and post has none. */
+function neverAudited(): never {
+  throw new Error("the end of a job holds no audit");
 }

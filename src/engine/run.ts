@@ -5,19 +5,20 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
+import { audit } from "./audit/audit.ts";
 import type { Outcome } from "./outcome.ts";
-import { type Directories, measureRoom } from "./plan/disk-space.ts";
+import { type Directories, measureDiskSpace } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
-import { lookForRelief } from "./plan/reclaim.ts";
+import { lookForReclaims } from "./plan/reclaim.ts";
 import { workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
 import { MAY } from "./step.ts";
 import { assess } from "./survey/assess.ts";
-import { memoOf } from "./survey/recall.ts";
-import { strainFindings } from "./survey/substituters.ts";
+import { recordOf } from "./survey/recall.ts";
+import { answerTroubleFindings } from "./survey/substituters.ts";
 import { type Survey, survey } from "./survey.ts";
 
-/** Everything a run saw, meant and did; the report room turns it into words. */
+/** Everything a run saw, meant and did; the report turns it into words. */
 export interface Run {
   readonly job: Job;
   readonly survey: Survey;
@@ -33,11 +34,23 @@ export async function run(job: Job, trust: Trust, world: World, signal: AbortSig
   const begin = world.clock.now();
   const { seen, meant } = await look(job, trust, world, signal);
   const looked = world.clock.now();
-  const done = await apply(job, meant, seen.lookup, world, signal);
+  const done = await apply(
+    job,
+    meant,
+    {
+      lookup: seen.lookup,
+      audit: (verified) => audit(job, seen, verified, world, signal),
+    },
+    world,
+    signal,
+  );
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
   await remember(job, seen, done, world, signal);
-  const outcome = { ...done, findings: [...done.findings, ...strainFindings(world, seen.tiers)] };
+  const outcome = {
+    ...done,
+    findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
+  };
   return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
 }
 
@@ -58,7 +71,7 @@ async function look(
 }
 
 /**
- * Only a run that may write leaves a memo, and only one that looked at the closure itself. After a
+ * Only a run that may write leaves an evaluation record, and only one that looked at the closure itself. After a
  * push the caches are asked again, for what they hold now.
  */
 async function remember(
@@ -78,8 +91,8 @@ async function remember(
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
-  const memo = memoOf(assessment, seen.foundNotices, now);
-  if (memo) await world.memory.remember(memo, signal);
+  const record = recordOf(assessment, seen.foundNotices, now);
+  if (record) await world.memory.remember(record, signal);
 }
 
 /** Measures what the plan rests on, and plans. */
@@ -91,9 +104,9 @@ export async function decide(
 ): Promise<Plan> {
   const work = workOf(job, seen);
   const directories = directoriesOf(job, world);
-  const room = await measureRoom(world.disk, directories, work.load);
-  const options = await lookForRelief(job, seen, world, room, signal);
-  const fitted = fitWork(job, seen, work, room, directories, options);
+  const diskSpace = await measureDiskSpace(world.disk, directories, work.load);
+  const options = await lookForReclaims(job, seen, world, diskSpace, signal);
+  const fitted = fitWork(job, seen, work, diskSpace, directories, options);
   return plan(job, seen, work, fitted, world);
 }
 

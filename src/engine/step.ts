@@ -1,11 +1,10 @@
-/** Owns the steps a plan is made of: one shape each, and what relief is called. */
+/** Owns the steps a plan is made of: one shape each, and what reclaiming is called. */
 
 import type { BinaryCache, Can, Pin } from "../domain/cache.ts";
 import type { Mode } from "../domain/job.ts";
 import type { DerivationOutputs } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import type { Survey } from "./survey.ts";
 
 /** What is to be in our cache for a target: its outputs, and with `closure=build` more. */
 export interface PushRoots {
@@ -13,7 +12,7 @@ export interface PushRoots {
   readonly paths: readonly StorePath[];
 }
 
-/** Room made where it lacks (docs/adr/0015). */
+/** Disk space freed where it lacks (docs/adr/0015). */
 export type Reclaim =
   | { readonly kind: "build directory"; readonly from: string; readonly to: string }
   | { readonly kind: "tool folder"; readonly path: string; readonly bytes: number }
@@ -42,7 +41,7 @@ export type Step =
       readonly onTrouble: "mend" | "tell";
     }
   /** Everything that could lose what was pushed: the last step, because it goes by what was verified. */
-  | { readonly do: "audit"; readonly survey: Survey }
+  | { readonly do: "audit" }
   | { readonly do: "pin"; readonly cache: Can<"pin">; readonly pin: Pin; readonly target: string };
 
 export function reclaimWords(reclaim: Reclaim): string {
@@ -116,7 +115,7 @@ export function describePhase(steps: readonly Step[]): string {
 }
 
 const VERBS: Readonly<Record<Step["do"], string>> = {
-  reclaim: "make room",
+  reclaim: "free disk space",
   configure: "configure",
   substitute: "fetch",
   build: "build",

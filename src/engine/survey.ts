@@ -4,14 +4,19 @@ import type { BuildFigures } from "../domain/build-figures.ts";
 import { can, type StoredPin } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError } from "../domain/errors.ts";
-import type { Memo } from "../domain/evaluation-record.ts";
+import type { EvaluationRecord } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
-import { describeTiers, isSilent, placed, type SurveyedTier } from "./survey/substituters.ts";
+import {
+  describeSubstituters,
+  isSilent,
+  placed,
+  type SurveyedSubstituter,
+} from "./survey/substituters.ts";
 import { type FoundTargets, findTargets } from "./survey/targets.ts";
 
 export interface SurveyedTarget extends AssessedTarget {
@@ -28,15 +33,15 @@ export interface Survey extends Assessment {
   /** Undefined where Nix takes the caches and keys that we add. */
   readonly untrusted: Untrusted | undefined;
   readonly nixVersion: string | undefined;
-  readonly tiers: readonly SurveyedTier[];
+  readonly substituters: readonly SurveyedSubstituter[];
   /** Paths that are valid in this machine's store. */
   readonly local: ReadonlySet<StorePath>;
   readonly pins: readonly StoredPin[] | undefined;
   readonly notices: readonly string[];
   readonly lookup: Lookup;
-  /** When a memo answered for the evaluation, and its closure was last asked for. */
+  /** When an evaluation record answered for the evaluation, and its closure was last asked for. */
   readonly recalled: number | undefined;
-  /** What the evaluation had to say; a memo keeps it. */
+  /** What the evaluation had to say; an evaluation record keeps it. */
   readonly foundNotices: readonly string[];
   /** What builds took on earlier runs; `figuresOf` finds a derivation's. */
   readonly figures: ReadonlyMap<string, BuildFigures>;
@@ -50,24 +55,28 @@ export async function survey(
   signal: AbortSignal,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
-  const [keyFiles, tiers, sought, figures] = await Promise.all([
+  const [keyFiles, substituters, sought, figures] = await Promise.all([
     world.keyFiles(job.keyFiles),
-    describeTiers(world, signal),
+    describeSubstituters(world, signal),
     seek(job, world, signal),
     world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
   for (const { name, hash } of keyFiles) {
     if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
   }
-  const reachable = tiers.flatMap(({ tier, state }) => (state.kind === "reachable" ? [tier] : []));
+  const reachable = substituters.flatMap(({ substituter, state }) =>
+    state.kind === "reachable" ? [substituter] : [],
+  );
   // A cache that does not exist has nothing. One that did not answer is asked nothing more, and
   // every answer of it is unknown (docs/adr/0002).
-  const silent = tiers.flatMap(({ tier, state }) => (isSilent(state) ? [tier] : []));
+  const silent = substituters.flatMap(({ substituter, state }) =>
+    isSilent(state) ? [substituter] : [],
+  );
   const lookup = new Lookup([...reachable, ...silent], signal);
   using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
-    sought.memo && recall(sought.memo, job, world, lookup, reachable, signal),
+    sought.record && recall(sought.record, job, world, lookup, reachable, signal),
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
@@ -86,29 +95,29 @@ export async function survey(
       ...target,
       local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
     })),
-    tiers: tiers.map(({ tier, state }) => ({
-      ...placed(tier),
+    substituters: substituters.map(({ substituter, state }) => ({
+      ...placed(substituter),
       state,
-      count: lookup.counts.get(tier.cache.name) ?? noCount(),
+      count: lookup.counts.get(substituter.cache.name) ?? noCount(),
     })),
     local,
     pins,
     notices: [...notices, ...found.notices],
     lookup,
-    recalled: recalled && sought.memo?.checked,
+    recalled: recalled && sought.record?.checked,
     foundNotices: found.notices,
     figures,
   };
 }
 
-/** A memo, where there is one; else the evaluation begins while the caches are described. */
+/** An evaluation record, where there is one; else the evaluation begins while the caches are described. */
 async function seek(
   job: Job,
   world: World,
   signal: AbortSignal,
-): Promise<{ readonly memo?: Memo; readonly found?: FoundTargets }> {
-  const memo = await world.memory?.recall(signal);
-  return memo ? { memo } : { found: await findTargets(job, world, signal) };
+): Promise<{ readonly record?: EvaluationRecord; readonly found?: FoundTargets }> {
+  const record = await world.memory?.recall(signal);
+  return record ? { record } : { found: await findTargets(job, world, signal) };
 }
 
 async function readPins(

@@ -41,7 +41,7 @@ export function project(options: ProjectOptions): Project {
   };
 }
 
-/** Where `.github` and git are: at a desk the working folder may be below. */
+/** Where `.github` and git are: on the command line the working folder may be below. */
 async function topOf(workspace: string): Promise<string> {
   for (let at = workspace; ; at = dirname(at)) {
     if ((await readIfThere(join(at, ".git", "HEAD"))) !== undefined) return at;

@@ -1,6 +1,6 @@
 /** Owns trying again: what is worth it, how long to wait, and when to stop. */
 
-import { SLOW, type Strain } from "../domain/cache.ts";
+import { type AnswerTrouble, SLOW } from "../domain/cache.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import { clock } from "./clock.ts";
 import type { Http, HttpRequest, HttpResponse, HttpStream } from "./http-client.ts";
@@ -22,7 +22,7 @@ export const RETRY: RetryPolicy = {
   patience: 120_000,
 };
 
-/** For questions: a tier that does not answer must not hold up the others for long. */
+/** For questions: a substituter that does not answer must not hold up the others for long. */
 export const ASK: RetryPolicy = { first: 250, longest: 2_500, total: 15_000, patience: 30_000 };
 
 /** Nobody is there, or not who they say: asking on would be waiting for nothing. */
@@ -141,7 +141,7 @@ export class PoliteHttp implements Http {
     this.http = http;
   }
 
-  get strain(): Strain {
+  get answerTrouble(): AnswerTrouble {
     return { troubles: this.troubles, slow: this.slow, slowest: this.slowest };
   }
 

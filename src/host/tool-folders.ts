@@ -4,7 +4,7 @@ import { constants } from "node:fs";
 import { access, lstat, mkdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { UserError } from "../domain/errors.ts";
-import type { Relief, ToolFolder } from "../domain/ports.ts";
+import type { Reclaimer, ToolFolder } from "../domain/ports.ts";
 import { folderSize } from "./disk.ts";
 import type { Environment } from "./environment.ts";
 import { exec } from "./exec.ts";
@@ -94,7 +94,7 @@ async function whyNot(path: string): Promise<string | undefined> {
   return below ? "something is mounted in it" : undefined;
 }
 
-export interface ReliefParts {
+export interface ReclaimerParts {
   readonly environment: Environment;
   /** A folder of ours in the runner's temporary folder. */
   readonly folder: string;
@@ -111,7 +111,7 @@ export interface ReliefParts {
 /** Of GitHub's Linux runners: often larger than what is left of the first. */
 export const SECOND_DISK = "/mnt";
 
-export function machineRelief(parts: ReliefParts): Relief {
+export function machineReclaimer(parts: ReclaimerParts): Reclaimer {
   const { environment, folder, list, builder, secondDisk } = parts;
   // The runner sets it, and lets no step write a variable of this name.
   const machine = environment["RUNNER_ENVIRONMENT"] === "github-hosted" ? "hosted" : "kept";

@@ -98,7 +98,7 @@ class Origin {
     );
   }
 
-  /** A connection is free, or there is room for another one. */
+  /** A connection is free, or there is disk space for another one. */
   private next(free?: WireConnection): void {
     let turn = this.waiting.shift();
     while (turn?.isOver) turn = this.waiting.shift();

@@ -40,7 +40,7 @@ export async function readMachine(
     readSettings(nix, options),
   ]);
   // Not beside the others: two at once that make a new store's database get in each other's way.
-  const untrusted = await findStanding(nix, environment, settings.text("store"), signal);
+  const untrusted = await findTrustedUser(nix, environment, settings.text("store"), signal);
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
@@ -201,7 +201,7 @@ const REFUSED = "ignoring untrusted substituter";
  * Undefined where there is no daemon, or one that trusts this user. `store` is the setting. A short
  * process where there is a daemon, and two more where it does not trust.
  */
-export async function findStanding(
+export async function findTrustedUser(
   nix: NixCommand,
   environment: Environment,
   store: string,

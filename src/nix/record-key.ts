@@ -9,7 +9,7 @@ import { childEnvironment, type Environment } from "../host/environment.ts";
 import { exec } from "../host/exec.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
 
-export interface MemoKeyRequest {
+export interface RecordKeyRequest {
   readonly setup: Omit<NixSetup, "flake">;
   readonly flake: Flake | undefined;
   readonly targets: readonly Target[];
@@ -23,7 +23,7 @@ export interface MemoKeyRequest {
  * Undefined where what was evaluated cannot be named: a dirty tree, a flake outside git, a flake
  * reference without a revision, a `.drv` of this machine.
  */
-export async function memoKey(request: MemoKeyRequest): Promise<string | undefined> {
+export async function recordKey(request: RecordKeyRequest): Promise<string | undefined> {
   const { setup, flake, targets } = request;
   const parts: string[] = [setup.version, setup.system, setup.storeDir, ...request.also];
   let tree: Promise<string | undefined> | undefined;
@@ -63,7 +63,7 @@ const DEADLINE = 20_000;
 /** The id of the commit's tree, which names every tracked byte; undefined where any was changed. */
 async function gitTree(
   directory: string,
-  { environment, signal }: MemoKeyRequest,
+  { environment, signal }: RecordKeyRequest,
 ): Promise<string | undefined> {
   const env = childEnvironment(environment);
   const git = (args: readonly string[]) =>

@@ -14,12 +14,12 @@ export interface Annotation {
 }
 
 const TITLES: Readonly<Record<Finding["kind"], string>> = {
-  disk: "Not enough room",
+  disk: "Not enough disk space",
   eval: "A target does not evaluate",
   missing: "In no cache",
   heavy: "Heavy and in no cache",
   unverified: "Not verified",
-  tier: "A cache",
+  substituter: "A cache",
   twin: "Two derivations of one name",
   system: "Another system",
   push: "Not pushed",
@@ -63,7 +63,7 @@ const ORDER: readonly FindingKind[] = [
   "pin",
   "missing",
   "twin",
-  "tier",
+  "substituter",
   "system",
   "trust",
   "notice",

@@ -1,7 +1,7 @@
-/** Owns the room plan in words and bars, for the summary, the log and the JSON report. Pure. */
+/** Owns the disk space plan in words and bars, for the summary, the log and the JSON report. Pure. */
 
 import { count, formatBytes } from "../domain/size.ts";
-import type { Need, Room, RoomOnFileSystem } from "../engine/plan/disk-space.ts";
+import type { DiskSpace, Need, SpaceOnFileSystem } from "../engine/plan/disk-space.ts";
 import { type Basis, type Estimate, RULE_IN_WORDS } from "../engine/plan/estimate.ts";
 import type { Run } from "../engine/run.ts";
 import { reclaimWords } from "../engine/step.ts";
@@ -9,10 +9,10 @@ import { code, grid, markdown } from "./page.ts";
 
 const CELLS = 20;
 
-export function roomSection({ plan, job, outcome }: Run): string {
-  const { room, reclaims } = plan;
-  if (room.fileSystems.length === 0) return "";
-  const rows = room.fileSystems.map((one) => {
+export function diskSection({ plan, job, outcome }: Run): string {
+  const { diskSpace, reclaims } = plan;
+  if (diskSpace.fileSystems.length === 0) return "";
+  const rows = diskSpace.fileSystems.map((one) => {
     const { fileSystem, needs, bytesAfter, bytesFreed } = one;
     const { mountPoint, totalBytes, freeBytes } = fileSystem;
     const bytes = bar(totalBytes, freeBytes + bytesFreed, one.bytesNeeded);
@@ -31,12 +31,12 @@ export function roomSection({ plan, job, outcome }: Run): string {
   const done = outcome.reclaimed.map(({ what, bytes }) =>
     bytes === undefined ? what : `${what}: ${formatBytes(bytes)} freed`,
   );
-  const relief = done.length > 0 ? done : reclaims.map(reclaimWords);
-  const reliefWords = relief.map((line) => `- ${markdown(line)}`).join("\n");
+  const reclaimer = done.length > 0 ? done : reclaims.map(reclaimWords);
+  const reclaimList = reclaimer.map((line) => `- ${markdown(line)}`).join("\n");
   return [
     `${grid(columns, rows)}\n\n${legend}`,
-    ...(relief.length > 0 ? [`Room was made:\n\n${reliefWords}`] : []),
-    ...buildsTable(room.load.builds),
+    ...(reclaimer.length > 0 ? [`Disk space was freed:\n\n${reclaimList}`] : []),
+    ...buildsTable(diskSpace.load.builds),
   ].join("\n\n");
 }
 
@@ -53,7 +53,7 @@ export function bar(total: number, free: number, needed: number): string {
   return "█".repeat(taken) + "▒".repeat(wanted) + "░".repeat(CELLS - taken - wanted);
 }
 
-function inodes({ fileSystem, inodesAfter, inodesNeeded }: RoomOnFileSystem): string {
+function inodes({ fileSystem, inodesAfter, inodesNeeded }: SpaceOnFileSystem): string {
   const { freeInodes, totalInodes } = fileSystem;
   if (freeInodes === undefined || totalInodes === undefined || inodesAfter === undefined) return "";
   const after = Math.max(0, inodesAfter).toLocaleString("en-US");
@@ -80,23 +80,23 @@ function buildsTable(builds: readonly Estimate[]): string[] {
 }
 
 /** Lines of a log. */
-export function roomLines(room: Room): string[] {
-  const lines = room.fileSystems.map(({ fileSystem, needs, bytesAfter }) => {
+export function diskLines(diskSpace: DiskSpace): string[] {
+  const lines = diskSpace.fileSystems.map(({ fileSystem, needs, bytesAfter }) => {
     const { mountPoint, freeBytes } = fileSystem;
     return `  ${mountPoint}: ${formatBytes(freeBytes)} free, ${formatBytes(bytesAfter)} after (${uses(needs)})`;
   });
-  const guessed = room.load.builds.filter(({ basis }) => basis === "rule").length;
+  const guessed = diskSpace.load.builds.filter(({ basis }) => basis === "rule").length;
   if (guessed > 0) {
     lines.push(`  ${count(guessed, "build")} reckoned by the rule (${RULE_IN_WORDS})`);
   }
   return lines;
 }
 
-/** What the JSON report says of room. */
-export function roomReport({ plan, outcome }: Run) {
-  const { room } = plan;
+/** What the JSON report says of disk space. */
+export function diskReport({ plan, outcome }: Run) {
+  const { diskSpace } = plan;
   return {
-    room: room.fileSystems.map(({ fileSystem, ...one }) => ({
+    diskSpace: diskSpace.fileSystems.map(({ fileSystem, ...one }) => ({
       mountPoint: fileSystem.mountPoint,
       totalBytes: fileSystem.totalBytes,
       freeBytes: fileSystem.freeBytes,
@@ -104,8 +104,8 @@ export function roomReport({ plan, outcome }: Run) {
       ...one,
       inodesAfter: one.inodesAfter ?? null,
     })),
-    downloadBytes: room.load.downloadBytes,
-    builds: room.load.builds,
+    downloadBytes: diskSpace.load.downloadBytes,
+    builds: diskSpace.load.builds,
     reclaims: plan.reclaims.map(reclaimWords),
     reclaimed: outcome.reclaimed,
     leftOut: plan.leftOut,

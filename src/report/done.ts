@@ -4,13 +4,13 @@ import type { CacheLocation } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { namePart } from "../domain/store-path.ts";
 import type { Outcome, TimedStep } from "../engine/outcome.ts";
-import type { SurveyedTier } from "../engine/survey/substituters.ts";
+import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
 import { code, fold, grid, linked, linkTo, markdown } from "./page.ts";
 
 /** Where a pushed path can be looked at. */
 export interface Place {
   readonly own: CacheLocation;
-  readonly tier: Pick<SurveyedTier, "url" | "role"> | undefined;
+  readonly substituter: Pick<SurveyedSubstituter, "url" | "role"> | undefined;
 }
 
 export function done(outcome: Outcome, place: Place): string {
@@ -76,11 +76,11 @@ function builtTable({ built }: Outcome): string {
   return fold(`Built: ${names}`, grid(["derivation", ">size", ">time"], rows));
 }
 
-function pushedTable({ pushed }: Outcome, { own, tier }: Place): string {
+function pushedTable({ pushed }: Outcome, { own, substituter }: Place): string {
   if (pushed.length === 0) return "";
   const ordered = [...pushed].sort((a, b) => b.bytes - a.bytes);
   const rows = ordered.map(({ path, bytes, seconds }) => [
-    linked(namePart(path), tier && linkTo(path, tier, own)),
+    linked(namePart(path), substituter && linkTo(path, substituter, own)),
     formatBytes(bytes),
     seconds === undefined ? "" : formatSeconds(seconds),
   ]);

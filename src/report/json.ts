@@ -6,9 +6,9 @@ import type { Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
-import type { TierCount } from "../engine/survey/lookup.ts";
+import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
-import { roomReport } from "./disk-table.ts";
+import { diskReport } from "./disk-table.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
 export const REPORT_VERSION = 1;
@@ -26,7 +26,7 @@ export function jsonReport(run: Run) {
     restoreKeys: survey.key.restoreKeys,
     hashes: hashes(survey),
     hitRate: hitRate(run),
-    /** When a memo stood in for the evaluation: the time it was made. */
+    /** When an evaluation record stood in for the evaluation: the time it was made. */
     recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
     targets: survey.targets.map((target) => targetReport(survey, target)),
     derivations: [...survey.derivations.values()].map((derivation) => ({
@@ -36,7 +36,7 @@ export function jsonReport(run: Run) {
     })),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
-    tiers: survey.tiers.map(({ name, role, pins, state, count }) => ({
+    substituters: survey.substituters.map(({ name, role, pins, state, count }) => ({
       name,
       role,
       pins,
@@ -52,7 +52,7 @@ export function jsonReport(run: Run) {
       unknown: count.unknown,
       refused: count.refused,
     })),
-    ...roomReport(run),
+    ...diskReport(run),
     matrix: plan.matrix,
     steps: outcome.steps,
     fetched: outcome.substituted,
@@ -68,7 +68,7 @@ export function jsonReport(run: Run) {
   };
 }
 
-function failureOf({ failure }: TierCount): string | null {
+function failureOf({ failure }: AnswerCount): string | null {
   return failure ? describeError(failure) : null;
 }
 
@@ -144,8 +144,8 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
   const { survey, plan } = run;
   const { targets } = survey;
   const missing = missingReport(survey);
-  const tightest = [...plan.room.fileSystems].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
-  const needed = plan.room.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
+  const tightest = [...plan.diskSpace.fileSystems].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
+  const needed = plan.diskSpace.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
   return {
     "cache-key": survey.key.key,
     "restore-keys": survey.key.restoreKeys.join("\n"),

@@ -2,13 +2,13 @@
 
 import type { CacheLocation } from "../domain/location.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
-import type { SurveyedTier } from "../engine/survey/substituters.ts";
+import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
 const ROWS_SHOWN = 20;
 const ROWS_MOST = 2_000;
-/** One long table leaves room for the others. */
+/** One long table leaves disk space for the others. */
 const TABLE_MOST = 300 * 1024;
 
 export interface Section {
@@ -143,7 +143,7 @@ const CACHIX_PAGES = "https://app.cachix.org/cache/";
 /** Undefined where there is nothing to point to: a cache on this disk, or of another protocol. */
 export function linkTo(
   path: StorePath,
-  { url: address, role }: Pick<SurveyedTier, "url" | "role">,
+  { url: address, role }: Pick<SurveyedSubstituter, "url" | "role">,
   own: CacheLocation,
 ): string | undefined {
   if (role === "own" && own.kind === "cachix" && own.host.hostname === "cachix.org") {
@@ -156,7 +156,12 @@ export function linkTo(
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}/${hashPart(path)}.narinfo`;
 }
 
-/** The tier that a verdict or an answer names; one may pass on what another one signed. */
-export function tierNamed(tiers: readonly SurveyedTier[], name: string): SurveyedTier | undefined {
-  return tiers.find((tier) => tier.name === name || name.endsWith(`passed on by ${tier.name}`));
+/** The substituter that a verdict or an answer names; one may pass on what another one signed. */
+export function substituterNamed(
+  substituters: readonly SurveyedSubstituter[],
+  name: string,
+): SurveyedSubstituter | undefined {
+  return substituters.find(
+    (substituter) => substituter.name === name || name.endsWith(`passed on by ${substituter.name}`),
+  );
 }

@@ -8,11 +8,11 @@ import type { Run } from "../engine/run.ts";
 import type { PushRoots } from "../engine/step.ts";
 import { byImportance } from "./annotations.ts";
 import { auditSections } from "./audit-section.ts";
-import { roomSection } from "./disk-table.ts";
+import { diskSection } from "./disk-table.ts";
 import { done, type Place } from "./done.ts";
 import { allFindings, hitRate } from "./json.ts";
 import { code, fold, grid, markdown, page, type Section } from "./page.ts";
-import { targets, tiers } from "./target-table.ts";
+import { substituters, targets } from "./target-table.ts";
 import { timeline } from "./timeline.ts";
 import { headline, recalledWords } from "./words.ts";
 
@@ -21,7 +21,7 @@ const FINDINGS_MOST = 200;
 
 export function summary(run: Run): string {
   const { survey, job, outcome } = run;
-  const own = survey.tiers.find(({ role }) => role === "own");
+  const own = survey.substituters.find(({ role }) => role === "own");
   const sections: Section[] = [
     {
       title: "Headline",
@@ -32,11 +32,11 @@ export function summary(run: Run): string {
     ...auditSections(run.outcome.audit, run.job.quota),
     { title: "Targets", body: targets(run) },
     { title: outcome.built.length > 0 ? "Was in no cache" : "In no cache", body: missing(run) },
-    { title: "Done", body: done(outcome, { own: job.cache, tier: own }) },
+    { title: "Done", body: done(outcome, { own: job.cache, substituter: own }) },
     { title: "Timeline", body: timeline(run) },
     { title: "Read-only", body: readOnly(run) },
-    { title: "Room", body: roomSection(run) },
-    { title: "Caches", body: tiers(survey) },
+    { title: "Disk space", body: diskSection(run) },
+    { title: "Caches", body: substituters(survey) },
     { title: "Cache key", heading: "none", body: key(run) },
   ];
   return page(sections);
@@ -57,7 +57,7 @@ export function postSummary(
   return body === "" ? "" : page([{ title: "At the end of the job", body }]);
 }
 
-/** One line of what the headline has no room for. */
+/** One line of what the headline has no space for. */
 function facts(run: Run): string {
   const { survey, job, begin, end } = run;
   const rate = survey.targets.length > 0 ? [`hit rate ${Math.round(hitRate(run) * 100)} %`] : [];
@@ -129,6 +129,7 @@ function withheldTable(withheld: readonly PushRoots[], why: string): string {
 }
 
 function key({ survey }: Run): string {
-  const memo = survey.recalled === undefined ? "" : `; ${markdown(recalledWords(survey.recalled))}`;
-  return `Cache key: ${code(survey.key.key)}${memo}.`;
+  const record =
+    survey.recalled === undefined ? "" : `; ${markdown(recalledWords(survey.recalled))}`;
+  return `Cache key: ${code(survey.key.key)}${record}.`;
 }

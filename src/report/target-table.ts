@@ -1,4 +1,4 @@
-/** Owns the targets' table: verdict, tier, size and link of each, what is missing first. Pure. */
+/** Owns the targets' table: verdict, substituter, size and link of each, what is missing first. Pure. */
 
 import { formatBytes } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -6,7 +6,7 @@ import { isHit } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
-import { code, grid, linked, linkTo, markdown, tierNamed } from "./page.ts";
+import { code, grid, linked, linkTo, markdown, substituterNamed } from "./page.ts";
 import { provedTargets, reachWords, verdictWords } from "./words.ts";
 
 /** Paths walked for all sizes together: 5,000 targets with 5,000 paths each would take minutes. */
@@ -26,7 +26,7 @@ export function targets(run: Run): string {
       isNew ? "✅" : sign(run, target),
       code(target.name),
       markdown(isNew ? `cached now; was ${words}` : words),
-      isNew ? code(job.cacheName) : tierCell(run, target),
+      isNew ? code(job.cacheName) : cacheCell(run, target),
       target.local === "here" ? "yes" : "",
       bytes === undefined ? "" : formatBytes(bytes),
     ];
@@ -49,16 +49,20 @@ function sign({ outcome }: Run, target: SurveyedTarget): string {
 }
 
 /** The cache, as a link to what it says of the target's own path where that is one's to follow. */
-function tierCell({ survey, job }: Run, target: SurveyedTarget): string {
+function cacheCell({ survey, job }: Run, target: SurveyedTarget): string {
   const { verdict, outputs } = target;
   if (verdict.kind !== "own" && verdict.kind !== "upstream") return "";
   const [path] = outputs ?? [];
-  return verdict.tiers
+  return verdict.substituters
     .map((name) => {
-      const tier = tierNamed(survey.tiers, name);
+      const substituter = substituterNamed(survey.substituters, name);
       const answer = path && survey.facts.answers.get(path);
-      const served = tier && [answer?.own, answer?.upstream].some((one) => one?.tier === name);
-      return linked(name, path && tier && served ? linkTo(path, tier, job.cache) : undefined);
+      const served =
+        substituter && [answer?.own, answer?.upstream].some((one) => one?.substituter === name);
+      return linked(
+        name,
+        path && substituter && served ? linkTo(path, substituter, job.cache) : undefined,
+      );
     })
     .join(", ");
 }
@@ -89,10 +93,10 @@ class ClosureSizes {
   }
 }
 
-export function tiers(survey: Survey): string {
-  if (survey.tiers.length === 0) return "";
-  const rows = survey.tiers.map((tier) => {
-    const { name, role, pins, state, count: answers } = tier;
+export function substituters(survey: Survey): string {
+  if (survey.substituters.length === 0) return "";
+  const rows = survey.substituters.map((substituter) => {
+    const { name, role, pins, state, count: answers } = substituter;
     const [latency, priority] =
       state.kind === "reachable"
         ? [`${Math.round(state.milliseconds)} ms`, String(state.priority)]
@@ -101,7 +105,7 @@ export function tiers(survey: Survey): string {
     return [
       code(name),
       role === "own" && pins === "none" ? "own, without pins" : role,
-      reachWords(tier),
+      reachWords(substituter),
       latency,
       priority,
       `${answers.hits} of ${answers.asked}`,

@@ -7,7 +7,7 @@ import { isHit } from "../domain/verdict.ts";
 import type { Run } from "../engine/run.ts";
 import { byImportance } from "./annotations.ts";
 import { auditLines } from "./audit-section.ts";
-import { roomLines } from "./disk-table.ts";
+import { diskLines } from "./disk-table.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./page.ts";
 import { headline, provedTargets, reachWords, recalledWords, verdictWords } from "./words.ts";
@@ -38,14 +38,14 @@ export function textReport(run: Run): string[] {
   const left = all.length - told.length;
   if (left > 0) lines.push(`  and ${left.toLocaleString("en-US")} more, in the report`);
   if (survey.targets.length > 0) lines.push("");
-  lines.push(...roomLines(plan.room));
-  for (const tier of survey.tiers) {
-    const { name, state, count } = tier;
+  lines.push(...diskLines(plan.diskSpace));
+  for (const substituter of survey.substituters) {
+    const { name, state, count } = substituter;
     const how =
       state.kind === "reachable"
         ? `, answers in ${Math.round(state.milliseconds)} ms, priority ${state.priority}: ${count.hits} of ${count.asked} paths (${formatBytes(count.bytes)})`
         : `: ${describeError(state.error)}`;
-    lines.push(`  ${name}: ${reachWords(tier)}${how}`);
+    lines.push(`  ${name}: ${reachWords(substituter)}${how}`);
   }
   lines.push(`  key: ${survey.key.key}`);
   lines.push(...auditLines(run.outcome.audit));

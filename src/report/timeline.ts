@@ -8,7 +8,7 @@ import type { Run } from "../engine/run.ts";
 const BARS = 30;
 
 const SECTIONS: Readonly<Record<TimedStep["do"], string>> = {
-  reclaim: "Make room",
+  reclaim: "Free disk space",
   configure: "Prepare",
   substitute: "Fetch",
   build: "Build",

@@ -5,7 +5,7 @@ import type { Verdict } from "../domain/verdict.ts";
 import type { Check } from "../engine/audit/check.ts";
 import { isHad, type Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
-import type { SurveyedTier } from "../engine/survey/substituters.ts";
+import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
 
 /** What a person would say: `9 of 12 targets are cached; bws-1.0.0 would be built in 3 of them.` */
@@ -103,7 +103,9 @@ export function verdictWords(
     case "own":
     case "upstream": {
       const from =
-        how === "whole" && verdict.tiers.length > 0 ? ` (${verdict.tiers.join(", ")})` : "";
+        how === "whole" && verdict.substituters.length > 0
+          ? ` (${verdict.substituters.join(", ")})`
+          : "";
       const trivial = verdict.trivial > 0 ? `, ${verdict.trivial} trivial to build` : "";
       return `${verdict.kind}${from}${trivial}`;
     }
@@ -134,7 +136,7 @@ function fewNames(names: readonly string[], most = 3): string {
 }
 
 /** Whether a cache is there: `reachable`, `left out`, `stopped answering`. */
-export function reachWords({ state, count: { failure } }: SurveyedTier): string {
+export function reachWords({ state, count: { failure } }: SurveyedSubstituter): string {
   if (state.kind === "down") return "left out";
   return failure ? "stopped answering" : "reachable";
 }

@@ -77,7 +77,7 @@ describe("near the floor", () => {
         message: expect.stringMatching(/^1 build not begun, .* was free in .*: three-1\.0$/),
       }),
     ]);
-    // It is told where room ran low, not a second time for the push of what is not there.
+    // It is told where disk space ran low, not a second time for the push of what is not there.
     expect(outcome.findings.filter(({ kind }) => kind === "push")).toEqual([]);
   });
 
@@ -88,7 +88,7 @@ describe("near the floor", () => {
     expect(outcome.built).toHaveLength(3);
   });
 
-  test("where room is scarce Nix gets what it builds side by side, and no more", async () => {
+  test("where disk space is scarce Nix gets what it builds side by side, and no more", async () => {
     const known = ["one", "two", "three"].map((name) =>
       figures(name, { buildBytes: 1 * GB, outputBytes: 0.1 * GB }),
     );
@@ -98,10 +98,10 @@ describe("near the floor", () => {
     const scarce = { ...here, nix };
     await run(job(inputs), WRITE, scarce, SIGNAL);
     expect(nix.done.filter((line) => line.startsWith("build "))).toHaveLength(3);
-    const roomy = memoryNix({ flake });
+    const spacious = memoryNix({ flake });
     const plenty = machine({ free: 50, perBuild: 0, known });
-    await run(job(inputs), WRITE, { ...plenty.here, nix: roomy }, SIGNAL);
-    expect(roomy.done.filter((line) => line.startsWith("build "))).toHaveLength(1);
+    await run(job(inputs), WRITE, { ...plenty.here, nix: spacious }, SIGNAL);
+    expect(spacious.done.filter((line) => line.startsWith("build "))).toHaveLength(1);
   });
 });
 
@@ -109,7 +109,7 @@ describe("a build that died of a full disk", () => {
   const message = "builder failed\n> dd: error writing 'x': No space left on device";
   const nix = { broken: new Map([[one.path, message]]) };
 
-  test("is a lack of room with a code of its own, and where to make it", async () => {
+  test("is a lack of disk space with a code of its own, and where to make it", async () => {
     const { here } = machine({ free: 50, perBuild: 0, nix });
     const { outcome } = await run(job({ mode: "warm", targets }), WRITE, here, SIGNAL);
     expect(outcome.findings[0]).toMatchObject({

@@ -51,17 +51,17 @@ interface Case {
   readonly facts?: Partial<ProjectFacts> | "none";
   /** `gone`: one reference of the target is in no cache. */
   readonly cache?: "whole" | "gone" | "empty";
-  readonly tiers?: readonly ReturnType<typeof memoryCache>[];
+  readonly substituters?: readonly ReturnType<typeof memoryCache>[];
 }
 
 const ACME = "cachix:acme";
 
-async function audited({ inputs, own, facts = {}, cache = "whole", tiers = [] }: Case = {}) {
+async function audited({ inputs, own, facts = {}, cache = "whole", substituters = [] }: Case = {}) {
   const ours = memoryCache("acme", { verbs: ["push", "pin", "pins"], pins: [pin(PIN)], ...own });
   if (cache !== "empty") hold(ours, out(tool), [out(lib)]);
   if (cache === "whole") hold(ours, out(lib));
   const nix = memoryNix({ flake: { tool }, derivations: [lib] });
-  const around = world({ nix, own: ours, tiers, now: NOW });
+  const around = world({ nix, own: ours, substituters, now: NOW });
   const here =
     facts === "none"
       ? around
@@ -215,7 +215,7 @@ const ROWS: readonly Row[] = [
     "NCP-613",
     "another cache down",
     {},
-    { tiers: [memoryCache("far", { down: new Error("timeout") })] },
+    { substituters: [memoryCache("far", { down: new Error("timeout") })] },
     { status: "warn", message: "far is not reachable: timeout" },
   ],
   [
@@ -403,7 +403,11 @@ describe("an audit", () => {
     const full = memoryCache("full", { info: { priority: 30 } });
     for (const one of many) hold(full, out(one));
     const flake = Object.fromEntries(many.map((one) => [one.name, one]));
-    const here = world({ nix: memoryNix({ flake }), own: memoryCache("own"), tiers: [idle, full] });
+    const here = world({
+      nix: memoryNix({ flake }),
+      own: memoryCache("own"),
+      substituters: [idle, full],
+    });
     const done = await run(job({ mode: "audit", targets: ".#*" }), WRITE, here, SIGNAL);
     expect(done.outcome.audit?.checks.filter(({ code }) => code === "NCP-615")).toMatchObject([
       { status: "warn", message: "idle is asked before others and had none of 30 paths" },

@@ -6,10 +6,10 @@ import {
   fits,
   type Load,
   lackOn,
-  measureRoom,
+  measureDiskSpace,
 } from "../../../src/engine/plan/disk-space.ts";
 import type { Estimate } from "../../../src/engine/plan/estimate.ts";
-import { lackOfRoom } from "../../../src/engine/plan/fit.ts";
+import { lackOfSpace } from "../../../src/engine/plan/fit.ts";
 import { derivation, narInfo } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
 import { memoryNix } from "../../support/world.ts";
@@ -47,20 +47,20 @@ function places(more: Partial<Directories> = {}): Directories {
   return { setup: SETUP, buildDir: "/build", workspace: "/w", staging: undefined, ...more };
 }
 
-describe("the room plan", () => {
+describe("the disk space plan", () => {
   test("adds up what falls on one file system; a build's directory goes when it ends", async () => {
     const builds = [
       build("a", 3e9, { outputBytes: 2e8 }),
       build("b", 1e9, { outputBytes: 1e8, basis: "space" }),
       build("c", 5e7, { outputBytes: 5e6, basis: "rule" }),
     ];
-    const room = await measureRoom(
+    const diskSpace = await measureDiskSpace(
       disk({ "/": 10e9 }),
       places(),
       load({ fetchBytes: 2e9, builds }),
     );
-    const [one] = room.fileSystems;
-    expect(room.fileSystems).toHaveLength(1);
+    const [one] = diskSpace.fileSystems;
+    expect(diskSpace.fileSystems).toHaveLength(1);
     expect(one).toMatchObject({
       bytesNeeded: 5.305e9,
       bytesGuessed: 5e6,
@@ -77,15 +77,23 @@ describe("the room plan", () => {
   test("counts as many build directories as there are builds side by side", async () => {
     const builds = [1e9, 4e9, 2e9, 3e9].map((bytes, index) => build(`b${index}`, bytes));
     const setup = { ...SETUP, buildsAtOnce: 2 };
-    const room = await measureRoom(disk({ "/": 10e9 }), places({ setup }), load({ builds }));
-    expect(room.needs.find(({ what }) => what === "build directory")?.bytes).toBe(7e9);
+    const diskSpace = await measureDiskSpace(
+      disk({ "/": 10e9 }),
+      places({ setup }),
+      load({ builds }),
+    );
+    expect(diskSpace.needs.find(({ what }) => what === "build directory")?.bytes).toBe(7e9);
   });
 
-  test("keeps file systems apart, so that room on one is no room on another", async () => {
+  test("keeps file systems apart, so that disk space on one is no space on another", async () => {
     const free = { "/": 50e9, "/nix": 1e9, "/build": 5e9 };
     const builds = [build("a", 3e9)];
-    const room = await measureRoom(disk(free), places(), load({ fetchBytes: 2e9, builds }));
-    const after = room.fileSystems.map(({ fileSystem: { mountPoint }, bytesAfter }) => [
+    const diskSpace = await measureDiskSpace(
+      disk(free),
+      places(),
+      load({ fetchBytes: 2e9, builds }),
+    );
+    const after = diskSpace.fileSystems.map(({ fileSystem: { mountPoint }, bytesAfter }) => [
       mountPoint,
       bytesAfter,
     ]);
@@ -99,31 +107,35 @@ describe("the room plan", () => {
   test("stages no more than may lie there at once", async () => {
     const staging = { directory: "/tmp/staging", bytes: 1e9 };
     const what = load({ fetchBytes: 9e9, downloadBytes: 3e9, fetchPaths: 7 });
-    const room = await measureRoom(disk({ "/": 50e9 }), places({ staging }), what);
-    expect(room.needs.find(({ what }) => what === "staging")).toMatchObject({ bytes: 1e9 });
+    const diskSpace = await measureDiskSpace(disk({ "/": 50e9 }), places({ staging }), what);
+    expect(diskSpace.needs.find(({ what }) => what === "staging")).toMatchObject({ bytes: 1e9 });
     const little = { ...what, downloadBytes: 5 };
-    const after = await measureRoom(disk({ "/": 50e9 }), places({ staging }), little);
+    const after = await measureDiskSpace(disk({ "/": 50e9 }), places({ staging }), little);
     expect(after.needs.find(({ what }) => what === "staging")).toMatchObject({ bytes: 5 });
   });
 
   test("without Nix looks at the workspace alone", async () => {
-    const room = await measureRoom(disk({ "/": 1e9 }), places({ setup: undefined }), load());
-    expect(room.fileSystems[0]?.needs.map(({ what }) => what)).toEqual(["workspace"]);
+    const diskSpace = await measureDiskSpace(
+      disk({ "/": 1e9 }),
+      places({ setup: undefined }),
+      load(),
+    );
+    expect(diskSpace.fileSystems[0]?.needs.map(({ what }) => what)).toEqual(["workspace"]);
   });
 
   test("says once which file system cannot be asked, and goes on", async () => {
-    const room = await measureRoom(disk({ "/build": 1e9, "/w": 1e9 }), places(), load());
-    expect(room.notices).toEqual([
+    const diskSpace = await measureDiskSpace(disk({ "/build": 1e9, "/w": 1e9 }), places(), load());
+    expect(diskSpace.notices).toEqual([
       `the file system of the store cannot be asked: EACCES: ${SETUP.realStoreDir}`,
     ]);
-    expect(room.fileSystems).toHaveLength(2);
+    expect(diskSpace.fileSystems).toHaveLength(2);
   });
 
   test("counts the unpacked size of what is to be fetched", () => {
     const [a, b, nobody] = [storePath("a"), storePath("b"), storePath("nobody")];
     const served = (path: typeof a, narSize: number) => ({
       own: undefined,
-      upstream: { tier: "u", narInfo: { ...narInfo(path), narSize } },
+      upstream: { substituter: "u", narInfo: { ...narInfo(path), narSize } },
       unknown: undefined,
       gone: undefined,
       refused: undefined,
@@ -137,19 +149,19 @@ describe("the room plan", () => {
   });
 });
 
-describe("too little room", () => {
+describe("too little disk space", () => {
   const known = load({ fetchBytes: 2e9, builds: [build("a", 3e9)] });
 
   test("names the file system, the need, what is free and what to do", async () => {
-    const room = await measureRoom(disk({ "/": 5e9 }), places(), known);
-    expect(lackOfRoom(room, 1e9, "error")).toEqual([
+    const diskSpace = await measureDiskSpace(disk({ "/": 5e9 }), places(), known);
+    expect(lackOfSpace(diskSpace, 1e9, "error")).toEqual([
       {
         kind: "disk",
         level: "error",
         code: "NCP-401",
         message:
-          "not enough room on /: this run needs 5 GB there (store 2 GB, build outputs 0 B, build directory 3 GB, workspace 0 B) and 1 GB is to stay free, and 5 GB is free",
-        hint: "make 1 GB free there, name fewer targets, or lower min-free or space=; reclaim: auto makes what room it can",
+          "not enough disk space on /: this run needs 5 GB there (store 2 GB, build outputs 0 B, build directory 3 GB, workspace 0 B) and 1 GB is to stay free, and 5 GB is free",
+        hint: "make 1 GB free there, name fewer targets, or lower min-free or space=; reclaim: auto frees what it can",
       },
     ]);
   });
@@ -159,18 +171,18 @@ describe("too little room", () => {
     [6e9 - 1, 1],
   ])("with %d bytes free there are %d findings", async (freeBytes, findings) => {
     const what = load({ fetchBytes: 5e9 });
-    const room = await measureRoom(disk({ "/": freeBytes }), places(), what);
-    expect(lackOfRoom(room, 1e9, "error")).toHaveLength(findings);
+    const diskSpace = await measureDiskSpace(disk({ "/": freeBytes }), places(), what);
+    expect(lackOfSpace(diskSpace, 1e9, "error")).toHaveLength(findings);
   });
 
   test("a guess is told, and ends no job", async () => {
     const guess = load({ builds: [build("a", 3e9, { basis: "rule" })] });
-    const room = await measureRoom(disk({ "/": 2e9 }), places(), guess);
-    const [finding] = lackOfRoom(room, 1e9, "error");
+    const diskSpace = await measureDiskSpace(disk({ "/": 2e9 }), places(), guess);
+    const [finding] = lackOfSpace(diskSpace, 1e9, "error");
     expect(finding).toMatchObject({ level: "warning", code: "NCP-401" });
     expect(finding?.message).toContain("3 GB of it a guess");
-    expect(fits(room.fileSystems, 1e9)).toBe(true);
-    const [one] = room.fileSystems;
+    expect(fits(diskSpace.fileSystems, 1e9)).toBe(true);
+    const [one] = diskSpace.fileSystems;
     if (!one) throw new Error("no file system");
     expect(lackOn(one, 1e9, "with guesses")).toBe(2e9);
     expect(lackOn(one, 1e9, "known alone")).toBe(0);
@@ -178,23 +190,27 @@ describe("too little room", () => {
 
   test("inodes run out, too, while bytes are free", async () => {
     const what = load({ fetchBytes: 32 * 1024 * 5_000, fetchPaths: 100 });
-    const room = await measureRoom(disk({ "/": 900e9 }, 6_099), places(), what);
-    expect(room.fileSystems[0]).toMatchObject({ inodesNeeded: 5_100, inodesAfter: 999 });
-    expect(lackOfRoom(room, 1e9, "error")).toEqual([
+    const diskSpace = await measureDiskSpace(disk({ "/": 900e9 }, 6_099), places(), what);
+    expect(diskSpace.fileSystems[0]).toMatchObject({ inodesNeeded: 5_100, inodesAfter: 999 });
+    expect(lackOfSpace(diskSpace, 1e9, "error")).toEqual([
       expect.objectContaining({
         code: "NCP-403",
         message:
           "not enough inodes on /: this run needs 5,100 inodes there, and 6,099 inodes are free",
       }),
     ]);
-    expect(fits(room.fileSystems, 1e9)).toBe(false);
-    const enough = await measureRoom(disk({ "/": 900e9 }, 6_100), places(), what);
-    expect(lackOfRoom(enough, 1e9, "error")).toEqual([]);
+    expect(fits(diskSpace.fileSystems, 1e9)).toBe(false);
+    const enough = await measureDiskSpace(disk({ "/": 900e9 }, 6_100), places(), what);
+    expect(lackOfSpace(enough, 1e9, "error")).toEqual([]);
   });
 
   test("a file system that makes inodes as it needs them never lacks any", async () => {
-    const room = await measureRoom(disk({ "/": 900e9 }), places(), load({ fetchBytes: 800e9 }));
-    expect(room.fileSystems[0]?.inodesAfter).toBeUndefined();
-    expect(lackOfRoom(room, 1e9, "error")).toEqual([]);
+    const diskSpace = await measureDiskSpace(
+      disk({ "/": 900e9 }),
+      places(),
+      load({ fetchBytes: 800e9 }),
+    );
+    expect(diskSpace.fileSystems[0]?.inodesAfter).toBeUndefined();
+    expect(lackOfSpace(diskSpace, 1e9, "error")).toEqual([]);
   });
 });

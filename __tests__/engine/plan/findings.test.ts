@@ -20,7 +20,7 @@ import {
 interface Options {
   readonly nix?: NixOptions;
   readonly own?: MemoryCache;
-  readonly tiers?: readonly MemoryCache[];
+  readonly substituters?: readonly MemoryCache[];
   readonly notices?: readonly string[];
   readonly freeBytes?: number;
 }
@@ -120,17 +120,17 @@ describe("what a finding says", () => {
 
   test.each([
     ["our own cache is down", "own", "warning"],
-    ["another one is", "tier", "notice"],
+    ["another one is", "substituter", "notice"],
   ])("%s", async (_, which, level) => {
     const down = new UserError("NCP-303", "cache refuses our credentials", { hint: "a token" });
     const [bad, good] = [memoryCache("bad", { down }), memoryCache("good")];
     const found = await findings(
       {},
-      which === "own" ? { own: bad, tiers: [good] } : { own: good, tiers: [bad] },
+      which === "own" ? { own: bad, substituters: [good] } : { own: good, substituters: [bad] },
     );
     expect(found).toEqual([
       {
-        kind: "tier",
+        kind: "substituter",
         level,
         code: "NCP-303",
         message: "bad is left out: cache refuses our credentials",
@@ -154,7 +154,7 @@ describe("what a finding says", () => {
       own.content.set(out(one), { kind: "refused", why: `${out(one)} is not signed` });
     }
     const found = await findings({ targets: ".#bws\n.#tool" }, { nix: { flake }, own });
-    expect(found.find(({ kind }) => kind === "tier")?.message).toBe(
+    expect(found.find(({ kind }) => kind === "substituter")?.message).toBe(
       `own: 2 answers not counted: ${out(bws)} is not signed`,
     );
   });
@@ -218,7 +218,7 @@ describe("what a finding says", () => {
     ]);
   });
 
-  test("nothing, where everything is cached and there is room", async () => {
+  test("nothing, where everything is cached and there is disk space", async () => {
     const own = memoryCache("own");
     hold(own, out(bws));
     expect(await findings({ targets: ".#bws" }, { nix: { flake }, own })).toEqual([]);

@@ -1,13 +1,17 @@
 import { mkdir, stat } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import type { BuildFigures } from "../../../src/domain/build-figures.ts";
-import type { FileSystem, Relief } from "../../../src/domain/ports.ts";
-import { measureRoom } from "../../../src/engine/plan/disk-space.ts";
+import type { FileSystem, Reclaimer } from "../../../src/domain/ports.ts";
+import { measureDiskSpace } from "../../../src/engine/plan/disk-space.ts";
 import type { Estimate } from "../../../src/engine/plan/estimate.ts";
-import { NO_RELIEF, type ReliefOptions, relieve } from "../../../src/engine/plan/reclaim.ts";
+import {
+  NOTHING_TO_RECLAIM,
+  type ReclaimOptions,
+  relieve,
+} from "../../../src/engine/plan/reclaim.ts";
 import { decide, run } from "../../../src/engine/run.ts";
 import { survey } from "../../../src/engine/survey.ts";
-import { machineRelief } from "../../../src/host/tool-folders.ts";
+import { machineReclaimer } from "../../../src/host/tool-folders.ts";
 import { temporaryFolder } from "../../support/folder.ts";
 import { derivation, out } from "../../support/graph.ts";
 import {
@@ -46,15 +50,15 @@ function build(gigabytes: number, basis: Estimate["basis"] = "figures"): Estimat
 
 async function relieved(
   free: Readonly<Record<string, number>>,
-  options: Partial<ReliefOptions>,
+  options: Partial<ReclaimOptions>,
   load: { readonly fetch?: number; readonly builds?: readonly Estimate[] } = {},
 ) {
   const setup = { realStoreDir: "/nix/store", buildsAtOnce: 1 };
   const places = { setup, buildDir: "/build/x", workspace: "/work", staging: undefined };
   const builds = load.builds ?? [build(10)];
   const what = { fetchBytes: (load.fetch ?? 0) * GB, fetchPaths: 1, downloadBytes: 0, builds };
-  const room = await measureRoom(disk({ work: 100, ...free }), places, what);
-  const found = relieve(room, { ...NO_RELIEF, ...options }, GB);
+  const diskSpace = await measureDiskSpace(disk({ work: 100, ...free }), places, what);
+  const found = relieve(diskSpace, { ...NOTHING_TO_RECLAIM, ...options }, GB);
   return found.reclaims.map((one) =>
     one.kind === "build directory"
       ? `build in ${one.to}`
@@ -75,8 +79,8 @@ const elsewhere = (mount: string, free: number) => ({
   fileSystem: onDisk(mount, free),
 });
 
-describe("relief", () => {
-  test("is none where there is room", async () => {
+describe("reclaimer", () => {
+  test("is none where there is disk space", async () => {
     const all = { toolFolders: folders, buildDirectories: [elsewhere("/big", 900)] };
     expect(await relieved({ build: 11, nix: 5 }, all)).toEqual([]);
   });
@@ -122,7 +126,7 @@ describe("relief", () => {
     expect(await relieved({ build: 5, nix: 5 }, options, load)).toEqual(["build in /big/build"]);
   });
 
-  test("moves away from a directory that cannot be used, whatever room it has", async () => {
+  test("moves away from a directory that cannot be used, whatever disk space it has", async () => {
     const options = { unusable: "absent" as const, buildDirectories: [elsewhere("/big", 20)] };
     expect(await relieved({ build: 500, nix: 5 }, options)).toEqual(["build in /big/build"]);
   });
@@ -132,7 +136,7 @@ const one = derivation("one");
 const two = derivation("two");
 const flake = { one, two };
 
-function machine(more: Partial<Relief> = {}): Relief {
+function machine(more: Partial<Reclaimer> = {}): Reclaimer {
   return {
     machine: "hosted",
     usable: async () => "usable",
@@ -147,7 +151,7 @@ function machine(more: Partial<Relief> = {}): Relief {
 async function planned(
   inputs: Readonly<Record<string, string>>,
   options: {
-    readonly relief?: Relief;
+    readonly reclaimer?: Reclaimer;
     readonly nix?: NixOptions;
     readonly trust?: typeof WRITE;
     readonly free?: number;
@@ -158,22 +162,22 @@ async function planned(
     own,
     nix: memoryNix({ flake, ...options.nix }),
     freeBytes: (options.free ?? 10) * GB,
-    relief: options.relief ?? machine(),
+    reclaimer: options.reclaimer ?? machine(),
   });
   const what = job({ mode: "warm", targets: ".#one", ...inputs });
   const seen = await survey(what, options.trust ?? WRITE, here, SIGNAL);
   return decide(what, seen, here, SIGNAL);
 }
 
-describe("which relief a run may take", () => {
+describe("which reclaiming a run may take", () => {
   const tools = async () => [{ path: "/t", bytes: 90 * GB, fileSystem: "1" }];
   const targets = ".#one space=50GB";
 
   test("tools and garbage only where reclaim is auto", async () => {
-    const relief = machine({ toolFolders: tools });
+    const reclaimer = machine({ toolFolders: tools });
     const nix = { garbage: 90 * GB };
-    expect((await planned({ targets }, { relief, nix })).reclaims).toEqual([]);
-    const auto = await planned({ targets, reclaim: "auto" }, { relief, nix });
+    expect((await planned({ targets }, { reclaimer, nix })).reclaims).toEqual([]);
+    const auto = await planned({ targets, reclaim: "auto" }, { reclaimer, nix });
     expect(auto.reclaims).toEqual([{ kind: "tool folder", path: "/t", bytes: 90 * GB }]);
     expect(auto.findings.filter(({ kind }) => kind === "disk")).toEqual([]);
     expect(auto.steps.map((step) => step.do)).toContain("build");
@@ -185,17 +189,17 @@ describe("which relief a run may take", () => {
     ["kept", WRITE, 1],
     ["kept", READ_ONLY, 0],
   ] as const)("garbage on a %s machine: %j", async (kind, trust, times) => {
-    const relief = machine({ machine: kind });
+    const reclaimer = machine({ machine: kind });
     const { reclaims } = await planned(
       { targets, reclaim: "auto" },
-      { relief, trust: trust as typeof WRITE, nix: { garbage: 90 * GB } },
+      { reclaimer, trust: trust as typeof WRITE, nix: { garbage: 90 * GB } },
     );
     expect(reclaims.filter((reclaim) => reclaim.kind === "garbage")).toHaveLength(times);
   });
 
   test("a check takes none, and fails", async () => {
-    const relief = machine({ toolFolders: tools });
-    const plan = await planned({ mode: "check", targets, reclaim: "auto" }, { relief });
+    const reclaimer = machine({ toolFolders: tools });
+    const plan = await planned({ mode: "check", targets, reclaim: "auto" }, { reclaimer });
     expect(plan.reclaims).toEqual([]);
     expect(plan.findings[0]).toMatchObject({ code: "NCP-401", level: "error" });
   });
@@ -204,17 +208,20 @@ describe("which relief a run may take", () => {
     const toolFolders = async () => {
       throw new Error("EIO");
     };
-    const relief = machine({ toolFolders });
-    const plan = await planned({ targets, reclaim: "auto" }, { relief, nix: { garbage: 90 * GB } });
+    const reclaimer = machine({ toolFolders });
+    const plan = await planned(
+      { targets, reclaim: "auto" },
+      { reclaimer, nix: { garbage: 90 * GB } },
+    );
     expect(plan.findings.map(({ message }) => message)).toContain(
-      "tool folders cannot be looked at for room: EIO",
+      "tool folders cannot be looked at for space: EIO",
     );
     expect(plan.reclaims).toHaveLength(1);
   });
 
   test("a build directory that cannot be used and has no other stops a warming run", async () => {
-    const relief = machine({ usable: async () => "not writable" });
-    const plan = await planned({}, { relief });
+    const reclaimer = machine({ usable: async () => "not writable" });
+    const plan = await planned({}, { reclaimer });
     expect(plan.steps).toEqual([]);
     expect(plan.findings[0]).toMatchObject({ code: "NCP-405", level: "error" });
   });
@@ -267,7 +274,7 @@ test("a tool folder is really deleted, a link's target is not, and a failure is 
   for (const path of list) await mkdir(path);
   await folder.write("android/sdk", Buffer.alloc(2_000_000, 1));
   await folder.write("dotnet/sdk", Buffer.alloc(1_000_000, 1));
-  const relief = machineRelief({
+  const reclaimer = machineReclaimer({
     environment: { PATH: "/usr/bin:/bin", RUNNER_ENVIRONMENT: "github-hosted" },
     folder: folder.at("temp"),
     secondDisk: folder.at("none"),
@@ -281,10 +288,10 @@ test("a tool folder is really deleted, a link's target is not, and a failure is 
   const here = world({
     own,
     nix: memoryNix({ flake }),
-    relief: {
-      ...relief,
+    reclaimer: {
+      ...reclaimer,
       async toolFolders(signal) {
-        const found = await relief.toolFolders(signal);
+        const found = await reclaimer.toolFolders(signal);
         // Gone, or changed, between the look and the deed.
         return [
           ...found,

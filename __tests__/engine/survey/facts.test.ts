@@ -17,11 +17,11 @@ function chain(leaf: DerivationOptions = {}, stem: DerivationOptions = {}) {
 
 function finder(derivations: readonly Derivation[], caches = [memoryCache("own")]) {
   const read: string[] = [];
-  const tiers = caches.map((cache, index) => ({
+  const substituters = caches.map((cache, index) => ({
     cache,
     role: index === 0 ? ("own" as const) : ("upstream" as const),
   }));
-  const facts = new FactFinder(new Lookup(tiers, SIGNAL), async (path) => {
+  const facts = new FactFinder(new Lookup(substituters, SIGNAL), async (path) => {
     read.push(path);
     const found = derivations.find((one) => one.path === path);
     if (!found) throw new UserError("NCP-203", `${path}: not here`);
@@ -187,11 +187,11 @@ describe("the answer of several caches", () => {
     caches.forEach((cache, n) => {
       for (const [key, value] of presences[n] ?? []) cache.content.set(key, value);
     });
-    const tiers = caches.map((cache, n) => ({
+    const substituters = caches.map((cache, n) => ({
       cache,
       role: n === 0 ? ("own" as const) : ("upstream" as const),
     }));
-    const lookup = new Lookup(tiers, SIGNAL);
+    const lookup = new Lookup(substituters, SIGNAL);
     const answer = await lookup.ask(path);
     return { answer, lookup, caches };
   }
@@ -206,12 +206,12 @@ describe("the answer of several caches", () => {
 
   test("the first upstream that has it is the one named", async () => {
     const { answer } = await answerOf([new Map(), hit("own"), hit("own")]);
-    expect([answer.own, answer.upstream?.tier]).toEqual([undefined, "cache-1"]);
+    expect([answer.own, answer.upstream?.substituter]).toEqual([undefined, "cache-1"]);
   });
 
   test("what our cache only passes on is upstream", async () => {
     const { answer } = await answerOf([hit("upstream")]);
-    expect([answer.own, answer.upstream?.tier]).toEqual([
+    expect([answer.own, answer.upstream?.substituter]).toEqual([
       undefined,
       "an unsigned upstream, passed on by cache-0",
     ]);
@@ -226,14 +226,14 @@ describe("the answer of several caches", () => {
     const { answer, lookup, caches } = await answerOf([
       new Map([[path, { ...presence, narInfo }]]),
     ]);
-    expect(answer.upstream?.tier).toBe("cache.nixos.org-1, other-1, passed on by cache-0");
+    expect(answer.upstream?.substituter).toBe("cache.nixos.org-1, other-1, passed on by cache-0");
     expect(answer.upstream && lookup.cacheOf(answer.upstream)).toBe(caches[0]);
   });
 
   test("a failed question is not a miss, and not a reason to forget a hit", async () => {
     const cause = new Error("no answer");
     const { answer } = await answerOf([new Map([[path, { kind: "unknown", cause }]]), hit("own")]);
-    expect([answer.unknown, answer.upstream?.tier]).toEqual([cause, "cache-1"]);
+    expect([answer.unknown, answer.upstream?.substituter]).toEqual([cause, "cache-1"]);
   });
 
   test("refused and gone are counted by cache, and are no hits", async () => {
@@ -243,7 +243,7 @@ describe("the answer of several caches", () => {
       new Map([[path, { kind: "gone", narInfo: presence.narInfo }]]),
       new Map([[path, { kind: "refused", why: "it is not signed" }]]),
     ]);
-    expect([answer.own, answer.upstream, answer.gone?.tier]).toEqual([
+    expect([answer.own, answer.upstream, answer.gone?.substituter]).toEqual([
       undefined,
       undefined,
       "cache-0",
@@ -264,7 +264,7 @@ describe("the answer of several caches", () => {
     expect(own.asked).toHaveLength(1);
     hold(own, path);
     lookup.forget([path]);
-    expect((await lookup.ask(path)).own?.tier).toBe("cache-0");
+    expect((await lookup.ask(path)).own?.substituter).toBe("cache-0");
     expect(own.asked).toHaveLength(2);
   });
 });

@@ -130,7 +130,7 @@ describe("the judgement", () => {
     expect(await judged([], own, wanted)).toEqual({ ...NONE, fetch: ["b"], lost: ["a"] });
   });
 
-  test("what a memo names is fetched with its closure, and lost where it is not served whole", async () => {
+  test("what an evaluation record names is fetched with its closure, and lost where it is not served whole", async () => {
     const own = memoryCache("own");
     const [program, library, half] = [
       storePath("program"),

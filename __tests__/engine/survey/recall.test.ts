@@ -3,9 +3,9 @@ import type { InputName } from "../../../src/action/inputs.ts";
 import type { Presence } from "../../../src/domain/cache.ts";
 import {
   CLOSURE_AGE,
-  formatMemo,
-  type Memo,
-  parseMemo,
+  type EvaluationRecord,
+  formatRecord,
+  parseRecord,
 } from "../../../src/domain/evaluation-record.ts";
 import type { Trust } from "../../../src/domain/job.ts";
 import type { Memory } from "../../../src/domain/ports.ts";
@@ -36,7 +36,7 @@ interface Visit {
   readonly inputs?: Partial<Record<InputName, string>>;
   readonly trust?: Trust;
   readonly now?: number;
-  readonly tiers?: readonly MemoryCache[];
+  readonly substituters?: readonly MemoryCache[];
 }
 
 interface SiteOptions {
@@ -49,15 +49,18 @@ function site({ own: cache, nix: options }: SiteOptions = {}) {
   const own = memoryCache("own", { verbs: ["push"], ...cache });
   hold(own, out(app), [library]);
   hold(own, library);
-  const kept: { memo: Memo | undefined; writes: number } = { memo: undefined, writes: 0 };
+  const kept: { record: EvaluationRecord | undefined; writes: number } = {
+    record: undefined,
+    writes: 0,
+  };
   const memory: Memory = {
-    recall: async () => kept.memo && parseMemo(formatMemo(kept.memo), STORE),
-    remember: async (memo) => {
-      kept.memo = memo;
+    recall: async () => kept.record && parseRecord(formatRecord(kept.record), STORE),
+    remember: async (record) => {
+      kept.record = record;
       kept.writes++;
     },
   };
-  async function visit({ inputs, trust = WRITE, now = NOW, tiers = [] }: Visit = {}) {
+  async function visit({ inputs, trust = WRITE, now = NOW, substituters = [] }: Visit = {}) {
     const nix = memoryNix({ flake: { app, home }, ...options });
     let evaluations = 0;
     const counting: typeof nix = {
@@ -72,7 +75,7 @@ function site({ own: cache, nix: options }: SiteOptions = {}) {
     const done = await run(
       job({ mode: "check", targets: ".#app", ...inputs }),
       trust,
-      world({ nix: counting, own, tiers, memory, now }),
+      world({ nix: counting, own, substituters, memory, now }),
       SIGNAL,
     );
     const [target] = done.survey.targets;
@@ -89,7 +92,7 @@ function site({ own: cache, nix: options }: SiteOptions = {}) {
   return { own, kept, visit };
 }
 
-const OWN = { kind: "own", tiers: ["own"], trivial: 0 };
+const OWN = { kind: "own", substituters: ["own"], trivial: 0 };
 
 describe("a run that an earlier one spares its evaluation", () => {
   test("asks for the roots alone, and says the same", async () => {
@@ -116,21 +119,21 @@ describe("a run that an earlier one spares its evaluation", () => {
 
   test.each([
     ["after a day", NOW + CLOSURE_AGE],
-    ["where the memo is of a time to come", NOW - 1],
+    ["where the evaluation record is of a time to come", NOW - 1],
   ])("asks for the closure again %s, and remembers when", async (_, now) => {
     const { visit, kept } = site();
     await visit();
     const { asked, evaluations, remembered } = await visit({ now });
     expect([evaluations, remembered]).toEqual([0, 1]);
     expect(new Set(asked)).toEqual(new Set(["app", "library"]));
-    expect(kept.memo?.checked).toBe(now);
+    expect(kept.record?.checked).toBe(now);
   });
 
-  test("that may write nothing leaves the memo as old as it is", async () => {
+  test("that may write nothing leaves the evaluation record as old as it is", async () => {
     const { visit, kept } = site();
     await visit();
     await visit({ now: NOW + CLOSURE_AGE, trust: READ_ONLY });
-    expect(kept.memo?.checked).toBe(NOW);
+    expect(kept.record?.checked).toBe(NOW);
   });
 
   test("keeps the trivial target's verdict, and asks for what its build would fetch", async () => {
@@ -153,7 +156,7 @@ describe("a run that an earlier one spares its evaluation", () => {
   });
 });
 
-describe("a memo that no longer holds", () => {
+describe("an evaluation record that no longer holds", () => {
   const unknown: Presence = { kind: "unknown", cause: new Error("timeout") };
   const gone: Presence = { kind: "gone", narInfo: narInfo(out(app)) };
   test.each<[string, Presence]>([
@@ -197,17 +200,17 @@ describe("a memo that no longer holds", () => {
     hold(upstream, library);
     const { own, visit } = site();
     own.content.delete(library);
-    expect((await visit({ tiers: [upstream] })).verdict).toEqual(OWN);
-    expect((await visit({ tiers: [upstream] })).evaluations).toBe(0);
+    expect((await visit({ substituters: [upstream] })).verdict).toEqual(OWN);
+    expect((await visit({ substituters: [upstream] })).evaluations).toBe(0);
 
     const without = await visit();
     expect([without.evaluations, without.verdict?.kind]).toEqual([1, "missing"]);
     const down = memoryCache("upstream", { down: new Error("down") });
-    expect((await visit({ tiers: [down] })).evaluations).toBe(1);
+    expect((await visit({ substituters: [down] })).evaluations).toBe(1);
 
     const other = memoryCache("other");
     hold(other, library);
-    const moved = await visit({ tiers: [other] });
+    const moved = await visit({ substituters: [other] });
     expect([moved.evaluations, moved.verdict]).toEqual([0, OWN]);
     expect(other.asked).toContain(library);
   });
@@ -221,7 +224,10 @@ describe("what a run leaves", () => {
     expect(done.outcome.pushed).toHaveLength(1);
     expect(remembered).toBe(1);
     expect(
-      kept.memo?.closure.map(({ tier, narInfo: { storePath: path } }) => [tier, path]),
+      kept.record?.closure.map(({ substituter, narInfo: { storePath: path } }) => [
+        substituter,
+        path,
+      ]),
     ).toEqual([["own", out(app)]]);
     expect((await visit()).verdict).toEqual(OWN);
   });
@@ -232,13 +238,13 @@ describe("what a run leaves", () => {
     const upstream = memoryCache("upstream");
     hold(upstream, out(app), [library]);
     hold(upstream, library);
-    const first = await visit({ inputs: { mode: "warm" }, tiers: [upstream] });
+    const first = await visit({ inputs: { mode: "warm" }, substituters: [upstream] });
     expect(first.done.outcome.verified.map(({ outcome }) => outcome)).toEqual(["upstream only"]);
     expect(first.remembered).toBe(1);
-    const second = await visit({ tiers: [upstream] });
+    const second = await visit({ substituters: [upstream] });
     expect([second.evaluations, second.verdict]).toEqual([
       0,
-      { kind: "upstream", tiers: ["upstream"], trivial: 0 },
+      { kind: "upstream", substituters: ["upstream"], trivial: 0 },
     ]);
   });
 

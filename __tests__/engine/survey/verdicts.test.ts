@@ -20,7 +20,7 @@ import {
 async function surveyed(
   inputs: Partial<Record<InputName, string>>,
   nix: NixOptions,
-  caches: { own?: MemoryCache; tiers?: MemoryCache[] } = {},
+  caches: { own?: MemoryCache; substituters?: MemoryCache[] } = {},
 ) {
   return survey(job(inputs), WRITE, world({ nix: memoryNix(nix), ...caches }), SIGNAL);
 }
@@ -43,7 +43,7 @@ describe("the verdict on a target", () => {
     const own = memoryCache("own");
     hold(own, out(bws));
     const { targets } = await surveyed({ targets: ".#bws" }, { flake: { bws } }, { own });
-    expect(targets[0]?.verdict).toEqual({ kind: "own", tiers: ["own"], trivial: 0 });
+    expect(targets[0]?.verdict).toEqual({ kind: "own", substituters: ["own"], trivial: 0 });
   });
 
   test("upstream: another cache has it, and is named", async () => {
@@ -52,9 +52,13 @@ describe("the verdict on a target", () => {
     const found = await surveyed(
       { targets: ".#bws" },
       { flake: { bws } },
-      { own: memoryCache("own"), tiers: [one, two] },
+      { own: memoryCache("own"), substituters: [one, two] },
     );
-    expect(found.targets[0]?.verdict).toEqual({ kind: "upstream", tiers: ["two"], trivial: 0 });
+    expect(found.targets[0]?.verdict).toEqual({
+      kind: "upstream",
+      substituters: ["two"],
+      trivial: 0,
+    });
   });
 
   test("what lacks only trivial derivations is a hit, with those counted", async () => {
@@ -65,7 +69,7 @@ describe("the verdict on a target", () => {
       { flake: { alice }, derivations: [bws] },
       { own },
     );
-    expect(found.targets[0]?.verdict).toEqual({ kind: "own", tiers: ["own"], trivial: 1 });
+    expect(found.targets[0]?.verdict).toEqual({ kind: "own", substituters: ["own"], trivial: 1 });
   });
 
   test("missing: what would be built, downloads and trivial ones told apart", async () => {
@@ -149,7 +153,7 @@ describe("closure=build", () => {
     for (const one of upstream) hold(theirs, out(one));
     const found = await surveyed({ targets: ".#program closure=build" }, nix, {
       own: ours,
-      tiers: [theirs],
+      substituters: [theirs],
     });
     const [target] = found.targets;
     const all = [compiler, vendored, dependencies, wrapper, program];

@@ -19,7 +19,7 @@ export interface AtticOptions {
   readonly server: URL;
   readonly cache: string;
   readonly storeDir: string;
-  readonly role: "own" | "tier";
+  readonly role: "own" | "substituter";
   readonly token: string | undefined;
   readonly publicKeys: readonly PublicKey[];
   readonly signatures: "require" | "accept any";

@@ -29,7 +29,7 @@ export interface CachixOptions {
   readonly name: string;
   readonly host: URL;
   readonly storeDir: string;
-  readonly role: "own" | "tier";
+  readonly role: "own" | "substituter";
   readonly token: string | undefined;
   readonly signingKey: SigningKey | undefined;
   /** Keys that Nix trusts here beside the cache's own. */
@@ -101,7 +101,7 @@ export function cachixCache(options: CachixOptions): BinaryCache {
       yield* readStoredNar(await open(signal), narInfo, signal);
     },
   };
-  if (role === "tier") return reading;
+  if (role === "substituter") return reading;
 
   return {
     ...reading,

@@ -10,7 +10,7 @@ import {
   parseCacheInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
-import type { MemoStore } from "../../domain/evaluation-record.ts";
+import type { RecordStore } from "../../domain/evaluation-record.ts";
 import { fileUrl } from "../../domain/location.ts";
 import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
@@ -153,7 +153,7 @@ export function writableFileCache(options: FileCacheOptions): BinaryCache {
       }
       return pushInOrder(paths, PARALLEL, (info) => upload(info, nar, signal), progress, signal);
     },
-    memos: fileMemos(directory),
+    records: fileRecords(directory),
     pin: (pin) => writePin(directory, pin),
     pins: () => readPins(directory, storeDir),
   };
@@ -185,12 +185,12 @@ export const fileKind: CacheKind<"file"> = {
 /** A branch or two, a few sets of targets each. */
 const KEPT = 20;
 
-/** A memo's key is a hash; a record with a name of its own is rewritten in place and stays. */
-function isMemo(name: string): boolean {
+/** An evaluation record's key is a hash; a record with a name of its own is rewritten in place and stays. */
+function isRecord(name: string): boolean {
   return !name.endsWith(".json");
 }
 
-export function fileMemos(directory: string): MemoStore {
+export function fileRecords(directory: string): RecordStore {
   const folder = join(directory, "memos");
   return {
     async read(key) {
@@ -204,7 +204,7 @@ export function fileMemos(directory: string): MemoStore {
     async write(key, content) {
       await writeWhole(join(folder, key), content);
       const files = await Promise.all(
-        (await readdir(folder)).filter(isMemo).map(async (name) => {
+        (await readdir(folder)).filter(isRecord).map(async (name) => {
           const { mtimeMs } = await stat(join(folder, name));
           return { name, mtimeMs };
         }),

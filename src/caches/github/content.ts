@@ -82,12 +82,12 @@ export async function layOut(
 ): Promise<number> {
   await rm(folder, { recursive: true, force: true });
   for (const name of FOLDERS) await mkdir(join(folder, name), { recursive: true });
-  const memos = await listed(join(directory, "memos"));
+  const records = await listed(join(directory, "memos"));
   const put = (file: string) => link(join(directory, file), join(folder, file));
   // A narinfo without its NAR serves nobody.
   const nars = new Set((await listed(join(directory, "nar"))).map((name) => `nar/${name}`));
   await put("nix-cache-info");
-  for (const name of memos) await put(join("memos", name));
+  for (const name of records) await put(join("memos", name));
   let bytes = 0;
   const linked = new Set<string>();
   for (const { storePath, url, fileSize } of paths) {

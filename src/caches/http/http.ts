@@ -2,11 +2,11 @@
 
 import {
   type BinaryCache,
+  type CacheDescription,
   type Credentials,
   type Presence,
   parseCacheInfo,
   type Substituter,
-  type TierInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
@@ -178,7 +178,7 @@ export const httpKind: CacheKind<"http"> = {
       headers: authorization(role === "own" ? token : undefined, request.netrc?.get(url.hostname)),
     };
     const cache = httpCache(options);
-    if (role === "tier") return cache;
+    if (role === "substituter") return cache;
     if (!canWrite) {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
@@ -205,7 +205,7 @@ export function below(base: URL, path: string): URL {
   return new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);
 }
 
-async function unsigned(cache: BinaryCache, signal: AbortSignal): Promise<TierInfo> {
+async function unsigned(cache: BinaryCache, signal: AbortSignal): Promise<CacheDescription> {
   const info = await cache.describe(signal);
   return { ...info, permission: "read", trouble: signedPathsOnly(cache.name) };
 }

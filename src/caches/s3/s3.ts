@@ -1,6 +1,6 @@
 /** Owns `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
 
-import { type BinaryCache, formatCacheInfo, type TierInfo } from "../../domain/cache.ts";
+import { type BinaryCache, type CacheDescription, formatCacheInfo } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { HttpRequest } from "../../host/http-client.ts";
 import { retry } from "../../host/retry.ts";
@@ -49,8 +49,8 @@ export const s3Kind: CacheKind<"s3"> = {
       // Who writes first to a bucket makes the cache.
       withoutInfo: role === "own" ? "not written yet" : "no cache",
     });
-    if (role === "tier") return cache;
-    const describe = async (signal: AbortSignal): Promise<TierInfo> => {
+    if (role === "substituter") return cache;
+    const describe = async (signal: AbortSignal): Promise<CacheDescription> => {
       const info = await cache.describe(signal);
       const trouble = canWrite
         ? (await credentials()) === undefined

@@ -97,7 +97,7 @@ export const sshKind: CacheKind<"ssh-ng"> = {
       policy,
       writer: role === "own" ? writer : "nobody",
     });
-    if (role === "tier" || !canWrite) return cache;
+    if (role === "substituter" || !canWrite) return cache;
     return { ...cache, push: storePush({ store, storeDir, folder, signingKey }) };
   },
 };

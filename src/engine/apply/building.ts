@@ -1,4 +1,4 @@
-/** Owns building while room is watched: near the floor nothing more is begun, and that is said once. */
+/** Owns building while disk space is watched: near the floor nothing more is begun, and that is said once. */
 
 import type { BuildFigures } from "../../domain/build-figures.ts";
 import { isFullDisk } from "../../domain/errors.ts";
@@ -24,7 +24,7 @@ export class Building {
   private readonly failures: Finding[] = [];
   private readonly notBegun = new Set<StorePath>();
   private readonly parts: BuildingParts;
-  /** The directory where room ran low. */
+  /** The directory where disk space ran low. */
   private low: string | undefined;
 
   constructor(parts: BuildingParts) {
@@ -74,7 +74,7 @@ export class Building {
     );
   }
 
-  /** Room may come back as builds end: each one asks anew. */
+  /** Disk space may come back as builds end: each one asks anew. */
   private mayBegin(): boolean {
     const { world, nix, job } = this.parts;
     // Whoever leaves `disk` out of fail-on wants it tried, come what may.
@@ -104,7 +104,7 @@ export class Building {
         level: "error",
         code: "NCP-406",
         message: `${count(names.length, "build")} not begun, since less than ${formatBytes(minFree)} (min-free) was free${where}: ${shown}${more}`,
-        hint: "what was built is kept: make room (reclaim: auto), or run it again with fewer targets",
+        hint: "what was built is kept: free disk space (reclaim: auto), or run it again with fewer targets",
       },
     ];
   }
@@ -129,7 +129,7 @@ export class Building {
       level: "error",
       code: "NCP-407",
       message: `${name} was not built: the disk was full${had}: ${message}`,
-      hint: `it builds in ${nix.buildDirectory()} and puts its output into ${nix.setup.realStoreDir}: make room there and run it again; what it had is kept, and the next plan foresees it`,
+      hint: `it builds in ${nix.buildDirectory()} and puts its output into ${nix.setup.realStoreDir}: free disk space there and run it again; what it had is kept, and the next plan foresees it`,
     };
   }
 }

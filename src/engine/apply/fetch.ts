@@ -186,10 +186,10 @@ export async function fetchAhead(
     }
   };
   /**
-   * What was taken in stays until its room is needed: ext4 gives no inode out again for some seconds
+   * What was taken in stays until its space is needed: ext4 gives no inode out again for some seconds
    * and looks past every one of them for each new file, so that removing slows down what Nix writes.
    */
-  const makeRoom = async (bytes: number) => {
+  const freeSpace = async (bytes: number) => {
     while (bytes + sum(held) > staging.bytes && held.length > 0) {
       await remove(held.shift()?.staged);
     }
@@ -198,7 +198,7 @@ export async function fetchAhead(
     const batch = batches[index];
     if (!batch) return undefined;
     const bytes = batch.reduce((all, member) => all + sizeOf(member), 0);
-    const made = makeRoom(bytes + underWay).then(() => staging.stage(batch, signal));
+    const made = freeSpace(bytes + underWay).then(() => staging.stage(batch, signal));
     // Awaited below; until then nobody else hears of its failure.
     made.catch(() => undefined);
     return { made, bytes, batch };

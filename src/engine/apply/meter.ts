@@ -7,7 +7,7 @@ import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import type { PushedPath } from "../outcome.ts";
 import type { PushListener } from "./push.ts";
 
-/** So many names of what is under way are kept; a line has no room for more. */
+/** So many names of what is under way are kept; a line has no space for more. */
 const NAMES = 3;
 
 export class Meter {

@@ -158,7 +158,7 @@ async function verifyMember(
     if (!isRoot) return { state: "good", references: served.references, bytes: 0 };
     return {
       state: "upstream only",
-      why: `served by ${upstream?.tier ?? cache.name}`,
+      why: `served by ${upstream?.substituter ?? cache.name}`,
     };
   }
   return absent(presence, request.pushed.has(path));

@@ -4,7 +4,7 @@ import { describeError, UserError } from "../../domain/errors.ts";
 import { count } from "../../domain/size.ts";
 import type { CacheConfiguration } from "../../domain/workflow.ts";
 import { NAR_GONE } from "../survey/lookup.ts";
-import type { SurveyedTier } from "../survey/substituters.ts";
+import type { SurveyedSubstituter } from "../survey/substituters.ts";
 import { type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
 import { placeOf, reads } from "./key-checks.ts";
 
@@ -19,7 +19,7 @@ export function cacheChecks(request: AuditRequest): Check[] {
 }
 
 function reachable({ survey }: AuditRequest): Check[] {
-  const troubles = survey.tiers.flatMap(({ name, role, state, count: asked }): Trouble[] => {
+  const troubles = survey.substituters.flatMap(({ name, role, state, count: asked }): Trouble[] => {
     if (state.kind === "down") {
       const hint = state.error instanceof UserError ? state.error.hint : undefined;
       return [
@@ -38,7 +38,12 @@ function reachable({ survey }: AuditRequest): Check[] {
       { status: "warn", message, mend: "run the audit again; a cache that limits is asked less" },
     ];
   });
-  return rule("caches", "NCP-613", `${count(survey.tiers.length, "cache")} answer`, troubles);
+  return rule(
+    "caches",
+    "NCP-613",
+    `${count(survey.substituters.length, "cache")} answer`,
+    troubles,
+  );
 }
 
 /** Kinds that a developer's own Nix reads as well; the others are of a job or a machine. */
@@ -99,7 +104,7 @@ function order({ survey, project }: AuditRequest): Check[] {
       where: nix.where,
     });
   }
-  const answering = survey.tiers.filter(({ state }) => state.kind === "reachable");
+  const answering = survey.substituters.filter(({ state }) => state.kind === "reachable");
   const idle = idleFirst(answering);
   if (idle) {
     troubles.push({
@@ -112,8 +117,8 @@ function order({ survey, project }: AuditRequest): Check[] {
 }
 
 /** Of the others' caches: our own is asked whatever it has, since that decides what is pushed. */
-function idleFirst(tiers: readonly SurveyedTier[]): SurveyedTier | undefined {
-  const [first, ...rest] = tiers.filter(({ role }) => role === "upstream");
+function idleFirst(substituters: readonly SurveyedSubstituter[]): SurveyedSubstituter | undefined {
+  const [first, ...rest] = substituters.filter(({ role }) => role === "upstream");
   if (!first) return undefined;
   const { asked, hits, unknown } = first.count;
   const others = rest.some(({ count: one }) => one.hits > 0);
@@ -149,15 +154,17 @@ function vouchedFor({ project, survey }: AuditRequest): Check[] {
       return [{ message, mend, where }];
     }),
   );
-  const refused = survey.tiers.flatMap(({ name, count: { refused: answers } }): Trouble[] => {
-    // What is gone is no matter of trust: the closures' checks tell it.
-    const doubted = answers.filter((answer) => !answer.endsWith(NAR_GONE));
-    const [first] = doubted;
-    if (first === undefined) return [];
-    const message = `${name}: ${count(doubted.length, "answer")} not believed: ${first}`;
-    return [
-      { status: "warn", message, mend: "trust the key that signed them, or leave the cache out" },
-    ];
-  });
+  const refused = survey.substituters.flatMap(
+    ({ name, count: { refused: answers } }): Trouble[] => {
+      // What is gone is no matter of trust: the closures' checks tell it.
+      const doubted = answers.filter((answer) => !answer.endsWith(NAR_GONE));
+      const [first] = doubted;
+      if (first === undefined) return [];
+      const message = `${name}: ${count(doubted.length, "answer")} not believed: ${first}`;
+      return [
+        { status: "warn", message, mend: "trust the key that signed them, or leave the cache out" },
+      ];
+    },
+  );
   return rule("caches", "NCP-616", "every cache is vouched for", [...troubles, ...refused]);
 }

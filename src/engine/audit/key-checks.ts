@@ -74,7 +74,7 @@ function placeholderChecks({ project }: AuditRequest): Check[] {
 }
 
 function trustChecks({ survey, project, ownUrl }: AuditRequest): Check[] {
-  const own = survey.tiers.find(({ role }) => role === "own");
+  const own = survey.substituters.find(({ role }) => role === "own");
   const published = own?.state.kind === "reachable" ? own.state.info.publicKeys : [];
   const [nix, ...others] = project?.configurations ?? [];
   const base = { group: "keys" as const, code: "NCP-611" as const };

@@ -18,7 +18,7 @@ export function pinChecks(request: AuditRequest): Check[] {
   const base = { group: "pins" as const, code: "NCP-603" as const };
   if (pins === "none") return [{ ...base, status: "pass", message: "our cache has no pins" }];
   if (pins === "hidden" || !survey.pins) {
-    const own = survey.tiers.find(({ role }) => role === "own");
+    const own = survey.substituters.find(({ role }) => role === "own");
     const message = "the pins of our cache cannot be read";
     const mend =
       own?.state.kind === "reachable"
@@ -141,7 +141,7 @@ const PUSH_AGAIN =
 
 export function closureChecks({ survey, verified }: AuditRequest): Check[] {
   const outcomes = new Map(verified.map((one) => [one.target, one]));
-  const own = survey.tiers.find(({ role }) => role === "own");
+  const own = survey.substituters.find(({ role }) => role === "own");
   const seen = new Set(survey.targets.map(({ name }) => name));
   const pins = verified.filter(({ target }) => !seen.has(target));
   return [
@@ -209,7 +209,7 @@ const PARALLEL = 64;
 /** Of the quota: from here on the next release may be one too many. */
 const NEAR = 0.8;
 
-/** Only what our own cache holds counts: what an upstream passes on takes none of our room. */
+/** Only what our own cache holds counts: what an upstream passes on takes none of our disk space. */
 export async function measurePins(
   lookup: Lookup,
   pins: readonly { readonly name: string; readonly storePath: StorePath }[],
@@ -282,7 +282,7 @@ export function quotaChecks({ job, sizes }: AuditRequest): Check[] {
     {
       status: sizes.bytes > quota ? "fail" : "warn",
       message: `${of}; the largest: ${largest}`,
-      mend: "remove a pin, keep fewer revisions with pin-keep, or buy room; then say so in quota",
+      mend: "remove a pin, keep fewer revisions with pin-keep, or buy more; then say so in quota",
     },
   ]);
 }

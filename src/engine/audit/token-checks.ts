@@ -121,7 +121,7 @@ const WITH_TOKEN = new Set(["cachix", "attic", "http"]);
 
 export function tokenChecks({ job, survey, project }: AuditRequest): Check[] {
   const base = { group: "token" as const, code: "NCP-618" as const };
-  const own = survey.tiers.find(({ role }) => role === "own");
+  const own = survey.substituters.find(({ role }) => role === "own");
   if (!own || !WITH_TOKEN.has(job.cache.kind)) {
     return [{ ...base, status: "pass", message: `${job.cacheName} needs no token` }];
   }

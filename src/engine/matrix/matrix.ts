@@ -19,7 +19,7 @@ export interface Matrix {
   /** Missing targets that are in no job. */
   readonly left: readonly {
     readonly name: string;
-    readonly why: "no room" | "of this machine only";
+    readonly why: "no space" | "of this machine only";
   }[];
 }
 
@@ -52,7 +52,7 @@ export function matrixOf(request: MatrixRequest): Matrix {
     left: [
       ...portable
         .filter((target) => !within.has(target))
-        .map(({ name }) => ({ name, why: "no room" as const })),
+        .map(({ name }) => ({ name, why: "no space" as const })),
       ...local.map(({ name }) => ({ name, why: "of this machine only" as const })),
     ],
   };
@@ -89,7 +89,7 @@ function sizeOf({ whole, first, second }: Matrix): number {
 
 /** What does not fit is told: a matrix that leaves out in silence reads as if all were cached. */
 export function matrixFindings({ left }: Matrix): Finding[] {
-  const [first, ...rest] = left.flatMap(({ name, why }) => (why === "no room" ? [name] : []));
+  const [first, ...rest] = left.flatMap(({ name, why }) => (why === "no space" ? [name] : []));
   if (first === undefined) return [];
   const more = rest.length > 0 ? ` and ${count(rest.length, "more target")} are` : " is";
   return [

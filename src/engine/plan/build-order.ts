@@ -75,7 +75,7 @@ function byWeight(ordered: readonly SurveyedDerivation[]): Batch[] {
   ];
 }
 
-/** Where room is scarce: never more in Nix's hands than it builds side by side. */
+/** Where disk space is scarce: never more in Nix's hands than it builds side by side. */
 function inRounds(ordered: readonly SurveyedDerivation[], of: number): Batch[] {
   const batches: Batch[] = [];
   let round: SurveyedDerivation[] = [];

@@ -1,4 +1,4 @@
-/** Owns the room plan: the bytes and inodes a run needs, on the file systems it really writes to. */
+/** Owns the disk space plan: the bytes and inodes a run needs, on the file systems it really writes to. */
 
 import { describeError } from "../../domain/errors.ts";
 import type { Disk, FileSystem, NixSetup } from "../../domain/ports.ts";
@@ -15,12 +15,12 @@ export interface Need {
   readonly guessedBytes: number;
 }
 
-export interface RoomOnFileSystem {
+export interface SpaceOnFileSystem {
   readonly fileSystem: FileSystem;
   readonly needs: readonly Need[];
   readonly bytesNeeded: number;
   readonly bytesGuessed: number;
-  /** What relief is to free there. */
+  /** What reclaiming is to free there. */
   readonly bytesFreed: number;
   /** What is free when the run has taken what it needs; may be negative. */
   readonly bytesAfter: number;
@@ -39,8 +39,8 @@ export interface Load {
   readonly builds: readonly Estimate[];
 }
 
-export interface Room {
-  readonly fileSystems: readonly RoomOnFileSystem[];
+export interface DiskSpace {
+  readonly fileSystems: readonly SpaceOnFileSystem[];
   readonly needs: readonly Need[];
   /** By directory. */
   readonly places: ReadonlyMap<string, FileSystem>;
@@ -139,7 +139,7 @@ export function onFileSystems(
   needs: readonly Need[],
   places: ReadonlyMap<string, FileSystem>,
   freed: ReadonlyMap<string, number> = new Map(),
-): RoomOnFileSystem[] {
+): SpaceOnFileSystem[] {
   const byId = new Map<string, { fileSystem: FileSystem; needs: Need[] }>();
   for (const need of needs) {
     const fileSystem = places.get(need.directory);
@@ -169,7 +169,11 @@ export function onFileSystems(
 }
 
 /** Asks each directory's file system; one that cannot be asked is a notice. */
-export async function measureRoom(disk: Disk, directories: Directories, load: Load): Promise<Room> {
+export async function measureDiskSpace(
+  disk: Disk,
+  directories: Directories,
+  load: Load,
+): Promise<DiskSpace> {
   const needs = needsOf(load, directories);
   const places = new Map<string, FileSystem>();
   const notices: string[] = [];
@@ -186,11 +190,11 @@ export async function measureRoom(disk: Disk, directories: Directories, load: Lo
   return { fileSystems: onFileSystems(needs, places), needs, places, load, notices };
 }
 
-/** The room of another load in the same places. */
-export function roomFor(room: Room, load: Load, directories: Directories): Room {
+/** The disk space of another load in the same places. */
+export function spaceFor(diskSpace: DiskSpace, load: Load, directories: Directories): DiskSpace {
   const needs = needsOf(load, directories);
-  const freed = new Map(room.fileSystems.map((one) => [one.fileSystem.id, one.bytesFreed]));
-  return { ...room, needs, load, fileSystems: onFileSystems(needs, room.places, freed) };
+  const freed = new Map(diskSpace.fileSystems.map((one) => [one.fileSystem.id, one.bytesFreed]));
+  return { ...diskSpace, needs, load, fileSystems: onFileSystems(needs, diskSpace.places, freed) };
 }
 
 /** Fewer inodes than this must never be left: nobody says a number for them. */
@@ -198,7 +202,7 @@ export const INODES_LEFT = 1_000;
 
 /** Bytes lacking there for `minFree` to stay free; those that only the rule asks for left out or in. */
 export function lackOn(
-  { bytesAfter, bytesGuessed }: RoomOnFileSystem,
+  { bytesAfter, bytesGuessed }: SpaceOnFileSystem,
   minFree: number,
   guesses: "with guesses" | "known alone",
 ): number {
@@ -206,11 +210,11 @@ export function lackOn(
   return Math.max(0, minFree - after);
 }
 
-export function lacksInodes({ inodesNeeded, inodesAfter }: RoomOnFileSystem): boolean {
+export function lacksInodes({ inodesNeeded, inodesAfter }: SpaceOnFileSystem): boolean {
   return inodesNeeded > 0 && inodesAfter !== undefined && inodesAfter < INODES_LEFT;
 }
 
-/** Whether what is known, guesses left out, has its room. */
-export function fits(fileSystems: readonly RoomOnFileSystem[], minFree: number): boolean {
+/** Whether what is known, guesses left out, has its space. */
+export function fits(fileSystems: readonly SpaceOnFileSystem[], minFree: number): boolean {
   return fileSystems.every((one) => lackOn(one, minFree, "known alone") === 0 && !lacksInodes(one));
 }

@@ -6,14 +6,19 @@ import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
 import { count } from "../../domain/size.ts";
 import { baseName } from "../../domain/store-path.ts";
-import { isAllowed, type SurveyedTier } from "../survey/substituters.ts";
+import { isAllowed, type SurveyedSubstituter } from "../survey/substituters.ts";
 import { findTwins } from "../survey/twins.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
-import type { Room } from "./disk-space.ts";
-import { lackOfRoom } from "./fit.ts";
+import type { DiskSpace } from "./disk-space.ts";
+import { lackOfSpace } from "./fit.ts";
 
-export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent): Finding[] {
+export function findingsOf(
+  job: Job,
+  survey: Survey,
+  diskSpace: DiskSpace,
+  intent: Intent,
+): Finding[] {
   const level = (kind: FailOn): Finding["level"] =>
     job.failOn.includes(kind) ? "error" : "warning";
   const notice = (kind: FindingKind, message: string): Finding => ({
@@ -22,16 +27,16 @@ export function findingsOf(job: Job, survey: Survey, room: Room, intent: Intent)
     message,
   });
   return [
-    ...lackOfRoom(room, job.minFree, level("disk")),
+    ...lackOfSpace(diskSpace, job.minFree, level("disk")),
     ...evaluationFindings(survey, level("eval")),
     ...missingFindings(job, survey, intent),
-    ...tierFindings(job, survey, intent),
+    ...substituterFindings(job, survey, intent),
     ...twinFindings(survey),
     ...systemFindings(survey),
     ...lostFindings(survey),
     ...contentAddressedFindings(survey),
     ...survey.notices.map((message) => notice("notice", message)),
-    ...room.notices.map((message) => notice("notice", message)),
+    ...diskSpace.notices.map((message) => notice("notice", message)),
   ];
 }
 
@@ -138,18 +143,18 @@ function contentAddressedFindings(survey: Survey): Finding[] {
 /** Whether this run itself builds what is missing, so that missing it is no failure yet. */
 export type Intent = "builds" | "looks";
 
-export function tierFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+export function substituterFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // A push that cannot be is told before the hours of building that it would end.
   const pushes = intent === "builds" && job.push !== "off" && survey.trust.kind === "write";
   const ownLevel = pushes && job.onPushFailure === "error" ? "error" : "warning";
-  return survey.tiers.flatMap((tier): Finding[] => {
-    const { name, role, state, count: answers } = tier;
+  return survey.substituters.flatMap((substituter): Finding[] => {
+    const { name, role, state, count: answers } = substituter;
     if (state.kind === "down") {
-      // Told together, with what would change it: engine/plan/standing.ts.
+      // Told together, with what would change it: engine/plan/trust.ts.
       if (state.error instanceof UserError && state.error.code === "NCP-351") return [];
       return [
         {
-          kind: "tier",
+          kind: "substituter",
           level: role === "own" ? ownLevel : "notice",
           message: `${name} is left out: ${describeError(state.error)}`,
           ...adviceOf(state.error),
@@ -160,7 +165,7 @@ export function tierFindings(job: Job, survey: Survey, intent: Intent): Finding[
     const { trouble } = state.info;
     if (trouble) {
       found.push({
-        kind: "tier",
+        kind: "substituter",
         level: ownLevel,
         message: `${describeError(trouble)}: nothing is pushed or pinned, it is only read`,
         ...adviceOf(trouble),
@@ -168,24 +173,24 @@ export function tierFindings(job: Job, survey: Survey, intent: Intent): Finding[
     }
     if (answers.failure) {
       found.push({
-        kind: "tier",
+        kind: "substituter",
         level: "warning",
         message: `${name} stopped answering: ${answers.unknown} of ${count(answers.asked, "path")} unknown there: ${describeError(answers.failure)}`,
         ...adviceOf(answers.failure),
       });
     }
-    return [...found, ...refusals(tier)];
+    return [...found, ...refusals(substituter)];
   });
 }
 
-function refusals({ name, role, count: { refused, corrupt } }: SurveyedTier): Finding[] {
+function refusals({ name, role, count: { refused, corrupt } }: SurveyedSubstituter): Finding[] {
   const [first] = refused;
   if (first === undefined) return [];
   const message = `${name}: ${count(refused.length, "answer")} not counted: ${first}`;
-  if (corrupt === 0 || role === "own") return [{ kind: "tier", level: "warning", message }];
+  if (corrupt === 0 || role === "own") return [{ kind: "substituter", level: "warning", message }];
   return [
     {
-      kind: "tier",
+      kind: "substituter",
       level: "warning",
       code: "NCP-353",
       message,
@@ -199,16 +204,16 @@ function adviceOf(error: Error): Pick<Finding, "code" | "hint"> {
   return { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }
 
-export function standingFindings(
+export function trustedUserFindings(
   job: Job,
   survey: Survey,
-  caches: { readonly own: BinaryCache | undefined; readonly tiers: readonly BinaryCache[] },
+  caches: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },
 ): Finding[] {
   const { untrusted } = survey;
   if (!untrusted) return [];
   const { user, file } = untrusted;
-  const refused = caches.tiers.filter(({ name }) =>
-    survey.tiers.some(
+  const refused = caches.substituters.filter(({ name }) =>
+    survey.substituters.some(
       ({ name: one, state }) =>
         one === name &&
         state.kind === "down" &&
@@ -234,7 +239,7 @@ export function standingFindings(
   const then = own.length > 0 ? "; later steps build what only our own cache has" : "";
   return [
     {
-      kind: "tier",
+      kind: "substituter",
       level: "warning",
       code: "NCP-351",
       message: `Nix's daemon does not trust ${user}, and takes nothing from: ${what.join(", ")}${then}`,

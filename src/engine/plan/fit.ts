@@ -1,4 +1,4 @@
-/** Owns fitting the work into the room there is: relief, then the cut, then the pace of building. Pure. */
+/** Owns fitting the work into the disk space there is: reclaiming, then the cut, then the pace of building. Pure. */
 
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
@@ -9,26 +9,26 @@ import type { Survey } from "../survey.ts";
 import type { Pace } from "./build-order.ts";
 import {
   type Directories,
+  type DiskSpace,
   fits,
   type Load,
   lackOn,
   lacksInodes,
-  type Room,
-  type RoomOnFileSystem,
-  roomFor,
+  type SpaceOnFileSystem,
+  spaceFor,
 } from "./disk-space.ts";
 import type { Estimate } from "./estimate.ts";
-import { NO_RELIEF, type ReliefOptions, relieve } from "./reclaim.ts";
+import { NOTHING_TO_RECLAIM, type ReclaimOptions, relieve } from "./reclaim.ts";
 import type { Work } from "./work.ts";
 
 export interface Fitted {
-  readonly room: Room;
+  readonly diskSpace: DiskSpace;
   readonly reclaims: readonly Reclaim[];
   /** Undefined where all of it is done. */
   readonly cut: Cut | undefined;
   readonly verdict: "fits" | "nothing fits";
   readonly pace: Pace;
-  /** Told beside the lack of room itself. */
+  /** Told beside the lack of disk space itself. */
   readonly findings: readonly Finding[];
 }
 
@@ -36,12 +36,12 @@ export function fitWork(
   job: Job,
   survey: Survey,
   work: Work,
-  measured: Room,
+  measured: DiskSpace,
   directories: Directories,
-  options: ReliefOptions = NO_RELIEF,
+  options: ReclaimOptions = NOTHING_TO_RECLAIM,
 ): Fitted {
   const level = job.failOn.includes("disk") ? "error" : "warning";
-  const { room, reclaims } = relieve(measured, options, job.minFree);
+  const { diskSpace, reclaims } = relieve(measured, options, job.minFree);
   const movedTo = reclaims.find((one) => one.kind === "build directory")?.to;
   const findings: Finding[] = options.notices.map((message) => ({
     kind: "notice",
@@ -53,8 +53,8 @@ export function fitWork(
     findings.push(unusableBuildDirectory(options.unusable, directories.buildDir, how, level));
   }
   const homeless = options.unusable !== undefined && movedTo === undefined;
-  const pace = paceOf(room, directories.setup?.buildsAtOnce ?? 1, job.minFree);
-  const whole = { room, reclaims, findings, pace };
+  const pace = paceOf(diskSpace, directories.setup?.buildsAtOnce ?? 1, job.minFree);
+  const whole = { diskSpace, reclaims, findings, pace };
   // Whoever leaves `disk` out of fail-on wants it tried, come what may.
   if (level !== "error") {
     return { ...whole, cut: undefined, verdict: "fits", pace: { kind: "at once" } };
@@ -62,9 +62,10 @@ export function fitWork(
   if (homeless && MAY[job.mode].has("build")) {
     return { ...whole, cut: undefined, verdict: "nothing fits" };
   }
-  if (fits(room.fileSystems, job.minFree)) return { ...whole, cut: undefined, verdict: "fits" };
+  if (fits(diskSpace.fileSystems, job.minFree))
+    return { ...whole, cut: undefined, verdict: "fits" };
   const places = movedTo === undefined ? directories : { ...directories, buildDir: movedTo };
-  const cut = cutToFit(job, survey, work, room, places);
+  const cut = cutToFit(job, survey, work, diskSpace, places);
   const some = cut.kept.size > 0 && MAY[job.mode].has("substitute");
   if (some) findings.push(...leftOut(cut.left, level));
   return {
@@ -77,10 +78,10 @@ export function fitWork(
 
 /**
  * Nix cannot be told to begin nothing more. Where twice of what is reckoned would not fit, it gets
- * as many derivations at a time as it builds side by side, and room is looked at in between.
+ * as many derivations at a time as it builds side by side, and disk space is looked at in between.
  */
-function paceOf(room: Room, buildsAtOnce: number, minFree: number): Pace {
-  const tight = room.fileSystems.some(
+function paceOf(diskSpace: DiskSpace, buildsAtOnce: number, minFree: number): Pace {
+  const tight = diskSpace.fileSystems.some(
     ({ needs, bytesNeeded, bytesAfter }) =>
       needs.some(({ what, bytes }) => what.startsWith("build ") && bytes > 0) &&
       bytesAfter - bytesNeeded < minFree,
@@ -89,18 +90,18 @@ function paceOf(room: Room, buildsAtOnce: number, minFree: number): Pace {
 }
 
 export interface Cut {
-  /** Names of the targets that have their room. */
+  /** Names of the targets that have their disk space. */
   readonly kept: ReadonlySet<string>;
   /** In the order of their priority. */
   readonly left: readonly string[];
 }
 
-/** Takes target by target, by priority, as long as all that is known of them has its room. */
+/** Takes target by target, by priority, as long as all that is known of them has its space. */
 export function cutToFit(
   job: Job,
   survey: Survey,
   work: Work,
-  room: Room,
+  diskSpace: DiskSpace,
   directories: Directories,
 ): Cut {
   const byPriority = [...survey.targets]
@@ -114,7 +115,7 @@ export function cutToFit(
   for (const { name } of byPriority) {
     const judgement = work.judgements.get(name);
     if (!judgement) continue;
-    // A path and a derivation that several targets want take their room once.
+    // A path and a derivation that several targets want take their disk space once.
     const paths = [...judgement.fetch].filter((path) => !taken.has(path));
     const builds = [...judgement.build.keys()].filter((drvPath) => !taken.has(drvPath));
     const next = added(
@@ -124,7 +125,7 @@ export function cutToFit(
       builds.flatMap((drvPath) => byPath.get(drvPath) ?? []),
     );
     const fresh = paths.length + builds.length > 0;
-    if (fresh && !fits(roomFor(room, next, directories).fileSystems, job.minFree)) {
+    if (fresh && !fits(spaceFor(diskSpace, next, directories).fileSystems, job.minFree)) {
       left.push(name);
       continue;
     }
@@ -159,14 +160,18 @@ function added(
  * One finding for each file system on which less than `minFree` would be left. What rests on the
  * rule alone is a warning at most: a guess must not end a job.
  */
-export function lackOfRoom(room: Room, minFree: number, level: Finding["level"]): Finding[] {
-  return room.fileSystems.flatMap((one) => [
+export function lackOfSpace(
+  diskSpace: DiskSpace,
+  minFree: number,
+  level: Finding["level"],
+): Finding[] {
+  return diskSpace.fileSystems.flatMap((one) => [
     ...lackOfBytes(one, minFree, level),
     ...lackOfInodes(one, level),
   ]);
 }
 
-function lackOfBytes(one: RoomOnFileSystem, minFree: number, level: Finding["level"]): Finding[] {
+function lackOfBytes(one: SpaceOnFileSystem, minFree: number, level: Finding["level"]): Finding[] {
   const { fileSystem, needs, bytesNeeded, bytesGuessed, bytesFreed } = one;
   const lack = lackOn(one, minFree, "with guesses");
   if (lack === 0) return [];
@@ -179,15 +184,15 @@ function lackOfBytes(one: RoomOnFileSystem, minFree: number, level: Finding["lev
       kind: "disk",
       level: guessed && level === "error" ? "warning" : level,
       code: "NCP-401",
-      message: `not enough room on ${fileSystem.mountPoint}: this run needs ${formatBytes(bytesNeeded)} there (${uses}${guess}) and ${formatBytes(minFree)} is to stay free, and ${formatBytes(fileSystem.freeBytes + bytesFreed)} is free${freed}`,
+      message: `not enough disk space on ${fileSystem.mountPoint}: this run needs ${formatBytes(bytesNeeded)} there (${uses}${guess}) and ${formatBytes(minFree)} is to stay free, and ${formatBytes(fileSystem.freeBytes + bytesFreed)} is free${freed}`,
       hint: guessed
         ? "say space= on the target, or let it build once: the next plan uses what it took"
-        : `make ${formatBytes(lack)} free there, name fewer targets, or lower min-free or space=; reclaim: auto makes what room it can`,
+        : `make ${formatBytes(lack)} free there, name fewer targets, or lower min-free or space=; reclaim: auto frees what it can`,
     },
   ];
 }
 
-function lackOfInodes(one: RoomOnFileSystem, level: Finding["level"]): Finding[] {
+function lackOfInodes(one: SpaceOnFileSystem, level: Finding["level"]): Finding[] {
   const { fileSystem, inodesNeeded } = one;
   if (!lacksInodes(one)) return [];
   return [
@@ -201,7 +206,7 @@ function lackOfInodes(one: RoomOnFileSystem, level: Finding["level"]): Finding[]
   ];
 }
 
-/** What was left out so that the rest has room. */
+/** What was left out so that the rest has disk space. */
 export function leftOut(names: readonly string[], level: Finding["level"]): Finding[] {
   if (names.length === 0) return [];
   const shown = names.slice(0, 20).join(", ");
@@ -211,7 +216,7 @@ export function leftOut(names: readonly string[], level: Finding["level"]): Find
       kind: "disk",
       level,
       code: "NCP-404",
-      message: `${count(names.length, "target")} left out for want of room, lowest priority first: ${shown}${more}`,
+      message: `${count(names.length, "target")} left out for want of disk space, lowest priority first: ${shown}${more}`,
       hint: "give them a job of their own (the output matrix), or a higher priority= to those that matter",
     },
   ];

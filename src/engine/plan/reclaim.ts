@@ -1,4 +1,4 @@
-/** Owns relief: where room lacks, what is done about it, in order and only as much as is lacking. */
+/** Owns reclaiming: where space lacks, what is done about it, in order and only as much as is lacking. */
 
 import { describeError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
@@ -6,10 +6,10 @@ import type { FileSystem, ToolFolder, World } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { MAY, type Reclaim } from "../step.ts";
 import type { Survey } from "../survey.ts";
-import { lackOn, type Need, onFileSystems, type Room } from "./disk-space.ts";
+import { type DiskSpace, lackOn, type Need, onFileSystems } from "./disk-space.ts";
 
 /** What could be had; nothing is touched yet. */
-export interface ReliefOptions {
+export interface ReclaimOptions {
   /** Other places to build in. */
   readonly buildDirectories: readonly {
     readonly directory: string;
@@ -17,12 +17,12 @@ export interface ReliefOptions {
   }[];
   readonly toolFolders: readonly ToolFolder[];
   readonly garbage: { readonly bytes: number; readonly keep: readonly StorePath[] } | undefined;
-  /** Where builds cannot write, whatever room there is. */
+  /** Where builds cannot write, whatever disk space there is. */
   readonly unusable: "absent" | "not writable" | undefined;
   readonly notices: readonly string[];
 }
 
-export const NO_RELIEF: ReliefOptions = {
+export const NOTHING_TO_RECLAIM: ReclaimOptions = {
   buildDirectories: [],
   toolFolders: [],
   garbage: undefined,
@@ -30,34 +30,35 @@ export const NO_RELIEF: ReliefOptions = {
   notices: [],
 };
 
-/** Looks for relief where room lacks, and at nothing where it does not. */
-export async function lookForRelief(
+/** Looks for reclaiming where space lacks, and at nothing where it does not. */
+export async function lookForReclaims(
   job: Job,
   survey: Survey,
   world: World,
-  room: Room,
+  diskSpace: DiskSpace,
   signal: AbortSignal,
-): Promise<ReliefOptions> {
-  const { relief, nix, disk } = world;
-  if (!relief || !nix) return NO_RELIEF;
-  const building = room.load.builds.length > 0;
-  const state = building ? await relief.usable(nix.buildDirectory()) : "usable";
+): Promise<ReclaimOptions> {
+  const { reclaimer, nix, disk } = world;
+  if (!reclaimer || !nix) return NOTHING_TO_RECLAIM;
+  const building = diskSpace.load.builds.length > 0;
+  const state = building ? await reclaimer.usable(nix.buildDirectory()) : "usable";
   const unusable = state === "usable" ? undefined : state;
-  const lacking = room.fileSystems.some((one) => lackOn(one, job.minFree, "with guesses") > 0);
-  if ((!lacking && !unusable) || !MAY[job.mode].has("reclaim")) return { ...NO_RELIEF, unusable };
+  const lacking = diskSpace.fileSystems.some((one) => lackOn(one, job.minFree, "with guesses") > 0);
+  if ((!lacking && !unusable) || !MAY[job.mode].has("reclaim"))
+    return { ...NOTHING_TO_RECLAIM, unusable };
   const notices: string[] = [];
   const attempt = async <T>(what: string, instead: T, look: () => Promise<T>): Promise<T> => {
     try {
       return await look();
     } catch (error) {
       signal.throwIfAborted();
-      notices.push(`${what} cannot be looked at for room: ${describeError(error)}`);
+      notices.push(`${what} cannot be looked at for space: ${describeError(error)}`);
       return instead;
     }
   };
   const movable = building && nix.setup.buildDirBy !== "nothing";
   const buildDirectories = await attempt("other build directories", [], async () => {
-    const directories = movable ? await relief.buildDirectories() : [];
+    const directories = movable ? await reclaimer.buildDirectories() : [];
     return Promise.all(
       directories.map(async (directory) => ({
         directory,
@@ -67,10 +68,10 @@ export async function lookForRelief(
   });
   const asked = job.reclaim === "auto" && lacking;
   const toolFolders = asked
-    ? await attempt("tool folders", [], () => relief.toolFolders(signal))
+    ? await attempt("tool folders", [], () => reclaimer.toolFolders(signal))
     : [];
   // On a machine that stays, a stranger's pull request must not have others' paths deleted.
-  const mayCollect = asked && (relief.machine === "hosted" || survey.trust.kind === "write");
+  const mayCollect = asked && (reclaimer.machine === "hosted" || survey.trust.kind === "write");
   const garbage = mayCollect
     ? await attempt("the store", undefined, async () => {
         const keep = neededPaths(survey);
@@ -86,18 +87,18 @@ function neededPaths(survey: Survey): StorePath[] {
 }
 
 export interface Relieved {
-  readonly room: Room;
+  readonly diskSpace: DiskSpace;
   readonly reclaims: readonly Reclaim[];
 }
 
 /**
  * The build directory first, which costs nothing; then tool folders, largest first; then garbage:
- * each only for a file system that still lacks room, with what rests on the rule counted in. Pure.
+ * each only for a file system that still lacks disk space, with what rests on the rule counted in. Pure.
  */
-export function relieve(room: Room, options: ReliefOptions, minFree: number): Relieved {
+export function relieve(diskSpace: DiskSpace, options: ReclaimOptions, minFree: number): Relieved {
   const reclaims: Reclaim[] = [];
-  let needs = room.needs;
-  const places = new Map(room.places);
+  let needs = diskSpace.needs;
+  const places = new Map(diskSpace.places);
   const freed = new Map<string, number>();
   const now = () => onFileSystems(needs, places, freed);
   const lackThere = (id: string | undefined): number => {
@@ -110,11 +111,11 @@ export function relieve(room: Room, options: ReliefOptions, minFree: number): Re
   if (from && (options.unusable || lackThere(places.get(from.directory)?.id) > 0)) {
     let best = options.unusable ? Number.POSITIVE_INFINITY : lackInAll();
     const before = needs;
-    const roomiest = [...options.buildDirectories].sort(
+    const emptiest = [...options.buildDirectories].sort(
       (a, b) => b.fileSystem.freeBytes - a.fileSystem.freeBytes,
     );
     let to: string | undefined;
-    for (const { directory, fileSystem } of roomiest) {
+    for (const { directory, fileSystem } of emptiest) {
       places.set(directory, fileSystem);
       needs = moved(before, directory);
       const lack = lackInAll();
@@ -139,7 +140,7 @@ export function relieve(room: Room, options: ReliefOptions, minFree: number): Re
     reclaims.push({ kind: "garbage", bytes, keep: garbage.keep });
     freed.set(storeId, (freed.get(storeId) ?? 0) + bytes);
   }
-  return { room: { ...room, needs, places, fileSystems: now() }, reclaims };
+  return { diskSpace: { ...diskSpace, needs, places, fileSystems: now() }, reclaims };
 }
 
 function moved(needs: readonly Need[], directory: string): Need[] {

@@ -10,7 +10,7 @@ import type { Survey, SurveyedTarget } from "../survey.ts";
 import { bytesToDownload, bytesToFetch, type Load } from "./disk-space.ts";
 import { estimates } from "./estimate.ts";
 
-/** What this machine has to fetch and build: the survey's other question, for the room plan. */
+/** What this machine has to fetch and build: the survey's other question, for the disk space plan. */
 export interface Work {
   readonly judgement: Judgement;
   /** The same for each target by itself. */
@@ -22,7 +22,7 @@ export interface Work {
   sizeOf(path: StorePath): { readonly nar: number; readonly file: number };
 }
 
-/** `kept`: the targets that have their room; all of them unless said. */
+/** `kept`: the targets that have their disk space; all of them unless said. */
 export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Work {
   const targets = survey.targets.filter(
     (target) =>
@@ -41,7 +41,7 @@ export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Wo
   const { facts, figures } = survey;
   const described = describeDerivations(job, facts, survey.targets, toBuild, figures);
   const builds = [...described.values()].filter(
-    // A trivial build takes no room worth a word, unless somebody said that it does.
+    // A trivial build takes no space worth a word, unless somebody said that it does.
     ({ kind, space }) => kind !== "trivial" || space !== undefined,
   );
   return {
@@ -73,7 +73,7 @@ export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): b
   const { wanted, outputs, buildable, local, deepMissing } = target;
   const makeable = wanted?.kind === "path" ? local === "here" : buildable === "here";
   if (!wanted || !makeable) return false;
-  // What a memo answers for is served; only the derivation of a trivial root is not at hand.
+  // What an evaluation record answers for is served; only the derivation of a trivial root is not at hand.
   if (wanted.kind === "recalled") return false;
   if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
   return outputs.some((path) => {

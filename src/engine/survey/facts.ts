@@ -67,7 +67,7 @@ export class FactFinder implements Facts {
     if (paths && (allowsSubstitutes(derivation) || depth === "until upstream")) {
       const found = await Promise.all(paths.map((path) => this.path(path)));
       const cached = found.every((availability) => availability === "whole");
-      // Where a tier did not answer, looking further down would only guess.
+      // Where a substituter did not answer, looking further down would only guess.
       const unsure =
         found.includes("unknown") && !found.includes("absent") && !found.includes("broken");
       if (allowsSubstitutes(derivation)) {

@@ -8,7 +8,7 @@ import type { Facts } from "./facts.ts";
 export type Wanted =
   | ({ readonly kind: "derivation" } & DerivationOutputs)
   | { readonly kind: "path"; readonly path: StorePath }
-  /** From a memo: what its derivations would fetch, and how many trivial ones there are. */
+  /** From an evaluation record: what its derivations would fetch, and how many trivial ones there are. */
   | { readonly kind: "recalled"; readonly paths: readonly StorePath[]; readonly trivial: number };
 
 export interface Judgement {

@@ -7,7 +7,7 @@ import { signatureKeyName } from "../../domain/signature.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 
 export interface Served {
-  readonly tier: string;
+  readonly substituter: string;
   readonly narInfo: NarInfo;
 }
 
@@ -24,7 +24,7 @@ export interface Answer {
   readonly refused: string | undefined;
 }
 
-export interface TierCount {
+export interface AnswerCount {
   asked: number;
   hits: number;
   /** What its hits weigh on the way: as compressed, else unpacked. */
@@ -37,7 +37,7 @@ export interface TierCount {
   corrupt: number;
 }
 
-export function noCount(): TierCount {
+export function noCount(): AnswerCount {
   return {
     asked: 0,
     hits: 0,
@@ -49,7 +49,7 @@ export function noCount(): TierCount {
   };
 }
 
-export interface Tier {
+export interface RankedSubstituter {
   readonly cache: BinaryCache;
   readonly role: "own" | "upstream";
 }
@@ -63,22 +63,22 @@ function passedOnBy(cache: string, { signatures }: NarInfo): string {
 /** How a `gone` is counted among the answers that are not believed. */
 export const NAR_GONE = "its narinfo is served and its NAR is gone";
 
-/** So many misses, and nothing else, make a tier cold once others had as many hits. */
+/** So many misses, and nothing else, make a substituter cold once others had as many hits. */
 const COLD = 48;
 
 export class Lookup {
-  readonly tiers: readonly Tier[];
-  readonly counts = new Map<string, TierCount>();
+  readonly substituters: readonly RankedSubstituter[];
+  readonly counts = new Map<string, AnswerCount>();
   private readonly answers = new Map<StorePath, Promise<Answer>>();
   private readonly signal: AbortSignal;
-  /** Of all tiers together. */
+  /** Of all substituters together. */
   private hits = 0;
   private answered = 0;
 
-  constructor(tiers: readonly Tier[], signal: AbortSignal) {
-    this.tiers = tiers;
+  constructor(substituters: readonly RankedSubstituter[], signal: AbortSignal) {
+    this.substituters = substituters;
     this.signal = signal;
-    for (const { cache } of tiers) {
+    for (const { cache } of substituters) {
       this.counts.set(cache.name, noCount());
     }
   }
@@ -115,20 +115,20 @@ export class Lookup {
   });
 
   /** The cache that said it. */
-  cacheOf({ tier }: Served): BinaryCache | undefined {
-    return this.tiers.find(
-      ({ cache: { name } }) => name === tier || tier.endsWith(`passed on by ${name}`),
+  cacheOf({ substituter }: Served): BinaryCache | undefined {
+    return this.substituters.find(
+      ({ cache: { name } }) => name === substituter || substituter.endsWith(`passed on by ${name}`),
     )?.cache;
   }
 
   private async askAll(path: StorePath): Promise<Answer> {
-    const lively = this.tiers.filter((tier) => !this.isCold(tier));
-    const answer = await this.askTiers(lively, path);
+    const lively = this.substituters.filter((substituter) => !this.isCold(substituter));
+    const answer = await this.askSubstituters(lively, path);
     this.answered++;
-    if (answer.own || answer.upstream || lively.length === this.tiers.length) return answer;
-    // Nobody else has it: now the answer of a cold tier is the one that counts.
-    const rest = await this.askTiers(
-      this.tiers.filter((tier) => !lively.includes(tier)),
+    if (answer.own || answer.upstream || lively.length === this.substituters.length) return answer;
+    // Nobody else has it: now the answer of a cold substituter is the one that counts.
+    const rest = await this.askSubstituters(
+      this.substituters.filter((substituter) => !lively.includes(substituter)),
       path,
     );
     return {
@@ -141,39 +141,45 @@ export class Lookup {
   }
 
   /**
-   * A tier that had nothing of what others have is asked only for what those have not. Our own
+   * A substituter that had nothing of what others have is asked only for what those have not. Our own
    * cache is always asked: whether it has a path decides what is pushed and pinned.
    */
-  private isCold({ cache, role }: Tier): boolean {
-    if (role === "own" || this.tiers.length === 1) return false;
+  private isCold({ cache, role }: RankedSubstituter): boolean {
+    if (role === "own" || this.substituters.length === 1) return false;
     const mine = this.counts.get(cache.name);
     if (!mine || mine.hits > 0 || mine.refused.length > 0) return false;
     return mine.asked - mine.unknown >= COLD && this.hits >= COLD;
   }
 
-  private async askTiers(tiers: readonly Tier[], path: StorePath): Promise<Answer> {
-    const presences = await Promise.all(tiers.map(({ cache }) => cache.query(path, this.signal)));
+  private async askSubstituters(
+    substituters: readonly RankedSubstituter[],
+    path: StorePath,
+  ): Promise<Answer> {
+    const presences = await Promise.all(
+      substituters.map(({ cache }) => cache.query(path, this.signal)),
+    );
     let own: Served | undefined;
     let upstream: Served | undefined;
     let passedOn: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
     let refused: string | undefined;
-    tiers.forEach(({ cache, role }, index) => {
+    substituters.forEach(({ cache, role }, index) => {
       const presence = presences[index] as Presence;
       this.count(cache.name, presence);
       if (presence.kind === "hit") {
-        const served = { tier: cache.name, narInfo: presence.narInfo };
+        const served = { substituter: cache.name, narInfo: presence.narInfo };
         if (role !== "own") upstream ??= served;
         else if (presence.origin === "own") own = served;
-        else passedOn = { ...served, tier: passedOnBy(cache.name, presence.narInfo) };
+        else passedOn = { ...served, substituter: passedOnBy(cache.name, presence.narInfo) };
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
-      else if (presence.kind === "gone") gone ??= { tier: cache.name, narInfo: presence.narInfo };
+      else if (presence.kind === "gone")
+        gone ??= { substituter: cache.name, narInfo: presence.narInfo };
       // What is no narinfo at all is nobody's word: a push mends it.
       else if (presence.kind === "refused" && role === "own" && presence.form !== "corrupt")
         refused ??= presence.why;
     });
-    // A tier that serves it itself is the better word for where it is.
+    // A substituter that serves it itself is the better word for where it is.
     return { own, upstream: upstream ?? passedOn, unknown, gone, refused };
   }
 

@@ -1,10 +1,10 @@
-/** Owns remembering: when a memo answers for the evaluation, and what a run leaves for the next. */
+/** Owns remembering: when an evaluation record answers for the evaluation, and what a run leaves for the next. */
 
 import {
+  type EvaluationRecord,
   isFresh,
-  type Memo,
-  type MemoMember,
-  type MemoTarget,
+  type RecordMember,
+  type RecordTarget,
 } from "../../domain/evaluation-record.ts";
 import type { Job } from "../../domain/job.ts";
 import type { World } from "../../domain/ports.ts";
@@ -15,54 +15,54 @@ import { MAY } from "../step.ts";
 import type { AssessedTarget, Assessment } from "./assess.ts";
 import { Closures, type Facts } from "./facts.ts";
 import { judge, nothing } from "./judge.ts";
-import type { Answer, Lookup, Tier } from "./lookup.ts";
+import type { Answer, Lookup, RankedSubstituter } from "./lookup.ts";
 import type { FoundTarget, FoundTargets } from "./targets.ts";
 
 /**
  * The targets of an earlier run, where every one of them is still served. Roots are asked for; the
- * rest of the closure is taken from the memo until it is a day old. With anything amiss nothing is
+ * rest of the closure is taken from the evaluation record until it is a day old. With anything amiss nothing is
  * recalled, and the run evaluates.
  */
 export async function recall(
-  memo: Memo,
+  record: EvaluationRecord,
   job: Job,
   world: World,
   lookup: Lookup,
-  reachable: readonly Tier[],
+  reachable: readonly RankedSubstituter[],
   signal: AbortSignal,
 ): Promise<FoundTargets | undefined> {
   // To push a trivial root its derivation is needed, and that takes an evaluation.
-  const rootsAreServed = memo.targets.every(({ outputs, served }) =>
+  const rootsAreServed = record.targets.every(({ outputs, served }) =>
     outputs.every((path) => served.includes(path)),
   );
   if (MAY[job.mode].has("push") && !rootsAreServed) return undefined;
-  const roots = [...new Set(memo.targets.flatMap(({ served }) => served))];
-  const taken = isFresh(memo.checked, world.clock.now())
-    ? assumed(memo, new Set(roots), reachable)
+  const roots = [...new Set(record.targets.flatMap(({ served }) => served))];
+  const taken = isFresh(record.checked, world.clock.now())
+    ? assumed(record, new Set(roots), reachable)
     : [];
   lookup.assume(taken);
   const closures = new Closures(lookup);
   const found = await Promise.all(roots.map((path) => closures.of(path)));
   signal.throwIfAborted();
   if (found.some((availability) => availability !== "whole")) {
-    // What is built on from here is asked for: a memo that is wrong in one place may be so in others.
+    // What is built on from here is asked for: an evaluation record that is wrong in one place may be so in others.
     lookup.forget(taken.map(([path]) => path));
     return undefined;
   }
-  return { targets: memo.targets.map(recalledTarget), notices: memo.notices };
+  return { targets: record.targets.map(recalledTarget), notices: record.notices };
 }
 
 /** Answers for all but the roots, of caches that answer today and have the same role. */
 function assumed(
-  { closure }: Memo,
+  { closure }: EvaluationRecord,
   roots: ReadonlySet<StorePath>,
-  reachable: readonly Tier[],
+  reachable: readonly RankedSubstituter[],
 ): [StorePath, Answer][] {
   const roles = new Map(reachable.map(({ cache, role }) => [cache.name, role]));
-  return closure.flatMap(({ tier, narInfo }): [StorePath, Answer][] => {
-    const role = roles.get(tier);
+  return closure.flatMap(({ substituter, narInfo }): [StorePath, Answer][] => {
+    const role = roles.get(substituter);
     if (!role || roots.has(narInfo.storePath)) return [];
-    const served = { tier, narInfo };
+    const served = { substituter, narInfo };
     return [
       [
         narInfo.storePath,
@@ -78,41 +78,41 @@ function assumed(
   });
 }
 
-function recalledTarget(memo: MemoTarget): FoundTarget {
+function recalledTarget(record: RecordTarget): FoundTarget {
   return {
-    name: memo.name,
-    target: parseTarget(memo.line),
-    system: memo.system,
-    wanted: { kind: "recalled", paths: memo.served, trivial: memo.trivial },
-    outputs: memo.outputs,
-    buildable: memo.buildable,
-    pinName: memo.pinName,
+    name: record.name,
+    target: parseTarget(record.line),
+    system: record.system,
+    wanted: { kind: "recalled", paths: record.served, trivial: record.trivial },
+    outputs: record.outputs,
+    buildable: record.buildable,
+    pinName: record.pinName,
     failure: undefined,
   };
 }
 
 /** What a run may leave for the next: only what is cached, whole, and known to be so. */
-export function memoOf(
+export function recordOf(
   { targets, facts, fresh }: Assessment,
   notices: readonly string[],
   now: number,
-): Memo | undefined {
+): EvaluationRecord | undefined {
   const fit = targets.every(
     ({ verdict, outputs, deepMissing }) =>
       isHit(verdict) && outputs !== undefined && deepMissing.length === 0,
   );
   if (!fit || targets.length === 0) return undefined;
-  const members: MemoMember[] = [];
+  const members: RecordMember[] = [];
   for (const path of fresh.fetch) {
     const answer = facts.answers.get(path);
     const served = answer?.own ?? answer?.upstream;
-    if (served) members.push({ tier: served.tier, narInfo: served.narInfo });
+    if (served) members.push({ substituter: served.substituter, narInfo: served.narInfo });
   }
-  const kept = targets.map((target) => memoTarget(target, facts));
+  const kept = targets.map((target) => recordTarget(target, facts));
   return { checked: now, targets: kept, notices, closure: members };
 }
 
-function memoTarget(found: AssessedTarget, facts: Facts): MemoTarget {
+function recordTarget(found: AssessedTarget, facts: Facts): RecordTarget {
   const { name, target, system, outputs, buildable, pinName, wanted, verdict } = found;
   const fetched = wanted ? judge(facts, [wanted], nothing).fetch : new Set<StorePath>();
   const whole = outputs?.every((path) => fetched.has(path));

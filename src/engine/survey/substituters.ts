@@ -1,82 +1,90 @@
 /** Owns the caches in the order in which Nix would ask them: who is there, and who is left out. */
 
-import { type BinaryCache, can, strainWords, type TierInfo } from "../../domain/cache.ts";
+import {
+  answerTroubleWords,
+  type BinaryCache,
+  type CacheDescription,
+  can,
+} from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import { plainAddress } from "../../domain/location.ts";
 import type { Untrusted, World } from "../../domain/ports.ts";
-import type { Tier, TierCount } from "./lookup.ts";
+import type { AnswerCount, RankedSubstituter } from "./lookup.ts";
 
-export type TierState =
+export type SubstituterState =
   | {
       readonly kind: "reachable";
-      readonly info: TierInfo;
+      readonly info: CacheDescription;
       readonly milliseconds: number;
       /** As Nix sees it: lower is asked first. */
       readonly priority: number;
     }
   | { readonly kind: "down"; readonly error: Error };
 
-export interface SurveyedTier {
+export interface SurveyedSubstituter {
   readonly name: string;
   readonly role: "own" | "upstream";
   /** Where Nix reads it. */
   readonly url: string;
   /** Whether a path can be pinned there. */
   readonly pins: "kept" | "none";
-  readonly state: TierState;
-  readonly count: TierCount;
+  readonly state: SubstituterState;
+  readonly count: AnswerCount;
 }
 
-export interface DescribedTier {
-  readonly tier: Tier;
-  readonly state: TierState;
+export interface DescribedSubstituter {
+  readonly substituter: RankedSubstituter;
+  readonly state: SubstituterState;
 }
 
 /** What Nix takes a cache for that says nothing of its priority: it is asked before all others. */
 const PRIORITY = 0;
 
 /** Our own cache and the others, by priority, then as listed; all are asked at once. */
-export async function describeTiers(
-  { own, tiers, nix, clock }: Pick<World, "own" | "tiers" | "nix" | "clock">,
+export async function describeSubstituters(
+  { own, substituters, nix, clock }: Pick<World, "own" | "substituters" | "nix" | "clock">,
   signal: AbortSignal,
-): Promise<readonly DescribedTier[]> {
-  const all: Tier[] = [
+): Promise<readonly DescribedSubstituter[]> {
+  const all: RankedSubstituter[] = [
     ...(own ? [{ cache: own, role: "own" as const }] : []),
-    ...tiers.map((cache) => ({ cache, role: "upstream" as const })),
+    ...substituters.map((cache) => ({ cache, role: "upstream" as const })),
   ];
   const answered = await Promise.all(
-    all.map(async (tier): Promise<DescribedTier> => {
+    all.map(async (substituter): Promise<DescribedSubstituter> => {
       const begun = clock.now();
       try {
-        const info = await tier.cache.describe(signal);
+        const info = await substituter.cache.describe(signal);
         const milliseconds = clock.now() - begun;
-        const refusal = refusalOf(tier, nix?.setup.untrusted);
-        if (refusal) return { tier, state: { kind: "down", error: refusal } };
-        const priority = tier.cache.substituter.priority ?? info.priority ?? PRIORITY;
-        return { tier, state: { kind: "reachable", info, milliseconds, priority } };
+        const refusal = refusalOf(substituter, nix?.setup.untrusted);
+        if (refusal) return { substituter, state: { kind: "down", error: refusal } };
+        const priority = substituter.cache.substituter.priority ?? info.priority ?? PRIORITY;
+        return { substituter, state: { kind: "reachable", info, milliseconds, priority } };
       } catch (error) {
         signal.throwIfAborted();
-        return { tier, state: { kind: "down", error: asError(error) } };
+        return { substituter, state: { kind: "down", error: asError(error) } };
       }
     }),
   );
   // Nix may be configured with our own cache already, by an earlier run for one: an upstream it is not.
   const mine = own && placeOf(own);
   return answered
-    .filter(({ tier }) => tier.role === "own" || placeOf(tier.cache) !== mine)
+    .filter(({ substituter }) => substituter.role === "own" || placeOf(substituter.cache) !== mine)
     .sort((a, b) => priorityOf(a) - priorityOf(b));
 }
 
 /** What is known of it without asking. */
-export function placed({ cache, role }: Tier): Omit<SurveyedTier, "state" | "count"> {
+export function placed({
+  cache,
+  role,
+}: RankedSubstituter): Omit<SurveyedSubstituter, "state" | "count"> {
   const pins = can(cache, "pin") ? "kept" : "none";
   return { name: cache.name, role, url: cache.substituter.url, pins };
 }
 
-function priorityOf({ tier, state }: DescribedTier): number {
+function priorityOf({ substituter, state }: DescribedSubstituter): number {
   if (state.kind === "reachable") return state.priority;
-  return tier.cache.substituter.priority ?? Number.MAX_SAFE_INTEGER;
+  return substituter.cache.substituter.priority ?? Number.MAX_SAFE_INTEGER;
 }
 
 /** Where Nix reads a cache: host and path, without the options behind them where those name no place. */
@@ -86,7 +94,10 @@ function placeOf({ substituter }: BinaryCache): string {
 }
 
 /** What only a refused cache has, a later step builds. Our own is read to know what to push. */
-function refusalOf({ cache, role }: Tier, untrusted: Untrusted | undefined): UserError | undefined {
+function refusalOf(
+  { cache, role }: RankedSubstituter,
+  untrusted: Untrusted | undefined,
+): UserError | undefined {
   if (!untrusted || role === "own") return undefined;
   const keys = cache.substituter.publicKeys;
   const signed = keys.length === 0 || keys.some(({ text }) => untrusted.publicKeys.includes(text));
@@ -103,7 +114,7 @@ export function isAllowed({ substituter }: BinaryCache, { substituters }: Untrus
 }
 
 /** Whether the cache may well have what we look for: nobody has said no. */
-export function isSilent(state: TierState): boolean {
+export function isSilent(state: SubstituterState): boolean {
   if (state.kind !== "down") return false;
   const code = state.error instanceof UserError ? state.error.code : undefined;
   // Nix takes what it may not read for absent; a wrong credential would then look like a miss.
@@ -111,34 +122,38 @@ export function isSilent(state: TierState): boolean {
 }
 
 /** Names of those that did not answer, or stopped: nobody in this job needs to wait for them again. */
-export function silentTiers({ tiers }: { readonly tiers: readonly SurveyedTier[] }): string[] {
-  return tiers
+export function silentSubstituters({
+  substituters,
+}: {
+  readonly substituters: readonly SurveyedSubstituter[];
+}): string[] {
+  return substituters
     .filter(({ role, state, count }) => role !== "own" && (isSilent(state) || count.failure))
     .map(({ name }) => name);
 }
 
 /** Whether Nix is to be told of it: one that stopped answering, or talks nonsense, would hold it up. */
-export function isFit({ role, state, count }: SurveyedTier): boolean {
+export function isFit({ role, state, count }: SurveyedSubstituter): boolean {
   if (state.kind === "down") return false;
   // Without our own the job is worth little: what is damaged in it a warming run mends.
   return role === "own" || (!count.failure && count.corrupt === 0);
 }
 
 /** Of caches that are there: who is left out has a word of its own. */
-export function strainFindings(
-  { own, tiers }: Pick<World, "own" | "tiers">,
-  surveyed: readonly Pick<SurveyedTier, "name" | "state">[],
+export function answerTroubleFindings(
+  { own, substituters }: Pick<World, "own" | "substituters">,
+  surveyed: readonly Pick<SurveyedSubstituter, "name" | "state">[],
 ): Finding[] {
   const there = new Set(
     surveyed.flatMap(({ name, state }) => (state.kind === "reachable" ? [name] : [])),
   );
-  const caches = [...(own ? [own] : []), ...tiers].filter(({ name }) => there.has(name));
+  const caches = [...(own ? [own] : []), ...substituters].filter(({ name }) => there.has(name));
   return caches.flatMap((cache): Finding[] => {
-    const strain = cache.strain?.();
-    const words = strain && strainWords(strain);
+    const answerTrouble = cache.answerTrouble?.();
+    const words = answerTrouble && answerTroubleWords(answerTrouble);
     if (words === undefined) return [];
     const message = `${cache.name} was hard to get answers from: ${words}`;
     const hint = "nothing is left out for it; the run took longer";
-    return [{ kind: "tier", level: "notice", message, hint }];
+    return [{ kind: "substituter", level: "notice", message, hint }];
   });
 }

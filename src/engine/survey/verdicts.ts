@@ -42,7 +42,7 @@ export function verdictOf(
   if (source.length > 0 || download.length > 0 || lost.size > 0) {
     return { kind: "missing", missing: { source, download, trivial } };
   }
-  const tiers = new Set<string>();
+  const substituters = new Set<string>();
   let kind: "own" | "upstream" = "upstream";
   // The path itself where it is served; of a trivial one, what its build would fetch.
   const roots = target.outputs?.filter((path) => fetch.has(path)) ?? [];
@@ -50,10 +50,10 @@ export function verdictOf(
     const answer = facts.answers.get(path);
     if (answer?.own) {
       kind = "own";
-      tiers.add(answer.own.tier);
-    } else if (answer?.upstream) tiers.add(answer.upstream.tier);
+      substituters.add(answer.own.substituter);
+    } else if (answer?.upstream) substituters.add(answer.upstream.substituter);
   }
-  return { kind, tiers: [...tiers], trivial };
+  return { kind, substituters: [...substituters], trivial };
 }
 
 /**
