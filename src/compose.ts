@@ -1,4 +1,4 @@
-/** Owns putting the world together: the only place where host, Nix and caches meet. */
+/** Puts the world together: the one place where host, Nix and caches meet. */
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";

@@ -1,4 +1,4 @@
-/** Owns the process that pushes while the job runs: its start in main, its end in post. */
+/** Starts, watches and ends the process that pushes while the job runs, and is what runs in it. */
 
 import { spawn } from "node:child_process";
 import { existsSync, watch as watchFolder } from "node:fs";

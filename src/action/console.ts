@@ -1,4 +1,4 @@
-/** Owns the runner's log: groups, annotations, and no line that the runner would take for a command. */
+/** The runner's log: groups, annotations, masked secrets, and no line that the runner would take for a command. */
 
 import * as core from "@actions/core";
 import { describeError, UserError } from "../domain/errors.ts";

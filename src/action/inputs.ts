@@ -1,4 +1,4 @@
-/** Owns the action's inputs: text from the workflow becomes a Job, or an error that names the input. */
+/** The action's inputs: text from the workflow becomes a Job, or an error that names the input. */
 
 import type { PinKeep } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns `install-nix`: Nix's own release, checked against its SHA-256, by way of the tool cache. */
+/** `install-nix`: Nix's own release, checked against its SHA-256, by way of the tool cache. */
 
 import { access, mkdtemp, readdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";

@@ -1,4 +1,4 @@
-/** Owns main: the run, its report, and what it leaves for post. */
+/** What the step does: the run, its report, and what it leaves for post. */
 
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";

@@ -1,4 +1,4 @@
-/** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
+/** What the step does at the end of the job: it reads main's record, ends the background push, and pushes. */
 
 import { readdir } from "node:fs/promises";
 import * as core from "@actions/core";

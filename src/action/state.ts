@@ -1,4 +1,4 @@
-/** Owns what main leaves for post: one versioned, sealed record. Never a secret. */
+/** What main leaves for post: one versioned, sealed record, and never a secret. */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** Owns trust: what the event that started the job lets this run write. Fails closed. */
+/** What the event that started the job lets this run write; whatever is not clear may write nothing. */
 
 import * as z from "zod/mini";
 import type { Trust } from "../domain/job.ts";

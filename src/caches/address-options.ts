@@ -1,4 +1,4 @@
-/** Owns the options of a cache's address, as Nix has them: `?compression=`, `?priority=`, `?trusted=1`. */
+/** The options of a cache's address, as Nix has them: `?compression=`, `?priority=`, `?trusted=1`. */
 
 import { UserError } from "../domain/errors.ts";
 import type { PublicKey } from "../domain/signature.ts";

@@ -1,4 +1,4 @@
-/** Owns what a kind of cache is given to open one of its caches. */
+/** What a kind of cache is, and what it is given to open one of its caches. */
 
 import type { BinaryCache, Credentials, OpenRemoteStore } from "../domain/cache.ts";
 import type { CacheLocation } from "../domain/location.ts";
@@ -31,7 +31,7 @@ export interface OpenRequest {
   readonly githubDirectory?: string | undefined;
 }
 
-/** One kind of cache; a new one is a file with one of these and a line in index.ts. */
+/** One kind of cache; a new one is a folder with one of these and a line in register.ts. */
 export interface CacheKind<Kind extends CacheLocation["kind"] = CacheLocation["kind"]> {
   readonly kind: Kind;
   open(location: Extract<CacheLocation, { kind: Kind }>, request: OpenRequest): BinaryCache;

@@ -1,4 +1,4 @@
-/** Owns the register: every kind of cache there is, written out. */
+/** The register: every kind of cache there is, written out. */
 
 import type { BinaryCache } from "../domain/cache.ts";
 import type { CacheLocation } from "../domain/location.ts";

@@ -1,4 +1,4 @@
-/** Owns the command line: what was typed becomes a command, or an error that says what would be right. */
+/** Reads the command line: what was typed becomes a command, or an error that says what would be right. */
 
 import { parseArgs } from "node:util";
 import { DEFAULTS, type InputName, type Inputs } from "../action/inputs.ts";

@@ -1,4 +1,4 @@
-/** Owns the command on the command line: the same engine, its words on a terminal instead of a job page. */
+/** Runs a command: the same engine, its words on a terminal instead of a job page. */
 
 import { homedir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Owns completion for shells: commands, options, their values; targets are Nix's own to complete. Pure. */
+/** Completion for shells: commands, options, their values; targets are Nix's own to complete. Pure. */
 
 import { CHOICES } from "../action/inputs.ts";
 import { MODES } from "../domain/job.ts";

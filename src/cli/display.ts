@@ -1,4 +1,4 @@
-/** Owns the live display: the phase at work, a bar for what is counted, and Nix's last line. */
+/** The live display: the phase at work, a bar for what is counted, and Nix's last line. */
 
 import type { WriteStream } from "node:tty";
 import { styleText } from "node:util";
@@ -108,11 +108,11 @@ export function display(output: Output, environment: Environment): Display {
 export function barLine(state: WorkState, seconds: number, width: number, signs: Signs): string {
   const words = progressWords(state, seconds);
   const part = fraction(state);
-  const diskSpace = Math.min(BAR_MOST, Math.floor(width / 3));
+  const cells = Math.min(BAR_MOST, Math.floor(width / 3));
   let line = "";
   if (part !== undefined) {
-    const full = Math.round(part * diskSpace);
-    line = `${signs.full.repeat(full)}${signs.empty.repeat(diskSpace - full)} `;
+    const full = Math.round(part * cells);
+    line = `${signs.full.repeat(full)}${signs.empty.repeat(cells - full)} `;
   }
   const [first = "", ...rest] = words;
   line += first;

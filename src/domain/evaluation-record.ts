@@ -1,4 +1,4 @@
-/** Owns the evaluation record: what a verified run found, so that the next one need not evaluate it again. */
+/** The evaluation record: what a verified run found, so that the next one need not evaluate it again. */
 
 import { formatNarInfo, type NarInfo, parseNarInfo } from "./narinfo.ts";
 import { parseStorePath, type StorePath } from "./store-path.ts";

@@ -1,4 +1,4 @@
-/** Owns the job: what the user asked for, every default resolved, no secret in it. */
+/** The job: what the user asked for, every default resolved, no secret in it. */
 
 import type { PinKeep } from "./cache.ts";
 import type { HeavyRule } from "./heavy.ts";

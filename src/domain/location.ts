@@ -1,4 +1,4 @@
-/** Owns the places caches are at, as the inputs `cache` and `substituters` name them. */
+/** The places caches are at, as the inputs `cache` and `substituters` name them. */
 
 import { UserError } from "./errors.ts";
 import { type PublicKey, parsePublicKey } from "./signature.ts";

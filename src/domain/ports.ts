@@ -1,4 +1,4 @@
-/** Owns what the engine needs of the world; compose.ts hands it the real things. */
+/** What the engine needs of the world; compose.ts hands it the real things. */
 
 import type { BuildFigures, FigureStore } from "./build-figures.ts";
 import type { BinaryCache } from "./cache.ts";
@@ -281,7 +281,7 @@ export interface World {
   readonly figures?: FigureStore;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
-  /** Without it no reclaiming is looked for. */
+  /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];

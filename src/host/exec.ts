@@ -1,4 +1,4 @@
-/** Owns child processes: no shell, no secret in their environment, a deadline on every one. */
+/** Child processes: no shell, no secret in their environment, a deadline on every one. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

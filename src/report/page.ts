@@ -1,4 +1,4 @@
-/** Owns the parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
+/** The parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
 
 import type { CacheLocation } from "../domain/location.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
@@ -8,7 +8,7 @@ import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
 const BYTES_MOST = 1024 * 1024;
 const ROWS_SHOWN = 20;
 const ROWS_MOST = 2_000;
-/** One long table leaves disk space for the others. */
+/** One long table leaves space for the others. */
 const TABLE_MOST = 300 * 1024;
 
 export interface Section {

@@ -1,4 +1,4 @@
-/** Owns the audit: every group of checks over what was seen. Pure but for the sizes of pins. */
+/** The audit: every group of checks over what was seen. Pure but for the sizes of pins. */
 
 import { can } from "../../domain/cache.ts";
 import type { Finding } from "../../domain/finding.ts";

@@ -1,4 +1,4 @@
-/** Owns the caches that are read: configured, reachable, in sensible order, once, and vouched for. Pure. */
+/** Checks of the caches that are read: configured, reachable, in sensible order, once, and vouched for. Pure. */
 
 import { describeError, UserError } from "../../domain/errors.ts";
 import { count } from "../../domain/size.ts";

@@ -1,4 +1,4 @@
-/** Owns checks: what an audit found of one thing, and the line that mends it. */
+/** What a check is: what an audit found of one thing, and the line that mends it. */
 
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";

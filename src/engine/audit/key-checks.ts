@@ -1,4 +1,4 @@
-/** Owns the cache's name and keys: is it named, and is its key the one that Nix trusts. Pure. */
+/** Checks of the cache's name and keys: is it named, and is its key the one that Nix trusts. Pure. */
 
 import type { CacheLocation } from "../../domain/location.ts";
 import { parsePublicKey } from "../../domain/signature.ts";

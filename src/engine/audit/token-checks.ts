@@ -1,4 +1,4 @@
-/** Owns the secrets in workflow files: where one is needed it is there, and is a secret. Pure. */
+/** Checks of the secrets in workflow files: where one is needed it is there, and is a secret. Pure. */
 
 import { describeError, UserError } from "../../domain/errors.ts";
 import { secretsIn } from "../../domain/workflow.ts";

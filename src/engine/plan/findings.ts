@@ -1,4 +1,4 @@
-/** Owns what a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
+/** What a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
 
 import type { BinaryCache } from "../../domain/cache.ts";
 import { describeError, type ErrorCode, UserError } from "../../domain/errors.ts";
@@ -204,7 +204,7 @@ function adviceOf(error: Error): Pick<Finding, "code" | "hint"> {
   return { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }
 
-export function trustedUserFindings(
+export function untrustedUserFindings(
   job: Job,
   survey: Survey,
   caches: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },

@@ -1,4 +1,4 @@
-/** Owns the judgement: out of the facts, what would be built and what fetched. Pure. */
+/** The judgement: out of the facts, what would be built and what fetched. Pure. */
 
 import { allowsSubstitutes, outputPaths } from "../../domain/derivation.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";

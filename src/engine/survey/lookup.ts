@@ -1,4 +1,4 @@
-/** Owns asking: every cache at once, no path twice, the first in order that has it wins. */
+/** Asks for paths: every cache at once, no path twice, the first in order that has it wins. */
 
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
 import type { NarInfo } from "../../domain/narinfo.ts";

@@ -1,4 +1,4 @@
-/** Owns the caches in the order in which Nix would ask them: who is there, and who is left out. */
+/** The caches in the order in which Nix would ask them: who is there, and who is left out. */
 
 import {
   answerTroubleWords,
