@@ -37,7 +37,9 @@ function oldWords(file: string, text: string): string[] {
 
 describe("the field's words are used", () => {
   test("in every document", () => {
-    expect(DOCUMENTS.flatMap(({ file, text }) => oldWords(file, text))).toEqual([]);
+    // The changelog says what became of them.
+    const now = DOCUMENTS.filter(({ file }) => file !== "CHANGELOG.md");
+    expect(now.flatMap(({ file, text }) => oldWords(file, text))).toEqual([]);
   });
 
   test("in action.yml, package.json, workflows and examples", () => {

@@ -425,7 +425,7 @@ describe("the JSON report", () => {
   test("is JSON, and holds what was seen, meant and done", async () => {
     const report = JSON.parse(JSON.stringify(jsonReport(await ran({ inputs: { mode: "warm" } }))));
     expect(report).toMatchObject({
-      version: 1,
+      version: 2,
       mode: "warm",
       system: "x86_64-linux",
       trust: { kind: "write" },

@@ -10,8 +10,18 @@ import type { ProcessIdentity } from "../host/exec.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { BUDGET, endBackground, stopBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import { BUDGET, backgroundTrace, endBackground, stopBackground } from "./background-push.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  isDebugging,
+  log,
+  mask,
+  traceJob,
+  world,
+  writeSummary,
+} from "./console.ts";
 import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
 import { loadState, STATE, sealFor, useOf } from "./state.ts";
@@ -34,11 +44,15 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
   // A record that names no use is damaged, and is refused below.
   const context = await readContext(environment, useOf(text) ?? "0");
   mask(context);
+  using _trace = traceJob(context);
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
   const ahead =
     state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
+  if (isDebugging(environment)) {
+    for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
+  }
   const { compose } = await world();
   await using composed = await compose({
     ...context,

@@ -199,14 +199,19 @@ export function wrap(line: string, width: number): string {
   return `${indent}${broken.split("\n").join(`\n${hanging}`)}`;
 }
 
-export function plainLog(print: (line: string) => void): Log {
+export function plainLog(
+  print: (line: string) => void,
+  detail: "usual" | "verbose" = "usual",
+): Log {
   return {
     group: (title) => print(plainLine(title)),
     endGroup: () => undefined,
     info: (text) => {
       for (const line of text.split("\n")) print(`  ${plainLine(line)}`);
     },
-    debug: () => undefined,
+    debug: (line) => {
+      if (detail === "verbose") print(`  ${plainLine(line)}`);
+    },
     watch: steadyWatch((line) => print(`  ${line}`), progressLine),
   };
 }

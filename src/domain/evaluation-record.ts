@@ -58,7 +58,7 @@ export function formatRecord(record: EvaluationRecord): string {
   });
 }
 
-/** Reads what `formatMemo` wrote; throws for anything else, with what is wrong. */
+/** Reads what `formatRecord` wrote; throws for anything else, with what is wrong. */
 export function parseRecord(text: string, storeDir: string): EvaluationRecord {
   const raw = JSON.parse(text) as Record<string, unknown>;
   if (raw["version"] !== VERSION) throw new Error(`it is of version ${String(raw["version"])}`);

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
+import { beginTrace, commandName, traced } from "./trace.ts";
 
 export interface ExecOptions {
   readonly cwd?: string;
@@ -34,6 +35,18 @@ const GRACE = 5_000;
  * when it cannot be started, is aborted, is too slow or prints without end.
  */
 export function exec(
+  command: string,
+  args: readonly string[],
+  options: ExecOptions,
+): Promise<ExecResult> {
+  return traced(
+    () => commandName(command, args),
+    () => execute(command, args, options),
+    ({ code }) => (code === undefined ? "ended by a signal" : `status ${code}`),
+  );
+}
+
+function execute(
   command: string,
   args: readonly string[],
   options: ExecOptions,
@@ -132,6 +145,8 @@ export async function* execStream(
   failure: (stderr: string) => Error,
 ): AsyncGenerator<Uint8Array> {
   options.signal.throwIfAborted();
+  const trace = beginTrace(() => commandName(command, args));
+  let ending = "left before its end";
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: options.env as NodeJS.ProcessEnv,
@@ -169,6 +184,7 @@ export async function* execStream(
       watch();
     }
     const [code] = (await closed) as [number | null];
+    ending = code === null ? "ended by a signal" : `status ${code}`;
     if (code !== 0) throw failure(stderr);
   } catch (error) {
     options.signal.throwIfAborted();
@@ -177,6 +193,7 @@ export async function* execStream(
     clearTimeout(timer);
     options.signal.removeEventListener("abort", onAbort);
     if (child.exitCode === null) end();
+    trace(ending);
   }
 }
 

@@ -11,7 +11,7 @@ import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
-export const REPORT_VERSION = 1;
+export const REPORT_VERSION = 2;
 
 export function jsonReport(run: Run) {
   const { survey, plan, outcome } = run;
