@@ -299,6 +299,9 @@ describe("processes", () => {
         expect.stringMatching(/^(type ChildProcess, )?spawn$/),
       ]);
     }
+    // It can neither be aborted nor given a deadline, and shows what it runs (docs/adr/0004).
+    const running = SOURCES.filter((file) => /["']@actions\/exec["']/.test(read(file)));
+    expect(running).toEqual(["action/install-nix.ts"]);
     const shells = SOURCES.filter((file) =>
       /\bshell\s*:\s*(true|["'])|execSync|["']-c["']/.test(read(file)),
     );

@@ -16,7 +16,7 @@ import { maySendAtOnce, watch } from "../engine/background-push.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { identityOf, isRunning, type ProcessIdentity } from "../host/exec.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
 import { plainLine } from "../report/page.ts";
 import { isDebugging, traceJob } from "./console.ts";
 import { contextTrust, readContext } from "./context.ts";

@@ -6,7 +6,7 @@ import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";

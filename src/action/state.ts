@@ -8,7 +8,7 @@ import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
 import { writeWhole } from "../host/atomic.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import type { Context } from "./context.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
