@@ -6,7 +6,7 @@ import { isHit } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
-import { code, grid, linked, linkTo, markdown, substituterNamed } from "./page.ts";
+import { code, grid, linked, markdown, substituterNamed } from "./page.ts";
 import { provedTargets, reachWords, verdictWords } from "./words.ts";
 
 /** Paths walked for all sizes together: 5,000 targets with 5,000 paths each would take minutes. */
@@ -49,7 +49,7 @@ function sign({ outcome }: Run, target: SurveyedTarget): string {
 }
 
 /** The cache, as a link to what it says of the target's own path where that is one's to follow. */
-function cacheCell({ survey, job }: Run, target: SurveyedTarget): string {
+function cacheCell({ survey }: Run, target: SurveyedTarget): string {
   const { verdict, outputs } = target;
   if (verdict.kind !== "own" && verdict.kind !== "upstream") return "";
   const [path] = outputs ?? [];
@@ -59,10 +59,7 @@ function cacheCell({ survey, job }: Run, target: SurveyedTarget): string {
       const answer = path && survey.facts.answers.get(path);
       const served =
         substituter && [answer?.own, answer?.upstream].some((one) => one?.substituter === name);
-      return linked(
-        name,
-        path && substituter && served ? linkTo(path, substituter, job.cache) : undefined,
-      );
+      return linked(name, path && substituter && served ? substituter.page(path) : undefined);
     })
     .join(", ");
 }
