@@ -155,13 +155,3 @@ export function linkTo(
   if (cachix !== undefined) return `${CACHIX_PAGES}${encodeURIComponent(cachix)}`;
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}/${hashPart(path)}.narinfo`;
 }
-
-/** The substituter that a verdict or an answer names; one may pass on what another one signed. */
-export function substituterNamed(
-  substituters: readonly SurveyedSubstituter[],
-  name: string,
-): SurveyedSubstituter | undefined {
-  return substituters.find(
-    (substituter) => substituter.name === name || name.endsWith(`passed on by ${substituter.name}`),
-  );
-}
