@@ -35,9 +35,8 @@ async function site(): Promise<Site> {
 }
 
 function substituterOf(report: Report, origin: string) {
-  const found = report.substituters.find(({ name }) => name === origin);
-  if (!found)
-    throw new Error(`${origin} is not among ${report.substituters.map(({ name }) => name)}`);
+  const found = report.caches.find(({ name }) => name === origin);
+  if (!found) throw new Error(`${origin} is not among ${report.caches.map(({ name }) => name)}`);
   return found;
 }
 
@@ -96,7 +95,7 @@ describe(`substituters, on ${NIX}`, () => {
     const substituters = urls.map((url) => `${url} ${key.public}`).join("\n");
     const step = await job.main({ mode: "check", substituters });
     expect(step.exitCode).toBe(0);
-    expect(step.report().substituters.map(({ name, priority }) => [name, priority])).toEqual([
+    expect(step.report().caches.map(({ name, priority }) => [name, priority])).toEqual([
       [unsaid?.origin, 0],
       [second?.origin, 10],
       [last?.origin, 40],

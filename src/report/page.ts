@@ -1,7 +1,5 @@
 /** Owns the parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
 
-import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
-
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
 const ROWS_SHOWN = 20;
@@ -133,14 +131,4 @@ export function code(text: string): string {
       .match(new RegExp(`.{1,${UNBROKEN}}`, "gsu")) ?? [];
   const plain = parts.map(markdown).join("<wbr>");
   return `<code>${plain.replaceAll("://", "&#58;//").replace(/\bwww\./gi, "www&#46;")}</code>`;
-}
-
-/** The substituter that a verdict or an answer names; one may pass on what another one signed. */
-export function substituterNamed(
-  substituters: readonly SurveyedSubstituter[],
-  name: string,
-): SurveyedSubstituter | undefined {
-  return substituters.find(
-    (substituter) => substituter.name === name || name.endsWith(`passed on by ${substituter.name}`),
-  );
 }

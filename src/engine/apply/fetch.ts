@@ -65,8 +65,7 @@ async function inOrder(lookup: Lookup, paths: readonly StorePath[]): Promise<Mem
   const members = new Map<StorePath, Member>();
   await Promise.all(
     paths.map(async (path) => {
-      const { own, upstream } = await lookup.ask(path);
-      const served = own ?? upstream;
+      const { served } = await lookup.ask(path);
       const cache = served && lookup.cacheOf(served);
       members.set(path, {
         path,

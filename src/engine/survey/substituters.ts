@@ -148,6 +148,6 @@ export function answerTroubleFindings(
     if (words === undefined) return [];
     const message = `${cache.name} was hard to get answers from: ${words}`;
     const hint = "nothing is left out for it; the run took longer";
-    return [{ kind: "substituter", level: "notice", message, hint }];
+    return [{ kind: "cache", level: "notice", message, hint }];
   });
 }
