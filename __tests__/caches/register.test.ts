@@ -182,6 +182,8 @@ const shelfKind: CacheKind<{ readonly shelf: string }> = {
   },
 };
 
+const { token: _said, ...forgetful } = shelfKind.facts;
+
 describe("a kind of cache that is added", () => {
   const more = registerOf([...KINDS, shelfKind]);
   const read = (cache: string, substituters = "") =>
@@ -232,6 +234,22 @@ describe("a kind of cache that is added", () => {
       cacheMode: "none",
     });
     expect(trust.kind).toBe(expected);
+  });
+
+  test("that forgets to say whether it needs a token does not compile, and is not written to", () => {
+    // @ts-expect-error: `token` is missing
+    const kind: CacheKind = { ...shelfKind, facts: forgetful };
+    const cache = registerOf([kind]).parse("shelf:mine", "cache");
+    const trust = trustOf({
+      eventName: "push",
+      event: payload("push"),
+      ref: "refs/heads/main",
+      asked: "auto",
+      cache,
+      token: "absent",
+      cacheMode: undefined,
+    });
+    expect(trust.kind).toBe("read-only");
   });
 
   test("is opened with patience around it, and has what its kind says of it", async () => {

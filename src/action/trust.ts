@@ -50,7 +50,7 @@ export function trustOf(request: TrustRequest): Trust {
   if (foreign) return readOnly(foreign);
   const { cache, cacheMode } = request;
   if (!cache) return readOnly("there is no cache to write to");
-  if (cache.token === "needed to write" && request.token === "absent") {
+  if (cache.token !== "not needed" && request.token === "absent") {
     return readOnly("there is no token (secrets are not passed to forks, nor to Dependabot)");
   }
   if (cache.keeper === "GitHub" && (cacheMode === "read" || cacheMode === "none")) {
