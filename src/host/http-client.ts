@@ -7,7 +7,7 @@ import { type Body, bodyOf, type HttpRequest, sendBody, Timed, wholeBody } from 
 
 export type { HttpRequest } from "./http-body.ts";
 
-import { requestName, traced } from "./trace.ts";
+import { exchangeWords, requestName, traced } from "./trace.ts";
 import { type WireAnswer, wireRequest } from "./wire-answer.ts";
 import { WirePool } from "./wire-pool.ts";
 
@@ -155,8 +155,7 @@ export class HttpClient implements Http {
     return traced(
       () => requestName(method, url),
       () => this.begin(method, url, fields, body, timed),
-      ({ status, sent, response }) =>
-        exchangeWords(status, response.httpVersion, sent.reusedSocket ? "kept" : "new"),
+      ({ status, sent }) => exchangeWords(status, "http/1.1", sent.reusedSocket ? "kept" : "new"),
     );
   }
 
@@ -205,12 +204,8 @@ function exchange(
   return traced(
     () => requestName(method, url),
     () => sending.answer,
-    ({ status, isNew }) => exchangeWords(status, "1.1", isNew ? "new" : "kept"),
+    ({ status, isNew }) => exchangeWords(status, "http/1.1", isNew ? "new" : "kept"),
   );
-}
-
-function exchangeWords(status: number, version: string, connection: "new" | "kept"): string {
-  return `${status}, HTTP/${version}, ${connection} connection`;
 }
 
 /** `https://token@host/` is the token as a user name, and no password. */

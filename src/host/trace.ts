@@ -51,6 +51,15 @@ export function requestName(method: string, { protocol, host, pathname }: URL): 
   return `${method} ${protocol}//${host}${pathname}`;
 }
 
+/** What came of a request; the protocol is named as ALPN does. */
+export function exchangeWords(
+  status: number,
+  protocol: "h2" | "http/1.1",
+  connection: "new" | "kept",
+): string {
+  return `${status}, ${protocol === "h2" ? "HTTP/2" : "HTTP/1.1"}, ${connection} connection`;
+}
+
 /** As it could be typed; what a shell would take apart is quoted. */
 export function commandName(command: string, args: readonly string[]): string {
   return [command, ...args]
