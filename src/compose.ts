@@ -13,7 +13,7 @@ import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
-import { makesBuildDir, readMachine } from "./nix/machine.ts";
+import { readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { recordKey } from "./nix/record-key.ts";
@@ -116,7 +116,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         list: TOOL_FOLDERS,
         secondDisk: SECOND_DISK,
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
-        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+        absent: machine.absentBuildDir,
       }),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:

@@ -9,6 +9,7 @@ import { type PublicKey, parsePublicKey } from "../domain/signature.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand, type RunOptions } from "./command.ts";
+import { makesBuildDir, refuseTooOld, resolveStore, stateFolder } from "./variants.ts";
 
 export interface NixSettings {
   readonly substituters: readonly string[];
@@ -23,6 +24,8 @@ export interface NixMachine {
   readonly setup: Omit<NixSetup, "flake">;
   readonly settings: NixSettings;
   readonly builder: Builder;
+  /** What becomes of a build directory that is not there. */
+  readonly absentBuildDir: "made by Nix" | "an error";
 }
 
 /** Who runs builds: this process's user, build users for root, or a daemon with them. */
@@ -35,22 +38,34 @@ export async function readMachine(
   signal: AbortSignal,
 ): Promise<NixMachine> {
   const options = { signal, deadline: DEADLINES.query };
-  const [facts, settings] = await Promise.all([
-    nix.run("nix-instantiate", ["--eval", "--json", "--strict", "-E", FACTS], options),
-    readSettings(nix, options),
-  ]);
-  // Not beside the others: two at once that make a new store's database get in each other's way.
-  const untrusted = await findUntrusted(nix, environment, settings.text("store"), signal);
+  const asked = readSettings(nix, options);
+  // Awaited below: one that is too old does not show its settings, and that is not what is wrong with it.
+  asked.catch(() => undefined);
+  const facts = await nix.run(
+    "nix-instantiate",
+    ["--eval", "--json", "--strict", "-E", FACTS],
+    options,
+  );
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
   }
+  refuseTooOld(version);
+  const settings = await asked;
+  const store = await resolveStore(settings.text("store"), environment);
+  // Not beside the others: two at once that make a new store's database get in each other's way.
+  const untrusted = await findUntrusted(nix, environment, store, signal);
   const { list, text } = settings;
-  const builder = await builderOf(text("store"), text("build-users-group"), environment);
+  const builder = await builderOf(store, text("build-users-group"), environment);
   // A key that only this user's files name is none to the daemon.
   const keys = untrusted?.publicKeys ?? list("trusted-public-keys");
+  const realStore = realStoreDir(store, storeDir);
+  const root = realStore === storeDir ? undefined : realStore.slice(0, -storeDir.length);
   return {
     builder,
+    absentBuildDir: makesBuildDir(version, settings.unset("build-dir"))
+      ? "made by Nix"
+      : "an error",
     setup: {
       version,
       system,
@@ -62,8 +77,11 @@ export async function readMachine(
         ]),
       ],
       storeDir,
-      realStoreDir: realStoreDir(text("store"), storeDir),
-      buildDir: buildDir(version, text("build-dir"), environment),
+      realStoreDir: realStore,
+      buildDir: buildDir(version, text("build-dir"), {
+        ...environment,
+        NIX_STATE_DIR: stateFolder(root, environment),
+      }),
       buildDirBy: buildDirBy(builder, settings, untrusted ? "untrusted" : "trusted"),
       buildsAtOnce: settings.amount("max-jobs") ?? 1,
       ...(untrusted ? { untrusted } : {}),
@@ -93,16 +111,10 @@ function realStoreDir(store: string, storeDir: string): string {
  */
 export function buildDir(version: string, setting: string, environment: Environment): string {
   if (setting !== "") return setting;
-  if (makesBuildDir(version)) {
+  if (makesBuildDir(version, "")) {
     return `${environment["NIX_STATE_DIR"] ?? "/nix/var/nix"}/builds`;
   }
   return environment["TMPDIR"] || "/tmp";
-}
-
-/** 2.30 and later make a build directory that is not there; earlier ones fail. */
-export function makesBuildDir(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
-  return major > 2 || minor >= 30;
 }
 
 /** As Nix's `auto`: the store itself where its state can be written, else the daemon. */
@@ -153,6 +165,8 @@ export interface Settings {
   list(name: string): string[];
   text(name: string): string;
   has(name: string, value: boolean): boolean;
+  /** What it is where nobody sets it, as far as Nix tells. */
+  unset(name: string): string;
   /** Whether this version has such a setting, set or not. */
   knows(name: string): boolean;
   /** A whole number above 0. */
@@ -168,7 +182,10 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
   if (result.code !== 0) {
     throw new UserError("NCP-202", `Nix does not show its configuration: ${result.stderr.trim()}`);
   }
-  const parsed = JSON.parse(result.stdout) as Record<string, { value: Setting }>;
+  const parsed = JSON.parse(result.stdout) as Record<
+    string,
+    { readonly value: Setting; readonly defaultValue?: Setting }
+  >;
   const settingOf = (name: string): Setting | undefined => parsed[name]?.value;
   return {
     list(name) {
@@ -184,6 +201,10 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
       return typeof value === "string" ? value : "";
     },
     has: (name, value) => settingOf(name) === value,
+    unset(name) {
+      const value = parsed[name]?.defaultValue;
+      return typeof value === "string" ? value : "";
+    },
     knows: (name) => name in parsed,
     amount(name) {
       const value = Number(settingOf(name));
