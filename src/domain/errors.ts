@@ -72,6 +72,11 @@ export type ErrorCode =
   | "NCP-631" // nothing pushes
   | "NCP-632" // nothing looks after the cache
   | "NCP-633" // a lock file is not committed
+  | "NCP-634" // a stranger's code runs with our rights
+  | "NCP-635" // strangers' pull requests run on a machine that stays
+  | "NCP-636" // a push's failure is not seen
+  | "NCP-637" // a cache is set up after the build
+  | "NCP-638" // work that no binary cache gets
   | "NCP-640" // the command line is wrong
   | "NCP-641" // Nix's configuration cannot be written
   | "NCP-642" // there is no cache to set up

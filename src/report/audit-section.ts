@@ -43,12 +43,16 @@ export function auditSections(audit: Audit | undefined, quota: number | undefine
   ];
 }
 
-function row({ status, group, code: id, message, mend, where }: Check): string[] {
+function row({ status, group, code: id, message, mend, where, more = [] }: Check): string[] {
   const place = where === undefined ? "" : `${code(where)}: `;
+  const places = more.map((one) => code(one.where)).slice(0, PLACES_MOST);
+  const left = more.length - places.length;
+  const also =
+    places.length === 0 ? "" : `; also ${places.join(", ")}${left > 0 ? ` and ${left} more` : ""}`;
   return [
     SIGNS[status],
     `${group} ${id}`,
-    `${place}${markdown(message)}`,
+    `${place}${markdown(message)}${also}`,
     mend === undefined ? "" : markdown(mend),
   ];
 }
@@ -66,6 +70,9 @@ function pinned({ sizes }: Audit, quota: number | undefined): string {
   return `${all}\n\n${grid(["pin", ">in our cache", ">paths"], rows)}`;
 }
 
+/** Further places of one finding that are named. */
+const PLACES_MOST = 10;
+
 /** A log of thousands of lines is read by nobody. */
 const LINES_MOST = 200;
 
@@ -73,8 +80,12 @@ export function auditLines(audit: Audit | undefined): string[] {
   if (!audit) return [];
   const lines = ["", `  audit: ${auditWords(audit.checks)}`];
   const checks = worstFirst(audit.checks);
-  for (const { status, code: id, message, mend, where } of checks.slice(0, LINES_MOST)) {
+  for (const { status, code: id, message, mend, where, more = [] } of checks.slice(0, LINES_MOST)) {
     lines.push(`  ${status} ${id}: ${where === undefined ? "" : `${where}: `}${message}`);
+    for (const one of more.slice(0, PLACES_MOST)) {
+      lines.push(`    also ${one.where}${one.message === message ? "" : `: ${one.message}`}`);
+    }
+    if (more.length > PLACES_MOST) lines.push(`    and ${more.length - PLACES_MOST} more places`);
     if (status !== "pass" && mend !== undefined) lines.push(`    → ${mend}`);
   }
   const left = checks.length - LINES_MOST;
