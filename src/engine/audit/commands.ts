@@ -245,3 +245,13 @@ export function installsNix({
         : undefined,
   };
 }
+
+/** A script or a recipe of the project's own, which is not read here. */
+export function runsOwnScript({ words }: Command): boolean {
+  const [program = "", first = ""] = words;
+  if (/^(?:ba|z|da)?sh$|^(?:source|\.|python3?)$/.test(program))
+    return /\.(?:sh|bash|py)$|^\.?\//.test(first);
+  return /^\.{0,2}\/(?!nix\/store)|^[\w.-]+\/.*\w$|\.(?:sh|bash|py)$|^(?:make|just|task|mise)$/.test(
+    program,
+  );
+}

@@ -52,8 +52,9 @@ export function hasSecrets({ event, who }: Start): boolean {
 /** Runs of the default branch's own, whose entries in GitHub's cache every other run can read. */
 const OF_DEFAULT_BRANCH = new Set(["push", "schedule", "workflow_dispatch", "repository_dispatch"]);
 
-export function fillsSharedCache({ event, who }: Start): boolean {
-  return who === "us" && (OF_DEFAULT_BRANCH.has(event) || event === "workflow_run");
+export function fillsSharedCache({ event, who, source }: Start): boolean {
+  const first = event === "workflow_run" ? source : event;
+  return who === "us" && (OF_DEFAULT_BRANCH.has(first) || first === "");
 }
 
 /** Runs after which a binary cache has what the default branch needs. */
@@ -243,9 +244,11 @@ function followed(name: string, start: Start, head: (name: string) => Value): Va
   const foreign = start.source !== "pull_request_target";
   switch (name) {
     case "event":
-      return start.source === ""
-        ? unknown("which event started the other workflow")
-        : known(start.source);
+      if (start.source !== "") return known(start.source);
+      // What a stranger can start is known, whichever it was.
+      return start.who === "stranger"
+        ? known(...STRANGERS)
+        : unknown("which event started the other workflow");
     case "head_repository.full_name":
       return head("repo.full_name");
     case "head_repository.fork":

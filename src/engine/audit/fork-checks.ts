@@ -64,8 +64,10 @@ function privileged(job: AuditedJob): Danger[] {
   );
   const danger = worst(job, first, pushing, holders);
   if (!danger) return [];
+  const unseen = start.event === "workflow_run" && start.source === "";
   const open = [
     ...runs.why,
+    ...(unseen ? ["which event starts the workflow that it follows"] : []),
     ...(taken?.is === "unknown" ? [taken.why] : []),
     ...(first?.step.runs.why ?? []),
     ...(first?.is === "unknown" && danger.code === "NCP-634"

@@ -2,7 +2,7 @@
 
 import type { CacheConfiguration, ProjectFacts } from "../../domain/workflow.ts";
 import { type Check, rule, type Trouble } from "./check.ts";
-import { installsNix, nixUse, pushOf, readsCache } from "./commands.ts";
+import { installsNix, nixUse, pushOf, readsCache, runsOwnScript } from "./commands.ts";
 import { fillsSharedCache, warms } from "./events.ts";
 import type { AuditedJob, Jobs } from "./jobs.ts";
 import { isAlien, isOurWorkflow, looksLikeInstaller } from "./known-actions.ts";
@@ -17,7 +17,7 @@ export interface Intent {
 
 export function habitChecks(jobs: Jobs, project: ProjectFacts, intent: Intent): Check[] {
   const { all } = jobs;
-  const own = all.filter((job) => job.runs.is !== "no");
+  const own = all.filter(({ start, runs }) => start.who === "us" && runs.is !== "no");
   const building = own.filter(usesNix);
   const some = (holds: string) => (building.length > 0 ? holds : undefined);
   const flake = project.configurations.find(({ where }) => where === "flake.nix");
@@ -69,11 +69,7 @@ function noNix(job: AuditedJob): Trouble[] {
       if (written.composite === "read" || isAlien(name)) continue;
       doubts.push(`whether ${name} installs it`);
     }
-    const scripts = step.commands.find(
-      ({ words }) =>
-        /^\.{0,2}\/|\.(?:sh|bash)$|^(?:make|just|task|mise)$/.test(words[0] ?? "") ||
-        (/^(?:ba)?sh|source|\.$/.test(words[0] ?? "") && /\.sh$/.test(words[1] ?? "")),
-    );
+    const scripts = step.commands.find(runsOwnScript);
     const uses = step.commands.findIndex(
       (command) => nixUse(command) === "builds" || nixUse(command) === "evaluates",
     );
@@ -124,7 +120,9 @@ function noCache(job: AuditedJob, flake: CacheConfiguration | undefined): Troubl
     const { uses, run } = step.step;
     const name = uses?.name ?? "";
     if (uses && !step.known && !isAlien(name) && step.step.composite !== "read") doubts.push(name);
-    if (run !== "" && secretsOf(step).length > 0) doubts.push("a script that is given a secret");
+    if (run !== "" && secretsOf(step).length > 0 && step.commands.some(runsOwnScript)) {
+      doubts.push("a script that is given a secret");
+    }
     if (!step.known && /cache.*nix|nix.*cache|attic|cachix|niks3|hestia|celler/.test(name))
       return [];
   }
@@ -211,21 +209,7 @@ function pushing({ all }: Jobs, intent: Intent): Check[] {
   if (fills) {
     return [
       { ...base, status: "pass", message: "something pushes to the cache" },
-      ...rule(
-        "workflows",
-        "NCP-632",
-        "something looks after the cache",
-        all.some(watching)
-          ? []
-          : [
-              {
-                status: "warn",
-                message:
-                  "no workflow looks at the cache on a schedule: what is collected is found out by building it",
-                mend: "mode: audit, in a workflow with on: schedule",
-              },
-            ],
-      ),
+      ...lookedAfter(all, intent),
     ];
   }
   if (open.length > 0 || maybe.length > 0) {
@@ -258,7 +242,8 @@ function wantsToPush(job: AuditedJob): boolean {
   return job.steps.some(
     (step) =>
       step.commands.some((command) => pushOf(command)) ||
-      (step.known?.secrets ?? []).some((name) => step.step.inputs.has(name)) ||
+      (step.known?.role !== "builder" &&
+        (step.known?.secrets ?? []).some((name) => step.step.inputs.has(name))) ||
       (step.known?.pushes === "always" && pushesNow(step).is !== "no"),
   );
 }
@@ -278,9 +263,7 @@ function unresolved(all: readonly AuditedJob[]): string[] {
           if (secretsOf(step).length === 0) return [];
           if (name !== undefined && !step.known && !isAlien(name) && step.step.composite !== "read")
             return [`what ${name} does with its secret`];
-          const scripts =
-            step.step.run !== "" &&
-            step.commands.some(({ words }) => /^\.{0,2}\/|\.(?:sh|py)$/.test(words[0] ?? ""));
+          const scripts = step.commands.some(runsOwnScript);
           return scripts ? [`what the script at ${step.step.where} does with its secret`] : [];
         });
       }),
@@ -292,4 +275,19 @@ function watching(job: AuditedJob): boolean {
   if (job.start.event !== "schedule") return false;
   const ours = job.steps.some(({ known }) => known?.role === "ours");
   return ours || (job.job.calls !== undefined && isOurWorkflow(job.job.calls.name));
+}
+
+/** Said to whom it concerns: who uses this action, or has it look at a cache. */
+function lookedAfter(all: readonly AuditedJob[], intent: Intent): Check[] {
+  const uses = all.some(
+    ({ steps, job }) =>
+      steps.some(({ known }) => known?.role === "ours") ||
+      (job.calls !== undefined && isOurWorkflow(job.calls.name)),
+  );
+  if (!uses && intent.cache === "none") return [];
+  const message =
+    "no workflow looks at the cache on a schedule: what is collected is found out by building it";
+  const mend = "mode: audit, in a workflow with on: schedule";
+  const troubles = all.some(watching) ? [] : [{ status: "warn" as const, message, mend }];
+  return rule("workflows", "NCP-632", "something looks after the cache", troubles);
 }
