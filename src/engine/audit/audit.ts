@@ -13,7 +13,7 @@ import { cacheChecks, configurationChecks, tokenChecks } from "./cache-checks.ts
 import { type Audit, type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
 import { forkChecks } from "./fork-checks.ts";
 import { habitChecks, type Intent } from "./habit-checks.ts";
-import { auditedJobs } from "./jobs.ts";
+import { auditedJobs, type Jobs } from "./jobs.ts";
 import { keyChecks, placeholderChecks } from "./key-checks.ts";
 import { workflowConfigurations } from "./nix-settings.ts";
 import { closureChecks, measurePins, pinChecks, quotaChecks } from "./pin-checks.ts";
@@ -84,7 +84,8 @@ function workflowChecks(project: ProjectFacts, intent: Intent): Check[] {
   const unreadable = workflows.flatMap((file): Check[] => {
     if (file.kind === "workflow") return [];
     const message = `${file.file} cannot be read: ${file.why}`;
-    const mend = "GitHub does not run it either: mend its YAML";
+    const mend =
+      "mend its YAML, or divide it: what is too large for this is hard to read for people, too";
     return [{ group: "workflows", code: "NCP-620", status: "warn", message, mend }];
   });
   const base = {
@@ -99,17 +100,7 @@ function workflowChecks(project: ProjectFacts, intent: Intent): Check[] {
     ];
   }
   const jobs = auditedJobs(project);
-  const doubts = rule(
-    "workflows",
-    "NCP-600",
-    undefined,
-    jobs.doubts.map(({ where, what }) => ({
-      status: "unknown" as const,
-      kind: "odd",
-      message: what,
-      ...(where === "" ? {} : { where }),
-    })),
-  );
+  const doubts = rule("workflows", "NCP-600", undefined, doubtsOf(jobs));
   const found = [
     ...forkChecks(jobs),
     ...secretChecks(jobs),
@@ -119,6 +110,23 @@ function workflowChecks(project: ProjectFacts, intent: Intent): Check[] {
   // What was not understood may hold just what a rule looks for: it does not pass then.
   const shown = doubts.length === 0 ? found : found.filter(({ status }) => status !== "pass");
   return [...unreadable, ...doubts, ...shown];
+}
+
+/** What is not judged, and why. */
+function doubtsOf({ all, left }: Jobs): Trouble[] {
+  const odd = all.flatMap(({ steps }) =>
+    steps.flatMap(({ step }) =>
+      step.odd.map((key): Trouble => {
+        const message = `what the key "${key}" of this step does is not known here`;
+        return { status: "unknown", kind: "odd", message, where: step.where };
+      }),
+    ),
+  );
+  if (left === 0) return odd;
+  return [
+    ...odd,
+    { status: "unknown", message: `${left} jobs are not judged: there are too many` },
+  ];
 }
 
 function lockChecks({ locks }: ProjectFacts): Check[] {

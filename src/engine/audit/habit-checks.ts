@@ -253,7 +253,11 @@ function unresolved(all: readonly AuditedJob[]): string[] {
   return [
     ...new Set(
       all.flatMap((job) => {
-        if (!warms(job.start) || job.runs.is === "no") return [];
+        if (job.runs.is === "no") return [];
+        const pushes = () => job.steps.some((step) => pushesNow(step).is !== "no");
+        if (job.start.event === "workflow_call" && pushes())
+          return [`what calls ${job.workflow.file}`];
+        if (!warms(job.start)) return [];
         const { calls, secrets } = job.job;
         if (calls && calls.from === "elsewhere" && (secrets === "inherit" || secrets.size > 0))
           return [`what ${calls.name} does with the secrets`];

@@ -28,11 +28,13 @@ const STEPS_MOST = 40_000;
 const CALLS_MOST = 10;
 /** Names that stand for names: what goes deeper is not followed. */
 const DEPTH_MOST = 24;
+/** Jobs that wait for jobs. */
+const NEEDS_MOST = 200;
 
 export interface Jobs {
   readonly all: readonly AuditedJob[];
-  /** Why something is not judged. */
-  readonly doubts: readonly { readonly where: string; readonly what: string }[];
+  /** Jobs that are not judged, since there are too many. */
+  readonly left: number;
 }
 
 export function auditedJobs({ workflows, repository }: ProjectFacts): Jobs {
@@ -78,24 +80,7 @@ export function auditedJobs({ workflows, repository }: ProjectFacts): Jobs {
       );
     }
   }
-  const odd = all.flatMap((job) =>
-    job.steps.flatMap(({ step }) =>
-      step.odd.map((key) => ({
-        where: step.where,
-        what: `what the key "${key}" of this step does is not known here`,
-      })),
-    ),
-  );
-  const more =
-    left > 0
-      ? [
-          {
-            where: "",
-            what: `${left} jobs are left out: together they have over ${STEPS_MOST} steps`,
-          },
-        ]
-      : [];
-  return { all, doubts: [...odd, ...more] };
+  return { all, left };
 }
 
 export class AuditedJob implements RunningJob {
@@ -108,6 +93,7 @@ export class AuditedJob implements RunningJob {
   private readonly github: Lookup;
   private readonly values = new Map<Scope, Map<string, Value>>();
   private ran: Runs | undefined;
+  private asked: readonly string[] | undefined;
 
   constructor(
     workflow: Workflow,
@@ -245,19 +231,24 @@ export class AuditedJob implements RunningJob {
 
   /** Whether the job runs when its workflow is started so; callers and jobs that it waits for count. */
   get runs(): Runs {
-    this.ran ??= this.findOut();
-    return this.ran;
+    return this.runsAt(0);
   }
 
-  private findOut(): Runs {
+  private runsAt(depth: number): Runs {
+    const open: Runs = { is: "unknown", why: ["needs:"] };
+    if (this.ran || depth > NEEDS_MOST) return this.ran ?? open;
     // A circle of `needs:` runs nowhere, and must not hang here.
-    this.ran = { is: "unknown", why: ["needs:"] };
+    this.ran = open;
     const { condition, needs } = this.job;
-    const own = this.isTrue(condition);
     const waits = /\b(?:always|failure|cancelled)\s*\(/.test(condition)
       ? []
-      : needs.flatMap((id) => this.siblings.get(id)?.runs ?? []);
-    return allOf([...(this.caller ? [this.caller.runs] : []), own, ...waits]);
+      : needs.flatMap((id) => this.siblings.get(id)?.runsAt(depth + 1) ?? []);
+    this.ran = allOf([
+      ...(this.caller ? [this.caller.runs] : []),
+      this.isTrue(condition),
+      ...waits,
+    ]);
+    return this.ran;
   }
 
   /** Environments that the job, or one that it waits for, stands in: each may ask a person first. */
@@ -265,13 +256,15 @@ export class AuditedJob implements RunningJob {
     return this.approvalsAt(0);
   }
 
-  private approvalsAt(depth: number): string[] {
-    if (depth > 20) return [];
+  private approvalsAt(depth: number): readonly string[] {
+    if (this.asked || depth > NEEDS_MOST) return this.asked ?? [];
+    this.asked = [];
     const { environment, needs } = this.job;
     const value = environment === "" ? EMPTY : this.value(environment);
     const own = value.truth === "no" ? [] : [String(value.literals?.[0] ?? environment)];
     const before = needs.flatMap((id) => this.siblings.get(id)?.approvalsAt(depth + 1) ?? []);
-    return unique([...own, ...before, ...(this.caller?.approvalsAt(depth + 1) ?? [])]);
+    this.asked = unique([...own, ...before, ...(this.caller?.approvals ?? [])]);
+    return this.asked;
   }
 
   /** Whether GitHub gives it a token to log in with elsewhere. */

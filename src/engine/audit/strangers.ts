@@ -172,6 +172,8 @@ export function runsStrangers(
     return { is: mode === "warm" ? "yes" : "unknown", what: `this action (mode: ${mode})` };
   }
   if (written.uses) {
+    // What a composite action does, its steps say.
+    if (written.composite === "read") return none;
     if (known || /^(?:actions|github)\//.test(written.uses.name)) return none;
     return { is: "unknown", what: written.uses.name };
   }
