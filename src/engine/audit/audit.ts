@@ -16,7 +16,8 @@ import { habitChecks, type Intent } from "./habit-checks.ts";
 import { auditedJobs, type Jobs } from "./jobs.ts";
 import { keyChecks, placeholderChecks } from "./key-checks.ts";
 import { workflowConfigurations } from "./nix-settings.ts";
-import { closureChecks, measurePins, pinChecks, quotaChecks } from "./pin-checks.ts";
+import { closureChecks, pinChecks, quotaChecks } from "./pin-checks.ts";
+import { measurePins } from "./pin-sizes.ts";
 import { secretChecks } from "./token-checks.ts";
 
 export async function audit(

@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
+import type { StorePath } from "../../domain/store-path.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { ProjectFacts } from "../../domain/workflow.ts";
 import type { Survey } from "../survey.ts";
@@ -42,11 +43,25 @@ export interface PinSize {
   /** As stored, each path once. */
   readonly bytes: number;
   readonly paths: number;
+  /** What no other pin holds: so much could go with this one. */
+  readonly alone: number;
+}
+
+/** A path that takes much of our cache. */
+export interface HeavyPath {
+  readonly path: StorePath;
+  readonly bytes: number;
+  /** Who holds it. */
+  readonly pins: readonly string[];
+  /** Why: the shortest way to it, from a pin's own path down; each refers to the next. */
+  readonly way: readonly StorePath[];
 }
 
 export interface PinSizes {
   /** The largest first. */
   readonly pins: readonly PinSize[];
+  /** At most ten, the largest first. */
+  readonly largest: readonly HeavyPath[];
   /** What several share is counted once. */
   readonly bytes: number;
   /** Whether a path's answer was missing, so that there may be more. */
