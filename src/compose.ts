@@ -1,4 +1,4 @@
-/** Owns putting the world together: the only place where host, Nix and caches meet. */
+/** Puts the world together: the one place where host, Nix and caches meet. */
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
@@ -20,7 +20,7 @@ import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
-import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
+import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
@@ -47,6 +47,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     workspace,
     keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
     decompress,
+    addresses: register,
   };
   const dispose = async () => http.close();
   if (request.platform === "win32") {
@@ -142,12 +143,16 @@ export { forgetNetrc } from "./nix/netrc.ts";
 const STAGING_MOST = 1024 ** 3;
 
 /** The project's files as an audit looks at them, where no Nix is asked what it is configured with. */
-export function openProject(environment: Environment, workspace: string): Project {
-  return project({
+export function openProject(
+  environment: Environment,
+  workspace: string,
+): Pick<World, "addresses"> & { readonly files: Project } {
+  const files = project({
     workspace,
     environment,
     nix: { substituters: [], publicKeys: [] },
     signatures: "require",
     token: "absent",
   });
+  return { files, addresses: register };
 }

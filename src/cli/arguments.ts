@@ -1,4 +1,4 @@
-/** Owns the command line: what was typed becomes a command, or an error that says what would be right. */
+/** Reads the command line: what was typed becomes a command, or an error that says what would be right. */
 
 import { parseArgs } from "node:util";
 import { DEFAULTS, type InputName, type Inputs } from "../action/inputs.ts";
@@ -29,10 +29,16 @@ export type Command =
   | { readonly kind: "help"; readonly asked: "yes" | "no" }
   | { readonly kind: "version" }
   | { readonly kind: "completion"; readonly shell: Shell }
-  | { readonly kind: "setup"; readonly inputs: Inputs; readonly format: Format }
+  | ({ readonly kind: "setup" } & Asked)
   /** An audit of the files alone. */
-  | { readonly kind: "files"; readonly inputs: Inputs; readonly format: Format }
-  | { readonly kind: "run"; readonly inputs: Inputs; readonly format: Format };
+  | ({ readonly kind: "files" } & Asked)
+  | ({ readonly kind: "run" } & Asked);
+
+interface Asked {
+  readonly inputs: Inputs;
+  readonly format: Format;
+  readonly log: "usual" | "verbose";
+}
 
 export type Format = "text" | "json";
 
@@ -51,9 +57,10 @@ export function parseCommand(args: readonly string[], environment: Environment):
   }
   if (word === "completion") return { kind: "completion", shell: shellNamed(rest) };
   const format = values["json"] === true ? "json" : "text";
+  const log = values["verbose"] === true ? "verbose" : "usual";
   if (values["files-only"] === true) {
     if (word === "audit" && rest.length === 0) {
-      return { kind: "files", inputs: inputsOf(values, environment), format };
+      return { kind: "files", inputs: inputsOf(values, environment), format, log };
     }
     throw new UserError("NCP-640", "--files-only is for audit, without targets", {
       hint: "write audit --files-only: it looks at the project's files, evaluates nothing and asks no cache",
@@ -65,11 +72,11 @@ export function parseCommand(args: readonly string[], environment: Environment):
         hint: "write --cache CACHE, or --substituters 'URL PUBLIC-KEY'",
       });
     }
-    return { kind: "setup", inputs: inputsOf(values, environment), format };
+    return { kind: "setup", inputs: inputsOf(values, environment), format, log };
   }
   const inputs = inputsOf(values, environment);
   const mode = word as Mode;
-  return { kind: "run", inputs: { ...inputs, mode, targets: rest.join("\n") }, format };
+  return { kind: "run", inputs: { ...inputs, mode, targets: rest.join("\n") }, format, log };
 }
 
 type Values = Readonly<Record<string, string | boolean | undefined>>;
@@ -84,6 +91,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
         ...options,
         json: { type: "boolean" as const },
         "files-only": { type: "boolean" as const },
+        verbose: { type: "boolean" as const },
         help: { type: "boolean" as const, short: "h" },
         version: { type: "boolean" as const },
       },

@@ -1,14 +1,15 @@
-/** Owns the command on the command line: the same engine, its words on a terminal instead of a job page. */
+/** Runs a command: the same engine, its words on a terminal instead of a job page. */
 
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, UserError } from "../domain/errors.ts";
-import type { Trust } from "../domain/job.ts";
+import { secretTexts, type Trust } from "../domain/job.ts";
 import { VERSION } from "../domain/version.ts";
 import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
 import { type Run, run } from "../engine/run.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
+import { showTrace } from "../host/trace.ts";
 import { auditLines } from "../report/audit-section.ts";
 import { allFindings, jsonReport } from "../report/json.ts";
 import { findingLines, textReport } from "../report/text.ts";
@@ -91,7 +92,11 @@ async function work(
   const { signal } = controller;
   const folder = stateFolder(environment);
   try {
-    using shown = await openLog(environment);
+    using shown = await openLog(environment, command.log);
+    using _trace =
+      command.log === "verbose"
+        ? showTrace((line) => shown.log.debug(line), secretTexts(request.secrets))
+        : undefined;
     const commandLine: CommandLine = { environment, folder, log: shown.log, signal };
     if (command.kind === "setup") {
       const done = await setup(request, commandLine);
@@ -133,8 +138,8 @@ async function auditFiles(
 ): Promise<ExitCode> {
   try {
     const { openProject } = await import("../compose.ts");
-    const files = openProject(environment, process.cwd());
-    const audit = { checks: fileChecks(await files.look([], NEVER)), sizes: undefined };
+    const { files, addresses } = openProject(environment, process.cwd());
+    const audit = { checks: fileChecks(await files.look([], NEVER), addresses), sizes: undefined };
     const findings = auditFindings(job, audit);
     if (format === "json") print({ audit, findings });
     else process.stdout.write(`${auditLines(audit).slice(1).join("\n")}\n`);
@@ -148,14 +153,14 @@ async function auditFiles(
 /** It takes the time of reading some files. */
 const NEVER = new AbortController().signal;
 
-/** Loaded only where it is shown: a pipe needs no terminal's library. */
-async function openLog(environment: Environment): Promise<Display> {
-  if (isLively(process.stderr, environment)) {
+/** Loaded only where it is shown: a pipe needs no terminal's library, and many lines no display. */
+async function openLog(environment: Environment, detail: "usual" | "verbose"): Promise<Display> {
+  if (detail === "usual" && isLively(process.stderr, environment)) {
     const { display } = await import("./display.ts");
     return display(process.stderr, environment);
   }
   return {
-    log: plainLog((line) => process.stderr.write(`${line}\n`)),
+    log: plainLog((line) => process.stderr.write(`${line}\n`), detail),
     end: () => undefined,
     [Symbol.dispose]: () => undefined,
   };
@@ -233,6 +238,7 @@ one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
 Options are the action's inputs, with its defaults, but for --cache (none):
 ${wrapped(OPTIONS.map((name) => `--${name}`))}
   --json (the report on standard output)  --version  --help
+  --verbose (every request and every command of Nix, on standard error)
   --files-only (audit: the project's files alone; nothing is evaluated or asked)
 Secrets: ${Object.values(SECRETS).join(", ")}.
 Exit status: 0 fine, 1 findings that --fail-on names, 2 a wrong command line.

@@ -1,4 +1,4 @@
-/** Owns workflow files as an audit reads them: what starts them, their jobs, the steps of these, and what every name in them stands for. */
+/** Workflow files as an audit reads them: what starts them, their jobs, the steps of these, and what every name in them stands for. */
 
 /** `owner/repo/path@ref`, or a folder of the repository itself. */
 export interface ActionUse {

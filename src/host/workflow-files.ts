@@ -1,4 +1,4 @@
-/** Owns reading workflow files into what an audit looks at: jobs, steps, and composite actions put in their place. */
+/** Reading workflow files into what an audit looks at: jobs, steps, and composite actions put in their place. */
 
 import { readdir } from "node:fs/promises";
 import { join, normalize } from "node:path";

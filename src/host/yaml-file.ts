@@ -1,4 +1,4 @@
-/** Owns one YAML file of somebody else's: read node by node, so that nothing in it costs more than its size. */
+/** One YAML file of somebody else's: read node by node, so that nothing in it costs more than its size. */
 
 import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";

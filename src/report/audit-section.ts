@@ -1,4 +1,4 @@
-/** Owns the audit as words: sections of the summary, lines of the log. Pure. */
+/** The audit as words: sections of the summary, lines of the log. Pure. */
 
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";

@@ -1,8 +1,9 @@
-/** Owns the corpus: workflows after the habits of public projects, each with what an audit has to answer, and no more. */
+/** The corpus: workflows after the habits of public projects, each with what an audit has to answer, and no more. */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
+import { register } from "../../../src/caches/register.ts";
 import { fileChecks } from "../../../src/engine/audit/audit.ts";
 import { projectFacts } from "../../support/audited.ts";
 
@@ -11,7 +12,7 @@ const NAMES = readdirSync(FOLDER).sort();
 
 async function answers(text: string): Promise<string[]> {
   const facts = await projectFacts({ ".github/workflows/ci.yml": text });
-  const found = fileChecks(facts).filter(({ status }) => status !== "pass");
+  const found = fileChecks(facts, register).filter(({ status }) => status !== "pass");
   for (const { status, message, mend } of found) {
     if (status === "unknown") expect(message).toMatch(/to be known|not known here/);
     else expect(mend).toMatch(/\S/);

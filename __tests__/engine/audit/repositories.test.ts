@@ -1,6 +1,7 @@
-/** Owns whole repositories as an audit meets them: callers, composite actions, flakes; each with its answer. */
+/** Whole repositories as an audit meets them: callers, composite actions, flakes; each with its answer. */
 
 import { describe, expect, test } from "@jest/globals";
+import { register } from "../../../src/caches/register.ts";
 import { fileChecks } from "../../../src/engine/audit/audit.ts";
 import type { Check } from "../../../src/engine/audit/check.ts";
 import type { ProjectOptions } from "../../../src/host/project.ts";
@@ -21,7 +22,7 @@ const BUILD = "      - run: nix build .#a\n";
 
 async function found(files: Files, options: Partial<ProjectOptions> = {}): Promise<Check[]> {
   const facts = await projectFacts(files, options);
-  return fileChecks(facts).filter(({ status }) => status !== "pass");
+  return fileChecks(facts, register).filter(({ status }) => status !== "pass");
 }
 
 async function answers(files: Files, options: Partial<ProjectOptions> = {}): Promise<string[]> {

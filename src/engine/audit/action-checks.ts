@@ -1,4 +1,4 @@
-/** Owns what is used by a workflow: actions, their versions and inputs, installers from the network, and machines. Pure. */
+/** What is used by a workflow: actions, their versions and inputs, installers from the network, and machines. Pure. */
 
 import { didYouMean } from "../../domain/suggest.ts";
 import type { ActionUse } from "../../domain/workflow.ts";

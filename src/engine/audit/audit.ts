@@ -1,8 +1,9 @@
-/** Owns the audit: every group of checks over what was seen. Pure but for the sizes of pins. */
+/** The audit: every group of checks over what was seen. Pure but for the sizes of pins. */
 
 import { can } from "../../domain/cache.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
+import type { Addresses } from "../../domain/location.ts";
 import type { World } from "../../domain/ports.ts";
 import { count } from "../../domain/size.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
@@ -39,6 +40,7 @@ export async function audit(
     project,
     pins: !listed ? "none" : pins ? "listed" : "hidden",
     ownUrl: world.own?.substituter.url,
+    addresses: world.addresses,
     sizes,
     now: world.clock.now(),
   };
@@ -46,7 +48,10 @@ export async function audit(
 }
 
 export function checksOf(asked: AuditRequest): Check[] {
-  const request = { ...asked, project: asked.project && withWorkflows(asked.project) };
+  const request = {
+    ...asked,
+    project: asked.project && withWorkflows(asked.project, asked.addresses),
+  };
   return [
     ...closureChecks(request),
     ...pinChecks(request),
@@ -55,7 +60,8 @@ export function checksOf(asked: AuditRequest): Check[] {
     ...cacheChecks(request),
     ...tokenChecks(request),
     ...projectChecks(request.project, {
-      cache: request.job.cache.kind === "none" ? "none" : "named",
+      cache: request.job.cache === undefined ? "none" : "named",
+      addresses: request.addresses,
     }),
   ];
 }
@@ -65,18 +71,18 @@ function projectChecks(project: ProjectFacts | undefined, intent: Intent): Check
 }
 
 /** What the project's files alone can tell: no cache is asked, and nothing is evaluated. */
-export function fileChecks(files: ProjectFacts): Check[] {
-  const project = withWorkflows(files);
+export function fileChecks(files: ProjectFacts, addresses: Addresses): Check[] {
+  const project = withWorkflows(files, addresses);
   return [
     ...placeholderChecks(project),
-    ...configurationChecks(project, { input: [], refused: [] }),
-    ...projectChecks(project, { cache: "none" }),
+    ...configurationChecks(project, { input: [], refused: [], addresses }),
+    ...projectChecks(project, { cache: "none", addresses }),
   ];
 }
 
 /** The project with what its workflows say to Nix beside what Nix and the flake say. */
-function withWorkflows(project: ProjectFacts): ProjectFacts {
-  const found = workflowConfigurations(auditedJobs(project).all);
+function withWorkflows(project: ProjectFacts, addresses: Addresses): ProjectFacts {
+  const found = workflowConfigurations(auditedJobs(project, addresses).all);
   return { ...project, configurations: [...project.configurations, ...found] };
 }
 
@@ -100,11 +106,11 @@ function workflowChecks(project: ProjectFacts, intent: Intent): Check[] {
       { ...base, message: "there is no workflow file here that could be looked at" },
     ];
   }
-  const jobs = auditedJobs(project);
+  const jobs = auditedJobs(project, intent.addresses);
   const doubts = rule("workflows", "NCP-600", undefined, doubtsOf(jobs));
   const found = [
     ...forkChecks(jobs),
-    ...secretChecks(jobs),
+    ...secretChecks(jobs, intent.addresses),
     ...actionChecks(jobs),
     ...habitChecks(jobs, project, intent),
   ];

@@ -1,12 +1,13 @@
-/** Owns the caches that are read: configured, reachable, in sensible order, once, vouched for; and what our token may do. Pure. */
+/** The caches that are read: configured, reachable, in sensible order, once, vouched for; and what our token may do. Pure. */
 
 import { describeError, UserError } from "../../domain/errors.ts";
+import type { Addresses } from "../../domain/location.ts";
 import { count } from "../../domain/size.ts";
 import type { CacheConfiguration, ProjectFacts } from "../../domain/workflow.ts";
 import { NAR_GONE } from "../survey/lookup.ts";
 import type { SurveyedSubstituter } from "../survey/substituters.ts";
 import { type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
-import { placeOf, reads } from "./key-checks.ts";
+import { reads } from "./key-checks.ts";
 
 export function cacheChecks(request: AuditRequest): Check[] {
   return [
@@ -16,6 +17,7 @@ export function cacheChecks(request: AuditRequest): Check[] {
     ...configurationChecks(request.project, {
       input: request.job.substituters.map(({ text }) => text),
       refused: refusals(request),
+      addresses: request.addresses,
     }),
   ];
 }
@@ -23,13 +25,26 @@ export function cacheChecks(request: AuditRequest): Check[] {
 /** What can be told of the places that name caches by looking at them alone. */
 export function configurationChecks(
   project: ProjectFacts | undefined,
-  { input, refused }: { readonly input: readonly string[]; readonly refused: readonly Trouble[] },
+  {
+    input,
+    refused,
+    addresses,
+  }: {
+    readonly input: readonly string[];
+    readonly refused: readonly Trouble[];
+    readonly addresses: Addresses;
+  },
 ): Check[] {
   const all = project?.configurations ?? [];
   const lists = [...all, { where: "the input substituters", substituters: input }];
   const some = lists.some(({ substituters }) => substituters.length > 0);
   return [
-    ...rule("caches", "NCP-614", some ? "no cache is there twice" : undefined, duplicates(lists)),
+    ...rule(
+      "caches",
+      "NCP-614",
+      some ? "no cache is there twice" : undefined,
+      duplicates(lists, addresses),
+    ),
     ...rule("caches", "NCP-616", some ? "every cache is vouched for" : undefined, [
       ...unvouched(all, project?.signatures ?? "require"),
       ...refused,
@@ -64,14 +79,11 @@ function reachable({ survey }: AuditRequest): Check[] {
   return rule("caches", "NCP-613", holds, troubles);
 }
 
-/** Kinds that a developer's own Nix reads as well; the others are of a job or a machine. */
-const SHARED = new Set(["cachix", "attic", "http", "s3"]);
-
-function configuredAnywhere({ job, project, ownUrl }: AuditRequest): Check[] {
-  if (!SHARED.has(job.cache.kind) || ownUrl === undefined || !project) return [];
+function configuredAnywhere({ job, project, ownUrl, addresses }: AuditRequest): Check[] {
+  if (job.cache?.readers !== "everybody" || ownUrl === undefined || !project) return [];
   const host = URL.canParse(ownUrl) ? new URL(ownUrl).hostname : "";
   const found = project.configurations.find(
-    (one) => reads(one, ownUrl) || one.vouches?.includes(host),
+    (one) => reads(one, ownUrl, addresses) || one.vouches?.includes(host),
   );
   return rule(
     "caches",
@@ -83,7 +95,7 @@ function configuredAnywhere({ job, project, ownUrl }: AuditRequest): Check[] {
           {
             status: "warn",
             message: `${job.cacheName} is in no configuration of Nix here: only the steps of this action read it`,
-            mend: `nixConfig.extra-substituters = [ "${placeOf(ownUrl)}" ]; in flake.nix`,
+            mend: `nixConfig.extra-substituters = [ "${addresses.placeOf(ownUrl)}" ]; in flake.nix`,
           },
         ],
   );
@@ -91,6 +103,7 @@ function configuredAnywhere({ job, project, ownUrl }: AuditRequest): Check[] {
 
 function duplicates(
   lists: readonly Pick<CacheConfiguration, "where" | "substituters">[],
+  { placeOf }: Addresses,
 ): Trouble[] {
   return lists.flatMap(({ where, substituters }) => {
     const seen = new Map<string, string>();
@@ -219,13 +232,10 @@ function refusals({ survey }: AuditRequest): Trouble[] {
   });
 }
 
-/** Kinds of cache that are written to with the input `token`. */
-const WITH_TOKEN = new Set(["cachix", "attic", "http"]);
-
 export function tokenChecks({ job, survey, project }: AuditRequest): Check[] {
   const base = { group: "token" as const, code: "NCP-618" as const };
   const own = survey.substituters.find(({ role }) => role === "own");
-  if (!own || !WITH_TOKEN.has(job.cache.kind)) {
+  if (!own || job.cache?.token !== "needed to write") {
     return [{ ...base, status: "pass", message: `${job.cacheName} needs no token` }];
   }
   const trouble = own.state.kind === "reachable" ? own.state.info.trouble : own.state.error;

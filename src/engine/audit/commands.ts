@@ -1,4 +1,4 @@
-/** Owns the commands that an audit knows: what they run in turn, and which of them use Nix, read a cache, push or log in. Pure. */
+/** The commands that an audit knows: what they run in turn, and which of them use Nix, read a cache, push or log in. Pure. */
 
 import { type Command, readScript } from "./script.ts";
 

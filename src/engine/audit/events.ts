@@ -1,4 +1,4 @@
-/** Owns who can start a workflow, with which event, and what `github.…` says then. Pure. */
+/** Who can start a workflow, with which event, and what `github.…` says then. Pure. */
 
 import type { Trigger, Workflow } from "../../domain/workflow.ts";
 import type { Lookup } from "./expression.ts";

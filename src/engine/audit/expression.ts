@@ -1,4 +1,4 @@
-/** Owns GitHub's expressions: their grammar, and what one comes to where not everything is known. Pure. */
+/** GitHub's expressions: their grammar, and what one comes to where not everything is known. Pure. */
 
 import {
   ANYTHING,

@@ -1,4 +1,4 @@
-/** Owns the dangers that come with strangers: their code beside secrets, in privileged runs, and on machines that stay. Pure. */
+/** The dangers that come with strangers: their code beside secrets, in privileged runs, and on machines that stay. Pure. */
 
 import { type Check, rule, type Trouble } from "./check.ts";
 import { pushOf } from "./commands.ts";

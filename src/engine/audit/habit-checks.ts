@@ -1,5 +1,6 @@
-/** Owns whether the workflows use the cache well: set up, read, pushed to in time, looked after, and for what Nix builds. Pure. */
+/** Whether the workflows use the cache well: set up, read, pushed to in time, looked after, and for what Nix builds. Pure. */
 
+import type { Addresses } from "../../domain/location.ts";
 import type { CacheConfiguration, ProjectFacts } from "../../domain/workflow.ts";
 import { type Check, rule, type Trouble } from "./check.ts";
 import { installsNix, nixUse, pushOf, readsCache, runsOwnScript } from "./commands.ts";
@@ -13,6 +14,7 @@ import { workChecks } from "./work-checks.ts";
 export interface Intent {
   /** Whether the audit itself names a cache that is written to. */
   readonly cache: "named" | "none";
+  readonly addresses: Addresses;
 }
 
 export function habitChecks(jobs: Jobs, project: ProjectFacts, intent: Intent): Check[] {

@@ -1,5 +1,6 @@
-/** Owns the jobs as they would run: for each start and each caller, with what every name stands for then. Pure. */
+/** The jobs as they would run: for each start and each caller, with what every name stands for then. Pure. */
 
+import type { Addresses } from "../../domain/location.ts";
 import {
   type Permissions,
   type ProjectFacts,
@@ -37,7 +38,7 @@ export interface Jobs {
   readonly left: number;
 }
 
-export function auditedJobs({ workflows, repository }: ProjectFacts): Jobs {
+export function auditedJobs({ workflows, repository }: ProjectFacts, { kindOf }: Addresses): Jobs {
   const files = workflows.flatMap((file) => (file.kind === "workflow" ? [file.workflow] : []));
   const byFile = new Map(files.map((workflow) => [`./${workflow.file}`, workflow]));
   const called = new Set(
@@ -61,7 +62,7 @@ export function auditedJobs({ workflows, repository }: ProjectFacts): Jobs {
         continue;
       }
       steps += job.steps.length + 1;
-      const one = new AuditedJob(workflow, job, start, caller, siblings, repository);
+      const one = new AuditedJob(workflow, job, start, caller, siblings, repository, kindOf);
       siblings.set(job.id, one);
       all.push(one);
       const inner = job.calls && byFile.get(job.calls.name);
@@ -89,6 +90,7 @@ export class AuditedJob implements RunningJob {
   readonly start: Start;
   readonly caller: AuditedJob | undefined;
   readonly steps: readonly AuditedStep[];
+  readonly kindOf: Addresses["kindOf"];
   private readonly siblings: ReadonlyMap<string, AuditedJob>;
   private readonly github: Lookup;
   private readonly values = new Map<Scope, Map<string, Value>>();
@@ -102,7 +104,9 @@ export class AuditedJob implements RunningJob {
     caller: AuditedJob | undefined,
     siblings: ReadonlyMap<string, AuditedJob>,
     repository: string | undefined,
+    kindOf: Addresses["kindOf"],
   ) {
+    this.kindOf = kindOf;
     this.workflow = workflow;
     this.job = job;
     this.start = start;

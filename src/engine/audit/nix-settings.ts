@@ -1,4 +1,4 @@
-/** Owns Nix's settings wherever a workflow writes them: inputs, NIX_CONFIG, nix.conf in scripts, and command lines. Pure. */
+/** Nix's settings wherever a workflow writes them: inputs, NIX_CONFIG, nix.conf in scripts, and command lines. Pure. */
 
 import type { CacheConfiguration } from "../../domain/workflow.ts";
 import type { AuditedJob } from "./jobs.ts";

@@ -1,4 +1,4 @@
-/** Owns what is asked of pins: are they there, on the expected path, and for how long yet. Pure. */
+/** What is asked of pins: are they there, on the expected path, and for how long yet. Pure. */
 
 import type { PinKeep, StoredPin } from "../../domain/cache.ts";
 import { count, formatBytes } from "../../domain/size.ts";

@@ -1,4 +1,4 @@
-/** Owns what the pins take in our cache: each pin's bytes, the largest paths, who holds them and by which way. Pure but for the questions. */
+/** What the pins take in our cache: each pin's bytes, the largest paths, who holds them and by which way. Pure but for the questions. */
 
 import { mapLimited } from "../../domain/limit.ts";
 import { dependencies } from "../../domain/narinfo.ts";
@@ -26,8 +26,7 @@ export async function measurePins(lookup: Lookup, pins: readonly PinnedPath[]): 
     const fresh = [...new Set(wave)].filter((path) => !references.has(path));
     const next: StorePath[] = [];
     await mapLimited(fresh, PARALLEL, async (path) => {
-      const { own, upstream, unknown } = await lookup.ask(path);
-      const served = own ?? upstream;
+      const { own, served, unknown } = await lookup.ask(path);
       if (!served && unknown) complete = "at least";
       const below = served ? dependencies(served.narInfo) : [];
       references.set(path, below);

@@ -1,4 +1,4 @@
-/** Owns shell scripts as far as an audit reads them: which commands stand in one, with which words. Pure. */
+/** Shell scripts as far as an audit reads them: which commands stand in one, with which words. Pure. */
 
 export interface Command {
   /** Without quotes; `${{ … }}` and `$NAME` as written. */

@@ -1,5 +1,6 @@
-/** Owns a step as it would run in its job: whether it does, what its inputs and words come to, which secrets it is handed. Pure. */
+/** A step as it would run in its job: whether it does, what its inputs and words come to, which secrets it is handed. Pure. */
 
+import type { Addresses } from "../../domain/location.ts";
 import { NO_SCOPE, type Scope, variable, type WorkflowStep } from "../../domain/workflow.ts";
 import { commandsOf, nixUse, pushOf, tokenVariable } from "./commands.ts";
 import { isPrivileged, type Start } from "./events.ts";
@@ -11,6 +12,7 @@ import { type Runs, textOf, unique, type Value } from "./value.ts";
 export interface RunningJob {
   readonly start: Start;
   readonly cacheMode: string;
+  readonly kindOf: Addresses["kindOf"];
   value(text: string, scope?: Scope): Value;
   isTrue(condition: string, scope?: Scope): Runs;
 }
@@ -111,9 +113,6 @@ export function allOf(conditions: readonly Runs[]): Runs {
   return { is: open.length > 0 ? "unknown" : "yes", why: unique(open.flatMap(({ why }) => why)) };
 }
 
-/** Kinds of our own `cache:` that are written to with a token. */
-const WITH_TOKEN = /^(?:cachix:|attic:|https?:)/;
-
 /** Whether the step writes to a binary cache in this run. */
 export function pushesNow(step: AuditedStep): Runs {
   if (step.runs.is === "no") return { is: "no", why: [] };
@@ -147,7 +146,7 @@ function byAction(step: AuditedStep): Runs {
     const mode = step.inputText("mode") || "prefetch";
     if (!/^(?:warm|prefetch|\$)/.test(mode) || step.inputText("trust") === "read-only") return NO;
     const cache = step.inputText("cache") || "github";
-    if (WITH_TOKEN.test(cache)) return secretsOfCache(step, ["token"]);
+    if (job.kindOf(cache)?.token === "needed to write") return secretsOfCache(step, ["token"]);
     return cache === "github" ? toGitHub(step) : { is: cache === "none" ? "no" : "yes", why: [] };
   }
   if (known.pushes === "needs a secret") return secretsOfCache(step, known.secrets ?? []);

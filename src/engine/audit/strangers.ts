@@ -1,4 +1,4 @@
-/** Owns what a job does with a stranger's code: where it takes it, what runs it, and what would stop that. Pure. */
+/** What a job does with a stranger's code: where it takes it, what runs it, and what would stop that. Pure. */
 
 import { nixUse, nixVerb } from "./commands.ts";
 import type { AuditedJob } from "./jobs.ts";

@@ -1,11 +1,12 @@
-/** Owns the secrets in workflow files: where one is needed it is there, is a secret, and does not fail for forks. Pure. */
+/** The secrets in workflow files: where one is needed it is there, is a secret, and does not fail for forks. Pure. */
 
+import type { Addresses } from "../../domain/location.ts";
 import { type Check, rule, type Trouble } from "./check.ts";
 import { logsIn, pushOf, tokenVariable } from "./commands.ts";
 import type { AuditedJob, Jobs } from "./jobs.ts";
 import { type AuditedStep, secretsOf } from "./steps.ts";
 
-export function secretChecks({ all }: Jobs): Check[] {
+export function secretChecks({ all }: Jobs, addresses: Addresses): Check[] {
   const steps = all.flatMap((job) => job.steps);
   const ours = all.filter(({ start, runs }) => start.who === "us" && runs.is !== "no");
   const own = ours.flatMap((job) => job.steps.filter((step) => step.runs.is !== "no"));
@@ -19,7 +20,7 @@ export function secretChecks({ all }: Jobs): Check[] {
       seen ? "every push has its token, and it is a secret" : undefined,
       [
         ...steps.flatMap(inTheOpen),
-        ...without(own),
+        ...without(own, addresses),
         ...ours.flatMap(handedNothing),
         ...ours.flatMap(scriptsWithout),
         ...ours.flatMap(noLogin),
@@ -47,9 +48,6 @@ function inTheOpen({ step, known }: AuditedStep): Trouble[] {
   });
 }
 
-/** Kinds of `cache:` that are written to with a token. */
-const NEEDS_TOKEN = /^(?:cachix:|attic:|https?:)/;
-
 /** The caches that a step names, of its action's kind. */
 function cacheOf(step: AuditedStep): string {
   const name = step.known?.names?.[0];
@@ -60,7 +58,7 @@ function cacheOf(step: AuditedStep): string {
  * A cache of others is read without a token. One that is given a token in another place is ours: where it
  * has none, nothing is pushed, and nothing says so.
  */
-function without(steps: readonly AuditedStep[]): Trouble[] {
+function without(steps: readonly AuditedStep[], { kindOf }: Addresses): Trouble[] {
   const given = new Map<string, string>();
   for (const step of steps) {
     if (hasToken(step) && cacheOf(step) !== "") given.set(cacheOf(step), step.step.where);
@@ -74,7 +72,10 @@ function without(steps: readonly AuditedStep[]): Trouble[] {
     const elsewhere = given.get(cacheOf(step));
     const mend = `${name}: \${{ secrets.NAME }}`;
     if (known.role === "ours") {
-      if (step.inputText("mode") !== "warm" || !NEEDS_TOKEN.test(step.inputText("cache")))
+      if (
+        step.inputText("mode") !== "warm" ||
+        kindOf(step.inputText("cache"))?.token !== "needed to write"
+      )
         return [];
       const message = `${written.uses?.name} has no ${name}: it reads, and pushes nothing`;
       return [{ status: "warn", message, mend, where: written.where }];

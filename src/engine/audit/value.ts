@@ -1,4 +1,4 @@
-/** Owns values that are known in part: what a text can be, what comparing it comes to, which secrets and whose words are in it. Pure. */
+/** Values that are known in part: what a text can be, what comparing it comes to, which secrets and whose words are in it. Pure. */
 
 export type Literal =
   | string

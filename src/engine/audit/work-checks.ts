@@ -1,4 +1,4 @@
-/** Owns work that does not reach a cache: done outside Nix, before the cache is there, or pushed with its failure unseen. Pure. */
+/** Work that does not reach a cache: done outside Nix, before the cache is there, or pushed with its failure unseen. Pure. */
 
 import { type Check, rule, type Trouble } from "./check.ts";
 import { nixUse, pushOf } from "./commands.ts";
