@@ -33,3 +33,17 @@ describe("the corpus", () => {
     expect(await answers(text)).toEqual(wanted);
   });
 });
+
+test("the table in docs/audit.md says what the corpus shows", () => {
+  const rows = readFileSync("docs/audit.md", "utf8").matchAll(
+    /^\| \[(NCP-\d+)\]\([^)]*\) \|.*\| (\w+) \| ([\w-]+) \|$/gm,
+  );
+  const shown = [...rows].map(([, code = "", answer = "", name = ""]) => {
+    const text = readFileSync(join(FOLDER, `${name}.yml`), "utf8");
+    const expected = /^# expect: (.*)/.exec(text)?.[1] ?? "";
+    const says = expected.split(", ").includes(`${answer} ${code}`) || expected === answer;
+    return { code, answer, name, says };
+  });
+  expect(shown.length).toBeGreaterThan(35);
+  expect(shown.filter(({ says }) => !says)).toEqual([]);
+});
