@@ -33,13 +33,15 @@ export interface Credentials {
  * - `gone`: it serves the narinfo, and the NAR behind it is not there.
  * - `refused`: it answered, and the answer must not be believed (signature, store, format); `corrupt`
  *   where it is no narinfo at all: Nix passes over the others, and stops at that.
+ * - `unknown`: it did not answer; `this path` where it did, with what we do not follow: that says
+ *   nothing against the cache.
  */
 export type Presence =
   | { readonly kind: "hit"; readonly narInfo: NarInfo; readonly origin: "own" | "upstream" }
   | { readonly kind: "miss" }
   | { readonly kind: "gone"; readonly narInfo: NarInfo }
   | { readonly kind: "refused"; readonly why: string; readonly form?: "corrupt" }
-  | { readonly kind: "unknown"; readonly cause: Error };
+  | { readonly kind: "unknown"; readonly cause: Error; readonly of?: "this path" };
 
 export interface CacheDescription {
   /** Undefined where nothing was written yet: a `file://` cache that does not exist. */

@@ -12,7 +12,7 @@ import {
 import { asError, UserError } from "../../domain/errors.ts";
 import type { RecordStore } from "../../domain/evaluation-record.ts";
 import { fileUrl } from "../../domain/location.ts";
-import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
+import { formatNarInfo, type NarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { stage, sweep, writeWhole } from "../../host/atomic.ts";
@@ -82,9 +82,9 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    narSize: (narInfo) => sizeOf(join(directory, narInfo.url)),
+    narSize: async (narInfo) => sizeOf(narPath(directory, narInfo)),
     async *readNar(narInfo, signal) {
-      yield* createReadStream(join(directory, narInfo.url), { signal }) as AsyncIterable<Buffer>;
+      yield* createReadStream(narPath(directory, narInfo), { signal }) as AsyncIterable<Buffer>;
     },
   };
 }
@@ -93,9 +93,16 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
 async function withNar(presence: Presence, directory: string): Promise<Presence> {
   if (presence.kind !== "hit") return presence;
   const { narInfo } = presence;
-  const size = await sizeOf(join(directory, narInfo.url));
+  const size = await sizeOf(narPath(directory, narInfo));
   const whole = size !== undefined && (narInfo.fileSize ?? size) === size;
   return whole ? presence : { kind: "gone", narInfo };
+}
+
+/** As Nix has it: a file's name is no URL, and nothing in it is decoded. */
+function narPath(directory: string, { url }: NarInfo): string {
+  const file = join(directory, url);
+  if (!file.startsWith(`${directory}/`)) throw new Error(`${url} leads out of ${directory}`);
+  return file;
 }
 
 async function sizeOf(file: string): Promise<number | undefined> {

@@ -9,7 +9,7 @@ import {
   type Substituter,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
-import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
+import { NARINFO_MAX_BYTES, type NarInfo, narPlace } from "../../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, retry, retryStream } from "../../host/retry.ts";
@@ -55,6 +55,10 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
     signal,
     deadline: DEADLINE,
     maxBytes: NARINFO_MAX_BYTES,
+  });
+  const narRequest = ({ url }: NarInfo, signal: AbortSignal): HttpRequest => ({
+    ...request("", signal),
+    url: narPlace(url, at(".")),
   });
   return {
     name,
@@ -112,7 +116,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       }
     },
     async narSize(narInfo: NarInfo, signal) {
-      const ask: HttpRequest = { ...request(narInfo.url, signal), method: "HEAD" };
+      const ask: HttpRequest = { ...narRequest(narInfo, signal), method: "HEAD" };
       const { status, headers: answer } = await retry(() => http.request(ask), signal, ASK);
       if (ABSENT.has(status)) return undefined;
       if (status !== 200) throw new Error(`HEAD ${ask.url.href} answers ${status}`);
@@ -121,7 +125,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       return Number.isSafeInteger(length) ? length : "not told";
     },
     async *readNar(narInfo: NarInfo, signal) {
-      const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };
+      const ask: HttpRequest = { ...narRequest(narInfo, signal), deadline: STALL };
       const { fileSize } = narInfo;
       if (fileSize !== undefined && fileSize <= SMALL) {
         const whole = { ...ask, maxBytes: SMALL };
@@ -138,7 +142,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       yield* stream.body;
     },
     async *readNarRange(narInfo: NarInfo, { from, to }, signal) {
-      const ask = { ...request(narInfo.url, signal), deadline: STALL };
+      const ask = { ...narRequest(narInfo, signal), deadline: STALL };
       const range = `bytes=${from}-${to - 1}`;
       const stream = await retryStream(http, { ...ask, headers: { ...headers, range } }, ASK);
       if (stream.status !== 206) {

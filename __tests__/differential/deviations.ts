@@ -1,0 +1,53 @@
+/** Owns the table of deviations: where we say something else than Nix does, and why. docs/decisions.md shows it. */
+
+export interface Deviation {
+  /** The comparison it belongs to. */
+  readonly kind: string;
+  /** A regular expression over what the world is. */
+  readonly what: string;
+  /** What Nix does there; undefined: whatever it does. */
+  readonly nix?: string;
+  /** What we say. */
+  readonly ours: string;
+  readonly reason: "safety" | "unknown is not a miss";
+  /** In a sentence, for the document. */
+  readonly why: string;
+}
+
+export const DEVIATIONS: readonly Deviation[] = [
+  {
+    kind: "narinfo",
+    what: "an absolute URL of another host",
+    ours: "unknown",
+    reason: "safety",
+    why: "a NAR that lies on another host than its narinfo is not fetched from there: a cache is not followed to hosts nobody named; the path counts as unknown, and the cache stays",
+  },
+  {
+    kind: "narinfo",
+    what: "Compression (nobody knows|in upper case)|one CRLF|NUL in a field",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "a Compression that no version of Nix writes: 2.8 goes by the NAR's first bytes, 2.26 passes over it, 2.34 stops",
+  },
+  {
+    kind: "narinfo",
+    what: "signature without a colon|an empty signature|a signature with two blanks before",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "a Sig that names no key, or one that begins with a blank: up to 2.26 it is passed over, 2.34 does not take the narinfo or passes over the blank",
+  },
+  {
+    kind: "narinfo",
+    what: "a reference with a name (that begins with a point|of two points)",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "a reference whose name begins with a dot: 2.8 takes it, later ones do not take the narinfo",
+  },
+  {
+    kind: "narinfo",
+    what: "a URL with (a slash|two slashes) before|an absolute URL with another case",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "a URL that 2.34 reads as a browser does and earlier ones as what follows the cache's address, where these are two places",
+  },
+];

@@ -1,0 +1,34 @@
+/** Owns the differential suite: each kind of world, judged by real Nix and by us. */
+
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import type { LoopbackServer } from "../servers/http.ts";
+import { type Comparison, compare, explain, type World } from "./difference.ts";
+import { type Court, openCourt, serveFolder } from "./judges.ts";
+import { narInfos } from "./narinfos.ts";
+
+/** Milliseconds: ten thousand worlds take their time. */
+const PATIENCE = 4 * 3_600_000;
+
+let court: Court;
+let elsewhere: LoopbackServer;
+beforeAll(async () => {
+  court = await openCourt();
+  elsewhere = await serveFolder(court.folder);
+}, PATIENCE);
+afterAll(async () => {
+  await elsewhere[Symbol.asyncDispose]();
+  await court[Symbol.asyncDispose]();
+}, PATIENCE);
+
+async function agree<W extends World>(comparison: Comparison<W>): Promise<void> {
+  const tally = await compare(comparison);
+  const answers = [...tally.answers].map(([answer, n]) => `${n} ${answer}`).join(", ");
+  console.log(`${comparison.name}: ${tally.worlds} worlds (Nix: ${answers})`);
+  if (tally.differences.length > 0) throw new Error(explain(tally));
+  // A judge who always says the same proves nothing.
+  expect(tally.answers.size).toBeGreaterThan(1);
+}
+
+describe("Nix and we decide alike", () => {
+  test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
+});
