@@ -143,30 +143,49 @@ export function can<Verb extends "push" | "pin" | "pins">(
 }
 
 export interface CacheInfo {
-  readonly storeDir: string | undefined;
+  /** Every one that it names. */
+  readonly storeDirs: readonly string[];
   /** Lower is asked first; cache.nixos.org says 40, Cachix 41. */
   readonly priority: number | undefined;
   readonly wantMassQuery: boolean;
 }
 
-/** Reads nix-cache-info; undefined when `text` is something else, an HTML page for instance. */
+/**
+ * Reads nix-cache-info as Nix does: lines `Name: value`, of which it knows three and passes over the rest.
+ * Undefined for a page of HTML, which Nix would take for a cache that says nothing of itself.
+ */
 export function parseCacheInfo(text: string): CacheInfo | undefined {
-  const fields = new Map<string, string>();
-  for (const line of text.slice(0, 65_536).split("\n")) {
-    if (line.trim() === "") continue;
+  const head = text.slice(0, 65_536);
+  if (head.trimStart().startsWith("<")) return undefined;
+  const storeDirs: string[] = [];
+  let priority: number | undefined;
+  let wantMassQuery = false;
+  for (const line of head.split("\n")) {
     const colon = line.indexOf(":");
-    const name = line.slice(0, Math.max(0, colon));
-    if (!/^[A-Za-z][A-Za-z-]*$/.test(name)) return undefined;
+    if (colon < 0) continue;
     // Not one expression for the whole line: over a long run of blanks it would take for ever.
-    fields.set(name, line.slice(colon + 1).trim());
+    const value = line.slice(colon + 1).trim();
+    const name = line.slice(0, colon);
+    if (name === "StoreDir") storeDirs.push(value);
+    else if (name === "WantMassQuery") wantMassQuery = value === "1";
+    else if (name === "Priority") priority = parsePriority(value) ?? priority;
   }
-  const priority = fields.get("Priority");
-  if (priority !== undefined && !/^\d{1,9}$/.test(priority)) return undefined;
-  return {
-    storeDir: fields.get("StoreDir"),
-    priority: priority === undefined ? undefined : Number(priority),
-    wantMassQuery: fields.get("WantMassQuery") === "1",
-  };
+  return { storeDirs, priority, wantMassQuery };
+}
+
+/** A whole number of 32 bits; of anything else Nix takes no notice. */
+function parsePriority(text: string): number | undefined {
+  if (!/^[+-]?\d{1,12}$/.test(text)) return undefined;
+  const value = Number(text);
+  return Math.abs(value) < 2 ** 31 ? value : undefined;
+}
+
+/** The store a cache is for, where it is not `storeDir`: each that it names has to be. */
+export function otherStore(
+  { storeDirs }: Pick<CacheInfo, "storeDirs">,
+  storeDir: string,
+): string | undefined {
+  return storeDirs.find((named) => named !== storeDir);
 }
 
 export function formatCacheInfo(storeDir: string, priority: number): string {
