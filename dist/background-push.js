@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{x as a}from"./chunk-UCC4MFT4.js";import"./chunk-TEWDG2EV.js";import"./chunk-56WKOO2S.js";import"./chunk-NKURAFGC.js";import"./chunk-HSX2CBJJ.js";import"./chunk-6OVTTZK5.js";import"./chunk-QHEH3WJJ.js";import"./chunk-3PKAT62M.js";import"./chunk-YTR2PFLF.js";import"./chunk-EEURBZNN.js";import"./chunk-QA55TPRG.js";await a();
+import{x as a}from"./chunk-W2JTYTJE.js";import"./chunk-LCKIDHD2.js";import"./chunk-JRIOFZLR.js";import"./chunk-OVHPRKBZ.js";import"./chunk-SNUXGLYR.js";import"./chunk-UFWB3K5Y.js";import"./chunk-A6R232DW.js";import"./chunk-3PKAT62M.js";import"./chunk-YTR2PFLF.js";import"./chunk-EEURBZNN.js";import"./chunk-QA55TPRG.js";await a();

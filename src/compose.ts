@@ -18,7 +18,7 @@ import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
-import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
+import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
@@ -45,6 +45,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     workspace,
     keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
     decompress,
+    addresses: register,
   };
   const dispose = async () => http.close();
   if (request.platform === "win32") {

@@ -86,7 +86,7 @@ export async function restoreGithub(
   signal: AbortSignal,
 ): Promise<RestoredCache> {
   // On Windows there is no Nix to use it.
-  if (job.cache.kind !== "github" || process.platform === "win32") {
+  if (job.cache?.keeper !== "GitHub" || process.platform === "win32") {
     return { record: undefined, notices: [] };
   }
   try {

@@ -49,9 +49,7 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
   const { job } = context;
   const done = await runPost(job, trust, composed.world, state.memory, signal);
   const { outcome, withheld } = done;
-  const url = composed.world.own?.substituter.url;
-  const substituter = url === undefined ? undefined : { url, role: "own" as const };
-  await writeSummary(postSummary(done, ahead, trust.why, { own: job.cache, substituter }));
+  await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
     log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
   }

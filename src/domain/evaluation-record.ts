@@ -19,7 +19,7 @@ export interface RecordTarget {
 
 export interface RecordMember {
   /** The name of the cache that served it. */
-  readonly substituter: string;
+  readonly cache: string;
   readonly narInfo: NarInfo;
 }
 
@@ -54,7 +54,7 @@ export function formatRecord(record: EvaluationRecord): string {
     checked,
     targets,
     notices,
-    closure: closure.map(({ substituter, narInfo }) => [substituter, formatNarInfo(narInfo)]),
+    closure: closure.map(({ cache, narInfo }) => [cache, formatNarInfo(narInfo)]),
   });
 }
 
@@ -67,10 +67,9 @@ export function parseRecord(text: string, storeDir: string): EvaluationRecord {
     notices: array(raw["notices"]).map(string),
     targets: array(raw["targets"]).map((one) => parseRecordTarget(one, storeDir)),
     closure: array(raw["closure"]).map((one) => {
-      const [substituter, narInfo] = array(one).map(string);
-      if (substituter === undefined || narInfo === undefined)
-        throw new Error("a member is no pair");
-      return { substituter, narInfo: parseNarInfo(narInfo, "record", storeDir) };
+      const [cache, narInfo] = array(one).map(string);
+      if (cache === undefined || narInfo === undefined) throw new Error("a member is no pair");
+      return { cache, narInfo: parseNarInfo(narInfo, "record", storeDir) };
     }),
   };
 }

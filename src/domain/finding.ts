@@ -5,7 +5,7 @@ import type { FailOn } from "./job.ts";
 
 export type FindingKind =
   | FailOn
-  | "substituter"
+  | "cache"
   | "twin"
   | "system"
   | "push"

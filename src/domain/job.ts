@@ -19,7 +19,8 @@ export interface Job {
   readonly mode: Mode;
   /** Empty: every package of the flake for this system. */
   readonly targets: readonly Target[];
-  readonly cache: CacheLocation;
+  /** Our own, the one that is written to; undefined for `none`. */
+  readonly cache: CacheLocation | undefined;
   /** The input `cache` as written: the name of our cache in every report. */
   readonly cacheName: string;
   /** Undefined: those Nix is configured with, and no others. */

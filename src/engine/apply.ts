@@ -7,7 +7,7 @@ import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
-import type { VerifiedTarget } from "../domain/verdict.ts";
+import { holderWords, type VerifiedTarget } from "../domain/verdict.ts";
 import { Building } from "./apply/building.ts";
 import { fetchPaths } from "./apply/fetch.ts";
 import { Meter } from "./apply/meter.ts";
@@ -178,7 +178,7 @@ class Application {
       // This run names the caches at every call; it is later steps that do not know them.
       if (!(error instanceof UserError) || error.code !== "NCP-352") throw error;
       this.findings.push({
-        kind: "substituter",
+        kind: "cache",
         level: "warning",
         code: error.code,
         message: error.message,
@@ -197,10 +197,9 @@ class Application {
     let lacking = 0;
     const substituters = new Set<string>();
     for (const path of failed.keys()) {
-      const { own, upstream } = await lookup.ask(path);
-      const served = own ?? upstream;
+      const { served } = await lookup.ask(path);
       lacking += served?.narInfo.narSize ?? 0;
-      if (served) substituters.add(served.substituter);
+      if (served) substituters.add(holderWords(served));
     }
     this.substituted = {
       paths: paths.length - failed.size,
@@ -210,7 +209,7 @@ class Application {
     const [first] = failed;
     if (!first) return;
     this.findings.push({
-      kind: "substituter",
+      kind: "cache",
       level: "warning",
       code: "NCP-302",
       message: `Nix could not fetch ${count(failed.size, "path")} that ${[...substituters].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,

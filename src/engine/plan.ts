@@ -55,7 +55,7 @@ export function plan(
   // So does a cache that cannot be written to, where the user said that this fails the job.
   const stop =
     fit.verdict === "nothing fits" ||
-    findings.some(({ kind, level }) => kind === "substituter" && level === "error");
+    findings.some(({ kind, level }) => kind === "cache" && level === "error");
   const doing = cut ? workOf(job, survey, cut.kept) : work;
   if (!stop && survey.system !== undefined) {
     steps.push(...reclaims.map((reclaim): Step => ({ do: "reclaim", reclaim })));
@@ -116,7 +116,7 @@ function isOurs(survey: Survey, target: SurveyedTarget): boolean {
 function isUpstreamOnly(survey: Survey, { outputs }: SurveyedTarget): boolean {
   if (!outputs || outputs.length === 0) return false;
   const answers = outputs.map((path) => survey.facts.answers.get(path));
-  return answers.every((answer) => answer?.own ?? answer?.upstream);
+  return answers.every((answer) => answer?.served);
 }
 
 /** Trust, the job and the cache must all allow it. */

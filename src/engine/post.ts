@@ -119,7 +119,7 @@ async function missingRoots(
   const missing: PushRoots[] = [];
   for (const { target, paths } of wanted) {
     const answers = await Promise.all(paths.map((path) => lookup.ask(path)));
-    const absent = paths.filter((_, index) => !answers[index]?.own && !answers[index]?.upstream);
+    const absent = paths.filter((_, index) => !answers[index]?.served);
     if (absent.length > 0) missing.push({ target, paths: absent });
   }
   return missing;

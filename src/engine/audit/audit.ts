@@ -32,6 +32,7 @@ export async function audit(
     project,
     pins: !listed ? "none" : pins ? "listed" : "hidden",
     ownUrl: world.own?.substituter.url,
+    addresses: world.addresses,
     sizes,
     now: world.clock.now(),
   };

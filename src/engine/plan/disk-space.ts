@@ -62,7 +62,7 @@ export function bytesToFetch(facts: Facts, paths: Iterable<StorePath>): number {
   let bytes = 0;
   for (const path of paths) {
     const answer = facts.answers.get(path);
-    bytes += (answer?.own ?? answer?.upstream)?.narInfo.narSize ?? 0;
+    bytes += answer?.served?.narInfo.narSize ?? 0;
   }
   return bytes;
 }
@@ -72,7 +72,7 @@ export function bytesToDownload(facts: Facts, paths: Iterable<StorePath>): numbe
   let bytes = 0;
   for (const path of paths) {
     const answer = facts.answers.get(path);
-    const narInfo = (answer?.own ?? answer?.upstream)?.narInfo;
+    const narInfo = answer?.served?.narInfo;
     bytes += narInfo?.fileSize ?? narInfo?.narSize ?? 0;
   }
   return bytes;

@@ -88,7 +88,7 @@ function inputClosure(facts: Facts, drvPath: StorePath): number {
     if (seen.has(path)) continue;
     seen.add(path);
     const answer = facts.answers.get(path);
-    const narInfo = (answer?.own ?? answer?.upstream)?.narInfo;
+    const narInfo = answer?.served?.narInfo;
     if (!narInfo) continue;
     bytes += narInfo.narSize;
     stack.push(...dependencies(narInfo));

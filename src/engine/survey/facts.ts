@@ -153,7 +153,7 @@ export class Closures {
 
   private answered(member: Member, answer: Answer): void {
     this.answers.set(member.path, answer);
-    const served = answer.own ?? answer.upstream;
+    const { served } = answer;
     if (!served) this.settle(member, answer.unknown ? "unknown" : "absent");
     else {
       for (const path of dependencies(served.narInfo)) {
