@@ -1,12 +1,11 @@
 /** Owns nix-cache-info as people and servers write it: is the cache read, and before or after another one? */
 
 import { join } from "node:path";
-import { openCache } from "../../src/caches/register.ts";
-import { parseCacheLocation } from "../../src/domain/location.ts";
+import { UserError } from "../../src/domain/errors.ts";
 import { describeSubstituters } from "../../src/engine/survey/substituters.ts";
 import { type Chance, chance } from "../support/fuzz.ts";
 import { newKey } from "../support/keys.ts";
-import { openRequest } from "../support/open-cache.ts";
+import { openAt } from "../support/open-cache.ts";
 import type { Comparison } from "./difference.ts";
 import type { Court } from "./judges.ts";
 import { type MadeUp, madeUp, narInfoText, writeCache } from "./made-up.ts";
@@ -77,7 +76,9 @@ export function cacheInfos(court: Court): Comparison<CacheInfoWorld> {
     scheme,
   });
   const once = chance(9);
-  const lines = Object.values(TEXTS).flatMap((text) => text.split("\n"));
+  const lines = Object.values(TEXTS).flatMap((text) =>
+    text.split("\n").filter((line) => !line.startsWith("<")),
+  );
   const urlOf = ({ at, scheme }: CacheInfoWorld, name: string) =>
     scheme === "file"
       ? `file://${join(court.folder, at, name)}`
@@ -120,13 +121,8 @@ export function cacheInfos(court: Court): Comparison<CacheInfoWorld> {
     async ours(one) {
       const caches = ["b", "a"].map((name) => {
         const url = urlOf(one, name);
-        const given = { role: "substituter" as const, storeDir, publicKeys: [key.publicKey] };
-        const cache = openCache(
-          parseCacheLocation(url),
-          openRequest(name, { ...given, http: court.http }),
-        );
-        if (!cache) throw new Error("no cache");
-        return cache;
+        const publicKeys = [key.publicKey];
+        return openAt(url, { name, role: "substituter", storeDir, publicKeys, http: court.http });
       });
       const clock = { now: () => 0, sleep: async () => undefined };
       const signal = AbortSignal.timeout(60_000);
@@ -134,6 +130,11 @@ export function cacheInfos(court: Court): Comparison<CacheInfoWorld> {
         { own: undefined, substituters: caches, nix: undefined, clock },
         signal,
       );
+      const errors = described.map(({ state }) =>
+        state.kind === "down" ? state.error : undefined,
+      );
+      if (errors.some((error) => error instanceof UserError && error.code === "NCP-353"))
+        return "stops";
       const there = described.filter(({ state }) => state.kind === "reachable");
       if (there.length < 2) return `${there[0]?.substituter.cache.name} only`;
       return `${there[0]?.substituter.cache.name} first`;

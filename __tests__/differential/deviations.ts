@@ -16,6 +16,13 @@ export interface Deviation {
 
 export const DEVIATIONS: readonly Deviation[] = [
   {
+    kind: "nix-cache-info",
+    what: "an HTML page",
+    ours: "b only",
+    reason: "unknown is not a miss",
+    why: "a page of HTML in place of nix-cache-info: Nix takes it for a cache that says nothing of itself; a login page is no cache, what it would have is unknown, and Nix is not told of it",
+  },
+  {
     kind: "narinfo",
     what: "an absolute URL of another host",
     ours: "unknown",

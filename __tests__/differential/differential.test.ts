@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { LoopbackServer } from "../servers/http.ts";
+import { cacheInfos } from "./cache-infos.ts";
 import { type Comparison, compare, explain, type World } from "./difference.ts";
 import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
@@ -30,5 +31,7 @@ async function agree<W extends World>(comparison: Comparison<W>): Promise<void> 
 }
 
 describe("Nix and we decide alike", () => {
+  test("of nix-cache-info", () => agree(cacheInfos(court)), PATIENCE);
+
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });

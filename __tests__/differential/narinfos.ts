@@ -2,12 +2,10 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { openCache } from "../../src/caches/register.ts";
 import { encodeNix32 } from "../../src/domain/hash.ts";
-import { parseCacheLocation } from "../../src/domain/location.ts";
 import { type Chance, chance } from "../support/fuzz.ts";
 import { newKey } from "../support/keys.ts";
-import { openRequest } from "../support/open-cache.ts";
+import { openAt } from "../support/open-cache.ts";
 import type { Comparison } from "./difference.ts";
 import { type Court, presenceOf, realised, realisedAlone } from "./judges.ts";
 import {
@@ -438,16 +436,12 @@ export function narInfos(court: Court, elsewhere: string): Comparison<NarInfoWor
     async ours(world) {
       const { at } = world;
       const url = `${court.server.origin}/${at}`;
-      const cache = openCache(
-        parseCacheLocation(url),
-        openRequest(url, {
-          role: "substituter",
-          storeDir,
-          publicKeys: [key.publicKey],
-          http: court.http,
-        }),
-      );
-      if (!cache) throw new Error("no cache");
+      const cache = openAt(url, {
+        role: "substituter",
+        storeDir,
+        publicKeys: [key.publicKey],
+        http: court.http,
+      });
       return presenceOf(cache, world.made.path);
     },
   };

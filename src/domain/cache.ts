@@ -1,6 +1,6 @@
 /** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
 
-import type { UserError } from "./errors.ts";
+import { UserError } from "./errors.ts";
 import type { RecordStore } from "./evaluation-record.ts";
 import type { KindFacts } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
@@ -159,7 +159,7 @@ export interface CacheInfo {
   /** Every one that it names. */
   readonly storeDirs: readonly string[];
   /** Lower is asked first; cache.nixos.org says 40, Cachix 41. */
-  readonly priority: number | undefined;
+  readonly priority: number | "no number" | undefined;
   readonly wantMassQuery: boolean;
 }
 
@@ -171,7 +171,7 @@ export function parseCacheInfo(text: string): CacheInfo | undefined {
   const head = text.slice(0, 65_536);
   if (head.trimStart().startsWith("<")) return undefined;
   const storeDirs: string[] = [];
-  let priority: number | undefined;
+  let priority: CacheInfo["priority"];
   let wantMassQuery = false;
   for (const line of head.split("\n")) {
     const colon = line.indexOf(":");
@@ -181,24 +181,38 @@ export function parseCacheInfo(text: string): CacheInfo | undefined {
     const name = line.slice(0, colon);
     if (name === "StoreDir") storeDirs.push(value);
     else if (name === "WantMassQuery") wantMassQuery = value === "1";
-    else if (name === "Priority") priority = parsePriority(value) ?? priority;
+    else if (name === "Priority") priority = parsePriority(value);
+    if (priority === "no number") return { storeDirs, priority, wantMassQuery };
   }
   return { storeDirs, priority, wantMassQuery };
 }
 
-/** A whole number of 32 bits; of anything else Nix takes no notice. */
-function parsePriority(text: string): number | undefined {
-  if (!/^[+-]?\d{1,12}$/.test(text)) return undefined;
-  const value = Number(text);
-  return Math.abs(value) < 2 ** 31 ? value : undefined;
+/** As C++ has it (`std::stoi`): what follows the digits is not looked at. */
+function parsePriority(text: string): number | "no number" {
+  const value = Number(/^[+-]?\d{1,12}/.exec(text)?.[0] ?? Number.NaN);
+  return value >= -(2 ** 31) && value < 2 ** 31 ? value : "no number";
 }
 
-/** The store a cache is for, where it is not `storeDir`: each that it names has to be. */
-export function otherStore(
-  { storeDirs }: Pick<CacheInfo, "storeDirs">,
+/** A cache's own word on itself, as far as this machine can use it; throws a UserError where it cannot. */
+export function usableInfo(
+  name: string,
+  { storeDirs, priority }: CacheInfo,
   storeDir: string,
-): string | undefined {
-  return storeDirs.find((named) => named !== storeDir);
+): Pick<CacheDescription, "storeDir" | "priority"> {
+  const other = storeDirs.find((named) => named !== storeDir);
+  if (other !== undefined) {
+    throw new UserError(
+      "NCP-304",
+      `${name} is for the store ${other}, and this machine's is ${storeDir}`,
+      { hint: "leave it out here, or use a cache of your own for this store" },
+    );
+  }
+  if (priority === "no number") {
+    throw new UserError("NCP-353", `${name}: the Priority in its nix-cache-info is no number`, {
+      hint: "Nix ends as soon as it is to ask this cache: mend the file there",
+    });
+  }
+  return { storeDir, priority };
 }
 
 export function formatCacheInfo(storeDir: string, priority: number): string {

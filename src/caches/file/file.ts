@@ -8,6 +8,7 @@ import {
   formatCacheInfo,
   type Presence,
   parseCacheInfo,
+  usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import type { RecordStore } from "../../domain/evaluation-record.ts";
@@ -57,17 +58,9 @@ export function fileCache(options: FileCacheOptions): CacheClient {
           hint: "delete the file; it is written anew",
         });
       }
-      if (info?.storeDir !== undefined && info.storeDir !== storeDir) {
-        throw new UserError(
-          "NCP-304",
-          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
-          { hint: "use a cache of your own for this store" },
-        );
-      }
       return {
-        storeDir: info?.storeDir,
-        // Nix writes none into a cache that it makes, and what it means by that is said elsewhere.
-        priority: info ? info.priority : PRIORITY,
+        // Nix writes no priority into a cache that it makes, and what it means by that is said elsewhere.
+        ...(info ? usableInfo(name, info, storeDir) : { storeDir: undefined, priority: PRIORITY }),
         publicKeys: signingKey ? [signingKey.publicKey] : [],
         permission: undefined,
       };

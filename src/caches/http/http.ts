@@ -7,6 +7,7 @@ import {
   type Presence,
   parseCacheInfo,
   type Substituter,
+  usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo, narPlace } from "../../domain/narinfo.ts";
@@ -92,16 +93,8 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
           hint: "something else answers there: a login page, a proxy",
         });
       }
-      if (info.storeDir !== undefined && info.storeDir !== storeDir) {
-        throw new UserError(
-          "NCP-304",
-          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
-          { hint: "leave it out of substituters here" },
-        );
-      }
       return {
-        storeDir: info.storeDir ?? storeDir,
-        priority: info.priority,
+        ...usableInfo(name, info, storeDir),
         publicKeys: [],
         permission: undefined,
       };
