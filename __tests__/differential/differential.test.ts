@@ -6,17 +6,22 @@ import { cacheInfos } from "./cache-infos.ts";
 import { type Comparison, compare, explain, type World } from "./difference.ts";
 import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
+import { ALLOWED, settings } from "./settings.ts";
 
 /** Milliseconds: ten thousand worlds take their time. */
 const PATIENCE = 4 * 3_600_000;
 
 let court: Court;
 let elsewhere: LoopbackServer;
+/** Lets in whoever knows a user and a password. */
+let secret: LoopbackServer;
 beforeAll(async () => {
   court = await openCourt();
   elsewhere = await serveFolder(court.folder);
+  secret = await serveFolder(court.folder, ALLOWED);
 }, PATIENCE);
 afterAll(async () => {
+  await secret[Symbol.asyncDispose]();
   await elsewhere[Symbol.asyncDispose]();
   await court[Symbol.asyncDispose]();
 }, PATIENCE);
@@ -32,6 +37,8 @@ async function agree<W extends World>(comparison: Comparison<W>): Promise<void> 
 
 describe("Nix and we decide alike", () => {
   test("of nix-cache-info", () => agree(cacheInfos(court)), PATIENCE);
+
+  test("by settings", async () => agree(await settings(court, secret.origin)), PATIENCE);
 
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });

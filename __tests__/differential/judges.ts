@@ -55,8 +55,9 @@ export async function openCourt(options: MachineOptions = {}): Promise<Court> {
 }
 
 /** As web servers do: what is escaped is decoded, and a query is nothing to a file. */
-export function serveFolder(folder: string): Promise<LoopbackServer> {
-  return listen(async ({ url = "/" }) => {
+export function serveFolder(folder: string, allowed?: string): Promise<LoopbackServer> {
+  return listen(async ({ url = "/", headers }) => {
+    if (allowed !== undefined && headers.authorization !== allowed) return { status: 401 };
     const path = decodeURIComponent(new URL(url, "http://server").pathname);
     const body = await readFile(join(folder, normalize(path))).catch(() => undefined);
     return body ? { status: 200, body } : { status: 404 };

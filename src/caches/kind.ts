@@ -1,6 +1,6 @@
 /** Owns what a kind of cache is: everything that is asked about one, and what it is given to open a cache. */
 
-import type { CacheClient, Credentials, OpenRemoteStore } from "../domain/cache.ts";
+import type { CacheClient, Netrc, OpenRemoteStore } from "../domain/cache.ts";
 import type { UserError } from "../domain/errors.ts";
 import type { KindFacts } from "../domain/location.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
@@ -50,7 +50,7 @@ export interface OpenRequest {
   readonly token: string | undefined;
   readonly signingKey: SigningKey | undefined;
   /** What Nix's netrc file says of a host: as Nix gets into a private cache, so do we. */
-  readonly netrc?: ReadonlyMap<string, Credentials>;
+  readonly netrc?: Netrc;
   readonly http: Http;
   /** Stores that only Nix's own client speaks to. */
   readonly remoteStore: OpenRemoteStore;

@@ -21,6 +21,11 @@ export interface Substituter {
   readonly environment?: () => Promise<Readonly<Record<string, string>>>;
 }
 
+/** What a netrc file says, by host. */
+export interface Netrc {
+  get(host: string): Credentials | undefined;
+}
+
 /** What a netrc file says of one host. */
 export interface Credentials {
   readonly machine: string;

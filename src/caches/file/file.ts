@@ -20,7 +20,7 @@ import { stage, sweep, writeWhole } from "../../host/atomic.ts";
 import { type Compression, EXTENSIONS } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parseCompression, parseUrl, withoutSlash } from "../address.ts";
+import { parseCompression, parsePriority, parseUrl, signingOf, withoutSlash } from "../address.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
 import { readPins, writePin } from "./pins.ts";
@@ -30,6 +30,8 @@ export interface FileCacheOptions {
   readonly directory: string;
   readonly storeDir: string;
   readonly policy: SignaturePolicy;
+  /** As its address says it. */
+  readonly priority?: number | undefined;
   readonly compression: Compression;
   readonly signingKey: SigningKey | undefined;
 }
@@ -48,7 +50,7 @@ export function fileCache(options: FileCacheOptions): CacheClient {
     substituter: {
       url: `${fileUrl(directory)}${trusted}`,
       publicKeys: signingKey ? [signingKey.publicKey] : policy.kind === "by key" ? policy.keys : [],
-      priority: undefined,
+      priority: options.priority,
     },
     async describe() {
       const text = await readIfThere(join(directory, "nix-cache-info"));
@@ -194,21 +196,17 @@ export const fileKind: CacheKind<FileAddress> = {
   name: () => undefined,
   page: () => undefined,
   open({ url, directory }, request) {
-    const trusted =
-      request.signatures === "accept any" ||
-      url.searchParams.get("trusted") === "1" ||
-      (request.role === "own" && request.signingKey === undefined);
-    const keys = [
-      ...request.publicKeys,
-      ...(request.signingKey ? [request.signingKey.publicKey] : []),
-    ];
+    const { policy, signingKey } = signingOf(url, request);
+    const isOwn = request.role === "own";
     const options: FileCacheOptions = {
       name: request.name,
       directory,
       storeDir: request.storeDir,
-      policy: trusted ? { kind: "by location" } : { kind: "by key", keys },
-      compression: parseCompression(url),
-      signingKey: request.signingKey,
+      // Ours, on this disk, is trusted for where it is, unless it signs.
+      policy: isOwn && !signingKey ? { kind: "by location" } : policy,
+      priority: parsePriority(url),
+      compression: isOwn ? parseCompression(url) : "none",
+      signingKey,
     };
     return request.role === "own" ? writableFileCache(options) : fileCache(options);
   },

@@ -183,12 +183,12 @@ export const httpKind: CacheKind<URL> = {
   name: ({ hostname }) => hostname,
   page: (_address, path, url) => narInfoPage(url, path),
   open(url, request) {
-    const { name, role, signingKey, token, http, storeDir } = request;
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    const { name, role, token, http, storeDir } = request;
+    const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
     const options: HttpCacheOptions = {
       name,
       base: new URL(url.pathname, url.origin),
-      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
+      substituter: { url: readAt, publicKeys, priority: parsePriority(url) },
       policy,
       storeDir,
       http,

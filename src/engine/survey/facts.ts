@@ -1,6 +1,11 @@
 /** Owns gathering: which derivations there are under a target, and who has their outputs. */
 
-import { allowsSubstitutes, type Derivation, outputPaths } from "../../domain/derivation.ts";
+import {
+  allowsSubstitutes,
+  type Derivation,
+  outputPaths,
+  type Substitution,
+} from "../../domain/derivation.ts";
 import { dependencies } from "../../domain/narinfo.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
@@ -10,6 +15,8 @@ export interface Facts {
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
   readonly answers: ReadonlyMap<StorePath, Answer>;
   readonly availability: ReadonlyMap<StorePath, Availability>;
+  /** What Nix may take from caches; undefined: what a derivation lets it. */
+  readonly substitution?: Substitution;
 }
 
 /** How far to look below an output that a cache has. */
@@ -19,12 +26,18 @@ export class FactFinder implements Facts {
   readonly derivations = new Map<StorePath, Derivation>();
   readonly answers: ReadonlyMap<StorePath, Answer>;
   readonly availability: ReadonlyMap<StorePath, Availability>;
+  readonly substitution: Substitution;
   private readonly closures: Closures;
   private readonly read: (path: StorePath) => Promise<Derivation>;
   private readonly explored = new Map<string, Promise<void>>();
   private readonly reading = new Map<StorePath, Promise<Derivation>>();
 
-  constructor(lookup: Lookup, read: (path: StorePath) => Promise<Derivation>) {
+  constructor(
+    lookup: Lookup,
+    read: (path: StorePath) => Promise<Derivation>,
+    substitution: Substitution = "where allowed",
+  ) {
+    this.substitution = substitution;
     this.closures = new Closures(lookup);
     this.answers = this.closures.answers;
     this.availability = this.closures.availability;
@@ -64,13 +77,14 @@ export class FactFinder implements Facts {
   ): Promise<void> {
     const derivation = await this.derivation(drvPath);
     const paths = outputPaths(derivation, outputNames);
-    if (paths && (allowsSubstitutes(derivation) || depth === "until upstream")) {
+    const allowed = allowsSubstitutes(derivation, this.substitution);
+    if (paths && (allowed || depth === "until upstream")) {
       const found = await Promise.all(paths.map((path) => this.path(path)));
       const cached = found.every((availability) => availability === "whole");
       // Where a substituter did not answer, looking further down would only guess.
       const unsure =
         found.includes("unknown") && !found.includes("absent") && !found.includes("broken");
-      if (allowsSubstitutes(derivation)) {
+      if (allowed) {
         if (depth === "until cached" && (cached || unsure)) return;
         if (depth === "until upstream" && paths.every((path) => this.answers.get(path)?.upstream)) {
           return;
