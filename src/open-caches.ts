@@ -5,6 +5,7 @@ import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import type { CacheLocation } from "./domain/location.ts";
+import { nixReading } from "./domain/narinfo.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
@@ -63,6 +64,7 @@ export function openCaches(
       role,
       storeDir: setup.storeDir,
       publicKeys,
+      reading: nixReading(version),
       signatures: settings.requireSignatures,
       token: role === "own" ? secrets.token : undefined,
       signingKey: role === "own" ? signingKey : undefined,

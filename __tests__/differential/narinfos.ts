@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { encodeNix32 } from "../../src/domain/hash.ts";
+import { nixReading } from "../../src/domain/narinfo.ts";
 import { type Chance, chance } from "../support/fuzz.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt } from "../support/open-cache.ts";
@@ -438,6 +439,7 @@ export function narInfos(court: Court, elsewhere: string): Comparison<NarInfoWor
       const url = `${court.server.origin}/${at}`;
       const cache = openAt(url, {
         role: "substituter",
+        reading: nixReading(`2.${court.minor}`),
         storeDir,
         publicKeys: [key.publicKey],
         http: court.http,

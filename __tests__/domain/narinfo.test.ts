@@ -197,7 +197,7 @@ describe("what is not a narinfo", () => {
 test("a NAR by another algorithm's sum is read, and taken by no Nix", () => {
   const error = userError(() => parse(change("NarHash", `NarHash: sha512:${"0".repeat(128)}`)));
   expect(error).toBeInstanceOf(NotTakenError);
-  expect(error).toMatchObject({ by: "every Nix" });
+  expect(error).toMatchObject({ taking: "passed over" });
 });
 
 describe("where a NAR is", () => {
@@ -216,6 +216,12 @@ describe("where a NAR is", () => {
     expect(narPlace(url, ROOT).href).toBe(place);
   });
 
+  test("where Nix's versions part, it is where this one looks", () => {
+    const at = (reading: "up to 2.26" | "from 2.34") => narPlace("/nar/x.nar", ROOT, reading).href;
+    expect(at("up to 2.26")).toBe("https://cache.example/base//nar/x.nar");
+    expect(at("from 2.34")).toBe("https://cache.example/nar/x.nar");
+  });
+
   test.each([
     "https://evil.example/x.nar",
     "http://cache.example/x.nar",
@@ -226,13 +232,16 @@ describe("where a NAR is", () => {
     "/nar/x.nar",
     "HTTPS://evil.example/x.nar",
   ])("%j is not followed, and nobody says that Nix does not take it", (url) => {
-    expect(userError(() => narPlace(url, ROOT))).toMatchObject({ code: "NCP-354", by: "some" });
+    expect(userError(() => narPlace(url, ROOT))).toMatchObject({
+      code: "NCP-354",
+      taking: "unknown",
+    });
   });
 
   test.each(["nar/x y.nar", "nar/x\u0000.nar", "nar/\u001b[31m", "nar/x.nar ", "nar\\..\\x.nar"])(
     "%j is no address to any Nix",
     (url) => {
-      expect(userError(() => narPlace(url, ROOT))).toMatchObject({ by: "every Nix" });
+      expect(userError(() => narPlace(url, ROOT))).toMatchObject({ taking: "passed over" });
     },
   );
 
@@ -242,7 +251,10 @@ describe("where a NAR is", () => {
     "nar/%2e%2e/%2e%2e/x.nar",
     "https://cache.example/x.nar",
   ])("%j leads out of a folder on this disk", (url) => {
-    expect(userError(() => narPlace(url, DISK))).toMatchObject({ code: "NCP-354", by: "some" });
+    expect(userError(() => narPlace(url, DISK))).toMatchObject({
+      code: "NCP-354",
+      taking: "unknown",
+    });
   });
 });
 

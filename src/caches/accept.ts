@@ -3,11 +3,12 @@
 import { pathToFileURL } from "node:url";
 import type { Presence } from "../domain/cache.ts";
 import { contentAddressOf } from "../domain/content-address.ts";
-import { describeError } from "../domain/errors.ts";
+import { asError, describeError } from "../domain/errors.ts";
 import {
   checkTaken,
   fingerprint,
   type NarInfo,
+  type NixReading,
   NotTakenError,
   narPlace,
   parseNarInfo,
@@ -20,15 +21,19 @@ import {
 } from "../domain/signature.ts";
 import { type StorePath, storeDirOf } from "../domain/store-path.ts";
 
-/** Whose signatures count. `by location`: trusted for where it is, this machine's own disk. */
-export type SignaturePolicy =
+/**
+ * Whose signatures count. `by location`: trusted for where it is, this machine's own disk. `reading`: whose
+ * way it is to read what the versions of Nix read differently; without it that is unknown.
+ */
+export type SignaturePolicy = (
   | {
       readonly kind: "by key";
       readonly keys: readonly PublicKey[];
       /** What is content-addressed needs no signature, unless it is asked who signed. */
       readonly contentAddressed?: "signed too";
     }
-  | { readonly kind: "by location" };
+  | { readonly kind: "by location" }
+) & { readonly reading?: NixReading | undefined };
 
 /** What a narinfo's text is worth as an answer about `path`; `where` is its URL, or its file. */
 export async function judgeNarInfo(
@@ -40,14 +45,13 @@ export async function judgeNarInfo(
   let narInfo: NarInfo;
   try {
     narInfo = parseNarInfo(text, where, storeDirOf(path));
-    checkTaken(narInfo, where);
-    if (narInfo.storePath === path) narPlace(narInfo.url, rootOf(where));
+    checkTaken(narInfo, where, policy.reading);
+    if (narInfo.storePath === path) narPlace(narInfo.url, rootOf(where), policy.reading);
   } catch (error) {
-    if (!(error instanceof NotTakenError)) {
-      return { kind: "refused", why: describeError(error), form: "corrupt" };
-    }
-    if (error.by === "every Nix") return { kind: "refused", why: error.message };
-    return { kind: "unknown", cause: error, of: "this path" };
+    const taking = error instanceof NotTakenError ? error.taking : "stops";
+    if (taking === "unknown") return { kind: "unknown", cause: asError(error), of: "this path" };
+    const form = taking === "stops" ? { form: "corrupt" as const } : {};
+    return { kind: "refused", why: describeError(error), ...form };
   }
   return judge(narInfo, where, path, policy);
 }

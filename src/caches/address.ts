@@ -122,8 +122,11 @@ export function signingOf(url: URL, request: OpenRequest): Signing {
   const signingKey = request.role === "own" ? (request.signingKey ?? named) : undefined;
   const trusted = request.signatures === "accept any" || isTrusted === true;
   const publicKeys = [...request.publicKeys, ...(signingKey ? [signingKey.publicKey] : [])];
+  const { reading } = request;
   return {
-    policy: trusted ? { kind: "by location" } : { kind: "by key", keys: publicKeys },
+    policy: trusted
+      ? { kind: "by location", reading }
+      : { kind: "by key", keys: publicKeys, reading },
     publicKeys,
     signingKey,
     canWrite: signingKey !== undefined || trusted,

@@ -3,6 +3,7 @@
 import type { CacheClient, Netrc, OpenRemoteStore } from "../domain/cache.ts";
 import type { UserError } from "../domain/errors.ts";
 import type { KindFacts } from "../domain/location.ts";
+import type { NixReading } from "../domain/narinfo.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
@@ -45,6 +46,8 @@ export interface OpenRequest {
   readonly storeDir: string;
   /** Keys whose signatures count. */
   readonly publicKeys: readonly PublicKey[];
+  /** How this machine's Nix reads what its versions read differently. */
+  readonly reading?: NixReading | undefined;
   /** `accept any` where Nix itself is told to (`require-sigs = false`). */
   readonly signatures: "require" | "accept any";
   readonly token: string | undefined;

@@ -39,14 +39,25 @@ export interface PathInfo {
   readonly deriver: StorePath | undefined;
 }
 
-/** A narinfo that can be read, and at which no Nix stops; `why` Nix does not take it, or not every one does. */
-export class NotTakenError extends UserError {
-  /** `every Nix` passes over it; `some` do, and others do not: then nobody can say what ours will do. */
-  readonly by: "every Nix" | "some";
+/** Versions of Nix that read alike; those between were not looked at. */
+export type NixReading = "up to 2.26" | "from 2.34";
 
-  constructor(message: string, by: NotTakenError["by"]) {
+export function nixReading(version: string): NixReading | undefined {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  if (major === 2 && minor <= 26) return "up to 2.26";
+  return major > 2 || minor >= 34 ? "from 2.34" : undefined;
+}
+
+/** What a Nix makes of a narinfo; `unknown` where it is not told, or not followed. */
+export type Taking = "taken" | "passed over" | "stops" | "unknown";
+
+/** A narinfo that the parser took, and not every Nix does. */
+export class NotTakenError extends UserError {
+  readonly taking: Taking;
+
+  constructor(message: string, taking: Taking) {
     super("NCP-354", message, { hint: "ask whoever runs the cache to write it as nix copy does" });
-    this.by = by;
+    this.taking = taking;
   }
 }
 
@@ -151,7 +162,7 @@ export function parseNarInfo(text: string, where: string, storeDir: string): Nar
   if (narSize === 0) fail("there is no NarSize, or it is 0");
   const sha256 = sha256Of(narHash);
   if (!sha256) {
-    throw new NotTakenError(`${where}: its NarHash is not of SHA-256`, "every Nix");
+    throw new NotTakenError(`${where}: its NarHash is not of SHA-256`, "passed over");
   }
   return {
     storePath,
@@ -187,49 +198,62 @@ function canonical(path: string): string {
   return `/${parts.join("/")}`;
 }
 
-/** Schemes that every Nix takes for the beginning of a whole address. */
-const WHOLE = /^(?:https?|file):\/\//;
-
 /**
  * Where the NAR is of a narinfo that stands at `root`, a folder's URL with its last slash: wherever on
  * the same host, however it is written. Throws a NotTakenError where it leads elsewhere: a cache is not
  * followed to a host that nobody named, nor out of a folder on this disk.
  */
-export function narPlace(url: string, root: URL): URL {
-  const no = (why: string, by: NotTakenError["by"]) =>
-    new NotTakenError(`${root.href}: a NAR's URL "${url.slice(0, 120)}" ${why}`, by);
-  if (/[\0-\x20\\]/.test(url)) throw no("holds what no address has", "every Nix");
-  const text = WHOLE.test(url) ? url : `${root.href}${url}`;
-  if (!URL.canParse(text)) throw no("is not an address", "every Nix");
-  const place = new URL(text);
+export function narPlace(url: string, root: URL, reading?: NixReading): URL {
+  const no = (why: string, taking: Taking) =>
+    new NotTakenError(`${root.href}: a NAR's URL "${url.slice(0, 120)}" ${why}`, taking);
+  if (/[\0-\x20\\]/.test(url)) throw no("holds what no address has", "passed over");
+  const behind = /^(?:https?|file):\/\//.test(url) ? url : `${root.href}${url}`;
+  const ways = [
+    // 2.34 reads it as a browser does, earlier ones as what follows the address of the cache.
+    ...(reading === "from 2.34" ? [] : [URL.parse(behind)]),
+    ...(reading === "up to 2.26" || root.protocol === "file:" ? [] : [URL.parse(url, root.href)]),
+  ];
+  const [place] = ways.length > 0 ? ways : [URL.parse(behind)];
+  if (!place) throw no("is not an address", "passed over");
+  if (ways.some((other) => withoutDoubled(other) !== withoutDoubled(place))) {
+    throw no("is read in two ways by Nix's versions", "unknown");
+  }
   const inside = root.protocol !== "file:" || place.href.startsWith(root.href);
   if (place.protocol !== root.protocol || place.host !== root.host || !inside) {
-    throw no("leads away from the cache, and is not followed: not supported here", "some");
-  }
-  // 2.34 reads it as a browser does, earlier ones as what follows the address of the cache.
-  if (
-    !WHOLE.test(url) &&
-    new URL(url, root).href.replace(/\/+/g, "/") !== place.href.replace(/\/+/g, "/")
-  ) {
-    throw no("is read in two ways by Nix's versions", "some");
+    throw no("leads away from the cache, and is not followed: not supported here", "unknown");
   }
   return place;
+}
+
+function withoutDoubled(url: URL | null): string | undefined {
+  return url?.href.replace(/\/+/g, "/");
 }
 
 /** What Nix's programs call their NARs' compression, in every version. */
 const COMPRESSIONS = new Set(["none", "xz", "bzip2", "gzip", "zstd", "br", "lzma", "lz4", "lzip"]);
 
 /** Throws a NotTakenError where Nix's versions part over what the parser took. */
-export function checkTaken(info: NarInfo, where: string): void {
+export function checkTaken(info: NarInfo, where: string, reading?: NixReading): void {
+  const part = (why: string, old: Taking, now: Taking) => {
+    const taking = reading === undefined ? "unknown" : reading === "from 2.34" ? now : old;
+    if (taking !== "taken") throw new NotTakenError(`${where}: ${why}`, taking);
+  };
   if (!COMPRESSIONS.has(info.compression)) {
-    const name = info.compression.slice(0, 40);
-    throw new NotTakenError(`${where}: compression "${name}" is not one of Nix's`, "some");
+    // 2.8 goes by the NAR's first bytes, 2.26 does not take it, and 2.34 may stop.
+    part(
+      `compression "${info.compression.slice(0, 40)}" is not one of Nix's`,
+      "unknown",
+      "unknown",
+    );
   }
-  if (!info.signatures.every((signature) => /^[^\s:]+:/.test(signature))) {
-    throw new NotTakenError(`${where}: a Sig names no key`, "some");
+  if (!info.signatures.every((signature) => signature.indexOf(":") > 0)) {
+    part("a Sig names no key", "taken", "stops");
+  }
+  if (info.signatures.some((signature) => /^\s/.test(signature))) {
+    part("a Sig begins with a blank", "taken", "unknown");
   }
   if (info.references.some((path) => /^\.\.?(?:-|$)/.test(namePart(path)))) {
-    throw new NotTakenError(`${where}: the name of a reference begins with a dot`, "some");
+    part("the name of a reference begins with a dot", "unknown", "stops");
   }
 }
 

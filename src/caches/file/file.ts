@@ -203,7 +203,7 @@ export const fileKind: CacheKind<FileAddress> = {
       directory,
       storeDir: request.storeDir,
       // Ours, on this disk, is trusted for where it is, unless it signs.
-      policy: isOwn && !signingKey ? { kind: "by location" } : policy,
+      policy: isOwn && !signingKey ? { kind: "by location", reading: policy.reading } : policy,
       priority: parsePriority(url),
       compression: isOwn ? parseCompression(url) : "none",
       signingKey,

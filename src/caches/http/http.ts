@@ -67,7 +67,7 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
   });
   const narRequest = ({ url }: NarInfo, signal: AbortSignal): HttpRequest => ({
     ...request("", signal),
-    url: narPlace(url, at(".")),
+    url: narPlace(url, at("."), policy.reading),
   });
   return {
     name,
