@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { LoopbackServer } from "../servers/http.ts";
 import { cacheInfos } from "./cache-infos.ts";
 import { type Comparison, compare, explain, type World } from "./difference.ts";
+import { graphs } from "./graphs.ts";
 import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
 import { ALLOWED, settings } from "./settings.ts";
@@ -39,6 +40,8 @@ describe("Nix and we decide alike", () => {
   test("of nix-cache-info", () => agree(cacheInfos(court)), PATIENCE);
 
   test("by settings", async () => agree(await settings(court, secret.origin)), PATIENCE);
+
+  test("of graphs", () => agree(graphs(court)), PATIENCE);
 
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });

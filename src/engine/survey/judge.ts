@@ -42,7 +42,7 @@ export function judge(
   const fetchClosure = (root: StorePath) => {
     const stack = [root];
     for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
-      if (fetch.has(path) || has(path)) continue;
+      if (fetch.has(path) || has(path) || facts.sources?.has(path)) continue;
       fetch.add(path);
       const answer = facts.answers.get(path);
       const served = answer?.served;
