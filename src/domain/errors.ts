@@ -29,6 +29,8 @@ export type ErrorCode =
   | "NCP-352" // Nix does not take the configuration that was written
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
   | "NCP-354" // a narinfo leads to another host
+  | "NCP-356" // a program that a run needs is not on this machine
+  | "NCP-357" // this Nix is too old
   | "NCP-401" // not enough disk space
   | "NCP-402" // something that must not be missing is missing
   | "NCP-403" // not enough inodes
