@@ -4,9 +4,11 @@ import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
+import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
+import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
@@ -139,3 +141,18 @@ export { forgetNetrc } from "./nix/netrc.ts";
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
+
+/** The project's files as an audit looks at them, where no Nix is asked what it is configured with. */
+export function openProject(
+  environment: Environment,
+  workspace: string,
+): Pick<World, "addresses"> & { readonly files: Project } {
+  const files = project({
+    workspace,
+    environment,
+    nix: { substituters: [], publicKeys: [] },
+    signatures: "require",
+    token: "absent",
+  });
+  return { files, addresses: register };
+}

@@ -205,7 +205,8 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
     setup: {
       version: "2.26.3",
       system: SYSTEM,
-      buildable: [SYSTEM],
+      builders: { systems: [SYSTEM], features: [], jobs: "some", remote: [] },
+      substitution: "where allowed",
       storeDir: STORE,
       realStoreDir: STORE,
       buildDir: "/build",

@@ -28,6 +28,7 @@ export type ErrorCode =
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
+  | "NCP-354" // a narinfo leads to another host
   | "NCP-356" // a program that a run needs is not on this machine
   | "NCP-357" // this Nix is too old
   | "NCP-401" // not enough disk space
@@ -74,6 +75,11 @@ export type ErrorCode =
   | "NCP-631" // nothing pushes
   | "NCP-632" // nothing looks after the cache
   | "NCP-633" // a lock file is not committed
+  | "NCP-634" // a stranger's code runs with our rights
+  | "NCP-635" // strangers' pull requests run on a machine that stays
+  | "NCP-636" // a push's failure is not seen
+  | "NCP-637" // a cache is set up after the build
+  | "NCP-638" // work that no binary cache gets
   | "NCP-640" // the command line is wrong
   | "NCP-641" // Nix's configuration cannot be written
   | "NCP-642" // there is no cache to set up

@@ -1,9 +1,10 @@
 /** What the engine needs of the world; compose.ts hands it the real things. */
 
 import type { BuildFigures, FigureStore } from "./build-figures.ts";
+import type { Builders } from "./builders.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
-import type { Derivation } from "./derivation.ts";
+import type { Derivation, Substitution } from "./derivation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { Addresses } from "./location.ts";
@@ -15,8 +16,10 @@ export interface NixSetup {
   /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
-  /** Systems this machine can build for: its own, its extra platforms, its remote builders'. */
-  readonly buildable: readonly string[];
+  /** Who builds what, this machine's remote builders among them. */
+  readonly builders: Builders;
+  /** What Nix is set to take from caches. */
+  readonly substitution: Substitution;
   readonly storeDir: string;
   /** Where the store really is, where that is another place (a chroot store). */
   readonly realStoreDir: string;

@@ -1,6 +1,6 @@
-/** What differs between kinds of Nix (2.3, Lix, Determinate, one without /nix): settings decide before versions. */
+/** What differs between kinds of Nix and of installations: who builds, in which store, what is made for it. */
 
-import { stat } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { UserError } from "../domain/errors.ts";
@@ -57,4 +57,38 @@ function dataFolder(environment: Environment): string {
 /** Where the state of a store is, which with a root of its own is below that. */
 export function stateFolder(root: string | undefined, environment: Environment): string {
   return root === undefined ? environment["NIX_STATE_DIR"] || STATE : join(root, STATE);
+}
+
+/** Who runs builds: this process's user, build users for root, or a daemon with them. */
+export type Builder = "ourselves" | "build users" | "daemon";
+
+/** As Nix's `auto`: the store itself where its state can be written, else the daemon. */
+export async function builderOf(
+  store: string,
+  buildUsersGroup: string,
+  environment: Environment,
+): Promise<Builder> {
+  if (store === "daemon" || store.startsWith("unix:")) return "daemon";
+  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
+  const there = await stat(state).catch(() => undefined);
+  const writable =
+    !there ||
+    (await access(state, constants.W_OK).then(
+      () => true,
+      () => false,
+    ));
+  if ((store === "" || store === "auto") && !writable) return "daemon";
+  return process.getuid?.() === 0 && buildUsersGroup !== "" ? "build users" : "ourselves";
+}
+
+/** As Nix decides it: `auto` is the daemon for whoever may not write to Nix's state. */
+export async function asksDaemon(store: string, environment: Environment): Promise<boolean> {
+  if (store !== "auto" && store !== "") return !/^(local\b|\/)/.test(store);
+  return access(
+    environment["NIX_STATE_DIR"] || "/nix/var/nix",
+    constants.R_OK | constants.W_OK,
+  ).then(
+    () => false,
+    () => true,
+  );
 }

@@ -7,9 +7,10 @@ import {
   type Presence,
   parseCacheInfo,
   type Substituter,
+  usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
-import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
+import { NARINFO_MAX_BYTES, type NarInfo, narPlace } from "../../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, retry, retryStream } from "../../host/retry.ts";
@@ -64,6 +65,10 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
     deadline: DEADLINE,
     maxBytes: NARINFO_MAX_BYTES,
   });
+  const narRequest = ({ url }: NarInfo, signal: AbortSignal): HttpRequest => ({
+    ...request("", signal),
+    url: narPlace(url, at("."), policy.reading),
+  });
   return {
     name,
     substituter: options.substituter,
@@ -88,16 +93,8 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
           hint: "something else answers there: a login page, a proxy",
         });
       }
-      if (info.storeDir !== undefined && info.storeDir !== storeDir) {
-        throw new UserError(
-          "NCP-304",
-          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
-          { hint: "leave it out of substituters here" },
-        );
-      }
       return {
-        storeDir: info.storeDir ?? storeDir,
-        priority: info.priority,
+        ...usableInfo(name, info, storeDir),
         publicKeys: [],
         permission: undefined,
       };
@@ -120,7 +117,7 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
       }
     },
     async narSize(narInfo: NarInfo, signal) {
-      const ask: HttpRequest = { ...request(narInfo.url, signal), method: "HEAD" };
+      const ask: HttpRequest = { ...narRequest(narInfo, signal), method: "HEAD" };
       const { status, headers: answer } = await retry(() => http.request(ask), signal, ASK);
       if (ABSENT.has(status)) return undefined;
       if (status !== 200) throw new Error(`HEAD ${ask.url.href} answers ${status}`);
@@ -129,7 +126,7 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
       return Number.isSafeInteger(length) ? length : "not told";
     },
     async *readNar(narInfo: NarInfo, signal) {
-      const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };
+      const ask: HttpRequest = { ...narRequest(narInfo, signal), deadline: STALL };
       const { fileSize } = narInfo;
       if (fileSize !== undefined && fileSize <= SMALL) {
         const whole = { ...ask, maxBytes: SMALL };
@@ -146,7 +143,7 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
       yield* stream.body;
     },
     async *readNarRange(narInfo: NarInfo, { from, to }, signal) {
-      const ask = { ...request(narInfo.url, signal), deadline: STALL };
+      const ask = { ...narRequest(narInfo, signal), deadline: STALL };
       const range = `bytes=${from}-${to - 1}`;
       const stream = await retryStream(http, { ...ask, headers: { ...headers, range } }, ASK);
       if (stream.status !== 206) {
@@ -186,12 +183,12 @@ export const httpKind: CacheKind<URL> = {
   name: ({ hostname }) => hostname,
   page: (_address, path, url) => narInfoPage(url, path),
   open(url, request) {
-    const { name, role, signingKey, token, http, storeDir } = request;
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    const { name, role, token, http, storeDir } = request;
+    const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
     const options: HttpCacheOptions = {
       name,
       base: new URL(url.pathname, url.origin),
-      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
+      substituter: { url: readAt, publicKeys, priority: parsePriority(url) },
       policy,
       storeDir,
       http,

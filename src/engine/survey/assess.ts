@@ -41,10 +41,11 @@ export async function assess(
   figures: ReadonlyMap<string, BuildFigures>,
   signal: AbortSignal,
 ): Promise<Assessment> {
-  const facts = new FactFinder(lookup, (path) => {
+  const read = (path: StorePath) => {
     if (!world.nix) throw new Error("derivations are read by Nix only");
     return world.nix.derivation(path);
-  });
+  };
+  const facts = new FactFinder(lookup, read, world.nix?.setup.substitution);
   const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap((target) => (target.wanted ? [target.wanted] : []));
   const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found), figures);

@@ -201,7 +201,7 @@ export class Lookup {
       this.hits++;
     } else if (presence.kind === "unknown") {
       count.unknown++;
-      count.failure ??= presence.cause;
+      if (!presence.of) count.failure ??= presence.cause;
     } else if (presence.kind === "refused") {
       count.refused.push(presence.why);
       if (presence.form === "corrupt") count.corrupt++;
