@@ -27,6 +27,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly platform: NodeJS.Platform;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
+  readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
 
 export interface Composed extends AsyncDisposable {
@@ -79,6 +81,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
           setup: machine.setup,
           flake,
           targets: job.targets,
+          without: job.without.map(({ line }) => line),
           also,
           environment,
           signal: request.signal,
@@ -92,6 +95,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     log,
     caches: () => cachesNow(caches, request.signal),
     folder: request.sharedFolder ?? request.folder,
+    buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
     world: {

@@ -97,7 +97,7 @@ export function parseInputs(inputs: Inputs): Request {
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
-      targets: parseTargets(inputs.targets),
+      ...parseTargets(inputs.targets),
       cache: parseCacheLocation(inputs.cache.trim()),
       cacheName: inputs.cache.trim(),
       substituters: parseSubstituters(inputs.substituters),

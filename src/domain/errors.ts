@@ -7,6 +7,7 @@ export type ErrorCode =
   | "NCP-103" // a cache or substituter location cannot be read
   | "NCP-104" // a size, duration or pattern cannot be read
   | "NCP-105" // a secret has the wrong form
+  | "NCP-106" // two targets have one pin
   | "NCP-201" // there is no Nix
   | "NCP-202" // a Nix command failed
   | "NCP-203" // a derivation file cannot be read

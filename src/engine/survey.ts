@@ -9,6 +9,7 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
+import type { FoundTargets } from "./survey/found.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
 import {
@@ -17,7 +18,7 @@ import {
   placed,
   type SurveyedSubstituter,
 } from "./survey/substituters.ts";
-import { type FoundTargets, findTargets } from "./survey/targets.ts";
+import { findTargets } from "./survey/targets.ts";
 
 export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */

@@ -10,9 +10,11 @@ import { exec } from "../host/exec.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
 
 export interface RecordKeyRequest {
-  readonly setup: Omit<NixSetup, "flake">;
+  readonly setup: Omit<NixSetup, "flake" | "inputs">;
   readonly flake: Flake | undefined;
   readonly targets: readonly Target[];
+  /** Lines that take targets away. */
+  readonly without: readonly string[];
   /** Whatever else a record must not outlive: the caches asked, our own version. */
   readonly also: readonly string[];
   readonly environment: Environment;
@@ -26,12 +28,13 @@ export interface RecordKeyRequest {
 export async function recordKey(request: RecordKeyRequest): Promise<string | undefined> {
   const { setup, flake, targets } = request;
   const parts: string[] = [setup.version, setup.system, setup.storeDir, ...request.also];
+  parts.push(JSON.stringify(request.without));
   let tree: Promise<string | undefined> | undefined;
   let lock: Promise<string | undefined> | undefined;
   const flakes = targets.length > 0 ? targets : [undefined];
   for (const target of flakes) {
     const installable = target?.installable;
-    parts.push(JSON.stringify(target ?? "every package"));
+    parts.push(JSON.stringify(target ?? "what there is"));
     if (installable?.kind === "store path") continue;
     if (installable?.kind === "derivation") return undefined;
     const reference = installable?.flake ?? ".";

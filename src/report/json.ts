@@ -6,6 +6,7 @@ import { holderWords, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
+import { derivationOf } from "../engine/survey/judge.ts";
 import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
@@ -80,7 +81,7 @@ function targetReport(survey: Survey, target: SurveyedTarget) {
   return {
     name: target.name,
     system: target.system,
-    drvPath: target.wanted?.kind === "derivation" ? target.wanted.drvPath : null,
+    drvPath: derivationOf(target.wanted) ?? null,
     outputs: target.outputs ?? null,
     local: target.local === "here",
     buildableHere: target.buildable === "here",

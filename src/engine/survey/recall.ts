@@ -14,9 +14,9 @@ import { isHit } from "../../domain/verdict.ts";
 import { MAY } from "../step.ts";
 import type { AssessedTarget, Assessment } from "./assess.ts";
 import { Closures, type Facts } from "./facts.ts";
+import type { FoundTarget, FoundTargets } from "./found.ts";
 import { judge, nothing } from "./judge.ts";
 import { type Answer, answerOf, type Lookup, type RankedSubstituter } from "./lookup.ts";
-import type { FoundTarget, FoundTargets } from "./targets.ts";
 
 /**
  * The targets of an earlier run, where every one of them is still served. Roots are asked for; the
@@ -69,12 +69,14 @@ function assumed(
 function recalledTarget(record: RecordTarget): FoundTarget {
   return {
     name: record.name,
+    written: record.name,
     target: parseTarget(record.line),
     system: record.system,
     wanted: { kind: "recalled", paths: record.served, trivial: record.trivial },
     outputs: record.outputs,
     buildable: record.buildable,
     pinName: record.pinName,
+    imports: [],
     failure: undefined,
   };
 }

@@ -3,8 +3,8 @@
 import { buildKind } from "../../domain/derivation.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import type { Facts } from "./facts.ts";
+import type { FoundTarget } from "./found.ts";
 import { judge, nothing, type Wanted } from "./judge.ts";
-import type { FoundTarget } from "./targets.ts";
 
 export interface Twin {
   readonly name: string;

@@ -9,8 +9,8 @@ import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { type Holder, holderWords, type Verdict } from "../../domain/verdict.ts";
 import type { Facts } from "./facts.ts";
-import { judge, nothing } from "./judge.ts";
-import type { FoundTarget } from "./targets.ts";
+import type { FoundTarget } from "./found.ts";
+import { derivationOf, judge, needsOf, nothing, wantsOf } from "./judge.ts";
 
 export function verdictOf(
   target: FoundTarget,
@@ -25,7 +25,7 @@ export function verdictOf(
       nearest: failure?.nearest ?? [],
     };
   }
-  const { build, fetch, unknown, lost } = judge(facts, [wanted], nothing);
+  const { build, fetch, unknown, lost } = judge(facts, wantsOf(target), nothing);
   const built = [...build.keys()]
     .flatMap((drvPath) => derivations.get(drvPath) ?? [])
     .sort(byWeight);
@@ -62,11 +62,11 @@ export function verdictOf(
  * nothing is wanted: it is never built.
  */
 export function deepMissing(target: FoundTarget, facts: Facts): DerivationOutputs[] {
-  if (target.wanted?.kind !== "derivation") return [];
+  const needs = needsOf(target.wanted);
   const wanted = new Map<StorePath, Set<string>>();
   const seen = new Set<string>();
   const missing = new Set<StorePath>();
-  const stack: DerivationOutputs[] = [target.wanted];
+  const stack: DerivationOutputs[] = [...needs];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
     const { drvPath, outputNames } = next;
     const key = `${drvPath}!${outputNames.join(",")}`;
@@ -113,8 +113,8 @@ export type Builds = ReadonlyMap<string, Iterable<readonly [StorePath, ReadonlyS
 /** Every derivation a fresh machine would build for the targets. */
 export function freshBuilds(facts: Facts, targets: readonly FoundTarget[]): Builds {
   return new Map(
-    targets.flatMap(({ name, wanted }) =>
-      wanted ? [[name, judge(facts, [wanted], nothing).build] as const] : [],
+    targets.flatMap((target) =>
+      target.wanted ? [[target.name, judge(facts, wantsOf(target), nothing).build] as const] : [],
     ),
   );
 }
@@ -128,8 +128,9 @@ export function describeDerivations(
 ): Map<StorePath, SurveyedDerivation> {
   const spaces = new Map<StorePath, number>();
   for (const { target, wanted } of targets) {
-    if (wanted?.kind === "derivation" && target.space !== undefined) {
-      spaces.set(wanted.drvPath, Math.max(target.space, spaces.get(wanted.drvPath) ?? 0));
+    const drvPath = derivationOf(wanted);
+    if (drvPath !== undefined && target.space !== undefined) {
+      spaces.set(drvPath, Math.max(target.space, spaces.get(drvPath) ?? 0));
     }
   }
   const wanting = new Map<StorePath, { by: string[]; outputs: Set<string> }>();
