@@ -2,7 +2,7 @@
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
-import type { Log, World } from "./domain/ports.ts";
+import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
@@ -16,7 +16,7 @@ import { findFlake } from "./nix/flake.ts";
 import { makesBuildDir, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { recordKey } from "./nix/record-key.ts";
+import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
 import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
 
@@ -124,17 +124,30 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
-          ? memory({
-              store,
-              key,
-              storeDir: machine.setup.storeDir,
-              secret: request.secrets.signingKey ?? request.secrets.token,
-              log,
-            })
+          ? onlyLocked(
+              memory({
+                store,
+                key,
+                storeDir: machine.setup.storeDir,
+                secret: request.secrets.signingKey ?? request.secrets.token,
+                log,
+              }),
+              (signal) => isLockWhole(command, flake, signal),
+            )
           : undefined,
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** What a lock leaves open may be another thing tomorrow: no record of it is written. */
+function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<boolean>): Memory {
+  return {
+    ...kept,
+    remember: async (record, signal) => {
+      if (await isWhole(signal)) await kept.remember(record, signal);
+    },
   };
 }
 

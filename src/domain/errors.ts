@@ -14,6 +14,7 @@ export type ErrorCode =
   | "NCP-204" // there is no flake here
   | "NCP-205" // the evaluation of a target failed
   | "NCP-206" // a build failed
+  | "NCP-207" // nothing was looked at
   | "NCP-301" // a narinfo cannot be read
   | "NCP-302" // a cache did not answer
   | "NCP-303" // a cache refused the credentials
@@ -37,6 +38,7 @@ export type ErrorCode =
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
   | "NCP-408" // reclaiming could not be had
+  | "NCP-409" // nothing was built, as a cache did not answer
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long

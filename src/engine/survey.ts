@@ -31,6 +31,7 @@ export interface Survey extends Assessment {
   readonly key: CacheKey;
   readonly keyFiles: readonly KeyFile[];
   readonly system: string | undefined;
+  readonly flake: "here" | "absent";
   /** Undefined where Nix takes the caches and keys that we add. */
   readonly untrusted: Untrusted | undefined;
   readonly nixVersion: string | undefined;
@@ -54,6 +55,7 @@ export async function survey(
   trust: Trust,
   world: World,
   signal: AbortSignal,
+  refuted?: ReadonlySet<StorePath>,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
   const [keyFiles, substituters, sought, figures] = await Promise.all([
@@ -73,11 +75,11 @@ export async function survey(
   const silent = substituters.flatMap(({ substituter, state }) =>
     isSilent(state) ? [substituter] : [],
   );
-  const lookup = new Lookup([...reachable, ...silent], signal);
+  const lookup = new Lookup([...reachable, ...silent], signal, refuted);
   using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
-    sought.record && recall(sought.record, job, world, lookup, reachable, signal),
+    sought.record && recall(sought.record, job, lookup, signal),
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
@@ -90,6 +92,7 @@ export async function survey(
     key: cacheKey(job.keyPrefix, keyFiles, job.keySuffix),
     keyFiles,
     system: world.nix?.setup.system,
+    flake: world.nix?.setup.flake ?? "absent",
     untrusted: world.nix?.setup.untrusted,
     nixVersion: world.nix?.setup.version,
     targets: assessment.targets.map((target) => ({

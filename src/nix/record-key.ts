@@ -7,6 +7,7 @@ import type { Target } from "../domain/target.ts";
 import { readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { exec } from "../host/exec.ts";
+import { DEADLINES, type NixCommand } from "./command.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
 
 export interface RecordKeyRequest {
@@ -59,6 +60,36 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
 function isLocked(reference: string, flake: Flake | undefined): flake is Flake {
   const name = indirectName(reference);
   return isIndirect(reference) && !reference.includes("/") && flake?.inputs.has(name) === true;
+}
+
+interface LockNode {
+  readonly locked?: { readonly type?: string; readonly path?: string; readonly narHash?: string };
+}
+
+/**
+ * Whether the lock says what every input is, so that the git tree names all that was evaluated. Nix
+ * itself knows which inputs there are; it would fetch and lock the others in its memory alone.
+ */
+export async function isLockWhole(
+  nix: NixCommand,
+  flake: Flake | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!flake) return true;
+  const text = (await readIfThere(join(flake.directory, "flake.lock"))) ?? '{"nodes":{}}';
+  const { nodes = {} } = JSON.parse(text) as { nodes?: Record<string, LockNode> };
+  const isOpen = Object.values(nodes).some(
+    // A path below the flake is a part of the tree.
+    ({ locked }) => locked && locked.narHash === undefined && !isBelow(locked),
+  );
+  if (isOpen) return false;
+  const args = ["flake", "metadata", "--json", "--no-update-lock-file", flake.directory];
+  const { code } = await nix.try("nix", args, { signal, deadline: DEADLINES.evaluate });
+  return code === 0;
+}
+
+function isBelow({ type, path = "" }: NonNullable<LockNode["locked"]>): boolean {
+  return type === "path" && !path.startsWith("/") && !path.split("/").includes("..");
 }
 
 const DEADLINE = 20_000;

@@ -5,6 +5,7 @@ import type { StorePath } from "../../domain/store-path.ts";
 import { isHit } from "../../domain/verdict.ts";
 import { MAY } from "../step.ts";
 import { type Judgement, judge, type Wanted, wantsOf } from "../survey/judge.ts";
+import { isNowhere, isSilent } from "../survey/substituters.ts";
 import { describeDerivations, type SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey, SurveyedTarget } from "../survey.ts";
 import { bytesToDownload, bytesToFetch, type Load } from "./disk-space.ts";
@@ -68,6 +69,14 @@ function wantedOf(target: SurveyedTarget): Wanted[] {
   ];
 }
 
+/** Whether all that did not answer are caches that are not there at all: Nix passes over those. */
+function onlyGone({ substituters }: Survey): boolean {
+  const silent = substituters.filter(({ state, count }) => isSilent(state) || count.failure);
+  return silent.every(
+    ({ role, state }) => role === "upstream" && state.kind === "down" && isNowhere(state.error),
+  );
+}
+
 /** In a warming run: what no cache has whole. Where one did not answer, building would be a guess. */
 export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): boolean {
   const { wanted, outputs, buildable, local, deepMissing } = target;
@@ -76,8 +85,6 @@ export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): b
   // What an evaluation record answers for is served; only the derivation of a trivial root is not at hand.
   if (wanted.kind === "recalled" || wanted.kind === "evaluation") return false;
   if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
-  return outputs.some((path) => {
-    const availability = survey.facts.availability.get(path) ?? "absent";
-    return availability === "absent" || availability === "broken";
-  });
+  const built = new Set(["absent", "broken", ...(onlyGone(survey) ? ["unknown"] : [])]);
+  return outputs.some((path) => built.has(survey.facts.availability.get(path) ?? "absent"));
 }

@@ -3,7 +3,7 @@
 import { type BuildFigures, figuresOf } from "../../domain/build-figures.ts";
 import { type BuildKind, buildKind, outputPaths } from "../../domain/derivation.ts";
 import { describeError } from "../../domain/errors.ts";
-import { isHeavy } from "../../domain/heavy.ts";
+import { isHeavy, isNamedHeavy } from "../../domain/heavy.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
@@ -34,6 +34,13 @@ export function verdictOf(
   const source = of("source");
   const download = of("download");
   const trivial = wanted.kind === "recalled" ? wanted.trivial : of("trivial").length;
+  if (wanted.kind === "evaluation" && source.length === 0 && download.length === 0) {
+    // Next to nothing to build, and still nobody knows what comes behind it.
+    if (trivial > 0)
+      return { kind: "missing", missing: { source: of("trivial"), download, trivial: 0 } };
+    const needed = wanted.needs.map(({ drvPath }) => drvPath).join(", ");
+    return { kind: "unknown", why: `its evaluation needs ${needed}, which Nix could not fetch` };
+  }
   if (unknown.size > 0 && source.length === 0 && download.length === 0) {
     const [path] = unknown;
     const cause = path && facts.answers.get(path)?.unknown;
@@ -146,7 +153,8 @@ export function describeDerivations(
   for (const [drvPath, { by, outputs }] of wanting) {
     const derivation = facts.derivations.get(drvPath);
     if (!derivation) continue;
-    const kind = buildKind(derivation);
+    // Whoever names it means it, however Nix would come by it.
+    const kind = isNamedHeavy(job.heavy, derivation.name) ? "source" : buildKind(derivation);
     const space = spaces.get(drvPath);
     // A download is another file each time, whatever its name.
     const figures = kind === "source" ? figuresOf(learnt, derivation.name) : undefined;
