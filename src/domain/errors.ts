@@ -7,12 +7,14 @@ export type ErrorCode =
   | "NCP-103" // a cache or substituter location cannot be read
   | "NCP-104" // a size, duration or pattern cannot be read
   | "NCP-105" // a secret has the wrong form
+  | "NCP-106" // two targets have one pin
   | "NCP-201" // there is no Nix
   | "NCP-202" // a Nix command failed
   | "NCP-203" // a derivation file cannot be read
   | "NCP-204" // there is no flake here
   | "NCP-205" // the evaluation of a target failed
   | "NCP-206" // a build failed
+  | "NCP-207" // nothing was looked at
   | "NCP-301" // a narinfo cannot be read
   | "NCP-302" // a cache did not answer
   | "NCP-303" // a cache refused the credentials
@@ -39,6 +41,7 @@ export type ErrorCode =
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
   | "NCP-408" // disk space could not be reclaimed
+  | "NCP-409" // nothing was built, as a cache did not answer
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long

@@ -24,7 +24,7 @@ export interface NixSettings {
 }
 
 export interface NixMachine {
-  readonly setup: Omit<NixSetup, "flake">;
+  readonly setup: Omit<NixSetup, "flake" | "inputs">;
   readonly settings: NixSettings;
   readonly builder: Builder;
 }
