@@ -37,7 +37,6 @@ export interface Composed extends AsyncDisposable {
 
 export async function compose(request: ComposeRequest): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const http = new HttpClient(environment);
   const base = {
     disk,
     clock,
@@ -46,7 +45,6 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
     decompress,
   };
-  const dispose = async () => http.close();
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
     const world = {
@@ -57,13 +55,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       memory: undefined,
       notices,
     };
-    return { world, storeNames: async () => new Set(), [Symbol.asyncDispose]: dispose };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
+  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
@@ -130,7 +129,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
           : undefined,
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
-    [Symbol.asyncDispose]: dispose,
+    [Symbol.asyncDispose]: async () => http.close(),
   };
 }
 

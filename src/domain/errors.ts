@@ -24,6 +24,8 @@ export type ErrorCode =
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known
   | "NCP-332" // our clock is too far off for a cache
+  | "NCP-333" // a server's certificate is not accepted
+  | "NCP-334" // a proxy is written wrongly, or gives no way
   | "NCP-350" // the folder to work in does not exist
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written

@@ -96,6 +96,8 @@ export function decompress(
       return through(zlib.createZstdDecompress(), content, signal);
     case "gzip":
       return through(zlib.createGunzip(), content, signal);
+    case "deflate":
+      return through(zlib.createInflate(), content, signal);
     case "br":
       return through(zlib.createBrotliDecompress(), content, signal);
     case "xz":

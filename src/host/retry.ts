@@ -26,7 +26,12 @@ export const RETRY: RetryPolicy = {
 export const ASK: RetryPolicy = { first: 250, longest: 2_500, total: 15_000, patience: 30_000 };
 
 /** Nobody is there, or not who they say: asking on would be waiting for nothing. */
-const HOPELESS = /ENOTFOUND|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|CERT_|SELF_SIGNED|ERR_TLS/;
+const HOPELESS = /ENOTFOUND|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ERR_TLS/;
+
+/** What only a setting can mend: a certificate that is not accepted, a proxy that gives no way. */
+function isSettled(failure: unknown): boolean {
+  return failure instanceof UserError && (failure.code === "NCP-333" || failure.code === "NCP-334");
+}
 
 /** Worth another try: too many requests, the server's own faults. Never 400, 401, 403, 404. */
 export function isPassing(status: number): boolean {
@@ -51,6 +56,7 @@ export async function retry(
       if (!isPassing(answer.status)) return answer;
     } catch (error) {
       signal.throwIfAborted();
+      if (isSettled(error)) throw error;
       failure = error;
     }
     const asked = answer && retryAfter(answer, Date.now());
