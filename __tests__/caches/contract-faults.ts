@@ -69,7 +69,7 @@ export function faultContract(name: string, { start, cannotBe = {} }: FaultSuite
         const cache = await subject.nowhere(where);
         const error = await cache.describe(signal).catch((thrown: unknown) => thrown);
         if (!(error instanceof UserError)) throw error;
-        expect(error.code).toMatch(/^NCP-(302|331|501)$/);
+        expect(error.code).toMatch(/^NCP-(302|331|333|501)$/);
         expect((await ask(cache)).kind).toBe("unknown");
       });
     }

@@ -11,9 +11,10 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /**
    * A list is sent as it stands, one piece after the other, without a copy. A stream is sent as it
-   * comes, in chunks, and the deadline then holds for each wait.
+   * comes, in chunks where `bodyBytes` does not say its length, and the deadline then holds for each wait.
    */
   readonly body?: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>;
+  readonly bodyBytes?: number;
   readonly signal: AbortSignal;
   /** Milliseconds for one try, connection to last byte; a turn that is waited for does not count. */
   readonly deadline: number;
@@ -23,13 +24,20 @@ export interface HttpRequest {
 
 export type Body =
   | { readonly kind: "pieces"; readonly pieces: readonly Uint8Array[]; readonly bytes: number }
-  | { readonly kind: "stream"; readonly chunks: AsyncIterable<Uint8Array> };
+  | {
+      readonly kind: "stream";
+      readonly chunks: AsyncIterable<Uint8Array>;
+      readonly bytes: number | undefined;
+    };
 
 /** Undefined where there is none to send. */
-export function bodyOf(body: HttpRequest["body"]): Body | undefined {
+export function bodyOf({
+  body,
+  bodyBytes,
+}: Pick<HttpRequest, "body" | "bodyBytes">): Body | undefined {
   if (body === undefined) return undefined;
   if (typeof body === "object" && Symbol.asyncIterator in body) {
-    return { kind: "stream", chunks: body };
+    return { kind: "stream", chunks: body, bytes: bodyBytes };
   }
   const pieces =
     typeof body === "string" ? [Buffer.from(body)] : body instanceof Uint8Array ? [body] : body;
@@ -131,6 +139,24 @@ export function encodingsOf(headers: IncomingHttpHeaders): readonly string[] {
 }
 
 const NONE: readonly string[] = [];
+
+/** What a server said, in one short line that cannot hold `secret`. */
+export function serverWords(
+  { headers, body }: { readonly headers: IncomingHttpHeaders; readonly body: Buffer },
+  secret?: string,
+): string {
+  const text = body.toString("utf8", 0, 2_000);
+  let words = String(headers["content-type"] ?? "").includes("html") ? "an HTML page" : text;
+  try {
+    const { error, message } = JSON.parse(text) as { error?: unknown; message?: unknown };
+    const said = message ?? error;
+    if (typeof said === "string") words = said;
+  } catch {
+    // Not JSON: its text will do.
+  }
+  const line = words.replace(/\s+/g, " ").trim().slice(0, 300) || "no text";
+  return secret ? line.replaceAll(secret, "***") : line;
+}
 
 /** The content of a body that is packed; an error where it has more than `most` bytes. */
 export async function* unpacked(

@@ -172,17 +172,18 @@ export class HttpClient implements Http {
   }
 
   private exchange(
-    { method, body }: HttpRequest,
+    request: HttpRequest,
     url: URL,
     headers: Fields,
     timed: Timed,
   ): Promise<Answered> {
+    const { method } = request;
     const begun = performance.now();
     const sending = this.origin(url).send({
       method,
       url,
       headers: url.username === "" ? headers : { ...credentialsOf(url), ...headers },
-      body: bodyOf(body),
+      body: bodyOf(request),
       timed,
     });
     timed.attach(sending);

@@ -132,7 +132,7 @@ export class Http1Lane implements Lane {
   send({ method, url, headers, body, timed }: LaneRequest): Sending {
     const { through } = this.options;
     this.open++;
-    const length = body?.kind === "pieces" ? { "content-length": String(body.bytes) } : {};
+    const length = body?.bytes === undefined ? {} : { "content-length": String(body.bytes) };
     const sent = process.getBuiltinModule("node:http").request({
       agent: this.agent,
       method,

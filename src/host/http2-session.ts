@@ -93,7 +93,7 @@ export class Http2Session implements Lane {
     const fields = [":method", method, ":path", `${url.pathname}${url.search}`];
     fields.push(":scheme", "https", ":authority", url.host);
     for (const name in headers) fields.push(name, headers[name] as string);
-    if (body?.kind === "pieces") fields.push("content-length", String(body.bytes));
+    if (body?.bytes !== undefined) fields.push("content-length", String(body.bytes));
     const isFirst = this.carried === 0;
     this.carried++;
     if (this.open++ === 0) {

@@ -9,19 +9,14 @@ import { keepGarbageSmall } from "../../host/environment.ts";
 import type { Http } from "../../host/http-client.ts";
 import type { RetryPolicy } from "../../host/retry.ts";
 import type { CacheKind } from "../kind.ts";
-import { pushInOrder } from "../nar-file.ts";
 import { PartMemory } from "../parts.ts";
+import { pushInOrder } from "../push-order.ts";
+import { readStored, storedMost, storedSize } from "../stored-nar.ts";
 import { CachixApi } from "./api.ts";
 import { type CachixCache, describeCachix } from "./describe.ts";
 import { listPins, setPin } from "./pins.ts";
 import { uploadPath } from "./push.ts";
-import {
-  BulkQuestion,
-  type CachixReader,
-  readNarInfo,
-  readNarSize,
-  readStoredNar,
-} from "./read.ts";
+import { BulkQuestion, type CachixReader, FEW, narPlace, readNarInfo } from "./read.ts";
 
 export interface CachixOptions {
   /** As the user wrote it; in every report. */
@@ -48,7 +43,9 @@ const MEMORY = 76 * 1024 * 1024;
 export function cachixCache(options: CachixOptions): BinaryCache {
   const { label, name, host, storeDir, role, signingKey } = options;
   const api = new CachixApi(options);
-  const bulk = new BulkQuestion(api);
+  // What is about to be pushed is asked for here even where it is little: at its public address a node of
+  // the delivery network would keep the answer that it is not there.
+  const bulk = new BulkQuestion(api, role === "own" ? 0 : FEW);
   let known: CachixCache | undefined;
   let asked: Promise<CachixReader> | undefined;
 
@@ -96,9 +93,11 @@ export function cachixCache(options: CachixOptions): BinaryCache {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    narSize: async (narInfo, signal) => readNarSize(await open(signal), narInfo, signal),
+    narSize: async (narInfo, signal) =>
+      storedSize(narPlace(await open(signal), narInfo, signal), signal),
     async *readNar(narInfo, signal) {
-      yield* readStoredNar(await open(signal), narInfo, signal);
+      const place = narPlace(await open(signal), narInfo, signal);
+      yield* readStored(place, storedMost(narInfo), signal);
     },
   };
   if (role === "substituter") return reading;
@@ -121,7 +120,7 @@ export function cachixCache(options: CachixOptions): BinaryCache {
       const memory = new PartMemory(MEMORY);
       const request = { api, cache, signingKey, memory, isServed };
       const upload = (info: PathInfo) => uploadPath(request, info, nar, signal);
-      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
+      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal, api.breaker);
     },
     pin: (pin, signal) => setPin(api, storeDir, pin, signal),
     pins: (signal) => listPins(api, storeDir, signal),

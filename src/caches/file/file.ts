@@ -21,7 +21,8 @@ import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
 import { parseCompression } from "../address-options.ts";
 import type { CacheKind } from "../kind.ts";
-import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
+import { narFile, narInfoFor } from "../nar-file.ts";
+import { pushInOrder, type Uploaded } from "../push-order.ts";
 import { readPins, writePin } from "./pins.ts";
 
 export interface FileCacheOptions {

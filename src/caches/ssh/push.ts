@@ -12,7 +12,7 @@ import { dependencies, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
 import { writableFileCache } from "../file/file.ts";
-import { referencesFirst } from "../nar-file.ts";
+import { referencesFirst } from "../push-order.ts";
 
 export interface StorePushOptions {
   readonly store: RemoteStore;
