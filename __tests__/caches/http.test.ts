@@ -7,6 +7,7 @@ import { putServer } from "../servers/put.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
+import { WIRES } from "./contract-faults.ts";
 import { httpFaults } from "./http-faults.ts";
 import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 
@@ -41,15 +42,19 @@ async function subject() {
 const key = newKey();
 
 cacheContract("http://", subject, {
-  start: async () => {
+  wires: WIRES,
+  start: async (wire) => {
     const server = await putServer();
-    const http = new HttpClient({});
-    return httpFaults({
-      origin: server.origin,
-      withoutInfo: "not written yet",
-      open: (origin) => openAt(origin, { http, signingKey: key, token: "secret-token" }, SHORT),
-      end: () => server[Symbol.asyncDispose](),
-    });
+    return httpFaults(
+      {
+        origin: server.origin,
+        withoutInfo: "not written yet",
+        open: (origin, http) =>
+          openAt(origin, { http, signingKey: key, token: "secret-token" }, SHORT),
+        end: () => server[Symbol.asyncDispose](),
+      },
+      wire,
+    );
   },
 });
 

@@ -27,6 +27,7 @@ export function nixPort(parts: NixParts): Nix {
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
   const known = new KnownCaches(parts);
   const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
+  const fetched = new Set<string>();
   let buildDirectory = setup.buildDir;
   let kept: "this run" | "later steps too" | undefined;
   return {
@@ -71,7 +72,8 @@ export function nixPort(parts: NixParts): Nix {
       const moved = kept === "later steps too" && setup.buildDirBy === "setting";
       return known.configure(caches, moved ? buildDirectory : undefined, signal);
     },
-    builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
+    builtHere: (since, signal) =>
+      builtHere(command, { storeDir, realStoreDir }, since, fetched, signal),
     nar: (path, signal) => narOf(real(path), signal),
   };
 }
