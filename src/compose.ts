@@ -1,4 +1,4 @@
-/** Owns putting the world together: the only place where host, Nix and caches meet. */
+/** Puts the world together: the one place where host, Nix and caches meet. */
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
@@ -18,7 +18,7 @@ import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
-import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
+import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
@@ -44,6 +44,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     workspace,
     keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
     decompress,
+    addresses: register,
   };
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { guarded } from "../../src/caches/guard.ts";
-import type { BinaryCache, Presence } from "../../src/domain/cache.ts";
+import type { BinaryCache, CacheClient, Presence } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
 import { storePath } from "../support/paths.ts";
@@ -135,12 +135,12 @@ test("a failure that is thrown is unknown, too", async () => {
 describe("a NAR that stops in the middle", () => {
   const late = () => new UserError("NCP-501", "GET: no answer within 60 s");
   const { narInfo } = served(storePath("path-0")) as Extract<Presence, { kind: "hit" }>;
-  const read = async (cache: BinaryCache) => {
+  const read = async (cache: CacheClient) => {
     for await (const chunk of cache.readNar(narInfo, SIGNAL)) expect(chunk).toBeDefined();
   };
 
   test("ends the cache where nothing else came from it meanwhile", async () => {
-    const base: BinaryCache = {
+    const base: CacheClient = {
       ...memoryCache("lan"),
       async *readNar() {
         yield Buffer.from("half");
@@ -157,7 +157,7 @@ describe("a NAR that stops in the middle", () => {
   test("is its own affair where others go on", async () => {
     const other = Promise.withResolvers<void>();
     let reads = 0;
-    const base: BinaryCache = {
+    const base: CacheClient = {
       ...memoryCache("lan"),
       async *readNar() {
         const isFirst = reads++ === 0;

@@ -1,4 +1,4 @@
-/** Owns a server of HTTP/2 over TLS that misbehaves on demand, and the file of whoever vouches for it. */
+/** A server of HTTP/2 over TLS that misbehaves on demand, and the file of whoever vouches for it. */
 
 import { writeFile } from "node:fs/promises";
 import {

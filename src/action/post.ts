@@ -1,16 +1,32 @@
-/** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
+/** What the step does at the end of the job: it reads main's record, ends the background push, and pushes. */
 
 import { readdir } from "node:fs/promises";
 import * as core from "@actions/core";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { type BackgroundEnd, BUDGET, endBackground, stopBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import {
+  type BackgroundEnd,
+  BUDGET,
+  backgroundTrace,
+  endBackground,
+  stopBackground,
+} from "./background-push.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  isDebugging,
+  log,
+  mask,
+  traceJob,
+  world,
+  writeSummary,
+} from "./console.ts";
 import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
 import { loadState, STATE, sealFor, useOf } from "./state.ts";
@@ -33,6 +49,7 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
   // A record that names no use is damaged, and is refused below.
   const context = await readContext(environment, useOf(text) ?? "0");
   mask(context);
+  using _trace = traceJob(context);
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
@@ -40,6 +57,9 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
     state.watcher === undefined
       ? { pushed: [] }
       : await endWatcher(state.watcher, context.folder, signal);
+  if (isDebugging(environment)) {
+    for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
+  }
   const { compose } = await world();
   await using composed = await compose({
     ...context,
@@ -56,9 +76,7 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
     signal,
   );
   const { outcome, withheld } = done;
-  const url = composed.world.own?.substituter.url;
-  const substituter = url === undefined ? undefined : { url, role: "own" as const };
-  await writeSummary(postSummary(done, ahead, trust.why, { own: job.cache, substituter }));
+  await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
     log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
   }

@@ -1,4 +1,4 @@
-/** Owns NARs as caches store them: proved by their first byte, and read within what was announced. */
+/** NARs as caches store them: proved by their first byte, and read within what was announced. */
 
 import { UserError } from "../domain/errors.ts";
 import type { NarInfo } from "../domain/narinfo.ts";

@@ -1,4 +1,4 @@
-/** Owns the errors a user can act on: what happened, why, what to do, and a stable code. */
+/** The errors a user can act on: what happened, why, what to do, and a stable code. */
 
 /** Every code has a section in docs/troubleshooting.md; a code is never reused for another meaning. */
 export type ErrorCode =
@@ -38,7 +38,7 @@ export type ErrorCode =
   | "NCP-405" // the build directory cannot be used
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
-  | "NCP-408" // reclaiming could not be had
+  | "NCP-408" // disk space could not be reclaimed
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long

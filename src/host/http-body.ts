@@ -1,4 +1,4 @@
-/** Owns what a request sends and an answer holds: bodies sent without a copy or as a stream, read whole and bounded, and unpacked. */
+/** What a request sends and an answer holds: bodies sent without a copy or as a stream, read whole and bounded, and unpacked. */
 
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable, Writable } from "node:stream";

@@ -1,7 +1,7 @@
-/** Owns HTTP: redirects, deadlines, credentials that stay at home, and bodies unpacked; over whatever a host speaks. */
+/** HTTP: redirects, deadlines, credentials that stay at home, and bodies unpacked; over whatever a host speaks. */
 
 import type { IncomingHttpHeaders } from "node:http";
-import { Certificates } from "./certificates.ts";
+import { describeError } from "../domain/errors.ts";
 import { type Environment, openFilesMost } from "./environment.ts";
 import {
   bodyOf,
@@ -14,6 +14,8 @@ import {
 } from "./http-body.ts";
 import type { Answered } from "./http-lane.ts";
 import { Origin, type Ways } from "./http-origin.ts";
+import { Certificates } from "./network-settings.ts";
+import { beginTrace, exchangeWords, requestName } from "./trace.ts";
 
 export type { HttpRequest } from "./http-body.ts";
 
@@ -41,22 +43,9 @@ export interface Http {
   stream(request: HttpRequest): Promise<HttpStream>;
 }
 
-/** One request that was sent, each hop of a redirect by itself, and what came of it. */
-export interface Exchange {
-  readonly method: HttpRequest["method"];
-  readonly url: URL;
-  /** Undefined where no answer came. */
-  readonly status: number | undefined;
-  readonly protocol: "h2" | "http/1.1" | undefined;
-  readonly connection: "new" | "kept" | undefined;
-  /** Until the head of the answer was there. */
-  readonly milliseconds: number;
-}
-
 export interface HttpClientOptions {
   /** `ssl-cert-file` of Nix's configuration. */
   readonly certificates?: string | undefined;
-  readonly onExchange?: (exchange: Exchange) => void;
 }
 
 const BODY_MOST = 64 * 1024 * 1024;
@@ -67,15 +56,13 @@ const PACKED_MORE = 64 * 1024;
 export class HttpClient implements Http {
   private readonly ways: Ways;
   private readonly origins = new Map<string, Origin>();
-  private readonly onExchange: HttpClientOptions["onExchange"];
 
-  constructor(environment: Environment, { certificates, onExchange }: HttpClientOptions = {}) {
+  constructor(environment: Environment, { certificates }: HttpClientOptions = {}) {
     this.ways = {
       environment,
       certificates: new Certificates(environment, certificates),
       most: Math.max(2, Math.floor(openFilesMost() / FILES_A_HOST)),
     };
-    this.onExchange = onExchange;
   }
 
   close(): void {
@@ -178,7 +165,7 @@ export class HttpClient implements Http {
     timed: Timed,
   ): Promise<Answered> {
     const { method } = request;
-    const begun = performance.now();
+    const end = beginTrace(() => requestName(method, url));
     const sending = this.origin(url).send({
       method,
       url,
@@ -187,18 +174,11 @@ export class HttpClient implements Http {
       timed,
     });
     timed.attach(sending);
-    const { onExchange } = this;
-    if (!onExchange) return sending.answer;
-    const tell = (answer?: Answered) =>
-      onExchange({
-        method,
-        url,
-        status: answer?.status,
-        protocol: answer?.protocol,
-        connection: answer && (answer.isFirst ? "new" : "kept"),
-        milliseconds: performance.now() - begun,
-      });
-    sending.answer.then(tell, () => tell());
+    sending.answer.then(
+      ({ status, protocol, isFirst }) =>
+        end(exchangeWords(status, protocol, isFirst ? "new" : "kept")),
+      (error) => end(`failed (${describeError(error)})`),
+    );
     return sending.answer;
   }
 

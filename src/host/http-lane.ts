@@ -1,4 +1,4 @@
-/** Owns what carries requests to a host, and HTTP/1.1 as one of these: Node's own agent and its connections. */
+/** What carries requests to a host, and HTTP/1.1 as one of these: Node's own agent and its connections. */
 
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";

@@ -1,9 +1,8 @@
-/** Owns the way to one host: which protocol it speaks, how many connections it gets, and whose turn it is. */
+/** The way to one host: which protocol it speaks, how many connections it gets, and whose turn it is. */
 
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { Certificates } from "./certificates.ts";
 import type { Environment } from "./environment.ts";
 import {
   type Answered,
@@ -16,8 +15,14 @@ import {
   NotBegun,
   type Sending,
 } from "./http-lane.ts";
-import { type ProxyServer, proxyAuthorization, proxyFor, tunnel } from "./http-proxy.ts";
 import { Http2Session } from "./http2-session.ts";
+import {
+  type Certificates,
+  type ProxyServer,
+  proxyAuthorization,
+  proxyFor,
+  tunnel,
+} from "./network-settings.ts";
 
 export interface Ways {
   readonly environment: Environment;

@@ -1,5 +1,5 @@
 /**
- * Owns one HTTP/2 session: many requests side by side over one connection, which of them the server has
+ * One HTTP/2 session: many requests side by side over one connection, which of them the server has
  * begun, and whether it is still there. Source: RFC 9113, sections 5.1.2, 6.7 (PING) and 6.8 (GOAWAY).
  */
 

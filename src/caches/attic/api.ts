@@ -1,4 +1,4 @@
-/** Owns talking to an Attic server: its three calls, the token at home, and refusals put into words. */
+/** The calls of an Attic server: the token stays with its host, and refusals are put into words. */
 
 import * as z from "zod/mini";
 import { UserError } from "../../domain/errors.ts";
@@ -6,7 +6,7 @@ import { type PublicKey, parsePublicKey } from "../../domain/signature.ts";
 import { serverWords } from "../../host/http-body.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isSuccess, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
-import { PushBreaker } from "../push-order.ts";
+import { PushBreaker } from "../nar-file.ts";
 
 export interface AtticApiOptions {
   /** As the user wrote it; begins every error. */

@@ -1,11 +1,11 @@
-/** Owns talking to Cachix: its calls, retried, with the token at home, and refusals put into words. */
+/** The calls of Cachix: retried, the token stays with its host, and refusals are put into words. */
 
 import type * as z from "zod/mini";
 import { asError, UserError } from "../../domain/errors.ts";
 import { serverWords } from "../../host/http-body.ts";
 import type { Http, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
-import { PushBreaker } from "../push-order.ts";
+import { PushBreaker } from "../nar-file.ts";
 
 export interface CachixApiOptions {
   /** The cache as the user wrote it; begins every error. */

@@ -1,4 +1,4 @@
-/** Owns bringing one path into a Cachix cache: dump, compress, hash, parts, completion. */
+/** Uploads one path into a Cachix cache: dump, compress, hash, parts, completion. */
 
 import * as z from "zod/mini";
 import type { NarSource } from "../../domain/cache.ts";
@@ -8,9 +8,8 @@ import { fingerprint, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { baseName, hashPart, namePart } from "../../domain/store-path.ts";
 import { isSuccess, type RetryPolicy, retry } from "../../host/retry.ts";
-import { narFile } from "../nar-file.ts";
+import { narFile, type Uploaded } from "../nar-file.ts";
 import { memoryFor, type PartBuffer, type PartMemory, sendParts } from "../parts.ts";
-import type { Uploaded } from "../push-order.ts";
 import type { CachixApi } from "./api.ts";
 import type { CachixCache } from "./describe.ts";
 

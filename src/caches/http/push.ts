@@ -1,9 +1,9 @@
-/** Owns pushing to a plain HTTP cache: NAR, then narinfo, each by PUT, as Nix's own client does. */
+/** Pushes to a plain HTTP cache: NAR, then narinfo, each by PUT, as Nix's own client does. */
 
 import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type BinaryCache, formatCacheInfo, type NarSource } from "../../domain/cache.ts";
+import { type CacheClient, formatCacheInfo, type NarSource } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import { formatSha256 } from "../../domain/hash.ts";
 import { ByteBudget } from "../../domain/limit.ts";
@@ -16,8 +16,14 @@ import { keepGarbageSmall } from "../../host/environment.ts";
 import { serverWords } from "../../host/http-body.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { isSuccess, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
-import { isSmall, narFile, narInfoFor } from "../nar-file.ts";
-import { PushBreaker, pushInOrder, type Uploaded } from "../push-order.ts";
+import {
+  isSmall,
+  narFile,
+  narInfoFor,
+  PushBreaker,
+  pushInOrder,
+  type Uploaded,
+} from "../nar-file.ts";
 
 export interface HttpPushOptions {
   readonly name: string;
@@ -49,7 +55,7 @@ const FILES = 1024 ** 3;
 /** Milliseconds for a small body, and for each piece of a large one. */
 const DEADLINE = 60_000;
 
-export function httpPush(given: HttpPushOptions): NonNullable<BinaryCache["push"]> {
+export function httpPush(given: HttpPushOptions): NonNullable<CacheClient["push"]> {
   const breaker = new PushBreaker();
   const options: HttpPushOptions = {
     ...given,

@@ -1,4 +1,4 @@
-/** Owns a large NAR on its way into a bucket: in parts, and completed only when it is known good. */
+/** Uploads a large NAR into a bucket: in parts, and completed only when it is known good. */
 
 import type { NarSource } from "../../domain/cache.ts";
 import { formatSha256 } from "../../domain/hash.ts";
@@ -8,9 +8,8 @@ import { EXTENSIONS } from "../../host/compress.ts";
 import type { HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { retry } from "../../host/retry.ts";
 import { accepted, type HttpPushOptions, uploaded } from "../http/push.ts";
-import { narFile, narInfoFor } from "../nar-file.ts";
+import { narFile, narInfoFor, type Uploaded } from "../nar-file.ts";
 import { memoryFor, type PartBuffer, type PartMemory, sendParts } from "../parts.ts";
-import type { Uploaded } from "../push-order.ts";
 
 /** Milliseconds for one try: 32 MiB at 1 Mbit/s take 270 s. */
 const DEADLINE = 300_000;

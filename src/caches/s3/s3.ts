@@ -1,8 +1,15 @@
-/** Owns `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
+/** The cache `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
 
 import type { CacheDescription } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
-import { parseCompression, parsePriority, signedPathsOnly, signingOf } from "../address-options.ts";
+import {
+  parseCompression,
+  parseHostUrl,
+  parsePriority,
+  placeAt,
+  signedPathsOnly,
+  signingOf,
+} from "../address.ts";
 import { below, httpCache } from "../http/http.ts";
 import { type HttpPushOptions, httpPush } from "../http/push.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
@@ -14,9 +21,21 @@ import { putParts } from "./push.ts";
 /** Bytes of all parts together: two large parts under way. The rest of 256 MB is Node's. */
 const MEMORY = 76 * 1024 * 1024;
 
-export const s3Kind: CacheKind<"s3"> = {
-  kind: "s3",
-  open({ url }, request) {
+export const s3Kind: CacheKind<URL> = {
+  facts: {
+    kind: "s3",
+    token: "not needed",
+    readers: "everybody",
+    keeper: "itself",
+    staging: "needed",
+  },
+  form: "s3://BUCKET",
+  begins: ["s3://"],
+  parse: parseHostUrl,
+  place: (url) => placeAt(url, ["endpoint"]),
+  name: ({ hostname }) => hostname,
+  page: () => undefined,
+  open(url, request) {
     const { name, role, storeDir, signingKey } = request;
     const { base, region } = parseBucket(url, name);
     const { policy, publicKeys, canWrite } = signingOf(url, request);
