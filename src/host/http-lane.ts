@@ -1,9 +1,11 @@
 /** What carries requests to a host, and HTTP/1.1 as one of these: Node's own agent and its connections. */
 
+import { once } from "node:events";
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { type Body, type HttpRequest, sendBody, type Timed } from "./http-body.ts";
+import { type ProxyServer, proxyAuthorization, tunnel } from "./network-settings.ts";
 
 export interface LaneRequest {
   readonly method: HttpRequest["method"];
@@ -202,4 +204,32 @@ function address({ protocol, hostname, port, pathname, search }: URL) {
 function explain(error: NodeJS.ErrnoException, sent: ClientRequest): Error {
   const isClosed = error.code === "ECONNRESET" || error.code === "EPIPE";
   return sent.reusedSocket && isClosed ? new Lost(error) : error;
+}
+
+/** Connections of plain HTTP at once: they cost no handshake. */
+const PLAIN_MOST = 128;
+
+/** Plain HTTP: a proxy of HTTP is asked in the host's stead, one of SOCKS leads there. */
+export function plainLane(
+  url: URL,
+  proxy: ProxyServer | undefined,
+  files: number,
+  events: LaneEvents,
+): Lane {
+  const most = Math.min(PLAIN_MOST, files);
+  if (!proxy) return new Http1Lane({ most }, events);
+  const { scheme, host, port } = proxy;
+  if (scheme === "socks5" || scheme === "socks5h") {
+    const to = url.hostname.replace(/^\[|\]$/g, "");
+    const connect = () => tunnel(proxy, to, url.port === "" ? 80 : Number(url.port));
+    return new Http1Lane({ most, connect }, events);
+  }
+  const through = { host, port, headers: proxyAuthorization(proxy) };
+  if (scheme === "http") return new Http1Lane({ most, through }, events);
+  const connect = async () => {
+    const socket = process.getBuiltinModule("node:tls").connect({ host, port, servername: host });
+    await once(socket, "secureConnect");
+    return socket;
+  };
+  return new Http1Lane({ most, through, connect }, events);
 }

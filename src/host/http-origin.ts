@@ -1,6 +1,5 @@
 /** The way to one host: which protocol it speaks, how many connections it gets, and whose turn it is. */
 
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Environment } from "./environment.ts";
@@ -13,6 +12,7 @@ import {
   type LaneRequest,
   Lost,
   NotBegun,
+  plainLane,
   type Sending,
 } from "./http-lane.ts";
 import { Http2Session } from "./http2-session.ts";
@@ -31,10 +31,9 @@ export interface Ways {
   readonly most: number;
 }
 
-/** HTTP/2 sessions; and connections of HTTP/1.1, which over TLS cost a handshake each. */
+/** HTTP/2 sessions; and connections of HTTP/1.1, each of which is a handshake. */
 const SESSIONS_MOST = 2;
 const TLS_MOST = 32;
-const PLAIN_MOST = 128;
 /** Requests that wait before a second session is worth its handshake. */
 const SECOND = 64;
 /** Milliseconds for a connection and its handshake. */
@@ -178,7 +177,7 @@ export class Origin {
     if (this.isClosed || this.dialing > 0) return;
     const { lanes, waiting, url, proxy } = this;
     if (url.protocol === "http:") {
-      if (lanes.length === 0) this.open(plainLane(url, proxy, this.ways, this.events));
+      if (lanes.length === 0) this.open(plainLane(url, proxy, this.ways.most, this.events));
       return;
     }
     const isEnough =
@@ -280,23 +279,3 @@ export class Origin {
 }
 
 const ALPN = ["h2", "http/1.1"];
-
-/** Plain HTTP: a proxy of HTTP is asked in the host's stead, one of SOCKS leads there. */
-function plainLane(url: URL, proxy: ProxyServer | undefined, ways: Ways, events: LaneEvents): Lane {
-  const most = Math.min(PLAIN_MOST, ways.most);
-  if (!proxy) return new Http1Lane({ most }, events);
-  const { scheme, host, port } = proxy;
-  if (scheme === "socks5" || scheme === "socks5h") {
-    const to = url.hostname.replace(/^\[|\]$/g, "");
-    const connect = () => tunnel(proxy, to, url.port === "" ? 80 : Number(url.port));
-    return new Http1Lane({ most, connect }, events);
-  }
-  const through = { host, port, headers: proxyAuthorization(proxy) };
-  if (scheme === "http") return new Http1Lane({ most, through }, events);
-  const connect = async () => {
-    const socket = process.getBuiltinModule("node:tls").connect({ host, port, servername: host });
-    await once(socket, "secureConnect");
-    return socket;
-  };
-  return new Http1Lane({ most, through, connect }, events);
-}
