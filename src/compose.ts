@@ -41,7 +41,6 @@ export interface Composed extends AsyncDisposable {
 
 export async function compose(request: ComposeRequest): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const http = new HttpClient(environment);
   const base = {
     disk,
     clock,
@@ -51,7 +50,6 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     decompress,
     addresses: register,
   };
-  const dispose = async () => http.close();
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
     const world = {
@@ -62,13 +60,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       memory: undefined,
       notices,
     };
-    return { world, storeNames: async () => new Set(), [Symbol.asyncDispose]: dispose };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
+  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
@@ -140,7 +139,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
           : undefined,
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
-    [Symbol.asyncDispose]: dispose,
+    [Symbol.asyncDispose]: async () => http.close(),
   };
 }
 
