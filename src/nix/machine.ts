@@ -29,10 +29,12 @@ export interface NixSettings {
   readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
+  /** Whose certificates Nix accepts; undefined where this version has no such setting. */
+  readonly certificates: string | undefined;
 }
 
 export interface NixMachine {
-  readonly setup: Omit<NixSetup, "flake">;
+  readonly setup: Omit<NixSetup, "flake" | "inputs">;
   readonly settings: NixSettings;
   readonly builder: Builder;
   /** What becomes of a build directory that is not there. */
@@ -102,6 +104,7 @@ export async function readMachine(
       publicKeyTexts: keys,
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
+      certificates: text("ssl-cert-file") || undefined,
     },
   };
 }
