@@ -204,6 +204,8 @@ export function pushOf({ words }: Command): string | undefined {
 export function tokenVariable(tool: string, { words }: Command): string | undefined {
   if (tool.startsWith("cachix") || words.some((word) => word.startsWith("--cachix-cache")))
     return "CACHIX_AUTH_TOKEN";
+  if (tool === "nix copy --to" && words.some((word) => /^(?:--to=)?s3:/.test(word)))
+    return "AWS_ACCESS_KEY_ID";
   return undefined;
 }
 
