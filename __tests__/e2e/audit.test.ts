@@ -128,6 +128,25 @@ describe(`an audit, on ${NIX}`, () => {
     expect((await command(".#tool")).code).toBe(2);
   });
 
+  test("at a desk says what takes the store's space, and what holds it", async () => {
+    await using job = await start("sound");
+    const { environment } = job.machine;
+    const desk = (program: string, ...args: string[]) =>
+      run(program, args, { cwd: job.workspace, env: environment });
+    await desk("nix", "build", ".#tool", "--out-link", "kept");
+    const args = [resolve("dist/cli.js"), "audit", ".#tool"];
+    const { stdout } = await desk(process.execPath, ...args, "--fail-on", "none", "--json");
+    const { audit } = JSON.parse(stdout) as Report;
+    const tool = audit?.store?.find(({ path }) => path.endsWith("-tool-1.0"));
+    expect(tool?.holders).toEqual([expect.stringMatching(/kept$/)]);
+    expect(tool?.way).toEqual([tool?.path]);
+    const lines = await desk(process.execPath, ...args, "--fail-on", "none");
+    expect(lines.stdout).toMatch(/the largest in this machine's store:\n.*held by/);
+    // A job's machine is thrown away: nobody wants to know.
+    const step = await job.main({ mode: "audit", targets: TARGETS, "fail-on": "none" });
+    expect(step.report().audit?.store).toBeUndefined();
+  });
+
   test("of a project without workflows, git, pins or anything pushed is no failure", async () => {
     await using job = await startJob(project("sound"));
     await rename(join(job.workspace, ".github"), join(job.workspace, "github"));

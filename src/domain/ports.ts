@@ -8,7 +8,7 @@ import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
-import type { StorePath } from "./store-path.ts";
+import type { HeldPath, StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
 
 export interface NixSetup {
@@ -286,6 +286,8 @@ export interface World {
   readonly project?: Project;
   /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
+  /** What takes the store's space; only where a person's own machine is looked at. */
+  readonly largestPaths?: (most: number, signal: AbortSignal) => Promise<readonly HeldPath[]>;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }
