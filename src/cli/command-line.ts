@@ -8,6 +8,7 @@ import { secretTexts, type Trust } from "../domain/job.ts";
 import { VERSION } from "../domain/version.ts";
 import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
 import { type Run, run } from "../engine/run.ts";
+import { MAY } from "../engine/step.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { auditLines } from "../report/audit-section.ts";
@@ -105,6 +106,7 @@ async function work(
       else process.stdout.write(`${setupLines(done).join("\n")}\n`);
       return done.troubles.length > 0 ? 1 : 0;
     }
+    const { job } = request;
     const { compose } = await import("../compose.ts");
     await using composed = await compose({
       ...request,
@@ -114,6 +116,7 @@ async function work(
       platform: process.platform,
       log: shown.log,
       signal,
+      buildsToEvaluate: MAY[job.mode].has("substitute") ? "allowed" : "forbidden",
     });
     const done = await run(request.job, commandLineTrust(request.trust), composed.world, signal);
     // The display ends before the report begins: they may be one terminal.

@@ -80,7 +80,9 @@ async function rootsOf(
     const at = line.lastIndexOf(" -> ");
     const path = at < 0 ? undefined : parseStorePath(line.slice(at + 4).trim(), storeDir);
     if (!path) continue;
-    roots.set(path, [...(roots.get(path) ?? []), line.slice(0, at)]);
+    // Newer Nix writes it in quotes.
+    const root = line.slice(0, at).replace(/^"(.*)"$/, "$1");
+    roots.set(path, [...(roots.get(path) ?? []), root]);
   }
   return roots;
 }

@@ -48,7 +48,7 @@ export async function audit(
     sizes,
     now: world.clock.now(),
   };
-  const store = await world.largestPaths?.(LARGEST, signal).catch((error) => {
+  const store = await world.project?.largestPaths?.(LARGEST, signal).catch((error) => {
     signal.throwIfAborted();
     world.log.debug(`what takes the store's space could not be asked: ${describeError(error)}`);
     return undefined;

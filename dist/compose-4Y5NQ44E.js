@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b,d as c}from"./chunk-SFXZE4HM.js";import{l as a}from"./chunk-6XX2C6AX.js";import"./chunk-4TMEQOMB.js";import"./chunk-EZY7EJLK.js";import"./chunk-3PKAT62M.js";import"./chunk-YTR2PFLF.js";import"./chunk-EEURBZNN.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc,c as openProject};
