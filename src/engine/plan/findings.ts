@@ -2,6 +2,7 @@
 
 import { foreignSystem } from "../../domain/builders.ts";
 import type { BinaryCache } from "../../domain/cache.ts";
+import { unknownOutputs } from "../../domain/content-address.ts";
 import { describeError, type ErrorCode, UserError } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
@@ -9,7 +10,7 @@ import { count } from "../../domain/size.ts";
 import { baseName, derivationName } from "../../domain/store-path.ts";
 import { isAllowed, type SurveyedSubstituter } from "../survey/substituters.ts";
 import { findTwins } from "../survey/twins.ts";
-import type { SurveyedDerivation } from "../survey/verdicts.ts";
+import { OPEN_WORDS, type SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import { lackOfSpace } from "./fit.ts";
@@ -68,8 +69,12 @@ function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] 
 }
 
 function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  // What lies below an open question may have to be built, or not.
+  const sure = new Set(
+    survey.targets.flatMap(({ name, verdict }) => (verdict.kind === "unknown" ? [] : [name])),
+  );
   return [...survey.derivations.values()]
-    .filter(({ kind }) => kind === "source")
+    .filter(({ kind, wantedBy }) => kind === "source" && wantedBy.some((name) => sure.has(name)))
     .map((derivation) => {
       const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
       const then = intent === "builds" ? "; this run builds it" : "";
@@ -146,14 +151,18 @@ function lostFindings({ fresh, local }: Survey): Finding[] {
   }));
 }
 
-function contentAddressedFindings(survey: Survey): Finding[] {
-  return survey.targets
-    .filter(({ wanted, outputs }) => wanted?.kind === "derivation" && outputs === undefined)
-    .map(({ name }) => ({
-      kind: "notice" as const,
-      level: "notice" as const,
-      message: `${name} is content-addressed: its store path is known only when it is built, so no cache can be asked for it`,
-    }));
+function contentAddressedFindings({ targets, facts }: Survey): Finding[] {
+  return targets.flatMap(({ name, wanted, outputs }): Finding[] => {
+    if (wanted?.kind !== "derivation" || outputs !== undefined) return [];
+    const derivation = facts.derivations.get(wanted.drvPath);
+    const kind = derivation && unknownOutputs(derivation);
+    if (kind === undefined) return [];
+    const words =
+      kind === "impure"
+        ? "is impure: it is built anew each time, and no cache has it"
+        : OPEN_WORDS[kind];
+    return [{ kind: "notice", level: "notice", message: `${name} ${words}` }];
+  });
 }
 
 /** Whether this run itself builds what is missing, so that missing it is no failure yet. */
