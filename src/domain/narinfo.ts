@@ -6,13 +6,7 @@
 import { parseContentAddress } from "./content-address.ts";
 import { UserError } from "./errors.ts";
 import { formatSha256, parsePrefixedSum, type Sha256, type Sum, sha256Of } from "./hash.ts";
-import {
-  baseName,
-  namePart,
-  parseStorePath,
-  type StorePath,
-  storePathFromBaseName,
-} from "./store-path.ts";
+import { baseName, parseStorePath, type StorePath, storePathFromBaseName } from "./store-path.ts";
 
 export interface NarInfo {
   readonly storePath: StorePath;
