@@ -1,4 +1,4 @@
-/** Owns opening the caches of a run: our own, those of the input, those Nix is configured with. */
+/** Opens the caches of a run: our own, those of the input, those Nix is configured with. */
 
 import { nixReading } from "./caches/accept.ts";
 import { type Register, register } from "./caches/register.ts";

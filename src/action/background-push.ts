@@ -1,4 +1,4 @@
-/** Owns the process that pushes while the job runs: its start in main, its end in post. */
+/** Starts, watches and ends the process that pushes while the job runs, and is what runs in it. */
 
 import { spawn } from "node:child_process";
 import { existsSync, watch as watchFolder } from "node:fs";
@@ -16,7 +16,9 @@ import { maySendAtOnce, watch } from "../engine/background-push.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { identityOf, isRunning, type ProcessIdentity } from "../host/exec.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
+import { plainLine } from "../report/page.ts";
+import { isDebugging, traceJob } from "./console.ts";
 import { contextTrust, readContext } from "./context.ts";
 
 /** Milliseconds that post waits for it to finish what it is pushing. */
@@ -119,6 +121,22 @@ export async function endBackground(
   return { how: done ? "finished" : "early", pushed: await readPushed(paths.pushed) };
 }
 
+/** Begins the lines of its log that are post's to show where the job is debugged. */
+const TRACED = "trace: ";
+const LOG_MOST = 16 * 1024 * 1024;
+
+/** What its debug trace said; any step of the job may have written there, so it is plain text. */
+export async function backgroundTrace(folder: string): Promise<string[]> {
+  const { log } = files(folder);
+  const bytes = await stat(log).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  if (bytes > LOG_MOST) return [`${log} is too long to be shown`];
+  const lines = ((await readIfThere(log)) ?? "").split("\n");
+  return lines.flatMap((line) => (line.startsWith(TRACED) ? [line.slice(TRACED.length)] : []));
+}
+
 async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
@@ -153,8 +171,11 @@ export async function background(): Promise<void> {
     group: (title) => console.log(title),
     endGroup: () => undefined,
     info: (line) => console.log(line),
-    debug: () => undefined,
+    debug: (line) => {
+      if (isDebugging(context.environment)) console.log(`${TRACED}${plainLine(line)}`);
+    },
   };
+  using _trace = traceJob(context, log);
   const controller = new AbortController();
   // Post's file ends the rest between two looks: the end of a job is not to wait for a timer.
   const watcher = watchFolder(context.folder);

@@ -1,4 +1,4 @@
-/** Owns main: the run, its report, and what it leaves for post. */
+/** What the step does: the run, its report, and what it leaves for post. */
 
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -14,8 +14,17 @@ import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
 import { startBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
-import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  log,
+  mask,
+  traceJob,
+  world,
+  writeSummary,
+} from "./console.ts";
+import { beginUse, buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { STATE, saveState, sealFor } from "./state.ts";
@@ -25,6 +34,7 @@ export function main(): Promise<void> {
     const environment = processEnvironment();
     const given = await readContext(environment, await beginUse(environment));
     mask(given);
+    using _trace = traceJob(given);
     const trust = contextTrust(given);
     const { job } = given;
     log.info(
@@ -40,6 +50,7 @@ export function main(): Promise<void> {
       platform: process.platform,
       log,
       signal,
+      buildsToEvaluate: buildsToEvaluate(context),
     });
     const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;

@@ -1,4 +1,4 @@
-/** Owns what kinds of cache share in reading an address: its URL, Nix's options behind it, its page. */
+/** What kinds of cache share in reading an address: its URL, Nix's options behind it, its page. */
 
 import { readFileSync } from "node:fs";
 import { describeError, UserError } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns patience with a cache: a deadline on every question, and one failure too many ends it. */
+/** Patience with a cache: a deadline on every question, and one failure too many ends it. */
 
 import type { AnswerTrouble, CacheClient, CacheDescription, Presence } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns what a kind of cache is: everything that is asked about one, and what it is given to open a cache. */
+/** What a kind of cache is: everything that is asked about one, and what it is given to open a cache. */
 
 import type { CacheClient, Netrc, OpenRemoteStore } from "../domain/cache.ts";
 import type { UserError } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
+/** What a binary cache is to the rest of the program: the questions and the verbs. */
 
 import { UserError } from "./errors.ts";
 import type { RecordStore } from "./evaluation-record.ts";

@@ -1,4 +1,4 @@
-/** Owns compression as streams: Node's own where it has one, the system's xz and bzip2 otherwise. */
+/** Compression as streams: Node's own where it has one, the system's xz and bzip2 otherwise. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -6,6 +6,8 @@ import { PassThrough, Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import * as zlib from "node:zlib";
 import { UserError } from "../domain/errors.ts";
+import { toolEnvironment } from "./environment.ts";
+import { missingProgram } from "./programs.ts";
 
 export type Compression = "zstd" | "xz" | "none";
 
@@ -167,12 +169,13 @@ async function* through(
 }
 
 async function* filter(
-  command: string,
+  command: "xz" | "bzip2",
   args: readonly string[],
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env: {} });
+  const env = { ...toolEnvironment() } as NodeJS.ProcessEnv;
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaint = (complaint + text).slice(-2_000);
@@ -189,9 +192,7 @@ async function* filter(
     if (code !== 0) throw new Error(`${command} ended with ${code}: ${complaint.trim()}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new UserError("NCP-306", `there is no ${command} on this machine`, {
-        hint: `install ${command}, or use verify: nar`,
-      });
+      throw missingProgram(command, `a NAR that is compressed with ${command}`);
     }
     throw error;
   } finally {

@@ -1,4 +1,4 @@
-/** Owns `attic:SERVER/CACHE`: read as any binary cache, written through its API (docs/adr/0012). */
+/** The cache `attic:SERVER/CACHE`: read as any binary cache, written through its API (docs/adr/0012). */
 
 import type { CacheClient, Presence } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns bringing one path into an Attic cache: the NAR as it is; the server compresses and signs. */
+/** Uploads one path into an Attic cache: the NAR as it is; the server compresses and signs. */
 
 import type { CacheClient, NarSource } from "../../domain/cache.ts";
 import { formatSha256 } from "../../domain/hash.ts";

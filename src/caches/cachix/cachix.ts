@@ -1,4 +1,4 @@
-/** Owns `cachix:NAME`: the protocol spoken by ourselves, so that every answer is understood. */
+/** The cache `cachix:NAME`: we speak its protocol ourselves, so that every answer is understood. */
 
 import type { CacheClient, Substituter } from "../../domain/cache.ts";
 import { asError } from "../../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns `file://` caches: a directory in the layout of Nix's own binary caches, and pins beside it. */
+/** The caches `file://`: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
 import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";

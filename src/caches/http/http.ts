@@ -1,4 +1,4 @@
-/** Owns plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
+/** Plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
 
 import {
   type CacheClient,

@@ -1,4 +1,4 @@
-/** Owns pushing to a plain HTTP cache: NAR, then narinfo, each by PUT, as Nix's own client does. */
+/** Pushes to a plain HTTP cache: NAR, then narinfo, each by PUT, as Nix's own client does. */
 
 import type { CacheClient, NarSource } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
+/** The cache `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
 
 import { type CacheClient, type CacheDescription, formatCacheInfo } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns `ssh-ng://`: a store on another machine, read and written by Nix's own client. */
+/** The cache `ssh-ng://`: a store on another machine, read and written by Nix's own client. */
 
 import type {
   CacheClient,

@@ -1,4 +1,4 @@
-/** Owns what a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
+/** What a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
 
 import { foreignSystem } from "../../domain/builders.ts";
 import type { BinaryCache } from "../../domain/cache.ts";
@@ -10,10 +10,11 @@ import { count } from "../../domain/size.ts";
 import { baseName, derivationName } from "../../domain/store-path.ts";
 import { isAllowed, type SurveyedSubstituter } from "../survey/substituters.ts";
 import { findTwins } from "../survey/twins.ts";
-import { OPEN_WORDS, type SurveyedDerivation } from "../survey/verdicts.ts";
+import { OPEN_WORDS } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import { lackOfSpace } from "./fit.ts";
+import { type Intent, lackFindings } from "./lacking.ts";
 
 export function findingsOf(
   job: Job,
@@ -31,11 +32,10 @@ export function findingsOf(
   return [
     ...lackOfSpace(diskSpace, job.minFree, level("disk")),
     ...evaluationFindings(survey, level("eval")),
-    ...missingFindings(job, survey, intent),
+    ...lackFindings(job, survey, intent),
     ...substituterFindings(job, survey, intent),
     ...twinFindings(survey),
     ...systemFindings(survey),
-    ...lostFindings(survey),
     ...contentAddressedFindings(survey),
     ...survey.notices.map((message) => notice("notice", message)),
     ...diskSpace.notices.map((message) => notice("notice", message)),
@@ -66,39 +66,6 @@ function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] 
       },
     ];
   });
-}
-
-function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
-  // What lies below an open question may have to be built, or not.
-  const sure = new Set(
-    survey.targets.flatMap(({ name, verdict }) => (verdict.kind === "unknown" ? [] : [name])),
-  );
-  return [...survey.derivations.values()]
-    .filter(({ kind, wantedBy }) => kind === "source" && wantedBy.some((name) => sure.has(name)))
-    .map((derivation) => {
-      const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
-      const then = intent === "builds" ? "; this run builds it" : "";
-      return {
-        kind,
-        level: missingLevel(job, kind, intent),
-        code: "NCP-402",
-        message: `${missingSentence(derivation)}${then}`,
-      };
-    });
-}
-
-/** What is light is told quietly: it is what builds are for. */
-function missingLevel(job: Job, kind: "heavy" | "missing", intent: Intent): Finding["level"] {
-  if (intent === "builds") return "notice";
-  if (job.failOn.includes("missing") || job.failOn.includes(kind)) return "error";
-  return kind === "heavy" ? "warning" : "notice";
-}
-
-/** `bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets`. */
-export function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): string {
-  const weight = heavy === "heavy" ? " (heavy)" : "";
-  const by = wantedBy.length === 1 ? (wantedBy[0] ?? "") : `${count(wantedBy.length, "target")}`;
-  return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
 }
 
 function twinFindings(survey: Survey): Finding[] {
@@ -139,18 +106,6 @@ function systemFindings(survey: Survey): Finding[] {
   });
 }
 
-/** What is here may yet be pushed; a run has no work to do for what is nowhere. */
-function lostFindings({ fresh, local }: Survey): Finding[] {
-  const lost = [...fresh.lost].filter((path) => !local.has(path));
-  return lost.map((path) => ({
-    kind: "missing" as const,
-    level: "warning" as const,
-    code: "NCP-402" as const,
-    message: `${path} is in no cache, and without its derivation it cannot be built`,
-    hint: "name the installable or the .drv it comes from",
-  }));
-}
-
 function contentAddressedFindings({ targets, facts }: Survey): Finding[] {
   return targets.flatMap(({ name, wanted, outputs }): Finding[] => {
     if (wanted?.kind !== "derivation" || outputs !== undefined) return [];
@@ -164,9 +119,6 @@ function contentAddressedFindings({ targets, facts }: Survey): Finding[] {
     return [{ kind: "notice", level: "notice", message: `${name} ${words}` }];
   });
 }
-
-/** Whether this run itself builds what is missing, so that missing it is no failure yet. */
-export type Intent = "builds" | "looks";
 
 export function substituterFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // A push that cannot be is told before the hours of building that it would end.
@@ -229,7 +181,7 @@ function adviceOf(error: Error): Pick<Finding, "code" | "hint"> {
   return { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }
 
-export function trustedUserFindings(
+export function untrustedUserFindings(
   job: Job,
   survey: Survey,
   caches: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },

@@ -1,4 +1,4 @@
-/** Owns gathering: which derivations there are under a target, and who has their outputs. */
+/** Gathers the facts: which derivations there are under a target, and who has their outputs. */
 
 import {
   allowsSubstitutes,
