@@ -20,6 +20,7 @@ import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
+import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
@@ -105,16 +106,24 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
-      project: project({
-        workspace,
-        environment,
-        nix: {
-          substituters: machine.settings.substituters,
-          publicKeys: machine.settings.publicKeyTexts,
-        },
-        signatures: machine.settings.requireSignatures,
-        token: request.secrets.token === undefined ? "absent" : "given",
-      }),
+      project: {
+        ...project({
+          workspace,
+          environment,
+          nix: {
+            substituters: machine.settings.substituters,
+            publicKeys: machine.settings.publicKeyTexts,
+          },
+          signatures: machine.settings.requireSignatures,
+          token: request.secrets.token === undefined ? "absent" : "given",
+        }),
+        ...(request.sharedFolder === undefined
+          ? {
+              largestPaths: (most: number, signal: AbortSignal) =>
+                largestPaths(command, machine.setup, most, signal),
+            }
+          : {}),
+      },
       reclaimer: machineReclaimer({
         environment,
         folder: request.folder,
