@@ -15,7 +15,14 @@ import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
 import { startBackground } from "./background-push.ts";
 import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
-import { beginUse, buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
+import {
+  beginUse,
+  buildsToEvaluate,
+  type Context,
+  contextTrust,
+  readContext,
+  rootsOf,
+} from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { STATE, saveState, sealFor } from "./state.ts";
@@ -41,6 +48,7 @@ export function main(): Promise<void> {
       log,
       signal,
       buildsToEvaluate: buildsToEvaluate(context),
+      ...rootsOf(context),
     });
     const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;

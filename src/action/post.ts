@@ -1,6 +1,7 @@
 /** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
 
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import * as core from "@actions/core";
 import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
@@ -12,7 +13,7 @@ import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
 import { BUDGET, endBackground, stopBackground } from "./background-push.ts";
 import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
-import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
+import { type Context, contextTrust, folderIn, ROOTS, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
 import { loadState, STATE, sealFor, useOf } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
@@ -23,6 +24,7 @@ export function post(): Promise<void> {
     try {
       await endJob(environment, signal);
     } finally {
+      await removeRoots(environment);
       await removeNetrc(environment);
     }
   });
@@ -69,6 +71,13 @@ async function refuseRecord(context: Context): Promise<void> {
     return log.info(`nix-cache-preflight: ${message}`);
   const hint = "a step of this job wrote over it, or the inputs cache and token are not main's";
   annotate({ level: "warning", title: "NCP-450", message: `${message}\n${hint}` });
+}
+
+/** What the job fetched and built is the store's again, to be collected when nobody else needs it. */
+async function removeRoots(environment: Environment): Promise<void> {
+  const folder = folderIn(environment);
+  const use = useOf(core.getState(STATE));
+  if (use !== undefined) await rm(join(folder, use, ROOTS), { recursive: true, force: true });
 }
 
 /** Whatever post came to: Nix needs the tokens in it no longer. */

@@ -1,5 +1,6 @@
 /** Owns the command on the command line: the same engine, its words on a terminal instead of a job page. */
 
+import { rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
@@ -80,6 +81,7 @@ async function work(
   process.on("SIGTERM", interrupt);
   const { signal } = controller;
   const folder = stateFolder(environment);
+  const rootsFolder = join(folder, `roots-${process.pid}`);
   try {
     using shown = await openLog(environment);
     const commandLine: CommandLine = { environment, folder, log: shown.log, signal };
@@ -100,6 +102,7 @@ async function work(
       platform: process.platform,
       log: shown.log,
       signal,
+      ...(MAY[job.mode].has("substitute") ? { rootsFolder } : {}),
       buildsToEvaluate: MAY[job.mode].has("substitute") ? "allowed" : "forbidden",
     });
     const done = await run(request.job, commandLineTrust(request.trust), composed.world, signal);
@@ -112,6 +115,7 @@ async function work(
     tell(error, command.format);
     return 1;
   } finally {
+    await rm(rootsFolder, { recursive: true, force: true });
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
   }

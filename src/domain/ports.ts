@@ -141,12 +141,13 @@ export interface Nix {
     told?: (progress: Progress) => void,
   ): Promise<ReadonlyMap<StorePath, string>>;
   /**
-   * Takes `paths`, references first, from a `file://` cache, signatures checked. Undefined when all
-   * are valid now, else what Nix says.
+   * Takes `paths`, references first, from a `file://` cache, signatures checked; `tops`, to which the
+   * others belong, keep them. Undefined when all are valid now, else what Nix says.
    */
   importFrom(
     url: string,
     paths: readonly StorePath[],
+    tops: readonly StorePath[],
     signal: AbortSignal,
   ): Promise<string | undefined>;
   build(wanted: readonly DerivationOutputs[], control: BuildControl): Promise<BuildResult>;
@@ -286,7 +287,6 @@ export interface World {
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
   readonly substituters: readonly BinaryCache[];
-  /** Without one, Nix fetches everything itself. */
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;

@@ -30,6 +30,10 @@ export function jsonReport(run: Run) {
     /** When an evaluation record stood in for the evaluation: the time it was made. */
     recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
     targets: survey.targets.map((target) => targetReport(survey, target)),
+    /** Imports from derivation that no cache could give. */
+    builtByEvaluation: [
+      ...new Set(survey.targets.flatMap(({ imports }) => imports.map(({ drvPath }) => drvPath))),
+    ],
     derivations: [...survey.derivations.values()].map((derivation) => ({
       ...derivation,
       space: derivation.space ?? null,
