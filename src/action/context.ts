@@ -32,7 +32,7 @@ export async function readContext(environment: Environment, use: string): Promis
   return {
     ...request,
     environment,
-    workspace: environment["GITHUB_WORKSPACE"] || process.cwd(),
+    workspace: join(environment["GITHUB_WORKSPACE"] || process.cwd(), request.workingDirectory),
     use,
     sharedFolder,
     folder,

@@ -97,7 +97,7 @@ async function work(
     await using composed = await compose({
       ...request,
       environment,
-      workspace: process.cwd(),
+      workspace: join(process.cwd(), request.workingDirectory),
       folder,
       platform: process.platform,
       log: shown.log,
