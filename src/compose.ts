@@ -1,12 +1,14 @@
-/** Owns putting the world together: the only place where host, Nix and caches meet. */
+/** Puts the world together: the one place where host, Nix and caches meet. */
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
+import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
+import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
@@ -18,7 +20,7 @@ import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
-import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
+import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
@@ -41,7 +43,6 @@ export interface Composed extends AsyncDisposable {
 
 export async function compose(request: ComposeRequest): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const http = new HttpClient(environment);
   const base = {
     disk,
     clock,
@@ -49,8 +50,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     workspace,
     keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
     decompress,
+    addresses: register,
   };
-  const dispose = async () => http.close();
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
     const world = {
@@ -61,13 +62,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       memory: undefined,
       notices,
     };
-    return { world, storeNames: async () => new Set(), [Symbol.asyncDispose]: dispose };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
+  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
@@ -140,7 +142,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
           : undefined,
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
-    [Symbol.asyncDispose]: dispose,
+    [Symbol.asyncDispose]: async () => http.close(),
   };
 }
 
@@ -158,3 +160,18 @@ export { forgetNetrc } from "./nix/netrc.ts";
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
+
+/** The project's files as an audit looks at them, where no Nix is asked what it is configured with. */
+export function openProject(
+  environment: Environment,
+  workspace: string,
+): Pick<World, "addresses"> & { readonly files: Project } {
+  const files = project({
+    workspace,
+    environment,
+    nix: { substituters: [], publicKeys: [] },
+    signatures: "require",
+    token: "absent",
+  });
+  return { files, addresses: register };
+}

@@ -8,6 +8,15 @@ import { userError, whole } from "../support/thrown.ts";
 const read = (inputs: Partial<Record<InputName, string>>) =>
   parseInputs({ ...DEFAULTS, ...inputs });
 
+test.each(["/abs", "..", "../x", "a/../../b"])(
+  "working-directory: %s leads out of the checkout",
+  (path) => {
+    expect(() => parseInputs({ ...DEFAULTS, "working-directory": path })).toThrow(
+      "is not inside the checkout",
+    );
+  },
+);
+
 describe("action.yml", () => {
   const file = readFileSync(join(import.meta.dirname, "..", "..", "action.yml"), "utf8");
   const action = parse(file) as {
@@ -71,17 +80,28 @@ describe("inputs", () => {
   test("by default", () => {
     expect(parseInputs(DEFAULTS)).toEqual({
       trust: "auto",
+      workingDirectory: ".",
       secrets: { token: undefined, signingKey: undefined },
       job: {
         mode: "prefetch",
         targets: [],
-        cache: { kind: "github" },
+        cache: {
+          kind: "github",
+          token: "not needed",
+          readers: "this job or machine",
+          keeper: "GitHub",
+          staging: "never",
+          address: "github",
+          place: "github",
+          name: undefined,
+        },
         cacheName: "github",
         substituters: [],
         push: "auto",
         pushFilter: undefined,
         pin: "auto",
         pinKeep: { kind: "revisions", revisions: 3 },
+        without: [],
         verify: "nar",
         onPushFailure: "warn",
         failOn: ["disk", "eval"],
@@ -115,7 +135,7 @@ describe("inputs", () => {
       { keySuffix: ["Linux", "container-ollama-amd64"] },
     ],
     [{ "key-files": "a.lock\r\n**/b.lock" }, { keyFiles: ["a.lock", "**/b.lock"] }],
-    [{ cache: " none " }, { cache: { kind: "none" }, cacheName: "none" }],
+    [{ cache: " none " }, { cache: undefined, cacheName: "none" }],
   ])("%j", (inputs, job) => {
     expect(read(inputs).job).toMatchObject(job);
   });

@@ -1,4 +1,4 @@
-/** Owns sets and shells: what stands in a flake beside packages, and what evaluation itself needs. */
+/** Sets and shells: what stands in a flake beside packages, and what evaluation itself needs. */
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -12,11 +12,11 @@ import {
   formatOutputs,
   isNameable,
 } from "../../src/domain/installable.ts";
-import { parseCacheLocation } from "../../src/domain/location.ts";
 import { parseTarget, parseTargets } from "../../src/domain/target.ts";
 import { markdown, plainLine } from "../../src/report/page.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
+import { locationOf } from "../support/open-cache.ts";
 import { STORE, storePath } from "../support/paths.ts";
 import { resealed, SEAL } from "../support/seal.ts";
 
@@ -133,7 +133,7 @@ test(
       if (!text.includes(":hunter2@") || text.split("hunter2").length !== 2) continue;
       tried++;
       try {
-        parseCacheLocation(text);
+        locationOf(text);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         if (error.message.includes("hunter2")) told.push(text);
@@ -168,7 +168,7 @@ test(
         event: text,
         ref: "refs/heads/main",
         asked: "auto",
-        cache: parseCacheLocation("file:///cache"),
+        cache: locationOf("file:///cache"),
         token: "given",
         cacheMode: undefined,
       });

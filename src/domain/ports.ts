@@ -1,11 +1,13 @@
-/** Owns what the engine needs of the world; compose.ts hands it the real things. */
+/** What the engine needs of the world; compose.ts hands it the real things. */
 
 import type { BuildFigures, FigureStore } from "./build-figures.ts";
+import type { Builders } from "./builders.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
-import type { Derivation } from "./derivation.ts";
+import type { Derivation, Substitution } from "./derivation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
+import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
@@ -14,8 +16,10 @@ export interface NixSetup {
   /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
-  /** Systems this machine can build for: its own, its extra platforms, its remote builders'. */
-  readonly buildable: readonly string[];
+  /** Who builds what, this machine's remote builders among them. */
+  readonly builders: Builders;
+  /** What Nix is set to take from caches. */
+  readonly substitution: Substitution;
   readonly storeDir: string;
   /** Where the store really is, where that is another place (a chroot store). */
   readonly realStoreDir: string;
@@ -27,7 +31,6 @@ export interface NixSetup {
   readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
-  /** Names of the inputs that its lock pins. */
   readonly inputs: ReadonlySet<string>;
   readonly untrusted?: Untrusted;
 }
@@ -49,9 +52,7 @@ export interface EvaluationRequest {
   readonly attrPath: readonly AttrSegment[];
   readonly system: string;
   readonly outputs: OutputSelection;
-  /** Whether this attribute path is not meant (`!PATTERN`). */
   readonly skips?: (attrPath: string) => boolean;
-  /** `is nothing`: nobody named it, so that it need not be there. */
   readonly absent?: "is nothing";
 }
 
@@ -72,16 +73,13 @@ export interface EvaluationFailure {
   /** Names near to one that does not exist, as installables. */
   readonly nearest: readonly string[];
   readonly kind?: "absent";
-  /** The import from derivation that it wanted built, where nothing may be. */
   readonly needs?: StorePath;
 }
 
 export interface EvaluationResult {
   readonly derivations: readonly Evaluated[];
   readonly failures: readonly EvaluationFailure[];
-  /** Members of a set that a `*` does not mean: broken, unfree, insecure, for another platform. */
   readonly passedOver: readonly { readonly attrPath: string; readonly why: string }[];
-  /** What had to be built for it (imports from derivation). */
   readonly built: readonly StorePath[];
   /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
   readonly notices: readonly string[];
@@ -287,6 +285,8 @@ export interface World {
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
   readonly substituters: readonly BinaryCache[];
+  /** What the kinds of cache say of an address that no cache was opened for. */
+  readonly addresses: Addresses;
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;
@@ -294,7 +294,7 @@ export interface World {
   readonly figures?: FigureStore;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
-  /** Without it no reclaiming is looked for. */
+  /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   readonly notices: readonly string[];
 }

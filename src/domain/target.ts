@@ -1,4 +1,4 @@
-/** Owns target lines: an installable and its attributes, and `!PATTERN`, which takes away. */
+/** Target lines: an installable and its attributes, and `!PATTERN`, which takes away. */
 
 import { UserError } from "./errors.ts";
 import { type Installable, parseInstallable } from "./installable.ts";

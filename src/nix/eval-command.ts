@@ -1,4 +1,4 @@
-/** Owns the one door through which every evaluation goes: what it may fetch, what it may build, what it says. */
+/** The one door through which every evaluation goes: what it may fetch, what it may build, what it says. */
 
 import * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns garbage in the store: how much there is, collecting so much of it, and what a run keeps from it. */
+/** Garbage in the store: how much there is, collecting so much of it, and what a run keeps from it. */
 
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";

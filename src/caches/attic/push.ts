@@ -1,6 +1,6 @@
-/** Owns bringing one path into an Attic cache: the NAR as it is; the server compresses and signs. */
+/** Uploads one path into an Attic cache: the NAR as it is; the server compresses and signs. */
 
-import type { BinaryCache, NarSource } from "../../domain/cache.ts";
+import type { CacheClient, NarSource } from "../../domain/cache.ts";
 import { formatSha256 } from "../../domain/hash.ts";
 import { ByteBudget } from "../../domain/limit.ts";
 import type { PathInfo } from "../../domain/narinfo.ts";
@@ -15,7 +15,7 @@ const MEMORY = 64 * 1024 * 1024;
 const STREAM = 4 * 1024 * 1024;
 
 /** A path is served as soon as it is uploaded: it is so when its references are. */
-export function atticPush(api: AtticApi): NonNullable<BinaryCache["push"]> {
+export function atticPush(api: AtticApi): NonNullable<CacheClient["push"]> {
   const budget = new ByteBudget(MEMORY);
   return (paths, nar, progress, signal) => {
     const publish = async (info: PathInfo) => {
@@ -33,7 +33,7 @@ export function atticPush(api: AtticApi): NonNullable<BinaryCache["push"]> {
       publish: () => publish(info),
       discard: async () => undefined,
     });
-    return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
+    return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal, api.breaker);
   };
 }
 
@@ -43,7 +43,7 @@ async function sendWhole(api: AtticApi, info: PathInfo, nar: NarSource, signal: 
   const chunks: Uint8Array[] = [];
   for await (const chunk of file.content) chunks.push(chunk);
   file.seal();
-  await api.upload(narInfoOf(api, info), () => chunks, signal);
+  await api.upload(narInfoOf(api, info), () => chunks, info.narSize, signal);
 }
 
 /** The server hashes it, too, and keeps nothing that is not what was promised. */
@@ -61,7 +61,7 @@ async function sendStream(api: AtticApi, info: PathInfo, nar: NarSource, signal:
       throw error;
     }
   };
-  await api.upload(narInfoOf(api, info), content, either);
+  await api.upload(narInfoOf(api, info), content, info.narSize, either);
 }
 
 /** Source: attic's attic/src/api/v1/upload_path.rs, `UploadPathNarInfo`. */

@@ -1,6 +1,6 @@
-/** Owns `cachix:NAME`: the protocol spoken by ourselves, so that every answer is understood. */
+/** The cache `cachix:NAME`: we speak its protocol ourselves, so that every answer is understood. */
 
-import type { BinaryCache, Substituter } from "../../domain/cache.ts";
+import type { CacheClient, Substituter } from "../../domain/cache.ts";
 import { asError } from "../../domain/errors.ts";
 import type { PathInfo } from "../../domain/narinfo.ts";
 import type { PublicKey, SigningKey } from "../../domain/signature.ts";
@@ -8,20 +8,16 @@ import { hashPart } from "../../domain/store-path.ts";
 import { keepGarbageSmall } from "../../host/environment.ts";
 import type { Http } from "../../host/http-client.ts";
 import type { RetryPolicy } from "../../host/retry.ts";
-import type { CacheKind } from "../kind.ts";
+import { CACHE_NAME, cachixPage, narInfoPage, parseUrl } from "../address.ts";
+import type { BadAddress, CacheKind } from "../kind.ts";
 import { pushInOrder } from "../nar-file.ts";
 import { PartMemory } from "../parts.ts";
+import { readStored, storedMost, storedSize } from "../stored-nar.ts";
 import { CachixApi } from "./api.ts";
 import { type CachixCache, describeCachix } from "./describe.ts";
 import { listPins, setPin } from "./pins.ts";
 import { uploadPath } from "./push.ts";
-import {
-  BulkQuestion,
-  type CachixReader,
-  readNarInfo,
-  readNarSize,
-  readStoredNar,
-} from "./read.ts";
+import { BulkQuestion, type CachixReader, FEW, narPlace, readNarInfo } from "./read.ts";
 
 export interface CachixOptions {
   /** As the user wrote it; in every report. */
@@ -45,10 +41,12 @@ const PATHS_AT_ONCE = 64;
 /** Bytes of all parts and compressors together: two large parts under way. The rest of 256 MB is Node's. */
 const MEMORY = 76 * 1024 * 1024;
 
-export function cachixCache(options: CachixOptions): BinaryCache {
+export function cachixCache(options: CachixOptions): CacheClient {
   const { label, name, host, storeDir, role, signingKey } = options;
   const api = new CachixApi(options);
-  const bulk = new BulkQuestion(api);
+  // What is about to be pushed is asked for here even where it is little: at its public address a node of
+  // the delivery network would keep the answer that it is not there.
+  const bulk = new BulkQuestion(api, role === "own" ? 0 : FEW);
   let known: CachixCache | undefined;
   let asked: Promise<CachixReader> | undefined;
 
@@ -66,7 +64,7 @@ export function cachixCache(options: CachixOptions): BinaryCache {
     return asked;
   };
 
-  const reading: BinaryCache = {
+  const reading: CacheClient = {
     name: label,
     // Bulk questions are made of what is asked side by side.
     questionsAtOnce: 4_096,
@@ -96,9 +94,11 @@ export function cachixCache(options: CachixOptions): BinaryCache {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    narSize: async (narInfo, signal) => readNarSize(await open(signal), narInfo, signal),
+    narSize: async (narInfo, signal) =>
+      storedSize(narPlace(await open(signal), narInfo, signal), signal),
     async *readNar(narInfo, signal) {
-      yield* readStoredNar(await open(signal), narInfo, signal);
+      const place = narPlace(await open(signal), narInfo, signal);
+      yield* readStored(place, storedMost(narInfo), signal);
     },
   };
   if (role === "substituter") return reading;
@@ -121,7 +121,7 @@ export function cachixCache(options: CachixOptions): BinaryCache {
       const memory = new PartMemory(MEMORY);
       const request = { api, cache, signingKey, memory, isServed };
       const upload = (info: PathInfo) => uploadPath(request, info, nar, signal);
-      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
+      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal, api.breaker);
     },
     pin: (pin, signal) => setPin(api, storeDir, pin, signal),
     pins: (signal) => listPins(api, storeDir, signal),
@@ -149,8 +149,44 @@ function guess(name: string, host: URL): Substituter {
   return { url, publicKeys: [], priority: undefined };
 }
 
-export const cachixKind: CacheKind<"cachix"> = {
-  kind: "cachix",
+interface CachixAddress {
+  readonly name: string;
+  readonly host: URL;
+}
+
+const HOST = "https://cachix.org";
+
+function parseAddress(text: string, bad: BadAddress): CachixAddress {
+  const [name = "", query = ""] = text.slice("cachix:".length).split("?", 2);
+  // Not where a password may reach into it.
+  const quote = (part: string) => (text.includes("@") ? "a part of it" : `"${part}"`);
+  if (!CACHE_NAME.test(name)) {
+    throw bad(`${quote(name)} is not the name of a Cachix cache (letters, digits, - and _)`);
+  }
+  const options = new URLSearchParams(query);
+  for (const key of options.keys()) {
+    if (key !== "host") throw bad(`${quote(key)} is not an option of cachix:NAME?host=URL`);
+  }
+  const host = options.get("host") ?? HOST;
+  if (!/^https?:\/\//.test(host)) throw bad(`${quote(host)} is not an http(s) URL`);
+  return { name, host: parseUrl(host, bad) };
+}
+
+export const cachixKind: CacheKind<CachixAddress> = {
+  facts: {
+    kind: "cachix",
+    token: "needed to write",
+    readers: "everybody",
+    keeper: "itself",
+    staging: "where it pays",
+  },
+  form: "cachix:NAME",
+  begins: ["cachix:"],
+  parse: parseAddress,
+  place: ({ name, host }) => `cachix:${name}?${new URLSearchParams({ host: host.href })}`,
+  name: ({ name }) => name,
+  page: ({ name, host }, path, url) =>
+    host.hostname === "cachix.org" ? cachixPage(name) : narInfoPage(url, path),
   open: ({ name, host }, request) =>
     cachixCache({
       label: request.name,

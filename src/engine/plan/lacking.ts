@@ -1,4 +1,4 @@
-/** Owns what is told of targets that lack something: builds, downloads, an answer, or all of it. Pure. */
+/** What is told of targets that lack something: builds, downloads, an answer, or all of it. Pure. */
 
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";

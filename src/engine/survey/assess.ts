@@ -1,4 +1,4 @@
-/** Owns assessing targets: ask what has to be asked, and give each its verdict. */
+/** Assesses targets: asks what has to be asked, and gives each its verdict. */
 
 import type { BuildFigures } from "../../domain/build-figures.ts";
 import { UserError } from "../../domain/errors.ts";
@@ -43,10 +43,11 @@ export async function assess(
   figures: ReadonlyMap<string, BuildFigures>,
   signal: AbortSignal,
 ): Promise<Assessment> {
-  const facts = new FactFinder(lookup, (path) => {
+  const read = (path: StorePath) => {
     if (!world.nix) throw new Error("derivations are read by Nix only");
     return world.nix.derivation(path);
-  });
+  };
+  const facts = new FactFinder(lookup, read, world.nix?.setup.substitution);
   const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap(wantsOf);
   const graph = new BuildGraph(facts, nothing);

@@ -1,4 +1,4 @@
-/** Owns the graph of what would be built: each derivation decided once, however many targets want it. Pure. */
+/** The graph of what would be built: each derivation decided once, however many targets want it. Pure. */
 
 import { allowsSubstitutes, outputPaths } from "../../domain/derivation.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";

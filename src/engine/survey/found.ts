@@ -1,7 +1,8 @@
-/** Owns a target as it was found: what it is called, what is wanted of it, and the name of its pin. */
+/** A target as it was found: what it is called, what is wanted of it, and the name of its pin. */
 
 import { createHash } from "node:crypto";
-import { outputPaths } from "../../domain/derivation.ts";
+import { hindrance } from "../../domain/builders.ts";
+import { type Derivation, outputPaths } from "../../domain/derivation.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs, Nix } from "../../domain/ports.ts";
@@ -60,7 +61,7 @@ export async function withDerivation(
       system: derivation.system,
       wanted: { kind: "derivation", drvPath, outputNames },
       outputs: outputPaths(derivation, outputNames),
-      buildable: isBuildable(derivation.system, nix) ? "here" : "elsewhere",
+      buildable: whereBuildable(derivation, nix),
       failure: undefined,
     };
   } catch (error) {
@@ -98,7 +99,7 @@ export async function withShell(
       outputs: outputs.every((paths) => paths !== undefined)
         ? [...new Set(outputs.flat())]
         : undefined,
-      buildable: isBuildable(derivation.system, nix) ? "here" : "elsewhere",
+      buildable: whereBuildable(derivation, nix),
       failure: undefined,
     };
   } catch (error) {
@@ -107,8 +108,8 @@ export async function withShell(
   }
 }
 
-function isBuildable(system: string, nix: Nix): boolean {
-  return system === "builtin" || nix.setup.buildable.includes(system);
+function whereBuildable(derivation: Derivation, nix: Nix): "here" | "elsewhere" {
+  return hindrance(derivation, nix.setup.builders) === undefined ? "here" : "elsewhere";
 }
 
 export function failedTarget(

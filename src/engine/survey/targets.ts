@@ -1,4 +1,4 @@
-/** Owns turning the job's target lines into targets: one evaluation for a whole set, each target once. */
+/** Turns the job's target lines into targets: one evaluation for a whole set, each target once. */
 
 import {
   type AttrSegment,
