@@ -20,6 +20,7 @@ import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
+import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
@@ -41,7 +42,6 @@ export interface Composed extends AsyncDisposable {
 
 export async function compose(request: ComposeRequest): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const http = new HttpClient(environment);
   const base = {
     disk,
     clock,
@@ -51,7 +51,6 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     decompress,
     addresses: register,
   };
-  const dispose = async () => http.close();
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
     const world = {
@@ -62,13 +61,14 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       memory: undefined,
       notices,
     };
-    return { world, storeNames: async () => new Set(), [Symbol.asyncDispose]: dispose };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
+  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
@@ -106,16 +106,24 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
-      project: project({
-        workspace,
-        environment,
-        nix: {
-          substituters: machine.settings.substituters,
-          publicKeys: machine.settings.publicKeyTexts,
-        },
-        signatures: machine.settings.requireSignatures,
-        token: request.secrets.token === undefined ? "absent" : "given",
-      }),
+      project: {
+        ...project({
+          workspace,
+          environment,
+          nix: {
+            substituters: machine.settings.substituters,
+            publicKeys: machine.settings.publicKeyTexts,
+          },
+          signatures: machine.settings.requireSignatures,
+          token: request.secrets.token === undefined ? "absent" : "given",
+        }),
+        ...(request.sharedFolder === undefined
+          ? {
+              largestPaths: (most: number, signal: AbortSignal) =>
+                largestPaths(command, machine.setup, most, signal),
+            }
+          : {}),
+      },
       reclaimer: machineReclaimer({
         environment,
         folder: request.folder,
@@ -140,7 +148,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
           : undefined,
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
-    [Symbol.asyncDispose]: dispose,
+    [Symbol.asyncDispose]: async () => http.close(),
   };
 }
 

@@ -3,6 +3,7 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import { describeError } from "../domain/errors.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
@@ -64,24 +65,34 @@ export function main(): Promise<void> {
     const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
       outputs ? [{ name, outputs, pinName }] : [],
     );
-    const watcher = maySendAtOnce(job, trust, composed.world)
-      ? await startBackground(
-          {
-            environment: context.environment,
-            use: context.use,
-            // What this step built, it has dealt with itself.
-            storeNames: [...(await composed.storeNames())],
-          },
-          context.folder,
-        )
-      : undefined;
+    const { own } = composed.world;
+    const ended = own?.pushEnded?.();
+    // Asked already: it says so where it never answered, or stopped.
+    const isThere = await own?.describe(signal).then(
+      () => true,
+      () => false,
+    );
+    const silent = [...silentSubstituters(done.survey), ...(own && !isThere ? [own.name] : [])];
+    // A cache that hangs, or fails whatever it is sent, does no better in the background.
+    const watcher =
+      isThere && !ended && maySendAtOnce(job, trust, composed.world)
+        ? await startBackground(
+            {
+              environment: context.environment,
+              use: context.use,
+              // What this step built, it has dealt with itself.
+              storeNames: [...(await composed.storeNames())],
+            },
+            context.folder,
+          )
+        : undefined;
     core.saveState(
       STATE,
       await saveState(
         {
           use: context.use,
           trust,
-          memory: { targets, storeNames, silent: silentSubstituters(done.survey) },
+          memory: { targets, storeNames, silent, pushEnded: ended && describeError(ended) },
           watcher,
         },
         context.folder,

@@ -2,7 +2,6 @@
 
 import { readdir } from "node:fs/promises";
 import * as core from "@actions/core";
-import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
@@ -10,7 +9,13 @@ import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { BUDGET, backgroundTrace, endBackground, stopBackground } from "./background-push.ts";
+import {
+  type BackgroundEnd,
+  BUDGET,
+  backgroundTrace,
+  endBackground,
+  stopBackground,
+} from "./background-push.ts";
 import {
   annotate,
   conclude,
@@ -48,8 +53,10 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
-  const ahead =
-    state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
+  const { pushed: ahead, ended = state.memory.pushEnded } =
+    state.watcher === undefined
+      ? { pushed: [] }
+      : await endWatcher(state.watcher, context.folder, signal);
   if (isDebugging(environment)) {
     for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
   }
@@ -61,7 +68,13 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
     signal,
   });
   const { job } = context;
-  const done = await runPost(job, trust, composed.world, state.memory, signal);
+  const done = await runPost(
+    job,
+    trust,
+    composed.world,
+    { ...state.memory, pushEnded: ended },
+    signal,
+  );
   const { outcome, withheld } = done;
   await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
@@ -96,15 +109,15 @@ async function endWatcher(
   watcher: ProcessIdentity,
   folder: string,
   signal: AbortSignal,
-): Promise<readonly PushProgress[]> {
-  const { how, pushed } = await endBackground(watcher, folder, signal);
+): Promise<Pick<BackgroundEnd, "pushed" | "ended">> {
+  const { how, pushed, ended } = await endBackground(watcher, folder, signal);
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   if (pushed.length > 0) {
     log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
   }
-  if (how === "finished") return pushed;
+  if (how === "finished") return { pushed, ended };
   const why =
     how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${why}; what is left is pushed now`);
-  return pushed;
+  return { pushed, ended };
 }

@@ -31,6 +31,7 @@ const State = z.object({
   ),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
   silent: z.array(z.string()),
+  pushEnded: z.optional(z.string()),
   watcher: z.optional(
     z.object({
       pid: z.int().check(z.positive()),
@@ -67,6 +68,7 @@ export async function saveState(
     targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
     storeNames: { file, sha256: sum(names) },
     silent: [...(memory.silent ?? [])],
+    ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
     ...(watcher === undefined ? {} : { watcher }),
   } satisfies z.infer<typeof State>;
   return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
@@ -104,6 +106,7 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         targets,
         storeNames: new Set(names === "" ? [] : names.split("\n")),
         silent: state.silent,
+        ...(state.pushEnded === undefined ? {} : { pushEnded: state.pushEnded }),
       },
       watcher: state.watcher,
     };

@@ -26,6 +26,9 @@ export type ErrorCode =
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known
   | "NCP-332" // our clock is too far off for a cache
+  | "NCP-333" // a server's certificate is not accepted
+  | "NCP-334" // a proxy is written wrongly, or gives no way
+  | "NCP-335" // a NAR goes on behind its announced end
   | "NCP-350" // the folder to work in does not exist
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
@@ -93,19 +96,38 @@ export interface ErrorDetails {
   /** What to do about it: one line a person can follow. */
   readonly hint?: string;
   readonly cause?: unknown;
+  /** Said where the code does not: the next path would fare no better. */
+  readonly fault?: "the server's";
 }
 
 /** An error whose text is for the user; anything else that is thrown is a fault of ours. */
 export class UserError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly fault: "the server's" | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "UserError";
     this.code = code;
     this.hint = details.hint;
+    this.fault = details.fault;
   }
+}
+
+/** What no path can help: credentials that are refused, a place that is not there, a way that is barred. */
+const SERVERS: ReadonlySet<ErrorCode> = new Set([
+  "NCP-303",
+  "NCP-304",
+  "NCP-332",
+  "NCP-333",
+  "NCP-334",
+]);
+
+/** Whether the next path would fare no better. */
+export function isServersFault(error: unknown): boolean {
+  if (!(error instanceof UserError)) return false;
+  return error.fault === "the server's" || SERVERS.has(error.code);
 }
 
 /** The message of whatever was thrown, with the messages of its causes behind it. */

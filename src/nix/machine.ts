@@ -21,6 +21,8 @@ export interface NixSettings {
   readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
+  /** Whose certificates Nix accepts; undefined where this version has no such setting. */
+  readonly certificates: string | undefined;
 }
 
 export interface NixMachine {
@@ -84,6 +86,7 @@ export async function readMachine(
       publicKeyTexts: keys,
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
+      certificates: text("ssl-cert-file") || undefined,
     },
   };
 }

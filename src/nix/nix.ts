@@ -54,6 +54,7 @@ export function nixPort(parts: NixParts): Nix {
   // Since 2.9 `nix build` heeds what the package itself says.
   const [major = 0, minor = 0] = setup.version.split(".").map(Number);
   const outputs = major === 2 && minor < 9 ? "by name" : "by meta";
+  const fetched = new Set<string>();
   let buildDirectory = setup.buildDir;
   let kept: "this run" | "later steps too" | undefined;
   return {
@@ -100,7 +101,8 @@ export function nixPort(parts: NixParts): Nix {
       const moved = kept === "later steps too" && setup.buildDirBy === "setting";
       return known.configure(caches, moved ? buildDirectory : undefined, signal);
     },
-    builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
+    builtHere: (since, signal) =>
+      builtHere(command, { storeDir, realStoreDir }, since, fetched, signal),
     nar: (path, signal) => narOf(real(path), signal),
   };
 }
