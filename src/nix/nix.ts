@@ -12,7 +12,7 @@ import { EvaluationDoor } from "./eval-command.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes } from "./garbage.ts";
-import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
+import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
 import { builtHere, closureOf, onDisk, validPaths } from "./store.ts";
 
@@ -73,7 +73,7 @@ export function nixPort(parts: NixParts): Nix {
     substitute: async (paths, signal, told) =>
       substitute(command, log, await known.forCall("fetches", signal), paths, signal, told),
     importFrom: async (url, paths, signal) =>
-      importFrom(command, url, await known.publicKeys(), paths, signal),
+      importFrom(command, fileAddress(setup.version, url), await known.publicKeys(), paths, signal),
     build: async (wanted, control) =>
       build(
         command,
