@@ -114,7 +114,9 @@ export function builders(court: Court, systemHere: string): Comparison<BuilderWo
       });
       await writeFile(join(folder, `drv-${n}`), drv);
       const turned = await readFile(asked, "utf8").catch(() => "");
-      if (code === 0 || turned !== "") return "can be built";
+      // A Nix in a folder of its own may find another ssh than ours.
+      const tried = turned !== "" || /cannot build on '|failed to start SSH connection/.test(told);
+      if (code === 0 || tried) return "can be built";
       return /required|system|features|max-jobs|local|build/i.test(told)
         ? "cannot"
         : told.slice(0, 300);

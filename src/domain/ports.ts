@@ -13,7 +13,6 @@ import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
 
 export interface NixSetup {
-  /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
   readonly builders: Builders;
@@ -25,7 +24,6 @@ export interface NixSetup {
   readonly buildDir: string;
   /** How a build can be had elsewhere: by the setting (2.22 on), by TMPDIR, or not at all. */
   readonly buildDirBy: "setting" | "environment" | "nothing";
-  /** Builds side by side: `max-jobs`. */
   readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
