@@ -23,6 +23,8 @@ import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts"
 export interface ComposeRequest extends OpenCachesRequest {
   /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
   readonly sharedFolder?: string;
+  /** The end of a job needs the store alone: by then the checkout may be gone. */
+  readonly needs: "store and checkout" | "store";
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
@@ -62,7 +64,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
     readMachine(command, environment, request.signal),
-    findFlake(workspace),
+    request.needs === "store" ? undefined : findFlake(workspace),
   ]);
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
@@ -74,7 +76,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   ];
   const store = caches.own?.records;
   const key =
-    store && job.force === "trust"
+    store && job.force === "trust" && request.needs !== "store"
       ? await recordKey({
           setup: machine.setup,
           flake,

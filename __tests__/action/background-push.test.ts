@@ -1,8 +1,17 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { stat } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "@jest/globals";
-import { endBackground, files } from "../../src/action/background-push.ts";
+import { build } from "esbuild";
+import {
+  awaitStop,
+  endBackground,
+  files,
+  startBackground,
+} from "../../src/action/background-push.ts";
 import { processEnvironment } from "../../src/host/environment.ts";
 import { identityOf, type ProcessIdentity } from "../../src/host/exec.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
@@ -34,17 +43,24 @@ async function start(folder: Folder, script: string): Promise<Process> {
     });
     const forever = () => setInterval(() => {}, 1000);
     const ready = () => process.stdout.write("ready");
+    process.stdout.write("here");
+    await new Promise((resolve) => process.stdin.once("data", resolve));
+    process.stdin.destroy();
   `;
   const child = spawn(process.execPath, ["--input-type=module", "-e", prelude + script], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
     env: processEnvironment() as NodeJS.ProcessEnv,
   });
   const ended = once(child, "exit");
-  const { pid, stdout } = child;
-  if (pid === undefined || !stdout) throw new Error("no process");
+  const { pid, stdin, stdout } = child;
+  if (pid === undefined) throw new Error("no process");
   await once(stdout, "data");
+  // Asked while it is there: the script may end at once.
   const identity = await identityOf(pid);
   if (!identity) throw new Error("no process");
+  const begun = once(stdout, "data");
+  stdin.write("go");
+  await begun;
   return {
     identity,
     child,
@@ -64,7 +80,7 @@ describe("the end of the background push", () => {
       `ready(); await stopped(); writeFileSync(files.pushed, ${JSON.stringify(LINES)}); writeFileSync(files.done, "");`,
     );
     const end = await endBackground(running.identity, folder.path, SIGNAL);
-    expect(end).toEqual({ how: "finished", pushed: PUSHED });
+    expect(end).toEqual({ how: "finished", pushed: PUSHED, why: undefined });
     await running.ended;
     expect(running.child.exitCode).toBe(0);
   });
@@ -73,7 +89,7 @@ describe("the end of the background push", () => {
     await using folder = await temporaryFolder();
     await using running = await start(folder, `writeFileSync(files.done, ""); ready(); forever();`);
     const end = await endBackground(running.identity, folder.path, SIGNAL);
-    expect(end).toEqual({ how: "finished", pushed: [] });
+    expect(end).toEqual({ how: "finished", pushed: [], why: undefined });
     expect([running.child.exitCode, running.child.signalCode]).toEqual([null, null]);
   });
 
@@ -86,7 +102,7 @@ describe("the end of the background push", () => {
     );
     await running.ended;
     const end = await endBackground(running.identity, folder.path, SIGNAL);
-    expect(end).toEqual({ how: "early", pushed: PUSHED });
+    expect(end).toEqual({ how: "early", pushed: PUSHED, why: undefined });
   });
 
   test("one that pushed nothing left no file", async () => {
@@ -96,6 +112,7 @@ describe("the end of the background push", () => {
     expect(await endBackground(running.identity, folder.path, SIGNAL)).toEqual({
       how: "early",
       pushed: [],
+      why: undefined,
     });
     expect((await stat(files(folder.path).stop)).size).toBe(0);
   });
@@ -110,7 +127,7 @@ describe("the end of the background push", () => {
       `${handler} writeFileSync(files.pushed, ${JSON.stringify(LINES)}); ready(); forever();`,
     );
     const end = await endBackground(running.identity, folder.path, SIGNAL, { budget: 0, grace });
-    expect(end).toEqual({ how: "too slow", pushed: PUSHED });
+    expect(end).toEqual({ how: "too slow", pushed: PUSHED, why: undefined });
     await running.ended;
     expect(running.child.signalCode).toBe(signal);
   });
@@ -120,7 +137,7 @@ describe("the end of the background push", () => {
     await using running = await start(folder, "ready(); forever();");
     const earlier = { ...running.identity, began: "1" };
     const end = await endBackground(earlier, folder.path, SIGNAL, { budget: 3_600_000, grace: 0 });
-    expect(end).toEqual({ how: "early", pushed: [] });
+    expect(end).toEqual({ how: "early", pushed: [], why: undefined });
     expect([running.child.exitCode, running.child.signalCode]).toEqual([null, null]);
   });
 
@@ -133,4 +150,176 @@ describe("the end of the background push", () => {
     await expect(ending).rejects.toThrow();
     expect([running.child.exitCode, running.child.signalCode]).toEqual([null, null]);
   });
+
+  test.each<[string, string, unknown[]]>([
+    ["no JSON", "nonsense\n", []],
+    [
+      "JSON of something else",
+      'null\n7\n[]\n{}\n{"path":7,"bytes":1}\n{"path":"x","bytes":1}\n',
+      [],
+    ],
+    ["a size that is none", `{"path":"${first}","bytes":"10"}\n`, []],
+    ["a good line among them", `{\n${LINES}null\n`, PUSHED],
+  ])(
+    "a list of what it pushed that holds %s is read as far as it goes",
+    async (_, text, pushed) => {
+      await using folder = await temporaryFolder();
+      await using running = await start(folder, "ready();");
+      await running.ended;
+      await writeFile(files(folder.path).pushed, text);
+      const end = await endBackground(running.identity, folder.path, SIGNAL);
+      expect(end).toMatchObject({ how: "early", pushed });
+    },
+  );
+
+  test("folders in the place of its files, or a file in the folder's: it ended early, and nothing more", async () => {
+    await using folder = await temporaryFolder();
+    await using running = await start(folder, "ready();");
+    await running.ended;
+    await mkdir(files(folder.path).pushed);
+    await mkdir(files(folder.path).stop);
+    await mkdir(files(folder.path).log);
+    await writeFile(folder.at("a file"), "");
+    const end = await endBackground(running.identity, folder.path, SIGNAL);
+    expect(end).toEqual({ how: "early", pushed: [], why: undefined });
+    const gone = await endBackground(running.identity, folder.at("a file"), SIGNAL);
+    expect(gone).toEqual({ how: "early", pushed: [], why: undefined });
+  });
+
+  test("one that cannot be asked is ended, and not waited for", async () => {
+    await using folder = await temporaryFolder();
+    await using running = await start(folder, "ready(); forever();");
+    await writeFile(folder.at("a file"), "");
+    const end = await endBackground(running.identity, folder.at("a file"), SIGNAL);
+    expect(end.how).toBe("too slow");
+    await running.ended;
+    expect(running.child.signalCode).toBe("SIGTERM");
+  });
+
+  test("one that has ended, and that nobody has waited for, is over: a container has no init", async () => {
+    await using folder = await temporaryFolder();
+    // `sleep` waits for no child: one that was the shell's before stays a zombie.
+    const parent = spawn(
+      "/bin/sh",
+      ["-c", `until [ -e end ]; do :; done & echo $!; exec sleep 600`],
+      { cwd: folder.path, stdio: ["ignore", "pipe", "inherit"] },
+    );
+    try {
+      const [line] = (await once(parent.stdout, "data")) as [Buffer];
+      const pid = Number(String(line).trim());
+      const stat = (of: number | undefined) => readFile(`/proc/${of}/stat`, "utf8").catch(() => "");
+      while (!(await stat(parent.pid)).includes("(sleep)")) await wait(5);
+      await writeFile(folder.at("end"), "");
+      while (!(await stat(pid)).includes(") Z ")) await wait(5);
+      const began = (await stat(pid)).split(" ")[21] ?? "";
+      const end = await endBackground({ pid, began }, folder.path, SIGNAL);
+      expect(end.how).toBe("early");
+      expect(await identityOf(pid)).toBeUndefined();
+    } finally {
+      parent.kill("SIGKILL");
+    }
+  });
+});
+
+describe("the beginning of the background push", () => {
+  const request = (folder: Folder) => ({
+    environment: {},
+    sharedFolder: folder.path,
+    use: "1",
+    storeNames: [],
+  });
+
+  async function started(folder: Folder, program: string) {
+    const said: string[] = [];
+    const file = await folder.write("program.mjs", program);
+    const identity = await startBackground(
+      request(folder),
+      folder.path,
+      { info: (line) => said.push(line) },
+      pathToFileURL(file),
+    );
+    return { identity, said };
+  }
+
+  test("that fails is heard: what it said last is told in post", async () => {
+    await using folder = await temporaryFolder();
+    const { identity, said } = await started(folder, "throw new RangeError('no such luck')");
+    // It may have ended before anybody could ask who it is, and then it is said at once.
+    const why = identity
+      ? (await endBackground(identity, folder.path, SIGNAL)).why
+      : said.join("\n").replace("nothing is pushed before the end of the job: ", "");
+    expect(why).toBe("RangeError: no such luck");
+  });
+
+  test("that cannot be made is said at once", async () => {
+    await using folder = await temporaryFolder();
+    await mkdir(files(folder.path).log);
+    const { identity, said } = await started(folder, "");
+    expect(identity).toBeUndefined();
+    expect(said).toEqual([
+      expect.stringMatching(/^nothing is pushed before the end of the job: .*EISDIR/),
+    ]);
+  });
+});
+
+describe("post's word to the background push", () => {
+  test.each([
+    ["a file that is there already", "before"] as const,
+    ["one that comes", "after"] as const,
+  ])("%s is heard", async (_, when) => {
+    await using folder = await temporaryFolder();
+    const { stop } = files(folder.path);
+    if (when === "before") await writeFile(stop, "");
+    using heard = awaitStop(folder.path);
+    if (when === "after") await writeFile(stop, "");
+    await heard.asked;
+  });
+
+  // A user namespace has a limit of its own: 0 folders may be watched in it.
+  const NONE = [
+    "-Ur",
+    "sh",
+    "-c",
+    'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"',
+    "-",
+  ];
+  const canLimit = spawnSync("unshare", [...NONE, "true"]).status === 0;
+  (canLimit ? test : test.skip)(
+    "where no folder can be watched any more it is heard, too",
+    async () => {
+      await using folder = await temporaryFolder();
+      const { stop } = files(folder.path);
+      await build({
+        stdin: {
+          contents: `
+          import { watch } from "node:fs";
+          import { awaitStop } from ${JSON.stringify(resolve("src/action/background-push.ts"))};
+          const folder = ${JSON.stringify(folder.path)};
+          try { watch(folder); process.stdout.write("it can be watched"); process.exit(3); } catch {}
+          using heard = awaitStop(folder, 5);
+          process.stdout.write("waiting");
+          await heard.asked;
+          process.stdout.write(" heard");`,
+          resolveDir: process.cwd(),
+        },
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        target: "node24",
+        banner: {
+          js: 'import { createRequire as made } from "node:module"; const require = made(import.meta.url);',
+        },
+        outfile: folder.at("program.mjs"),
+      });
+      const child = spawn("unshare", [...NONE, process.execPath, folder.at("program.mjs")], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      let said = "";
+      for await (const chunk of child.stdout) {
+        said += chunk;
+        if (said === "waiting") await writeFile(stop, "");
+      }
+      expect(said).toBe("waiting heard");
+    },
+  );
 });

@@ -2,7 +2,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { parse } from "yaml";
-import { DEFAULTS, type InputName, parseInputs, readInputs } from "../../src/action/inputs.ts";
+import {
+  DEFAULTS,
+  foreignInputs,
+  type InputName,
+  parseInputs,
+  readInputs,
+} from "../../src/action/inputs.ts";
 import { userError, whole } from "../support/thrown.ts";
 
 const read = (inputs: Partial<Record<InputName, string>>) =>
@@ -54,16 +60,28 @@ describe("inputs in the environment", () => {
   });
 
   test.each([
-    ["INPUT_TARGET", '"target" is not an input. Did you mean "targets"?'],
-    ["INPUT_CACHE-NAME", '"cache-name" is not an input. Did you mean "cache"?'],
-    ["INPUT_PUSH_FILTER", '"push_filter" is not an input. Did you mean "push-filter"?'],
-    ["INPUT_", '"" is not an input.'],
-    ["INPUT_ZZZZZZZZ", '"zzzzzzzz" is not an input.'],
-  ])("%s is no input", (variable, message) => {
-    const error = userError(() => readInputs({ [variable]: "x" }));
-    expect(error.code).toBe("NCP-101");
-    expect(error.message).toBe(message);
-    expect(error.hint).toBe(`inputs are ${Object.keys(DEFAULTS).join(", ")}`);
+    ["INPUT_TARGET", '"target" is not an input, and is not read. Did you mean "targets"?'],
+    ["INPUT_CACHE-NAME", '"cache-name" is not an input, and is not read. Did you mean "cache"?'],
+    [
+      "INPUT_PUSH_FILTER",
+      '"push_filter" is not an input, and is not read. Did you mean "push-filter"?',
+    ],
+    ["INPUT_", '"" is not an input, and is not read.'],
+    ["INPUT_ZZZZZZZZ", '"zzzzzzzz" is not an input, and is not read.'],
+  ])("%s is no input: a warning, for it may be somebody else's variable", (variable, message) => {
+    const environment = { PATH: "/bin", INPUT_MODE: "warm", [variable]: "x" };
+    expect(readInputs(environment)).toEqual({ ...DEFAULTS, mode: "warm" });
+    expect(foreignInputs(environment)).toEqual([
+      {
+        level: "warning",
+        title: "NCP-101",
+        message: `${message}\ninputs are ${Object.keys(DEFAULTS).join(", ")}`,
+      },
+    ]);
+  });
+
+  test("that are all ours give no warning", () => {
+    expect(foreignInputs({ INPUT_MODE: "warm", "INPUT_PUSH-FILTER": "" })).toEqual([]);
   });
 });
 

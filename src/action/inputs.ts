@@ -18,6 +18,7 @@ import { parseSize } from "../domain/size.ts";
 import { didYouMean } from "../domain/suggest.ts";
 import { parseTargets } from "../domain/target.ts";
 import { boundedPattern } from "../host/bounded-pattern.ts";
+import type { Annotation } from "../report/annotations.ts";
 
 /** Every input of action.yml with its default; a test holds the two together. */
 export const DEFAULTS = {
@@ -68,24 +69,36 @@ export interface Request {
   readonly trust: "auto" | "read-only";
 }
 
+const NAMES = Object.keys(DEFAULTS) as InputName[];
+const BY_VARIABLE = new Map(NAMES.map((name) => [`INPUT_${name.toUpperCase()}`, name]));
+
 /** Inputs as the runner passes them: `INPUT_` and the name in capitals, hyphens kept. */
 export function readInputs(environment: Readonly<Record<string, string>>): Inputs {
-  const names = Object.keys(DEFAULTS) as InputName[];
-  const known = new Map(names.map((name) => [`INPUT_${name.toUpperCase()}`, name]));
   const found: Record<string, string> = { ...DEFAULTS };
-  for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith("INPUT_")) continue;
-    const name = known.get(variable);
-    if (!name) {
-      const asked = variable.slice("INPUT_".length).toLowerCase().replaceAll(" ", "_");
-      throw new UserError("NCP-101", `"${asked}" is not an input.${didYouMean(asked, names)}`, {
-        hint: `inputs are ${names.join(", ")}`,
-      });
-    }
+  for (const [variable, name] of BY_VARIABLE) {
+    const value = environment[variable] ?? "";
     // The runner passes every declared input; an empty one means its default.
     if (value.trim() !== "") found[name] = value;
   }
   return found as Inputs;
+}
+
+/**
+ * A warning for each input that is not ours: a slip of the pen, or somebody else's variable (a
+ * composite action around this one, `env: INPUT_VERSION`), which cannot be told apart.
+ */
+export function foreignInputs(environment: Readonly<Record<string, string>>): Annotation[] {
+  return Object.keys(environment)
+    .filter((variable) => variable.startsWith("INPUT_") && !BY_VARIABLE.has(variable))
+    .map((variable) => {
+      const asked = variable.slice("INPUT_".length).toLowerCase();
+      const message = `"${asked}" is not an input, and is not read.${didYouMean(asked, NAMES)}`;
+      return {
+        level: "warning",
+        title: "NCP-101",
+        message: `${message}\ninputs are ${NAMES.join(", ")}`,
+      };
+    });
 }
 
 /** Reads all inputs before anything runs. */

@@ -3,11 +3,15 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import type { Composed } from "../compose.ts";
+import type { Trust } from "../domain/job.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
+import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { processEnvironment } from "../host/environment.ts";
+import type { ProcessIdentity } from "../host/exec.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
@@ -16,15 +20,17 @@ import { closing } from "../report/words.ts";
 import { startBackground } from "./background-push.ts";
 import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
 import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
-import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
+import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
+import { foreignInputs } from "./inputs.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
-import { STATE, saveState, sealFor } from "./state.ts";
+import { STATE, StateKeeper, sealFor } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
     const environment = processEnvironment();
     const given = await readContext(environment, await beginUse(environment));
     mask(given);
+    for (const warning of foreignInputs(environment)) annotate(warning);
     const trust = contextTrust(given);
     const { job } = given;
     log.info(
@@ -37,48 +43,67 @@ export function main(): Promise<void> {
     const { compose } = await world();
     await using composed = await compose({
       ...context,
+      needs: "store and checkout",
       platform: process.platform,
       log,
       signal,
     });
-    const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;
+    const leave = await leaveForPost(context, trust, composed, record);
+    // An evaluation may build, too.
+    await leave({});
     const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
-    const done = await run(job, trust, restored, signal);
+    const done = await run(job, trust, restored, signal, (survey) => leave({ survey }));
     await tell(done, context);
-    if (record) {
-      const derivations = derivationsOf(done.survey);
-      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
-    }
-    const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
-      outputs ? [{ name, outputs, pinName }] : [],
-    );
     const watcher = maySendAtOnce(job, trust, composed.world)
       ? await startBackground(
           {
             environment: context.environment,
+            sharedFolder: context.sharedFolder,
             use: context.use,
             // What this step built, it has dealt with itself.
             storeNames: [...(await composed.storeNames())],
           },
           context.folder,
+          log,
         )
       : undefined;
-    core.saveState(
-      STATE,
-      await saveState(
-        {
-          use: context.use,
-          trust,
-          memory: { targets, storeNames, silent: silentSubstituters(done.survey) },
-          watcher,
-        },
-        context.folder,
-        sealFor(context),
-      ),
-    );
+    await leave({ survey: done.survey, watcher });
     conclude(allFindings(done));
   });
+}
+
+interface Known {
+  readonly survey?: Survey;
+  readonly watcher?: ProcessIdentity | undefined;
+}
+
+/**
+ * Leaves what post needs, as far as it is known: before the first build, and again with more. A job
+ * that is cancelled, too slow or killed in between loses nothing of what it had built by then.
+ */
+async function leaveForPost(
+  context: Context,
+  trust: Trust,
+  composed: Composed,
+  record: GithubRecord | undefined,
+): Promise<(known: Known) => Promise<void>> {
+  const keeper = new StateKeeper(context, sealFor(context));
+  const storeNames = await composed.storeNames();
+  return async ({ survey, watcher }) => {
+    if (record) {
+      const derivations = survey && derivationsOf(survey);
+      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
+    }
+    const targets = (survey?.targets ?? []).flatMap(({ name, outputs, pinName }) =>
+      outputs ? [{ name, outputs, pinName }] : [],
+    );
+    const silent = survey ? silentSubstituters(survey) : [];
+    core.saveState(
+      STATE,
+      await keeper.save({ trust, memory: { targets, storeNames, silent }, watcher }),
+    );
+  };
 }
 
 /** Where the job asks for it and the runner has none, Nix is installed first. */

@@ -95,6 +95,7 @@ async function work(
       environment,
       workspace: process.cwd(),
       folder,
+      needs: "store and checkout",
       platform: process.platform,
       log: shown.log,
       signal,

@@ -28,6 +28,7 @@ export type ErrorCode =
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
+  | "NCP-354" // a folder for our own files cannot be used
   | "NCP-401" // not enough disk space
   | "NCP-402" // something that must not be missing is missing
   | "NCP-403" // not enough inodes

@@ -1,15 +1,22 @@
 /** Owns the end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
 import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
+import { UserError } from "../domain/errors.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { pushFindings } from "./apply/push.ts";
 import { apply } from "./apply.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps, writableCache } from "./plan.ts";
 import { MAY_IN_POST, type PushRoots, type Step } from "./step.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
-import { answerTroubleFindings, describeSubstituters, placed } from "./survey/substituters.ts";
+import {
+  answerTroubleFindings,
+  describeSubstituters,
+  placed,
+  type SubstituterState,
+} from "./survey/substituters.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -22,15 +29,19 @@ export interface JobMemory {
   readonly storeNames: ReadonlySet<string>;
   /** Names of the caches that did not answer the step: their deadline is paid once. */
   readonly silent?: readonly string[];
+  /** What was pushed while the job ran. */
+  readonly sent?: ReadonlySet<StorePath>;
 }
 
 export interface PostRun {
   readonly outcome: Outcome;
   /** What a read-only run would have pushed. */
   readonly withheld: readonly PushRoots[];
+  /** How many paths a cache could not be given that is not there, or does not let us write. */
+  readonly unsent: number;
 }
 
-const NOTHING: PostRun = { outcome: NOTHING_DONE, withheld: [] };
+const NOTHING: PostRun = { outcome: NOTHING_DONE, withheld: [], unsent: 0 };
 
 export async function runPost(
   job: Job,
@@ -61,10 +72,17 @@ export async function runPost(
     ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),
     ...targets.map(({ name, outputs }) => ({ target: name, paths: outputs })),
   ];
+  if (!can(own, "push")) return NOTHING;
+  if (trust.kind === "read-only") {
+    return { ...NOTHING, withheld: await missingRoots(lookup, wanted) };
+  }
   const writable = writableCache(job, { trust, substituters: described }, own);
   if (!writable) {
-    const withheld = await missingRoots(lookup, wanted);
-    return { ...NOTHING, withheld: can(own, "push") ? withheld : [] };
+    const left = await missingRoots(lookup, wanted);
+    const state = described.find(({ role }) => role === "own")?.state;
+    const failed = notPushed(own.name, state, left, memory.sent ?? new Set());
+    const outcome = { ...NOTHING_DONE, findings: pushFindings(job, failed) };
+    return { outcome, withheld: [], unsent: failed.size };
   }
   // A warming step has pinned its targets itself, a minute or an hour ago.
   const pins = targets.length > 0 ? await pinsOf(writable, signal) : undefined;
@@ -80,7 +98,20 @@ export async function runPost(
     ...done,
     findings: [...done.findings, ...answerTroubleFindings(world, described)],
   };
-  return { outcome, withheld: [] };
+  return { outcome, withheld: [], unsent: 0 };
+}
+
+/** We may write, and the cache does not let us, or is not there: a push that failed like any other. */
+function notPushed(
+  cache: string,
+  state: SubstituterState | undefined,
+  left: readonly PushRoots[],
+  sent: ReadonlySet<StorePath>,
+): ReadonlyMap<StorePath, Error> {
+  const trouble = state?.kind === "down" ? state.error : state?.info.trouble;
+  const error = trouble ?? new UserError("NCP-303", `${cache} does not let this run write`);
+  const paths = new Set(left.flatMap((roots) => roots.paths).filter((path) => !sent.has(path)));
+  return new Map([...paths].map((path) => [path, error]));
 }
 
 /** Undefined where they cannot be listed; then each is set, and told where that fails. */

@@ -30,10 +30,18 @@ export interface Run {
   readonly end: number;
 }
 
-export async function run(job: Job, trust: Trust, world: World, signal: AbortSignal): Promise<Run> {
+/** `onLooked` is told what was seen, and awaited, before anything is done. */
+export async function run(
+  job: Job,
+  trust: Trust,
+  world: World,
+  signal: AbortSignal,
+  onLooked: (seen: Survey) => Promise<void> = async () => undefined,
+): Promise<Run> {
   const begin = world.clock.now();
   const { seen, meant } = await look(job, trust, world, signal);
   const looked = world.clock.now();
+  await onLooked(seen);
   const done = await apply(
     job,
     meant,

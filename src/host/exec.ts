@@ -203,17 +203,22 @@ export async function isRunning({ pid, began }: ProcessIdentity): Promise<boolea
   return (await identityOf(pid))?.began === began;
 }
 
-/** Field 22 of /proc/PID/stat, behind a name that may hold anything. Source: proc(5). */
+/**
+ * Field 22 of /proc/PID/stat, behind a name that may hold anything. Source: proc(5). What has ended
+ * and was not waited for (`Z`) is no process any more: in a container there may be nobody to do that.
+ */
 async function ticksOf(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return /^[ZXx]/.test(fields[0] ?? "") ? undefined : fields[19];
 }
 
 async function startOf(pid: number): Promise<string | undefined> {
-  const { stdout } = await exec("ps", ["-o", "lstart=", "-p", String(pid)], {
+  const { stdout } = await exec("ps", ["-o", "stat=,lstart=", "-p", String(pid)], {
     env: { LC_ALL: "C", PATH: "/usr/bin:/bin" },
     signal: new AbortController().signal,
     deadline: DEADLINE,
   });
-  return stdout.trim() || undefined;
+  const [, state = "", began = ""] = /^\s*(\S+)\s+(.*\S)/.exec(stdout) ?? [];
+  return began === "" || state.startsWith("Z") ? undefined : began;
 }
