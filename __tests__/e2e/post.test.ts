@@ -271,7 +271,12 @@ describe(`a job whose end finds less than its beginning, on ${NIX}`, () => {
       await using job = await startJob(flake("graphs"));
       await using server = await putServer();
       const cache = `${server.origin}/?trusted=1`;
-      const inputs = { targets: ".#middle", cache, token: "the-token", "on-push-failure": onPushFailure };
+      const inputs = {
+        targets: ".#middle",
+        cache,
+        token: "the-token",
+        "on-push-failure": onPushFailure,
+      };
       const main = await job.main(inputs);
       const { watcher } = await recordOf(main.state);
       if (watcher) process.kill(watcher.pid, "SIGKILL");
