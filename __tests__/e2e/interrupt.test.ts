@@ -111,7 +111,7 @@ describe(`stopped anywhere, and then post, on ${NIX}`, () => {
       const random = seeded(SEED);
       let [early, kept] = [0, 0];
       for (let n = 0; n < most; n++) {
-        await rm(job.cache, { recursive: true });
+        await rm(job.cache, { recursive: true, force: true });
         await job.machine.forget();
         const at = Math.round(((n + random()) / most) * duration);
         const started = performance.now();
