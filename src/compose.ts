@@ -6,11 +6,11 @@ import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
-import { disk } from "./host/disk.ts";
+import { disk, folderSize } from "./host/disk.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
-import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
+import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
 import { makesBuildDir, readMachine } from "./nix/machine.ts";
@@ -115,10 +115,12 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         environment,
         folder: request.folder,
         list: TOOL_FOLDERS,
+        xcodes: XCODES,
         secondDisk: SECOND_DISK,
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
         absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
       }),
+      ...cacheFolderOf(request),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
@@ -133,6 +135,17 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** While the job runs, `cache: github` is a folder of ours, and an archive of it at the end. */
+function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "cacheFolder"> {
+  if (job.cache.kind !== "github" || githubDirectory === undefined) return {};
+  return {
+    cacheFolder: async (signal) => {
+      const { bytes } = await folderSize(githubDirectory, signal);
+      return { directory: githubDirectory, archived: bytes };
+    },
   };
 }
 

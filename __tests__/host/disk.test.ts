@@ -2,8 +2,9 @@ import { execFile } from "node:child_process";
 import { mkdir, symlink } from "node:fs/promises";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
-import { disk, isMissing, readIfThere } from "../../src/host/disk.ts";
+import { disk, isMissing, isOverlay, readIfThere } from "../../src/host/disk.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { canMount, mountTmpfs } from "../support/mount.ts";
 
 const run = promisify(execFile);
 
@@ -38,6 +39,33 @@ describe("the file system of a path", () => {
     expect([sub?.id, link?.id]).toEqual([top?.id, top?.id]);
     expect(proc?.id).not.toBe(top?.id);
     expect(proc?.mountPoint).toBe("/proc");
+  });
+});
+
+(canMount ? describe : describe.skip)("file systems that share one pool of space", () => {
+  test("an overlay and what its upper layer lies on are one", async () => {
+    await using below = await mountTmpfs("size=48m");
+    for (const name of ["lower", "upper", "work", "merged"]) await mkdir(below.at(name));
+    const options = `lowerdir=${below.at("lower")},upperdir=${below.at("upper")},workdir=${below.at("work")}`;
+    await run("mount", ["-t", "overlay", "-o", options, "overlay", below.at("merged")]);
+    try {
+      const [one, other] = [
+        await disk.fileSystem(below.path),
+        await disk.fileSystem(below.at("merged")),
+      ];
+      expect(other.mountPoint).not.toBe(one.mountPoint);
+      expect(other.id).toBe(one.id);
+      expect([isOverlay(below.at("merged")), isOverlay(below.path)]).toEqual([true, false]);
+    } finally {
+      await run("umount", [below.at("merged")]);
+    }
+  });
+
+  test("two of one size that are empty are two", async () => {
+    await using one = await mountTmpfs("size=64m");
+    await using other = await mountTmpfs("size=64m");
+    const ids = [await disk.fileSystem(one.path), await disk.fileSystem(other.path)];
+    expect(ids[0]?.id).not.toBe(ids[1]?.id);
   });
 });
 

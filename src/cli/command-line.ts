@@ -3,7 +3,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
-import { describeError, UserError } from "../domain/errors.ts";
+import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
 import type { Trust } from "../domain/job.ts";
 import { VERSION } from "../domain/version.ts";
 import { type Run, run } from "../engine/run.ts";
@@ -144,7 +144,8 @@ function stateFolder(environment: Environment): string {
 }
 
 /** What is not for the user is a fault of ours, and is told with its stack. */
-function tell(error: unknown, format: "text" | "json"): void {
+function tell(thrown: unknown, format: "text" | "json"): void {
+  const error = systemTrouble(thrown) ?? thrown;
   const known = error instanceof UserError;
   const code = known ? error.code : "NCP-649";
   const message = known

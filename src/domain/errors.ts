@@ -37,6 +37,7 @@ export type ErrorCode =
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
   | "NCP-408" // reclaiming could not be had
+  | "NCP-409" // a disk was full
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
@@ -118,3 +119,31 @@ export function isFullDisk(message: string): boolean {
     message,
   );
 }
+
+/** What the system refused this process; undefined for a fault of ours. */
+export function systemTrouble(thrown: unknown): UserError | undefined {
+  if (thrown instanceof UserError) return undefined;
+  const { code, path } = (thrown ?? {}) as { readonly code?: unknown; readonly path?: unknown };
+  const message = describeError(thrown);
+  if (isFullDisk(message)) {
+    const where = typeof path === "string" ? ` (${path})` : "";
+    return new UserError("NCP-409", `a disk is full${where}: ${message}`, {
+      hint: "this step writes into the runner's temporary folder, the store and its own cache: free disk space there",
+    });
+  }
+  if (typeof code !== "string") return undefined;
+  const means = TROUBLES[code];
+  if (means === undefined) return undefined;
+  return new UserError("NCP-354", `${means}: ${message}`, { hint: TROUBLE_HINT });
+}
+
+const TROUBLES: Readonly<Record<string, string>> = {
+  EACCES: "this user may not do that",
+  EPERM: "this user may not do that",
+  EROFS: "a file system can only be read",
+  EMFILE: "this process may open no more files",
+  ENFILE: "this machine can open no more files",
+  EIO: "a disk does not work",
+};
+const TROUBLE_HINT =
+  "look at who owns RUNNER_TEMP, HOME and the workspace, and at the limits of the runner's user";

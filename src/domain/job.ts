@@ -53,3 +53,22 @@ export interface Secrets {
   readonly token: string | undefined;
   readonly signingKey: string | undefined;
 }
+
+/** The input's default. */
+const USUAL_MIN_FREE = 1e9;
+
+/** More than this share of its size no file system in use has free. */
+const FREE_AT_MOST = 0.9;
+
+/**
+ * Bytes that are to stay free on a file system: half of one that is too small for `minFree`. A number
+ * that was asked for by hand and that not even the largest one can give stays as it is, so that it is told.
+ */
+export function floorOf(
+  totalBytes: number,
+  largest: { readonly totalBytes: number },
+  minFree: number,
+): number {
+  const byHand = minFree > USUAL_MIN_FREE && totalBytes >= largest.totalBytes;
+  return byHand || minFree <= totalBytes * FREE_AT_MOST ? minFree : Math.floor(totalBytes / 2);
+}

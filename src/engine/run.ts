@@ -111,7 +111,7 @@ export async function decide(
   signal: AbortSignal,
 ): Promise<Plan> {
   const work = workOf(job, seen);
-  const directories = directoriesOf(job, world);
+  const directories = await directoriesOf(job, seen.trust, world, signal);
   const diskSpace = await measureDiskSpace(world.disk, directories, work.load);
   const options = await lookForReclaims(job, seen, world, diskSpace, signal);
   const fitted = fitWork(job, seen, work, diskSpace, directories, options);
@@ -119,11 +119,18 @@ export async function decide(
 }
 
 /** Where this run writes. */
-export function directoriesOf(job: Job, { nix, workspace, staging }: World): Directories {
+export async function directoriesOf(
+  job: Job,
+  trust: Trust,
+  { nix, workspace, staging, cacheFolder }: World,
+  signal: AbortSignal,
+): Promise<Directories> {
+  const pushes = MAY[job.mode].has("push") && job.push !== "off" && trust.kind === "write";
   return {
     setup: nix?.setup,
     buildDir: nix?.buildDirectory() ?? "",
     workspace,
     staging: staging && MAY[job.mode].has("substitute") ? staging : undefined,
+    cache: pushes ? await cacheFolder?.(signal) : undefined,
   };
 }
