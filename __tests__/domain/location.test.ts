@@ -2,6 +2,16 @@ import { describe, expect, test } from "@jest/globals";
 import { fileUrl, parseCacheLocation, parseSubstituters } from "../../src/domain/location.ts";
 import { userError, whole } from "../support/thrown.ts";
 
+test.each(["cachix:", "attic:", "https://", "s3://", "ssh-ng://", "file:///"])(
+  "%s without a name says that it is missing, and does not offer itself",
+  (text) => {
+    const error = userError(() => parseCacheLocation(text));
+    expect(error.message).toMatch(
+      /; its name is missing, as where a variable or a secret is empty\.$/,
+    );
+  },
+);
+
 describe("the place of a cache", () => {
   test.each([
     ["github", { kind: "github" }],

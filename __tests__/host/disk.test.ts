@@ -81,6 +81,17 @@ describe("a file that may be missing", () => {
     expect(await readIfThere(folder.at(name))).toBe(expected);
   });
 
+  test("is not read where it is a device or a pipe: those may have no end, and no word", async () => {
+    await using folder = await temporaryFolder();
+    await symlink("/dev/zero", folder.at("flake.lock"));
+    await run("mkfifo", [folder.at("pipe")]);
+    for (const name of ["flake.lock", "pipe"]) {
+      await expect(readIfThere(folder.at(name))).rejects.toThrow(
+        `${folder.at(name)} is no regular file, and is not read`,
+      );
+    }
+  });
+
   test("is not missing for being a folder", async () => {
     await using folder = await temporaryFolder();
     await expect(readIfThere(folder.path)).rejects.toThrow("EISDIR");

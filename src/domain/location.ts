@@ -27,6 +27,9 @@ const FORMS = [
 
 const CACHE_NAME = /^[0-9A-Za-z][0-9A-Za-z_-]{0,62}$/;
 
+/** Secrets and variables are empty in a fork, and whole names are made of them. */
+const MISSING = "its name is missing, as where a variable or a secret is empty";
+
 function bad(input: string, text: string, why: string): UserError {
   const schemes = [
     "github",
@@ -39,9 +42,10 @@ function bad(input: string, text: string, why: string): UserError {
     "ssh-ng://",
   ];
   const word = /^[A-Za-z0-9-]*:?\/*/.exec(text)?.[0] ?? text;
+  const said = word === text && schemes.includes(word) ? `${why}; ${MISSING}` : why;
   return new UserError(
     "NCP-103",
-    `${input}: "${withoutPassword(text)}" cannot be used: ${why}.${didYouMean(word, schemes)}`,
+    `${input}: "${withoutPassword(text)}" cannot be used: ${said}.${didYouMean(word, schemes)}`,
     { hint: `write one of ${FORMS.join(", ")}` },
   );
 }

@@ -3,6 +3,7 @@
 import { type StatsFs, statfsSync, statSync } from "node:fs";
 import { lstat, readdir, readFile, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { UserError } from "../domain/errors.ts";
 import type { Disk, FileSystem } from "../domain/ports.ts";
 
 export const disk: Disk = {
@@ -116,9 +117,18 @@ async function mountPoint(path: string, dev: number): Promise<string> {
   }
 }
 
-/** A file's text, or undefined when there is none. */
+/**
+ * A file's text, or undefined when there is none. Throws a UserError for what is neither file nor
+ * folder: a link of a pull request may lead to a device without an end, or to a pipe without a word.
+ */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
+    const stats = await stat(path);
+    if (!stats.isFile() && !stats.isDirectory()) {
+      throw new UserError("NCP-354", `${path} is no regular file, and is not read`, {
+        hint: "put a file in its place",
+      });
+    }
     return await readFile(path, "utf8");
   } catch (error) {
     if (isMissing(error)) return undefined;
