@@ -127,6 +127,25 @@ describe("inputs", () => {
     ],
     [{ force: "true" }, { force: "force" }],
     [{ "install-nix": "true" }, { installNix: "install" }],
+    [
+      { "nix-version": "2.34.7", "nix-sha256": "A".repeat(64) },
+      { chosenNix: { version: "2.34.7", sha256: new Map([["", "a".repeat(64)]]) } },
+    ],
+    [
+      {
+        "nix-version": "2.34.7",
+        "nix-sha256": `x86_64-linux ${"a".repeat(64)}\naarch64-darwin ${"b".repeat(64)}\n`,
+      },
+      {
+        chosenNix: {
+          version: "2.34.7",
+          sha256: new Map([
+            ["x86_64-linux", "a".repeat(64)],
+            ["aarch64-darwin", "b".repeat(64)],
+          ]),
+        },
+      },
+    ],
     [{ "min-free": "0" }, { minFree: 0 }],
     [
       { "key-suffix": "Linux\n\n container-ollama-amd64 \n" },
@@ -177,6 +196,9 @@ describe("inputs", () => {
     ["trust", "write", 'trust: "write" is not legal', "auto, read-only"],
     ["trust", "readonly", 'Did you mean "read-only"?', "auto, read-only"],
     ["force", "yes", 'force: "yes" is not legal', "true, false"],
+    ["nix-version", "latest", 'nix-version: "latest" is no version', "2.34.7"],
+    ["nix-version", "2.34.7", "nix-version: 2.34.7 needs the sum of its archive", "nix-sha256"],
+    ["nix-sha256", "a".repeat(64), "nix-version: nix-sha256 is given without it", "2.34.7"],
     ["install-nix", "1", 'install-nix: "1" is not legal', "true, false"],
   ])("%s: %j is refused", (name, value, message, hint) => {
     const error = userError(() => read({ [name]: value }));

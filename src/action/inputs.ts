@@ -2,8 +2,10 @@
 
 import type { PinKeep } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";
+import { parseSha256, type Sha256 } from "../domain/hash.ts";
 import { parseHeavy } from "../domain/heavy.ts";
 import {
+  type ChosenNix,
   FAIL_ON,
   type FailOn,
   type Job,
@@ -45,6 +47,8 @@ export const DEFAULTS = {
   trust: "auto",
   force: "false",
   "install-nix": "false",
+  "nix-version": "",
+  "nix-sha256": "",
 } as const;
 
 /** Inputs that are one of few words; completion offers these. */
@@ -133,6 +137,7 @@ export function parseInputs(inputs: Inputs): Request {
       keySuffix: lines(inputs["key-suffix"]).map((part) => keyPart(part, "key-suffix")),
       force: choice(inputs, "force") === "true" ? "force" : "trust",
       installNix: choice(inputs, "install-nix") === "true" ? "install" : "require",
+      chosenNix: parseNix(inputs["nix-version"].trim(), lines(inputs["nix-sha256"])),
     },
   };
 }
@@ -172,6 +177,35 @@ function parseKeep(text: string): PinKeep {
     `pin-keep: "${text}" is not legal.${didYouMean(text, ["forever", "days:30", "revisions:3"])}`,
     { hint: "pin-keep is forever, days:N or revisions:N" },
   );
+}
+
+const NIX_SYSTEM = /^(?:x86_64|aarch64)-(?:linux|darwin)$/;
+
+/** Nobody's word is taken for what an archive holds: a version of the user's own comes with its sum. */
+function parseNix(version: string, sums: readonly string[]): ChosenNix | undefined {
+  if (version === "" && sums.length === 0) return undefined;
+  if (!/^\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(version)) {
+    const what = version === "" ? "nix-sha256 is given without it" : `"${version}" is no version`;
+    throw new UserError("NCP-101", `nix-version: ${what}`, { hint: "write a release: 2.34.7" });
+  }
+  if (sums.length === 0) {
+    throw new UserError("NCP-101", `nix-version: ${version} needs the sum of its archive`, {
+      hint: `nix-sha256 takes a line for each system, "x86_64-linux SHA-256": the script at https://releases.nixos.org/nix/nix-${version}/install has them`,
+    });
+  }
+  const sha256 = new Map<string, Sha256>();
+  for (const line of sums) {
+    const [first = "", second] = line.split(/\s+/);
+    const [system, text] = second === undefined ? ["", first] : [first, second];
+    const sum = parseSha256(text);
+    if (sum === undefined || !(system === "" || NIX_SYSTEM.test(system))) {
+      throw new UserError("NCP-101", `nix-sha256: "${line}" is no SHA-256 of a system`, {
+        hint: "write x86_64-linux and 64 hexadecimal digits behind it, one system per line",
+      });
+    }
+    sha256.set(system, sum);
+  }
+  return { version, sha256 };
 }
 
 /** A token goes into a header: white space inside it is a copying mistake. It is never shown. */

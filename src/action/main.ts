@@ -22,7 +22,7 @@ import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./c
 import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
 import { foreignInputs } from "./inputs.ts";
-import { hasNix, installNix, RELEASE } from "./install-nix.ts";
+import { hasNix, installNix, releaseOf } from "./install-nix.ts";
 import { STATE, StateKeeper, sealFor } from "./state.ts";
 
 export function main(): Promise<void> {
@@ -115,7 +115,7 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
   }
   await mkdir(folder, { recursive: true });
   const folders = await installNix({
-    release: RELEASE,
+    release: releaseOf(job.chosenNix),
     environment,
     platform,
     arch,

@@ -1,6 +1,7 @@
 /** Owns the job: what the user asked for, every default resolved, no secret in it. */
 
 import type { PinKeep } from "./cache.ts";
+import type { Sha256 } from "./hash.ts";
 import type { HeavyRule } from "./heavy.ts";
 import type { CacheLocation, SubstituterLine } from "./location.ts";
 import type { NamePattern } from "./pattern.ts";
@@ -41,6 +42,8 @@ export interface Job {
   readonly keySuffix: readonly string[];
   readonly force: "force" | "trust";
   readonly installNix: "install" | "require";
+  /** Undefined: the one that is known here. */
+  readonly chosenNix: ChosenNix | undefined;
 }
 
 /** What may be written, and why not. */
@@ -52,6 +55,13 @@ export type Trust =
 export interface Secrets {
   readonly token: string | undefined;
   readonly signingKey: string | undefined;
+}
+
+/** A release of Nix that the user named, and answers for. */
+export interface ChosenNix {
+  readonly version: string;
+  /** Of its archive, by system; under `""` the one of whatever system this is. */
+  readonly sha256: ReadonlyMap<string, Sha256>;
 }
 
 /** The input's default. */

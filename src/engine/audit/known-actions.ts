@@ -48,6 +48,8 @@ const OURS: KnownAction = {
     "trust",
     "force",
     "install-nix",
+    "nix-version",
+    "nix-sha256",
   ],
   secrets: ["token", "signing-key"],
   names: ["cache"],
