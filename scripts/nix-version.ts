@@ -1,4 +1,4 @@
-/** Owns the look for a newer release of Nix than the one that `install-nix` offers. */
+/** Looks for a newer release of Nix than the one that `install-nix` offers. */
 
 import { RELEASE } from "../src/action/install-nix.ts";
 import { isNewer } from "./release.ts";

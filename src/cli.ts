@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Owns the entry of the command on the command line: an older Node is told so, before what it could not even load. */
+/** The entry of the command line: an older Node is told so, before what it could not even load. */
 
 /** As package.json's `engines`, of which npx only warns. */
 const OLDEST = 24;

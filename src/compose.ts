@@ -1,4 +1,4 @@
-/** Owns putting the world together: the only place where host, Nix and caches meet. */
+/** Puts the world together: the one place where host, Nix and caches meet. */
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
@@ -18,7 +18,7 @@ import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
-import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
+import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
@@ -47,6 +47,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     workspace,
     keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
     decompress,
+    addresses: register,
   };
   const dispose = async () => http.close();
   if (request.platform === "win32") {
@@ -138,9 +139,9 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
-/** While the job runs, `cache: github` is a folder of ours, and an archive of it at the end. */
+/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
 function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "cacheFolder"> {
-  if (job.cache.kind !== "github" || githubDirectory === undefined) return {};
+  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
   return {
     cacheFolder: async (signal) => {
       const { bytes } = await folderSize(githubDirectory, signal);

@@ -1,4 +1,4 @@
-/** Owns the action's main entry. */
+/** The action's main entry. */
 
 import { main } from "./action/main.ts";
 

@@ -1,16 +1,19 @@
-/** Owns opening the caches of a run: our own, those of the input, those Nix is configured with. */
+/** Opens the caches of a run: our own, those of the input, those Nix is configured with. */
 
-import { openCache } from "./caches/register.ts";
+import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Credentials } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
-import { type CacheLocation, parseCacheLocation } from "./domain/location.ts";
+import type { Addresses, CacheLocation } from "./domain/location.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
 import type { CachesNow } from "./nix/known-caches.ts";
 import type { NixMachine } from "./nix/machine.ts";
 import { remoteStores } from "./nix/remote-store.ts";
+
+/** Every kind of cache there is: the inputs are read with it, and the caches opened. */
+export { register } from "./caches/register.ts";
 
 export interface OpenCachesRequest {
   readonly job: Job;
@@ -35,6 +38,7 @@ export function openCaches(
   machine: NixMachine,
   http: HttpClient,
   netrc: ReadonlyMap<string, Credentials>,
+  kinds: Register = register,
 ): Caches {
   const { settings, setup } = machine;
   const { version, storeDir } = setup;
@@ -43,19 +47,18 @@ export function openCaches(
   const seen = new Set<string>();
   const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
   const open = (
-    location: CacheLocation,
+    location: CacheLocation | undefined,
     name: string,
     role: "own" | "substituter",
     publicKeys: readonly PublicKey[],
   ): BinaryCache | undefined => {
-    const key = identity(location);
-    if (location.kind === "none" || seen.has(key)) return undefined;
-    seen.add(key);
-    if (location.kind === "github" && role === "substituter") {
-      notices.push("github can be the input `cache`, and no substituter: it is left out");
+    if (!location || seen.has(location.place)) return undefined;
+    seen.add(location.place);
+    if (location.keeper === "GitHub" && role === "substituter") {
+      notices.push(`${name} can be the input \`cache\`, and no substituter: it is left out`);
       return undefined;
     }
-    const cache = openCache(location, {
+    return kinds.open(location, {
       name,
       role,
       storeDir: setup.storeDir,
@@ -70,8 +73,6 @@ export function openCaches(
       folder,
       githubDirectory,
     });
-    if (!cache) notices.push(`${name}: this kind of cache is not supported yet; it is left out`);
-    return cache;
   };
   const trusted = settings.trustedPublicKeys;
   const own = open(job.cache, job.cacheName, "own", trusted);
@@ -82,7 +83,7 @@ export function openCaches(
       [],
   );
   for (const url of settings.substituters) {
-    const location = configuredLocation(url, notices);
+    const location = configuredLocation(url, kinds, notices);
     const cache = location && open(location, url, "substituter", trusted);
     if (cache) substituters.push(cache);
   }
@@ -90,43 +91,18 @@ export function openCaches(
 }
 
 /** Nix takes kinds of store that we do not read (`daemon`, `auto`); a notice says so. */
-function configuredLocation(url: string, notices: string[]): CacheLocation | undefined {
+function configuredLocation(
+  url: string,
+  addresses: Addresses,
+  notices: string[],
+): CacheLocation | undefined {
   try {
-    return parseCacheLocation(url, "Nix's substituters");
+    return addresses.parse(url, "Nix's substituters");
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     notices.push(`${error.message} Nix may still use it; its paths count as absent here.`);
     return undefined;
   }
-}
-
-function identity(location: CacheLocation): string {
-  switch (location.kind) {
-    case "http":
-      return `${location.url.origin}${location.url.pathname}`.replace(/\/+$/, "");
-    case "file":
-      return `file:${location.directory}`;
-    case "cachix":
-      return `cachix:${location.host.href}${location.name}`;
-    case "attic":
-      return `attic:${location.server.href}${location.cache}`;
-    case "s3":
-      return placed(location.url, ["endpoint"]);
-    case "ssh-ng":
-      return placed(location.url, ["remote-store", "remote-program"]);
-    case "github":
-    case "none":
-      return location.kind;
-    default:
-      return location satisfies never;
-  }
-}
-
-/** An address with those of its options that make it another place. */
-function placed(url: URL, options: readonly string[]): string {
-  const said = options.flatMap((name) => url.searchParams.get(name) ?? []);
-  const user = url.username === "" ? "" : `${url.username}@`;
-  return [`${url.protocol}//${user}${url.host}`, ...said].join(" ");
 }
 
 /**

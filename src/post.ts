@@ -1,4 +1,4 @@
-/** Owns the action's post entry. */
+/** The action's post entry. */
 
 import { post } from "./action/post.ts";
 

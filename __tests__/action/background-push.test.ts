@@ -1,19 +1,12 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "@jest/globals";
-import { build } from "esbuild";
-import {
-  awaitStop,
-  endBackground,
-  files,
-  startBackground,
-} from "../../src/action/background-push.ts";
+import { endBackground, files, startBackground } from "../../src/action/background-push.ts";
 import { processEnvironment } from "../../src/host/environment.ts";
-import { identityOf, type ProcessIdentity } from "../../src/host/exec.ts";
+import { identityOf, type ProcessIdentity } from "../../src/host/processes.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { storePath } from "../support/paths.ts";
 import { SIGNAL } from "../support/world.ts";
@@ -260,66 +253,4 @@ describe("the beginning of the background push", () => {
       expect.stringMatching(/^nothing is pushed before the end of the job: .*EISDIR/),
     ]);
   });
-});
-
-describe("post's word to the background push", () => {
-  test.each([
-    ["a file that is there already", "before"] as const,
-    ["one that comes", "after"] as const,
-  ])("%s is heard", async (_, when) => {
-    await using folder = await temporaryFolder();
-    const { stop } = files(folder.path);
-    if (when === "before") await writeFile(stop, "");
-    using heard = awaitStop(folder.path);
-    if (when === "after") await writeFile(stop, "");
-    await heard.asked;
-  });
-
-  // A user namespace has a limit of its own: 0 folders may be watched in it.
-  const NONE = [
-    "-Ur",
-    "sh",
-    "-c",
-    'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"',
-    "-",
-  ];
-  const canLimit = spawnSync("unshare", [...NONE, "true"]).status === 0;
-  (canLimit ? test : test.skip)(
-    "where no folder can be watched any more it is heard, too",
-    async () => {
-      await using folder = await temporaryFolder();
-      const { stop } = files(folder.path);
-      await build({
-        stdin: {
-          contents: `
-          import { watch } from "node:fs";
-          import { awaitStop } from ${JSON.stringify(resolve("src/action/background-push.ts"))};
-          const folder = ${JSON.stringify(folder.path)};
-          try { watch(folder); process.stdout.write("it can be watched"); process.exit(3); } catch {}
-          using heard = awaitStop(folder, 5);
-          process.stdout.write("waiting");
-          await heard.asked;
-          process.stdout.write(" heard");`,
-          resolveDir: process.cwd(),
-        },
-        bundle: true,
-        platform: "node",
-        format: "esm",
-        target: "node24",
-        banner: {
-          js: 'import { createRequire as made } from "node:module"; const require = made(import.meta.url);',
-        },
-        outfile: folder.at("program.mjs"),
-      });
-      const child = spawn("unshare", [...NONE, process.execPath, folder.at("program.mjs")], {
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      let said = "";
-      for await (const chunk of child.stdout) {
-        said += chunk;
-        if (said === "waiting") await writeFile(stop, "");
-      }
-      expect(said).toBe("waiting heard");
-    },
-  );
 });

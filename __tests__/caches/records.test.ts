@@ -13,7 +13,7 @@ const RECORD: EvaluationRecord = {
   checked: 1_760_000_000_000,
   targets: [],
   notices: ["ünï"],
-  closure: [{ substituter: "own", narInfo: narInfo(storePath("program")) }],
+  closure: [{ cache: "own", narInfo: narInfo(storePath("program")) }],
 };
 
 function memoryIn(folder: Folder, options: Partial<MemoryOptions> = {}) {

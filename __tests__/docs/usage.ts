@@ -7,7 +7,8 @@ import { DEFAULTS, foreignInputs, parseInputs, readInputs } from "../../src/acti
 import { UserError } from "../../src/domain/errors.ts";
 
 const OURS = /^(nix-cache-preflight\/nix-cache-preflight@v\d+|\.\/)$/;
-const CALLED = /^nix-cache-preflight\/nix-cache-preflight\/(\.github\/workflows\/[^@]+)@v\d+$/;
+const CALLED =
+  /^(?:nix-cache-preflight\/nix-cache-preflight\/|\.\/)(\.github\/workflows\/[^@]+?)(?:@v\d+)?$/;
 
 /** A seed of zeros and its public half, as `nix-store --generate-binary-cache-key` writes the two. */
 function aSigningKey(): string {
@@ -27,7 +28,7 @@ const SAMPLES: readonly (readonly [expression: RegExp, sample: string])[] = [
   [/^runner\.(os|arch|temp)$/, "/Linux"],
   [/^matrix\.targets$/, ".#hello"],
   [/^matrix\.[\w-]+$/, "one"],
-  [/^inputs\.force \|\| false$/, "false"],
+  [/^inputs\.force( \|\| false)?$/, "false"],
   [/^inputs\.targets$/, ".#hello"],
   [/^inputs\.cache$/, "github"],
   [/^inputs\.heavy$/, ">1GB"],

@@ -38,9 +38,9 @@ describe("what the system refused", () => {
   test.each([
     ["ENOSPC", "ENOSPC: no space left on device, write", "NCP-409", /^a disk is full: ENOSPC/],
     ["EDQUOT", "EDQUOT: Disk quota exceeded, write", "NCP-409", /^a disk is full: EDQUOT/],
-    ["EACCES", "EACCES: permission denied, open '/t/x'", "NCP-354", /may not do that: .*'\/t\/x'/],
-    ["EROFS", "EROFS: read-only file system, mkdir '/h'", "NCP-354", /can only be read: .*'\/h'/],
-    ["EMFILE", "EMFILE: too many open files, open '/x'", "NCP-354", /may open no more files/],
+    ["EACCES", "EACCES: permission denied, open '/t/x'", "NCP-356", /may not do that: .*'\/t\/x'/],
+    ["EROFS", "EROFS: read-only file system, mkdir '/h'", "NCP-356", /can only be read: .*'\/h'/],
+    ["EMFILE", "EMFILE: too many open files, open '/x'", "NCP-356", /may open no more files/],
   ])("%s is told in words, and is no fault of ours", (code, message, expected, words) => {
     const trouble = of(code, message);
     expect(trouble?.code).toBe(expected);

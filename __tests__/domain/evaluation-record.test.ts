@@ -37,8 +37,8 @@ const RECORD: EvaluationRecord = {
   ],
   notices: ["the tree is dirty"],
   closure: [
-    { substituter: "own", narInfo: narInfo(program, [library]) },
-    { substituter: "a key, passed on by own", narInfo: narInfo(library) },
+    { cache: "own", narInfo: narInfo(program, [library]) },
+    { cache: "other", narInfo: narInfo(library) },
   ],
 };
 

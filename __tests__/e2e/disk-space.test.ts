@@ -122,7 +122,7 @@ describe(`a cache that does not answer, on ${NIX}`, () => {
     const substituters = `http://127.0.0.1:${port}`;
     const step = await job.main({ mode: "check", targets: ".#leaf", substituters });
     expect(step.exitCode).toBe(0);
-    expect(step.report().substituters).toContainEqual(
+    expect(step.report().caches).toContainEqual(
       expect.objectContaining({ name: substituters, reachable: false }),
     );
     expect(JSON.parse(step.outputs["verdicts"] ?? "")).toMatchObject({

@@ -116,7 +116,7 @@ describe(`a server that is hard to get answers from, on ${NIX}`, () => {
     };
     const step = await at.prefetch();
     expect(step.outputs["hit"]).toBe("false");
-    expect(step.report().substituters).toEqual([
+    expect(step.report().caches).toEqual([
       expect.objectContaining({ asked: PATHS, hits: PATHS - 1, unknown: 1 }),
     ]);
     expect(step.log).toMatch(/\d+ × HTTP 500/);

@@ -1,4 +1,4 @@
-/** Owns main's record as a step of the job finds it: in our folder, where the state points to. */
+/** Main's record as a step of the job finds it: in our folder, where the state points to. */
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

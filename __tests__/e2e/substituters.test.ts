@@ -35,9 +35,8 @@ async function site(): Promise<Site> {
 }
 
 function substituterOf(report: Report, origin: string) {
-  const found = report.substituters.find(({ name }) => name === origin);
-  if (!found)
-    throw new Error(`${origin} is not among ${report.substituters.map(({ name }) => name)}`);
+  const found = report.caches.find(({ name }) => name === origin);
+  if (!found) throw new Error(`${origin} is not among ${report.caches.map(({ name }) => name)}`);
   return found;
 }
 
@@ -96,14 +95,14 @@ describe(`substituters, on ${NIX}`, () => {
     const substituters = urls.map((url) => `${url} ${key.public}`).join("\n");
     const step = await job.main({ mode: "check", substituters });
     expect(step.exitCode).toBe(0);
-    expect(step.report().substituters.map(({ name, priority }) => [name, priority])).toEqual([
+    expect(step.report().caches.map(({ name, priority }) => [name, priority])).toEqual([
       [unsaid?.origin, 0],
       [second?.origin, 10],
       [last?.origin, 40],
     ]);
     expect(verdicts(step)[".#good"]).toMatchObject({
       kind: "upstream",
-      substituters: [unsaid?.origin],
+      caches: [unsaid?.origin],
     });
     await job.machine.forget();
     const [path = ""] = planned(step.report()).fetch;
@@ -207,7 +206,7 @@ describe(`substituters, on ${NIX}`, () => {
     const step = await job.main({ mode: "warm", substituters: `${lan.origin} ${key.public}` });
     expect(step.exitCode).toBe(0);
     expect(verdicts(step)).toMatchObject({
-      ".#good": { kind: "upstream", substituters: [lan.origin] },
+      ".#good": { kind: "upstream", caches: [lan.origin] },
       ".#other": { kind: "unknown" },
     });
     expect(step.building).toEqual([]);
@@ -351,8 +350,8 @@ describe(`substituters, on ${NIX}`, () => {
     const step = await job.main({ mode: "prefetch", substituters: substituters.join("\n") });
     expect([step.exitCode, step.exitCode === 0 ? "" : step.log]).toEqual([0, ""]);
     expect(verdicts(step)).toMatchObject({
-      ".#good": { kind: "upstream", substituters: [lan.origin] },
-      ".#other": { kind: "upstream", substituters: [lan.origin] },
+      ".#good": { kind: "upstream", caches: [lan.origin] },
+      ".#other": { kind: "upstream", caches: [lan.origin] },
     });
     expect(step.report().fetched.paths).toBe(2);
     expect(step.building).toEqual([]);

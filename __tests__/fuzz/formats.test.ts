@@ -113,9 +113,7 @@ test(
         },
       ],
       notices: ["the tree is dirty"],
-      closure: [
-        { substituter: "own", narInfo: narInfo(storePath("program"), [storePath("library")]) },
-      ],
+      closure: [{ cache: "own", narInfo: narInfo(storePath("program"), [storePath("library")]) }],
     } as const;
     const words = [
       '"checked":',

@@ -52,9 +52,7 @@ describe("annotations", () => {
   });
 
   test("do without a code, and keep to what GitHub shows", () => {
-    const [made] = annotations([
-      { kind: "substituter", level: "notice", message: "x".repeat(10_000) },
-    ]);
+    const [made] = annotations([{ kind: "cache", level: "notice", message: "x".repeat(10_000) }]);
     expect(made?.title).toBe("A cache");
     expect(made?.message.length).toBeLessThan(4096);
   });

@@ -371,7 +371,7 @@ describe("the outputs", () => {
     expect(parsed("verdicts")).toEqual({
       ".#homes.alice": { kind: "missing", source: ["bws-1.0.0"], download: [], trivial: 1 },
       ".#homes.bob": { kind: "missing", source: ["bws-1.0.0"], download: [], trivial: 1 },
-      ".#homes.carol": { kind: "own", substituters: ["file:///cache"], trivial: 1 },
+      ".#homes.carol": { kind: "own", caches: ["file:///cache"], trivial: 1 },
     });
     expect(parsed("missing")).toEqual([
       {
@@ -425,12 +425,12 @@ describe("the JSON report", () => {
   test("is JSON, and holds what was seen, meant and done", async () => {
     const report = JSON.parse(JSON.stringify(jsonReport(await ran({ inputs: { mode: "warm" } }))));
     expect(report).toMatchObject({
-      version: 1,
+      version: 2,
       mode: "warm",
       system: "x86_64-linux",
       trust: { kind: "write" },
       hitRate: 0.333,
-      substituters: [{ name: "file:///cache", role: "own", reachable: true, error: null }],
+      caches: [{ name: "file:///cache", role: "own", reachable: true, error: null }],
     });
     expect(report.targets).toHaveLength(3);
     expect(report.steps[0]).toMatchObject({ do: "configure" });
@@ -440,7 +440,7 @@ describe("the JSON report", () => {
   test("names a cache that is down with the reason", async () => {
     const own = memoryCache("own", { down: new Error("connect ECONNREFUSED") });
     const done = await run(job({ mode: "check" }), WRITE, world({ nix: memoryNix(), own }), SIGNAL);
-    expect(jsonReport(done).substituters).toMatchObject([
+    expect(jsonReport(done).caches).toMatchObject([
       { name: "own", reachable: false, milliseconds: null, error: "connect ECONNREFUSED" },
     ]);
   });

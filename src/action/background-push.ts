@@ -1,7 +1,6 @@
-/** Owns the process that pushes while the job runs: its start in main, its end in post. */
+/** Starts, watches and ends the process that pushes while the job runs, and is what runs in it. */
 
 import { spawn } from "node:child_process";
-import { existsSync, watch as watchFolder } from "node:fs";
 import { appendFile, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -15,8 +14,11 @@ import type { Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce, watch } from "../engine/background-push.ts";
 import { writeWhole } from "../host/atomic.ts";
+import { awaitFile } from "../host/clock.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { identityOf, isRunning, type ProcessIdentity } from "../host/exec.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
+import { plainLine } from "../report/page.ts";
+import { isDebugging, traceJob } from "./console.ts";
 import { contextTrust, type Place, readContext } from "./context.ts";
 
 /** Milliseconds that post waits for it to finish what it is pushing. */
@@ -139,6 +141,22 @@ export async function endBackground(
   return { how: "early", pushed, why: await lastWords(paths.log) };
 }
 
+/** Begins the lines of its log that are post's to show where the job is debugged. */
+const TRACED = "trace: ";
+const LOG_MOST = 16 * 1024 * 1024;
+
+/** What its debug trace said; any step of the job may have written there, so it is plain text. */
+export async function backgroundTrace(folder: string): Promise<string[]> {
+  const { log } = files(folder);
+  const bytes = await stat(log).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  if (bytes > LOG_MOST) return [`${log} is too long to be shown`];
+  const lines = (await readFile(log, "utf8").catch(() => "")).split("\n");
+  return lines.flatMap((line) => (line.startsWith(TRACED) ? [line.slice(TRACED.length)] : []));
+}
+
 /** It may end between the look and this. */
 function kill({ pid }: ProcessIdentity, signal: NodeJS.Signals): void {
   try {
@@ -178,7 +196,7 @@ const WORDS_MOST = 300;
 /** What it said last, its own or Node's word of an error. */
 async function lastWords(file: string): Promise<string | undefined> {
   const text = await readFile(file, "utf8").catch(() => "");
-  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  const lines = text.split("\n").filter((line) => line.trim() !== "" && !line.startsWith(TRACED));
   const error = lines.findLast((line) => /^\w*Error\b/.test(line));
   return (error ?? lines.at(-1))?.slice(0, WORDS_MOST);
 }
@@ -186,44 +204,6 @@ async function lastWords(file: string): Promise<string | undefined> {
 /** Milliseconds after which it ends whatever happens: a job may last six hours. */
 const LONGEST = 6 * 3_600_000;
 const PAUSE = 3_000;
-
-/** Post's file, for which it is not to wait until the next look at the store. */
-export interface StopRequest extends Disposable {
-  readonly asked: Promise<void>;
-}
-
-/**
- * Where the machine can watch no more folders (inotify has a limit for each user, which shared
- * machines reach) the file is asked for instead.
- */
-export function awaitStop(folder: string, pause = PAUSE / 10): StopRequest {
-  const { stop } = files(folder);
-  const ends: (() => void)[] = [];
-  const asked = new Promise<void>((resolve) => {
-    const look = () => {
-      if (existsSync(stop)) resolve();
-    };
-    const ask = () => {
-      const timer = setInterval(look, pause);
-      ends.push(() => clearInterval(timer));
-    };
-    try {
-      const watcher = watchFolder(folder);
-      watcher.on("change", look);
-      watcher.on("error", ask);
-      ends.push(() => watcher.close());
-    } catch {
-      ask();
-    }
-    look();
-  });
-  return {
-    asked,
-    [Symbol.dispose]: () => {
-      for (const end of ends) end();
-    },
-  };
-}
 
 export async function background(): Promise<void> {
   const controller = new AbortController();
@@ -233,7 +213,15 @@ export async function background(): Promise<void> {
     const request = JSON.parse(await text(process.stdin)) as BackgroundRequest;
     const context = await readContext(request.environment, request);
     const paths = files(context.folder);
-    using stop = awaitStop(context.folder);
+    const log: Log = {
+      ...LOG,
+      debug: (line) => {
+        if (isDebugging(context.environment)) console.log(`${TRACED}${plainLine(line)}`);
+      },
+    };
+    using _trace = traceJob(context, log);
+    // Post's file ends the rest between two looks: the end of a job is not to wait for a timer.
+    using stop = awaitFile(paths.stop, PAUSE / 10);
     const { signal } = controller;
     await using composed = await compose({
       ...context,
@@ -241,7 +229,7 @@ export async function background(): Promise<void> {
       workspace: context.folder,
       needs: "store",
       platform: process.platform,
-      log: LOG,
+      log,
       signal,
     });
     if (!maySendAtOnce(context.job, contextTrust(context), composed.world)) return;
@@ -262,7 +250,7 @@ export async function background(): Promise<void> {
           return now === undefined || now !== folder || (await inode(paths.stop)) !== undefined;
         },
         rest: async (resting) => {
-          await Promise.race([wait(PAUSE, undefined, { signal: resting }), stop.asked]);
+          await Promise.race([wait(PAUSE, undefined, { signal: resting }), stop.there]);
         },
         progress: (done) => {
           appendFile(paths.pushed, `${JSON.stringify(done)}\n`).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** Owns what the runner tells of the job: event, workspace, folders. */
+/** What the runner tells of the job: event, workspace, folders. */
 
 import { constants } from "node:fs";
 import { access, lstat, mkdir, readFile } from "node:fs/promises";
@@ -84,7 +84,7 @@ async function ourFolder(environment: Environment): Promise<string> {
       why ??= error;
     }
   }
-  throw new UserError("NCP-354", `${folders[0]} cannot be used: ${describeError(why)}`, {
+  throw new UserError("NCP-356", `${folders[0]} cannot be used: ${describeError(why)}`, {
     hint: "this step keeps its own files there: remove what is in its place, or set RUNNER_TEMP to a folder of this user",
   });
 }

@@ -1,4 +1,4 @@
-/** Owns main: the run, its report, and what it leaves for post. */
+/** What the step does: the run, its report, and what it leaves for post. */
 
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -11,14 +11,23 @@ import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { processEnvironment } from "../host/environment.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
 import { startBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  log,
+  mask,
+  traceJob,
+  world,
+  writeSummary,
+} from "./console.ts";
 import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
 import { foreignInputs } from "./inputs.ts";
@@ -30,6 +39,7 @@ export function main(): Promise<void> {
     const environment = processEnvironment();
     const given = await readContext(environment, await beginUse(environment));
     mask(given);
+    using _trace = traceJob(given);
     for (const warning of foreignInputs(environment)) annotate(warning);
     const trust = contextTrust(given);
     const { job } = given;

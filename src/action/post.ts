@@ -1,4 +1,4 @@
-/** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
+/** What the step does at the end of the job: it reads main's record, ends the background push, and pushes. */
 
 import { constants } from "node:fs";
 import { access, mkdtemp, readdir, rm } from "node:fs/promises";
@@ -9,12 +9,22 @@ import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { BUDGET, endBackground, stopBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import { BUDGET, backgroundTrace, endBackground, stopBackground } from "./background-push.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  isDebugging,
+  log,
+  mask,
+  traceJob,
+  world,
+  writeSummary,
+} from "./console.ts";
 import { type Context, contextTrust, foldersIn, type Place, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
 import { loadState, placeIn, STATE, sealFor } from "./state.ts";
@@ -44,10 +54,14 @@ async function endJob(
   const [sharedFolder] = foldersIn(environment);
   const context = await readContext(environment, place ?? { sharedFolder, use: "0" });
   mask(context);
+  using _trace = traceJob(context);
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
   const ahead = await endWatcher(state.watcher, context.folder, signal);
+  if (isDebugging(environment)) {
+    for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
+  }
   const { compose } = await world();
   // What was built is in the store: nothing here needs the checkout, which a step may have removed.
   await using scratch = await scratchIn(context.folder);
@@ -64,9 +78,7 @@ async function endJob(
   const memory = { ...state.memory, sent: new Set(ahead.map(({ path }) => path)) };
   const done = await runPost(job, trust, composed.world, memory, signal);
   const { outcome, withheld, unsent } = done;
-  const url = composed.world.own?.substituter.url;
-  const substituter = url === undefined ? undefined : { url, role: "own" as const };
-  await writeSummary(postSummary(done, ahead, trust.why, { own: job.cache, substituter }));
+  await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
     log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
   }

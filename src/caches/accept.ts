@@ -1,4 +1,4 @@
-/** Owns whether a narinfo may be believed: the right path, the right store, a good signature. */
+/** Whether a narinfo may be believed: the right path, the right store, a good signature. */
 
 import type { Presence } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns the command line: what was typed becomes a command, or an error that says what would be right. */
+/** Reads the command line: what was typed becomes a command, or an error that says what would be right. */
 
 import { parseArgs } from "node:util";
 import { DEFAULTS, type InputName, type Inputs } from "../action/inputs.ts";
@@ -37,8 +37,14 @@ export type Command =
   | { readonly kind: "help"; readonly asked: "yes" | "no" }
   | { readonly kind: "version" }
   | { readonly kind: "completion"; readonly shell: Shell }
-  | { readonly kind: "setup"; readonly inputs: Inputs; readonly format: Format }
-  | { readonly kind: "run"; readonly inputs: Inputs; readonly format: Format };
+  | ({ readonly kind: "setup" } & Asked)
+  | ({ readonly kind: "run" } & Asked);
+
+interface Asked {
+  readonly inputs: Inputs;
+  readonly format: Format;
+  readonly log: "usual" | "verbose";
+}
 
 export type Format = "text" | "json";
 
@@ -57,17 +63,18 @@ export function parseCommand(args: readonly string[], environment: Environment):
   }
   if (word === "completion") return { kind: "completion", shell: shellNamed(rest) };
   const format = values["json"] === true ? "json" : "text";
+  const log = values["verbose"] === true ? "verbose" : "usual";
   if (word === "setup") {
     if (rest[0] !== undefined) {
       throw new UserError("NCP-640", `setup: "${rest[0]}" is one word too many`, {
         hint: "write --cache CACHE, or --substituters 'URL PUBLIC-KEY'",
       });
     }
-    return { kind: "setup", inputs: inputsOf(values, environment), format };
+    return { kind: "setup", inputs: inputsOf(values, environment), format, log };
   }
   const inputs = inputsOf(values, environment);
   const mode = word as Mode;
-  return { kind: "run", inputs: { ...inputs, mode, targets: rest.join("\n") }, format };
+  return { kind: "run", inputs: { ...inputs, mode, targets: rest.join("\n") }, format, log };
 }
 
 type Values = Readonly<Record<string, string | boolean | undefined>>;
@@ -81,6 +88,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
       options: {
         ...options,
         json: { type: "boolean" as const },
+        verbose: { type: "boolean" as const },
         help: { type: "boolean" as const, short: "h" },
         version: { type: "boolean" as const },
       },
@@ -88,7 +96,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
   } catch (error) {
     const message = String(error).replace(/^TypeError[^:]*: /, "");
     const unknown = /^Unknown option '-*([^']*)'/.exec(message)?.[1];
-    const known = [...OPTIONS, "json", "help", "version"];
+    const known = [...OPTIONS, "json", "verbose", "help", "version"];
     const near = unknown === undefined ? "" : didYouMean(unknown, known);
     const said = unknown === undefined ? message : `there is no option --${unknown}.${near}`;
     throw new UserError("NCP-640", said, { hint: "--help lists all options" });

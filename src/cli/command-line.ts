@@ -1,13 +1,14 @@
-/** Owns the command on the command line: the same engine, its words on a terminal instead of a job page. */
+/** Runs a command: the same engine, its words on a terminal instead of a job page. */
 
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
-import type { Trust } from "../domain/job.ts";
+import { secretTexts, type Trust } from "../domain/job.ts";
 import { VERSION } from "../domain/version.ts";
 import { type Run, run } from "../engine/run.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
+import { showTrace } from "../host/trace.ts";
 import { allFindings, jsonReport } from "../report/json.ts";
 import { findingLines, textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
@@ -80,7 +81,11 @@ async function work(
   const { signal } = controller;
   const folder = stateFolder(environment);
   try {
-    using shown = await openLog(environment);
+    using shown = await openLog(environment, command.log);
+    using _trace =
+      command.log === "verbose"
+        ? showTrace((line) => shown.log.debug(line), secretTexts(request.secrets))
+        : undefined;
     const commandLine: CommandLine = { environment, folder, log: shown.log, signal };
     if (command.kind === "setup") {
       const done = await setup(request, commandLine);
@@ -115,14 +120,14 @@ async function work(
   }
 }
 
-/** Loaded only where it is shown: a pipe needs no terminal's library. */
-async function openLog(environment: Environment): Promise<Display> {
-  if (isLively(process.stderr, environment)) {
+/** Loaded only where it is shown: a pipe needs no terminal's library, and many lines no display. */
+async function openLog(environment: Environment, detail: "usual" | "verbose"): Promise<Display> {
+  if (detail === "usual" && isLively(process.stderr, environment)) {
     const { display } = await import("./display.ts");
     return display(process.stderr, environment);
   }
   return {
-    log: plainLog((line) => process.stderr.write(`${line}\n`)),
+    log: plainLog((line) => process.stderr.write(`${line}\n`), detail),
     end: () => undefined,
     [Symbol.dispose]: () => undefined,
   };
@@ -201,6 +206,7 @@ one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
 Options are the action's inputs, with its defaults, but for --cache (none):
 ${wrapped(OPTIONS.map((name) => `--${name}`))}
   --json (the report on standard output)  --version  --help
+  --verbose (every request and every command of Nix, on standard error)
 Secrets: ${Object.values(SECRETS).join(", ")}.
 Exit status: 0 fine, 1 findings that --fail-on names, 2 a wrong command line.
 `;

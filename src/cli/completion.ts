@@ -1,4 +1,4 @@
-/** Owns completion for shells: commands, options, their values; targets are Nix's own to complete. Pure. */
+/** Completion for shells: commands, options, their values; targets are Nix's own to complete. Pure. */
 
 import { CHOICES } from "../action/inputs.ts";
 import { MODES } from "../domain/job.ts";
@@ -29,7 +29,7 @@ export function completionScript(shell: Shell, words: Words): string {
 
 /** Options with few legal values, and those. */
 const VALUES = Object.entries(CHOICES).filter(([name]) => name !== "mode");
-const SETTINGS = ["json", "help", "version"];
+const SETTINGS = ["json", "verbose", "help", "version"];
 
 /** Nix completes installables when it is asked so; the first line says what kind they are. */
 const ASK_NIX = "nix --extra-experimental-features 'nix-command flakes' build";

@@ -1,4 +1,4 @@
-/** Owns the cache key: what a shell step would compute from the same lock files. */
+/** The cache key: what a shell step would compute from the same lock files. */
 
 import { createHash } from "node:crypto";
 

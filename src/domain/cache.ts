@@ -1,7 +1,8 @@
-/** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
+/** What a binary cache is to the rest of the program: the questions and the verbs. */
 
 import type { UserError } from "./errors.ts";
 import type { RecordStore } from "./evaluation-record.ts";
+import type { KindFacts } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
 import { count, formatSeconds } from "./size.ts";
@@ -88,8 +89,11 @@ export interface StoredPin {
   readonly keep?: PinKeep;
 }
 
-/** A missing verb is the capability flag: a cache without `pin` has no pins. */
-export interface BinaryCache {
+/**
+ * What a kind of cache makes of one address: the questions and the verbs. A missing verb is the
+ * capability flag: a cache without `pin` has no pins.
+ */
+export interface CacheClient {
   /** How the user named it; in every report. */
   readonly name: string;
   readonly substituter: Substituter;
@@ -128,6 +132,15 @@ export interface BinaryCache {
   answerTrouble?(): AnswerTrouble;
   /** A place for evaluation records beside the paths. */
   readonly records?: RecordStore;
+}
+
+/** A cache, and what its kind knows of it. */
+export interface BinaryCache extends CacheClient {
+  readonly staging: KindFacts["staging"];
+  /** Of where Nix reads it, which some caches tell only when they are described: equal ones are one cache. */
+  place(): string;
+  /** Where a person can look at `path`; undefined where there is no such page. */
+  page(path: StorePath): string | undefined;
 }
 
 export type Can<Verb extends "push" | "pin" | "pins"> = BinaryCache &

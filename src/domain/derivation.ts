@@ -1,5 +1,5 @@
 /**
- * Owns derivations: the `.drv` file (ATerm text) and what kind of build one is.
+ * Derivations: the `.drv` file (ATerm text) and what kind of build one is.
  * Source: nix/src/libstore/derivations.cc, `parseDerivation`. The file is the same in every Nix
  * we support, which the output of `nix derivation show` is not (docs/adr/0003).
  */

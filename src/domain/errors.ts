@@ -1,4 +1,4 @@
-/** Owns the errors a user can act on: what happened, why, what to do, and a stable code. */
+/** The errors a user can act on: what happened, why, what to do, and a stable code. */
 
 /** Every code has a section in docs/troubleshooting.md; a code is never reused for another meaning. */
 export type ErrorCode =
@@ -28,7 +28,7 @@ export type ErrorCode =
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
-  | "NCP-354" // a folder for our own files cannot be used
+  | "NCP-356" // a folder for our own files cannot be used
   | "NCP-401" // not enough disk space
   | "NCP-402" // something that must not be missing is missing
   | "NCP-403" // not enough inodes
@@ -36,7 +36,7 @@ export type ErrorCode =
   | "NCP-405" // the build directory cannot be used
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
-  | "NCP-408" // reclaiming could not be had
+  | "NCP-408" // disk space could not be reclaimed
   | "NCP-409" // a disk was full
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
@@ -134,7 +134,7 @@ export function systemTrouble(thrown: unknown): UserError | undefined {
   if (typeof code !== "string") return undefined;
   const means = TROUBLES[code];
   if (means === undefined) return undefined;
-  return new UserError("NCP-354", `${means}: ${message}`, { hint: TROUBLE_HINT });
+  return new UserError("NCP-356", `${means}: ${message}`, { hint: TROUBLE_HINT });
 }
 
 const TROUBLES: Readonly<Record<string, string>> = {

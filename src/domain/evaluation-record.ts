@@ -1,4 +1,4 @@
-/** Owns the evaluation record: what a verified run found, so that the next one need not evaluate it again. */
+/** The evaluation record: what a verified run found, so that the next one need not evaluate it again. */
 
 import { formatNarInfo, type NarInfo, parseNarInfo } from "./narinfo.ts";
 import { parseStorePath, type StorePath } from "./store-path.ts";
@@ -19,7 +19,7 @@ export interface RecordTarget {
 
 export interface RecordMember {
   /** The name of the cache that served it. */
-  readonly substituter: string;
+  readonly cache: string;
   readonly narInfo: NarInfo;
 }
 
@@ -54,11 +54,11 @@ export function formatRecord(record: EvaluationRecord): string {
     checked,
     targets,
     notices,
-    closure: closure.map(({ substituter, narInfo }) => [substituter, formatNarInfo(narInfo)]),
+    closure: closure.map(({ cache, narInfo }) => [cache, formatNarInfo(narInfo)]),
   });
 }
 
-/** Reads what `formatMemo` wrote; throws for anything else, with what is wrong. */
+/** Reads what `formatRecord` wrote; throws for anything else, with what is wrong. */
 export function parseRecord(text: string, storeDir: string): EvaluationRecord {
   const raw = JSON.parse(text) as Record<string, unknown>;
   if (raw["version"] !== VERSION) throw new Error(`it is of version ${String(raw["version"])}`);
@@ -67,10 +67,9 @@ export function parseRecord(text: string, storeDir: string): EvaluationRecord {
     notices: array(raw["notices"]).map(string),
     targets: array(raw["targets"]).map((one) => parseRecordTarget(one, storeDir)),
     closure: array(raw["closure"]).map((one) => {
-      const [substituter, narInfo] = array(one).map(string);
-      if (substituter === undefined || narInfo === undefined)
-        throw new Error("a member is no pair");
-      return { substituter, narInfo: parseNarInfo(narInfo, "record", storeDir) };
+      const [cache, narInfo] = array(one).map(string);
+      if (cache === undefined || narInfo === undefined) throw new Error("a member is no pair");
+      return { cache, narInfo: parseNarInfo(narInfo, "record", storeDir) };
     }),
   };
 }

@@ -1,4 +1,4 @@
-/** Owns SHA-256 sums as Nix writes them (hex, Nix base 32, base 64, SRI) and the one form we keep. */
+/** SHA-256 sums as Nix writes them (hex, Nix base 32, base 64, SRI) and the one form we keep. */
 
 declare const brand: unique symbol;
 

@@ -1,5 +1,5 @@
 /**
- * Owns narinfo: what a binary cache says of one store path.
+ * A narinfo: what a binary cache says of one store path.
  * Source: nix/src/libstore/nar-info.cc (fields) and path-info.cc (fingerprint).
  */
 

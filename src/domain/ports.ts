@@ -1,4 +1,4 @@
-/** Owns what the engine needs of the world; compose.ts hands it the real things. */
+/** What the engine needs of the world; compose.ts hands it the real things. */
 
 import type { BuildFigures, FigureStore } from "./build-figures.ts";
 import type { BinaryCache } from "./cache.ts";
@@ -6,6 +6,7 @@ import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
+import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
@@ -282,6 +283,8 @@ export interface World {
   readonly substituters: readonly BinaryCache[];
   /** Undefined where it lies elsewhere. */
   readonly cacheFolder?: (signal: AbortSignal) => Promise<CacheFolder>;
+  /** What the kinds of cache say of an address that no cache was opened for. */
+  readonly addresses: Addresses;
   /** Without one, Nix fetches everything itself. */
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
@@ -290,7 +293,7 @@ export interface World {
   readonly figures?: FigureStore;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
-  /** Without it no reclaiming is looked for. */
+  /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];

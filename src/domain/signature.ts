@@ -1,5 +1,5 @@
 /**
- * Owns Nix's signing keys and signatures: Ed25519 over a fingerprint.
+ * Nix's signing keys and signatures: Ed25519 over a fingerprint.
  * Source: nix/src/libutil/signature/local-keys.cc. Keys are `NAME:BASE64`, public 32 bytes,
  * secret 64 (seed, then public), signatures 64.
  */

@@ -1,6 +1,23 @@
-/** Owns verdicts: what a fresh machine would have to do for a target. */
+/** Verdicts: what a fresh machine would have to do for a target. */
 
 import type { StorePath } from "./store-path.ts";
+
+/** Who has a path. */
+export interface Holder {
+  /** A cache's name; where it is passed on, the names of the keys that it is signed with. */
+  readonly cache: string;
+  /** The cache that answered, where it only passes on what `cache` holds. */
+  readonly via?: string;
+}
+
+/** The cache whose word it is that the path is there. */
+export function answeredBy({ cache, via }: Holder): string {
+  return via ?? cache;
+}
+
+export function holderWords({ cache, via }: Holder): string {
+  return via === undefined ? cache : `${cache}, passed on by ${via}`;
+}
 
 export interface MissingDerivations {
   /** To be built from source; heavy ones first, then those that most targets want. */
@@ -18,12 +35,8 @@ export interface MissingDerivations {
  * - `failed`: it did not evaluate.
  */
 export type Verdict =
-  | { readonly kind: "own"; readonly substituters: readonly string[]; readonly trivial: number }
-  | {
-      readonly kind: "upstream";
-      readonly substituters: readonly string[];
-      readonly trivial: number;
-    }
+  | { readonly kind: "own"; readonly holders: readonly Holder[]; readonly trivial: number }
+  | { readonly kind: "upstream"; readonly holders: readonly Holder[]; readonly trivial: number }
   | { readonly kind: "missing"; readonly missing: MissingDerivations }
   | { readonly kind: "unknown"; readonly why: string }
   | { readonly kind: "failed"; readonly message: string; readonly nearest: readonly string[] };

@@ -1,4 +1,4 @@
-/** Owns workflow files as an audit reads them: what starts them, their jobs, and the steps of these. */
+/** Workflow files as an audit reads them: what starts them, their jobs, and the steps of these. */
 
 /** `owner/repo/path@ref`, or a folder of the repository itself. */
 export interface ActionUse {

@@ -1,4 +1,4 @@
-/** Owns acting: the plan's steps in order; what one failed is not built upon by the next. */
+/** Acts: the plan's steps in order; what one failed is not built upon by the next. */
 
 import type { BinaryCache } from "../domain/cache.ts";
 import { describeError, isFullDisk, UserError } from "../domain/errors.ts";
@@ -7,7 +7,7 @@ import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
-import type { VerifiedTarget } from "../domain/verdict.ts";
+import { holderWords, type VerifiedTarget } from "../domain/verdict.ts";
 import { Building } from "./apply/building.ts";
 import { fetchPaths } from "./apply/fetch.ts";
 import { Meter } from "./apply/meter.ts";
@@ -186,7 +186,7 @@ class Application {
       // This run names the caches at every call; it is later steps that do not know them.
       if (!(error instanceof UserError) || error.code !== "NCP-352") throw error;
       this.findings.push({
-        kind: "substituter",
+        kind: "cache",
         level: "warning",
         code: error.code,
         message: error.message,
@@ -205,10 +205,9 @@ class Application {
     let lacking = 0;
     const substituters = new Set<string>();
     for (const path of failed.keys()) {
-      const { own, upstream } = await lookup.ask(path);
-      const served = own ?? upstream;
+      const { served } = await lookup.ask(path);
       lacking += served?.narInfo.narSize ?? 0;
-      if (served) substituters.add(served.substituter);
+      if (served) substituters.add(holderWords(served));
     }
     this.substituted = {
       paths: paths.length - failed.size,
@@ -229,7 +228,7 @@ class Application {
       return;
     }
     this.findings.push({
-      kind: "substituter",
+      kind: "cache",
       level: "warning",
       code: "NCP-302",
       message: `Nix could not fetch ${count(failed.size, "path")} that ${[...substituters].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
@@ -237,7 +236,7 @@ class Application {
     });
   }
 
-  /** Reclaiming that fails is told; whether space lacks for it, the builds find out. */
+  /** A failure to reclaim is told; whether space is lacking then, the builds find out. */
   private async reclaim(reclaim: Reclaim): Promise<void> {
     const { world, nix, signal } = this;
     try {

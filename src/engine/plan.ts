@@ -1,4 +1,4 @@
-/** Owns deciding: (Job, Survey, Disk space) → Plan. Pure. */
+/** Decides: job, survey and disk space become a plan. Pure. */
 
 import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type Pin, type StoredPin } from "../domain/cache.ts";
@@ -8,7 +8,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix/matrix.ts";
 import { buildSteps, knownOutputs } from "./plan/build-order.ts";
 import type { DiskSpace } from "./plan/disk-space.ts";
-import { findingsOf, trustedUserFindings } from "./plan/findings.ts";
+import { findingsOf, untrustedUserFindings } from "./plan/findings.ts";
 import type { Fitted } from "./plan/fit.ts";
 import { hasToBeMade, type Work, workOf } from "./plan/work.ts";
 import { MAY, type PushRoots, type Reclaim, type Step } from "./step.ts";
@@ -46,7 +46,7 @@ export function plan(
   const findings = [
     ...fit.findings,
     ...findingsOf(job, survey, diskSpace, MAY[job.mode].has("build") ? "builds" : "looks"),
-    ...trustedUserFindings(job, survey, caches),
+    ...untrustedUserFindings(job, survey, caches),
     ...matrixFindings(matrix),
   ];
   const withheld: PushRoots[] = [];
@@ -55,7 +55,7 @@ export function plan(
   // So does a cache that cannot be written to, where the user said that this fails the job.
   const stop =
     fit.verdict === "nothing fits" ||
-    findings.some(({ kind, level }) => kind === "substituter" && level === "error");
+    findings.some(({ kind, level }) => kind === "cache" && level === "error");
   const doing = cut ? workOf(job, survey, cut.kept) : work;
   if (!stop && survey.system !== undefined) {
     steps.push(...reclaims.map((reclaim): Step => ({ do: "reclaim", reclaim })));
@@ -116,7 +116,7 @@ function isOurs(survey: Survey, target: SurveyedTarget): boolean {
 function isUpstreamOnly(survey: Survey, { outputs }: SurveyedTarget): boolean {
   if (!outputs || outputs.length === 0) return false;
   const answers = outputs.map((path) => survey.facts.answers.get(path));
-  return answers.every((answer) => answer?.own ?? answer?.upstream);
+  return answers.every((answer) => answer?.served);
 }
 
 /** Trust, the job and the cache must all allow it. */

@@ -1,4 +1,4 @@
-/** Owns the end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
+/** The end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
 import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";
@@ -150,7 +150,7 @@ async function missingRoots(
   const missing: PushRoots[] = [];
   for (const { target, paths } of wanted) {
     const answers = await Promise.all(paths.map((path) => lookup.ask(path)));
-    const absent = paths.filter((_, index) => !answers[index]?.own && !answers[index]?.upstream);
+    const absent = paths.filter((_, index) => !answers[index]?.served);
     if (absent.length > 0) missing.push({ target, paths: absent });
   }
   return missing;

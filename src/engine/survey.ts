@@ -1,4 +1,4 @@
-/** Owns looking: everything a plan needs to know, and nothing that changes the world. */
+/** Looks: everything a plan needs to know, and nothing that changes the world. */
 
 import type { BuildFigures } from "../domain/build-figures.ts";
 import { can, type StoredPin } from "../domain/cache.ts";

@@ -1,4 +1,4 @@
-/** Owns compression as streams: Node's own where it has one, the system's xz and bzip2 otherwise. */
+/** Compression as streams: Node's own where it has one, the system's xz and bzip2 otherwise. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-/** Owns free space: which file system a path is on and what is left there. */
+/** Free disk space: which file system a path is on and what is left there. */
 
 import { type StatsFs, statfsSync, statSync } from "node:fs";
 import { lstat, readdir, readFile, stat, statfs } from "node:fs/promises";
@@ -125,7 +125,7 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     const stats = await stat(path);
     if (!stats.isFile() && !stats.isDirectory()) {
-      throw new UserError("NCP-354", `${path} is no regular file, and is not read`, {
+      throw new UserError("NCP-356", `${path} is no regular file, and is not read`, {
         hint: "put a file in its place",
       });
     }

@@ -1,4 +1,4 @@
-/** Owns the process's environment: the one place that reads it, and what a child may see of it. */
+/** The process's environment: the one place that reads it, and what a child may see of it. */
 
 import { setFlagsFromString } from "node:v8";
 

@@ -1,4 +1,4 @@
-/** Owns finding and hashing lock files: which ones a line names, and SHA-256 as `sha256sum FILE` gives it. */
+/** Finds and hashes lock files: which ones a line names, and SHA-256 as `sha256sum FILE` gives it. */
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -146,7 +146,7 @@ async function hashOf(directory: string, name: string): Promise<string> {
   try {
     return await sha256File(join(directory, name));
   } catch (error) {
-    throw new UserError("NCP-354", `key-files: ${name} cannot be read: ${describeError(error)}`, {
+    throw new UserError("NCP-356", `key-files: ${name} cannot be read: ${describeError(error)}`, {
       hint: "let the runner's user read it (chmod, chown), or take its line away",
     });
   }

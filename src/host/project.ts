@@ -1,4 +1,4 @@
-/** Owns looking at the project: its workflows, where it configures caches, whether its locks are committed. */
+/** Looks at the project: its workflows, where it configures caches, whether its locks are committed. */
 
 import { dirname, join } from "node:path";
 import type { CacheConfiguration, LockFile, Project, WorkflowFile } from "../domain/workflow.ts";

@@ -1,4 +1,4 @@
-/** Owns reading workflow files: other people's YAML, so nothing in it may cost more than its size. */
+/** Reads workflow files: other people's YAML, so nothing in it may cost more than its size. */
 
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join, normalize } from "node:path";

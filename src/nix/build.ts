@@ -1,4 +1,4 @@
-/** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
+/** Has Nix build and fetch: `nix-store --realise`, the same in every version. */
 
 import { isFullDisk } from "../domain/errors.ts";
 import type {

@@ -1,4 +1,4 @@
-/** Owns what this machine's Nix is: version, system, store, build directory. */
+/** What this machine's Nix is: version, system, store, build directory, and whether we are a trusted user. */
 
 import { access, constants, stat } from "node:fs/promises";
 import { userInfo } from "node:os";
@@ -40,7 +40,7 @@ export async function readMachine(
     readSettings(nix, options),
   ]);
   // Not beside the others: two at once that make a new store's database get in each other's way.
-  const untrusted = await findTrustedUser(nix, environment, settings.text("store"), signal);
+  const untrusted = await findUntrusted(nix, environment, settings.text("store"), signal);
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
@@ -201,7 +201,7 @@ const REFUSED = "ignoring untrusted substituter";
  * Undefined where there is no daemon, or one that trusts this user. `store` is the setting. A short
  * process where there is a daemon, and two more where it does not trust.
  */
-export async function findTrustedUser(
+export async function findUntrusted(
   nix: NixCommand,
   environment: Environment,
   store: string,

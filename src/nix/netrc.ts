@@ -1,5 +1,5 @@
 /**
- * Owns the netrc file that lets Nix into private caches: whatever one was there before, and ours.
+ * The netrc file that lets Nix into private caches: whatever one was there before, and ours.
  * It is the only file that ever holds a token: mode 600, in the runner's temporary folder, until post.
  */
 

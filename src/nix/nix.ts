@@ -1,4 +1,4 @@
-/** Owns the engine's port to Nix: one object, put together from the files of this disk space. */
+/** The engine's port to Nix: one object, put together from the files of this folder. */
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

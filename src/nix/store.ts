@@ -1,4 +1,4 @@
-/** Owns questions to the store's database, many paths to a process. */
+/** Questions to the store's database, many paths to a process. */
 
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";

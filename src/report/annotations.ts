@@ -1,4 +1,4 @@
-/** Owns which findings become annotations: the most important ten of each level, the rest counted. Pure. */
+/** Which findings become annotations: the most important ten of each level, the rest counted. Pure. */
 
 import type { Finding, FindingKind } from "../domain/finding.ts";
 
@@ -19,7 +19,7 @@ const TITLES: Readonly<Record<Finding["kind"], string>> = {
   missing: "In no cache",
   heavy: "Heavy and in no cache",
   unverified: "Not verified",
-  substituter: "A cache",
+  cache: "A cache",
   twin: "Two derivations of one name",
   system: "Another system",
   push: "Not pushed",
@@ -63,7 +63,7 @@ const ORDER: readonly FindingKind[] = [
   "pin",
   "missing",
   "twin",
-  "substituter",
+  "cache",
   "system",
   "trust",
   "notice",

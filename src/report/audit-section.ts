@@ -1,4 +1,4 @@
-/** Owns the audit as words: sections of the summary, lines of the log. Pure. */
+/** The audit as words: sections of the summary, lines of the log. Pure. */
 
 import { count, formatBytes } from "../domain/size.ts";
 import type { Audit, Check, CheckStatus } from "../engine/audit/check.ts";

@@ -1,8 +1,8 @@
-/** Owns the JSON report and the outputs' values: the run as data, for machines. Pure. */
+/** The JSON report and the outputs' values: the run as data, for machines. Pure. */
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import type { Verdict } from "../domain/verdict.ts";
+import { holderWords, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
@@ -11,7 +11,7 @@ import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
-export const REPORT_VERSION = 1;
+export const REPORT_VERSION = 2;
 
 export function jsonReport(run: Run) {
   const { survey, plan, outcome } = run;
@@ -36,7 +36,7 @@ export function jsonReport(run: Run) {
     })),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
-    substituters: survey.substituters.map(({ name, role, pins, state, count }) => ({
+    caches: survey.substituters.map(({ name, role, pins, state, count }) => ({
       name,
       role,
       pins,
@@ -105,6 +105,11 @@ export function verdictReport(survey: Survey, verdict: Verdict) {
       };
     case "own":
     case "upstream":
+      return {
+        kind: verdict.kind,
+        caches: verdict.holders.map(holderWords),
+        trivial: verdict.trivial,
+      };
     case "unknown":
     case "failed":
       return verdict;

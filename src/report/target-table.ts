@@ -1,12 +1,12 @@
-/** Owns the targets' table: verdict, substituter, size and link of each, what is missing first. Pure. */
+/** The targets' table: verdict, substituter, size and link of each, what is missing first. Pure. */
 
 import { formatBytes } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { isHit } from "../domain/verdict.ts";
+import { answeredBy, holderWords, isHit } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
-import { code, grid, linked, linkTo, markdown, substituterNamed } from "./page.ts";
+import { code, grid, linked, markdown } from "./page.ts";
 import { provedTargets, reachWords, verdictWords } from "./words.ts";
 
 /** Paths walked for all sizes together: 5,000 targets with 5,000 paths each would take minutes. */
@@ -49,20 +49,17 @@ function sign({ outcome }: Run, target: SurveyedTarget): string {
 }
 
 /** The cache, as a link to what it says of the target's own path where that is one's to follow. */
-function cacheCell({ survey, job }: Run, target: SurveyedTarget): string {
+function cacheCell({ survey }: Run, target: SurveyedTarget): string {
   const { verdict, outputs } = target;
   if (verdict.kind !== "own" && verdict.kind !== "upstream") return "";
   const [path] = outputs ?? [];
-  return verdict.substituters
-    .map((name) => {
-      const substituter = substituterNamed(survey.substituters, name);
-      const answer = path && survey.facts.answers.get(path);
-      const served =
-        substituter && [answer?.own, answer?.upstream].some((one) => one?.substituter === name);
-      return linked(
-        name,
-        path && substituter && served ? linkTo(path, substituter, job.cache) : undefined,
-      );
+  const served = path && survey.facts.answers.get(path)?.served;
+  return verdict.holders
+    .map((holder) => {
+      const name = answeredBy(holder);
+      const cache = survey.substituters.find((one) => one.name === name);
+      const isIts = served && answeredBy(served) === name;
+      return linked(holderWords(holder), path && cache && isIts ? cache.page(path) : undefined);
     })
     .join(", ");
 }
@@ -84,7 +81,7 @@ class ClosureSizes {
     // A set that is added to is walked to its new end.
     for (const path of seen) {
       const answer = this.survey.facts.answers.get(path);
-      const narInfo = (answer?.own ?? answer?.upstream)?.narInfo;
+      const narInfo = answer?.served?.narInfo;
       bytes += narInfo?.narSize ?? 0;
       for (const reference of narInfo?.references ?? []) seen.add(reference);
       if (--this.left <= 0) return undefined;

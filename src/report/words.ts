@@ -1,7 +1,7 @@
-/** Owns the sentences: what the log, the summary and the terminal say in the same words. Pure. */
+/** The sentences that the log, the summary and the terminal say in the same words. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import type { Verdict } from "../domain/verdict.ts";
+import { holderWords, type Verdict } from "../domain/verdict.ts";
 import type { Check } from "../engine/audit/check.ts";
 import { isHad, type Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
@@ -103,8 +103,8 @@ export function verdictWords(
     case "own":
     case "upstream": {
       const from =
-        how === "whole" && verdict.substituters.length > 0
-          ? ` (${verdict.substituters.join(", ")})`
+        how === "whole" && verdict.holders.length > 0
+          ? ` (${verdict.holders.map(holderWords).join(", ")})`
           : "";
       const trivial = verdict.trivial > 0 ? `, ${verdict.trivial} trivial to build` : "";
       return `${verdict.kind}${from}${trivial}`;

@@ -97,6 +97,6 @@ describe("what a push sends", () => {
 
   test("what was sent is asked for anew", async () => {
     const { lookup } = await sent({});
-    expect((await lookup.ask(paths.program)).own?.substituter).toBe("own");
+    expect((await lookup.ask(paths.program)).own?.cache).toBe("own");
   });
 });

@@ -264,7 +264,7 @@ const ROWS: readonly Row[] = [
   ],
   [
     "NCP-617",
-    "a cache that no desk reads",
+    "a cache that no developer's machine reads",
     { facts: configured(["memory://acme"]) },
     {},
     { status: "warn", mend: 'nixConfig.extra-substituters = [ "memory://acme" ]; in flake.nix' },

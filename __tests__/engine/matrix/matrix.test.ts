@@ -102,8 +102,8 @@ describe("the matrix", () => {
 
   test("holds what is missing and nothing else", () => {
     const targets = [
-      target(".#own", { kind: "own", substituters: [], trivial: 0 }),
-      target(".#up", { kind: "upstream", substituters: [], trivial: 0 }),
+      target(".#own", { kind: "own", holders: [], trivial: 0 }),
+      target(".#up", { kind: "upstream", holders: [], trivial: 0 }),
       target(".#unknown", { kind: "unknown", why: "" }),
       target(".#failed", { kind: "failed", message: "", nearest: [] }),
       target(".#missing", ["x"]),

@@ -10,6 +10,7 @@ import {
 } from "../../../src/engine/plan/disk-space.ts";
 import type { Estimate } from "../../../src/engine/plan/estimate.ts";
 import { lackOfSpace } from "../../../src/engine/plan/fit.ts";
+import { answerOf } from "../../../src/engine/survey/lookup.ts";
 import { derivation, narInfo } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
 import { memoryNix } from "../../support/world.ts";
@@ -139,13 +140,8 @@ describe("the disk space plan", () => {
 
   test("counts the unpacked size of what is to be fetched", () => {
     const [a, b, nobody] = [storePath("a"), storePath("b"), storePath("nobody")];
-    const served = (path: typeof a, narSize: number) => ({
-      own: undefined,
-      upstream: { substituter: "u", narInfo: { ...narInfo(path), narSize } },
-      unknown: undefined,
-      gone: undefined,
-      refused: undefined,
-    });
+    const served = (path: typeof a, narSize: number) =>
+      answerOf({ upstream: { cache: "u", narInfo: { ...narInfo(path), narSize } } });
     const answers = new Map([
       [a, served(a, 5)],
       [b, served(b, 7)],

@@ -120,7 +120,7 @@ describe("what a finding says", () => {
 
   test.each([
     ["our own cache is down", "own", "warning"],
-    ["another one is", "substituter", "notice"],
+    ["another one is", "cache", "notice"],
   ])("%s", async (_, which, level) => {
     const down = new UserError("NCP-303", "cache refuses our credentials", { hint: "a token" });
     const [bad, good] = [memoryCache("bad", { down }), memoryCache("good")];
@@ -130,7 +130,7 @@ describe("what a finding says", () => {
     );
     expect(found).toEqual([
       {
-        kind: "substituter",
+        kind: "cache",
         level,
         code: "NCP-303",
         message: "bad is left out: cache refuses our credentials",
@@ -154,7 +154,7 @@ describe("what a finding says", () => {
       own.content.set(out(one), { kind: "refused", why: `${out(one)} is not signed` });
     }
     const found = await findings({ targets: ".#bws\n.#tool" }, { nix: { flake }, own });
-    expect(found.find(({ kind }) => kind === "substituter")?.message).toBe(
+    expect(found.find(({ kind }) => kind === "cache")?.message).toBe(
       `own: 2 answers not counted: ${out(bws)} is not signed`,
     );
   });

@@ -206,15 +206,13 @@ describe("the answer of several caches", () => {
 
   test("the first upstream that has it is the one named", async () => {
     const { answer } = await answerOf([new Map(), hit("own"), hit("own")]);
-    expect([answer.own, answer.upstream?.substituter]).toEqual([undefined, "cache-1"]);
+    expect([answer.own, answer.upstream?.cache]).toEqual([undefined, "cache-1"]);
   });
 
   test("what our cache only passes on is upstream", async () => {
     const { answer } = await answerOf([hit("upstream")]);
-    expect([answer.own, answer.upstream?.substituter]).toEqual([
-      undefined,
-      "an unsigned upstream, passed on by cache-0",
-    ]);
+    expect(answer.own).toBeUndefined();
+    expect(answer.served).toMatchObject({ cache: "an unsigned upstream", via: "cache-0" });
   });
 
   test("what is passed on goes by the keys that signed it, and its cache is found again", async () => {
@@ -226,14 +224,14 @@ describe("the answer of several caches", () => {
     const { answer, lookup, caches } = await answerOf([
       new Map([[path, { ...presence, narInfo }]]),
     ]);
-    expect(answer.upstream?.substituter).toBe("cache.nixos.org-1, other-1, passed on by cache-0");
+    expect(answer.upstream).toMatchObject({ cache: "cache.nixos.org-1, other-1", via: "cache-0" });
     expect(answer.upstream && lookup.cacheOf(answer.upstream)).toBe(caches[0]);
   });
 
   test("a failed question is not a miss, and not a reason to forget a hit", async () => {
     const cause = new Error("no answer");
     const { answer } = await answerOf([new Map([[path, { kind: "unknown", cause }]]), hit("own")]);
-    expect([answer.unknown, answer.upstream?.substituter]).toEqual([cause, "cache-1"]);
+    expect([answer.unknown, answer.upstream?.cache]).toEqual([cause, "cache-1"]);
   });
 
   test("refused and gone are counted by cache, and are no hits", async () => {
@@ -243,7 +241,7 @@ describe("the answer of several caches", () => {
       new Map([[path, { kind: "gone", narInfo: presence.narInfo }]]),
       new Map([[path, { kind: "refused", why: "it is not signed" }]]),
     ]);
-    expect([answer.own, answer.upstream, answer.gone?.substituter]).toEqual([
+    expect([answer.own, answer.upstream, answer.gone?.cache]).toEqual([
       undefined,
       undefined,
       "cache-0",
@@ -264,7 +262,7 @@ describe("the answer of several caches", () => {
     expect(own.asked).toHaveLength(1);
     hold(own, path);
     lookup.forget([path]);
-    expect((await lookup.ask(path)).own?.substituter).toBe("cache-0");
+    expect((await lookup.ask(path)).own?.cache).toBe("cache-0");
     expect(own.asked).toHaveLength(2);
   });
 });

@@ -38,7 +38,7 @@ test("a substituter that has nothing of what others have is not asked for everyt
   const empty = substituter("empty", "upstream", () => false);
   const full = substituter("full", "upstream", () => true);
   const answers = await askAll([empty, full]);
-  expect(answers.every(({ upstream }) => upstream?.substituter === "full")).toBe(true);
+  expect(answers.every(({ upstream }) => upstream?.cache === "full")).toBe(true);
   expect(full.asked).toHaveLength(200);
   expect(empty.asked.length).toBeLessThan(100);
 });
@@ -48,7 +48,7 @@ test("what the others have not is asked of a cold substituter, and believed", as
   const rare = substituter("rare", "upstream", (path) => path === last);
   const full = substituter("full", "upstream", (path) => path !== last);
   const answers = await askAll([rare, full]);
-  expect(answers.at(-1)?.upstream?.substituter).toBe("rare");
+  expect(answers.at(-1)?.upstream?.cache).toBe("rare");
 });
 
 test("our own cache never goes cold, and nothing goes cold where nobody has anything", async () => {

@@ -92,7 +92,7 @@ function site({ own: cache, nix: options }: SiteOptions = {}) {
   return { own, kept, visit };
 }
 
-const OWN = { kind: "own", substituters: ["own"], trivial: 0 };
+const OWN = { kind: "own", holders: [{ cache: "own" }], trivial: 0 };
 
 describe("a run that an earlier one spares its evaluation", () => {
   test("asks for the roots alone, and says the same", async () => {
@@ -224,10 +224,7 @@ describe("what a run leaves", () => {
     expect(done.outcome.pushed).toHaveLength(1);
     expect(remembered).toBe(1);
     expect(
-      kept.record?.closure.map(({ substituter, narInfo: { storePath: path } }) => [
-        substituter,
-        path,
-      ]),
+      kept.record?.closure.map(({ cache, narInfo: { storePath: path } }) => [cache, path]),
     ).toEqual([["own", out(app)]]);
     expect((await visit()).verdict).toEqual(OWN);
   });
@@ -244,7 +241,7 @@ describe("what a run leaves", () => {
     const second = await visit({ substituters: [upstream] });
     expect([second.evaluations, second.verdict]).toEqual([
       0,
-      { kind: "upstream", substituters: ["upstream"], trivial: 0 },
+      { kind: "upstream", holders: [{ cache: "upstream" }], trivial: 0 },
     ]);
   });
 

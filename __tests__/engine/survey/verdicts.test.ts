@@ -43,7 +43,7 @@ describe("the verdict on a target", () => {
     const own = memoryCache("own");
     hold(own, out(bws));
     const { targets } = await surveyed({ targets: ".#bws" }, { flake: { bws } }, { own });
-    expect(targets[0]?.verdict).toEqual({ kind: "own", substituters: ["own"], trivial: 0 });
+    expect(targets[0]?.verdict).toEqual({ kind: "own", holders: [{ cache: "own" }], trivial: 0 });
   });
 
   test("upstream: another cache has it, and is named", async () => {
@@ -56,7 +56,7 @@ describe("the verdict on a target", () => {
     );
     expect(found.targets[0]?.verdict).toEqual({
       kind: "upstream",
-      substituters: ["two"],
+      holders: [{ cache: "two" }],
       trivial: 0,
     });
   });
@@ -69,7 +69,11 @@ describe("the verdict on a target", () => {
       { flake: { alice }, derivations: [bws] },
       { own },
     );
-    expect(found.targets[0]?.verdict).toEqual({ kind: "own", substituters: ["own"], trivial: 1 });
+    expect(found.targets[0]?.verdict).toEqual({
+      kind: "own",
+      holders: [{ cache: "own" }],
+      trivial: 1,
+    });
   });
 
   test("missing: what would be built, downloads and trivial ones told apart", async () => {

@@ -1,4 +1,4 @@
-/** Owns what a Cachix cache says of itself, and each way of not being allowed in, told apart. */
+/** What a Cachix cache says of itself, and each way of not being allowed in, told apart. */
 
 import * as z from "zod/mini";
 import { parseCacheInfo } from "../../domain/cache.ts";

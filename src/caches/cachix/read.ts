@@ -1,4 +1,4 @@
-/** Owns reading a Cachix cache as Nix does, and whose each answer is: its own, or an upstream's. */
+/** Reads a Cachix cache as Nix does, and tells its own answers from those of an upstream. */
 
 import * as z from "zod/mini";
 import type { Presence } from "../../domain/cache.ts";

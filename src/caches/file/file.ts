@@ -1,10 +1,10 @@
-/** Owns `file://` caches: a directory in the layout of Nix's own binary caches, and pins beside it. */
+/** The caches `file://`: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
 import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  type BinaryCache,
+  type CacheClient,
   formatCacheInfo,
   type Presence,
   parseCacheInfo,
@@ -19,8 +19,8 @@ import { stage, sweep, writeWhole } from "../../host/atomic.ts";
 import { type Compression, EXTENSIONS } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parseCompression } from "../address-options.ts";
-import type { CacheKind } from "../kind.ts";
+import { parseCompression, parseUrl, withoutSlash } from "../address.ts";
+import type { BadAddress, CacheKind } from "../kind.ts";
 import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
 import { readPins, writePin } from "./pins.ts";
 
@@ -39,7 +39,7 @@ const PARALLEL = 8;
 const STALE = 6 * 3_600_000;
 
 /** A cache that can be read; `writableFileCache` adds the verbs. */
-export function fileCache(options: FileCacheOptions): BinaryCache {
+export function fileCache(options: FileCacheOptions): CacheClient {
   const { name, directory, storeDir, policy, signingKey } = options;
   const trusted = policy.kind === "by location" ? "?trusted=1" : "";
   return {
@@ -107,11 +107,11 @@ async function sizeOf(file: string): Promise<number | undefined> {
   }
 }
 
-export function writableFileCache(options: FileCacheOptions): BinaryCache {
+export function writableFileCache(options: FileCacheOptions): CacheClient {
   const { directory, storeDir, compression, signingKey } = options;
   const upload = async (
     info: PathInfo,
-    nar: Parameters<NonNullable<BinaryCache["push"]>>[1],
+    nar: Parameters<NonNullable<CacheClient["push"]>>[1],
     signal: AbortSignal,
   ): Promise<Uploaded> => {
     const file = narFile(info, nar, compression, signal);
@@ -159,8 +159,40 @@ export function writableFileCache(options: FileCacheOptions): BinaryCache {
   };
 }
 
-export const fileKind: CacheKind<"file"> = {
-  kind: "file",
+interface FileAddress {
+  readonly url: URL;
+  readonly directory: string;
+}
+
+function parseAddress(text: string, bad: BadAddress): FileAddress {
+  const url = parseUrl(text, bad);
+  if (url.host !== "" || url.pathname === "/") {
+    throw bad("a file cache needs an absolute directory");
+  }
+  try {
+    const directory = withoutSlash(decodeURIComponent(url.pathname));
+    if (!directory.includes("\0")) return { url, directory };
+  } catch {
+    // A percent sign that encodes nothing: said below.
+  }
+  throw bad("its directory is not percent-encoded text");
+}
+
+export const fileKind: CacheKind<FileAddress> = {
+  facts: {
+    kind: "file",
+    token: "not needed",
+    readers: "this job or machine",
+    keeper: "itself",
+    // It is near already; and it may be trusted for where it is, which staging is not.
+    staging: "never",
+  },
+  form: "file:///DIRECTORY",
+  begins: ["file://"],
+  parse: parseAddress,
+  place: ({ directory }) => fileUrl(directory),
+  name: () => undefined,
+  page: () => undefined,
   open({ url, directory }, request) {
     const trusted =
       request.signatures === "accept any" ||

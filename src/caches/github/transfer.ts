@@ -1,4 +1,4 @@
-/** Owns the process that runs `@actions/cache`: one request over standard input, answers as messages. */
+/** What runs in the process of `@actions/cache`: one request over standard input, answers as messages. */
 
 import { text } from "node:stream/consumers";
 import { describeError } from "../../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns what the silence, the log lines and the numbers of GitHub's cache client mean. Pure. */
+/** What the silence, the log lines and the numbers of GitHub's cache client mean. Pure. */
 
 import { formatSeconds } from "../../domain/size.ts";
 import type { ClientDeadlines, ClientEnd } from "./transfer.ts";
@@ -74,8 +74,7 @@ const WHY: Readonly<Record<TroubleKind, string>> = {
   mode: "the workflow's cache-mode does not allow it",
   denied: "this run's token does not allow it (an untrusted event, or another repository's)",
   race: "another job has saved an entry of this key meanwhile",
-  quota:
-    "the repository's cache storage is full; GitHub frees disk space by deleting what was not used",
+  quota: "the repository's cache storage is full; GitHub makes space by deleting what was not used",
   rate: "GitHub limits how often its cache is asked, and this repository is over it",
   unreachable: "the cache service cannot be reached",
   slow: "the cache service is too slow",

@@ -1,7 +1,7 @@
-/** Owns plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
+/** Plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
 
 import {
-  type BinaryCache,
+  type CacheClient,
   type CacheDescription,
   type Credentials,
   type Presence,
@@ -14,7 +14,15 @@ import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, retry, retryStream } from "../../host/retry.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parseCompression, parsePriority, signedPathsOnly, signingOf } from "../address-options.ts";
+import {
+  narInfoPage,
+  parseCompression,
+  parsePriority,
+  parseUrl,
+  signedPathsOnly,
+  signingOf,
+  withoutSlash,
+} from "../address.ts";
 import type { CacheKind } from "../kind.ts";
 import { httpPush } from "./push.ts";
 
@@ -45,7 +53,7 @@ const SMALL = 128 * 1024;
 /** Absent, in the words of Nix's own client: 403 is what S3 says of a missing key. */
 const ABSENT = new Set([404, 410]);
 
-export function httpCache(options: HttpCacheOptions): BinaryCache {
+export function httpCache(options: HttpCacheOptions): CacheClient {
   const { name, base, http, headers, policy, storeDir } = options;
   const at = (path: string) => below(base, path);
   const request = (path: string, signal: AbortSignal): HttpRequest => ({
@@ -163,9 +171,21 @@ function troubleOf(
   });
 }
 
-export const httpKind: CacheKind<"http"> = {
-  kind: "http",
-  open({ url }, request) {
+export const httpKind: CacheKind<URL> = {
+  facts: {
+    kind: "http",
+    token: "needed to write",
+    readers: "everybody",
+    keeper: "itself",
+    staging: "where it pays",
+  },
+  form: "https://HOST",
+  begins: ["https://", "http://"],
+  parse: parseUrl,
+  place: ({ origin, pathname }) => withoutSlash(`${origin}${pathname}`),
+  name: ({ hostname }) => hostname,
+  page: (_address, path, url) => narInfoPage(url, path),
+  open(url, request) {
     const { name, role, signingKey, token, http, storeDir } = request;
     const { policy, publicKeys, canWrite } = signingOf(url, request);
     const options: HttpCacheOptions = {
@@ -205,7 +225,7 @@ export function below(base: URL, path: string): URL {
   return new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);
 }
 
-async function unsigned(cache: BinaryCache, signal: AbortSignal): Promise<CacheDescription> {
+async function unsigned(cache: CacheClient, signal: AbortSignal): Promise<CacheDescription> {
   const info = await cache.describe(signal);
   return { ...info, permission: "read", trouble: signedPathsOnly(cache.name) };
 }

@@ -1,4 +1,4 @@
-/** Owns freeing disk space: each step only where space still lacks, and what it really gave. */
+/** Frees disk space: each step only where space still lacks, and what it really gave. */
 
 import type { Finding } from "../../domain/finding.ts";
 import type { Nix, World } from "../../domain/ports.ts";

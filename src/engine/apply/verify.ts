@@ -1,4 +1,4 @@
-/** Owns proof: read back from outside, past every local lookup cache, what our cache really serves. */
+/** Proves a push: reads back from outside, past every local lookup cache, what our cache really serves. */
 
 import { createHash } from "node:crypto";
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
@@ -9,7 +9,7 @@ import { mapLimited } from "../../domain/limit.ts";
 import { differences, type NarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { Clock, World } from "../../domain/ports.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
-import type { VerificationOutcome } from "../../domain/verdict.ts";
+import { holderWords, type VerificationOutcome } from "../../domain/verdict.ts";
 import type { Lookup } from "../survey/lookup.ts";
 
 export interface VerificationRequest {
@@ -158,7 +158,7 @@ async function verifyMember(
     if (!isRoot) return { state: "good", references: served.references, bytes: 0 };
     return {
       state: "upstream only",
-      why: `served by ${upstream?.substituter ?? cache.name}`,
+      why: `served by ${upstream ? holderWords(upstream) : cache.name}`,
     };
   }
   return absent(presence, request.pushed.has(path));

@@ -1,4 +1,4 @@
-/** Owns the audit: every group of checks over what was seen. Pure but for the sizes of pins. */
+/** The audit: every group of checks over what was seen. Pure but for the sizes of pins. */
 
 import { can } from "../../domain/cache.ts";
 import type { Finding } from "../../domain/finding.ts";
@@ -32,6 +32,7 @@ export async function audit(
     project,
     pins: !listed ? "none" : pins ? "listed" : "hidden",
     ownUrl: world.own?.substituter.url,
+    addresses: world.addresses,
     sizes,
     now: world.clock.now(),
   };

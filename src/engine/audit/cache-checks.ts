@@ -1,4 +1,4 @@
-/** Owns the caches that are read: configured, reachable, in sensible order, once, and vouched for. Pure. */
+/** Checks of the caches that are read: configured, reachable, in sensible order, once, and vouched for. Pure. */
 
 import { describeError, UserError } from "../../domain/errors.ts";
 import { count } from "../../domain/size.ts";
@@ -6,7 +6,7 @@ import type { CacheConfiguration } from "../../domain/workflow.ts";
 import { NAR_GONE } from "../survey/lookup.ts";
 import type { SurveyedSubstituter } from "../survey/substituters.ts";
 import { type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
-import { placeOf, reads } from "./key-checks.ts";
+import { reads } from "./key-checks.ts";
 
 export function cacheChecks(request: AuditRequest): Check[] {
   return [
@@ -46,12 +46,9 @@ function reachable({ survey }: AuditRequest): Check[] {
   );
 }
 
-/** Kinds that a developer's own Nix reads as well; the others are of a job or a machine. */
-const SHARED = new Set(["cachix", "attic", "http", "s3"]);
-
-function configuredAnywhere({ job, project, ownUrl }: AuditRequest): Check[] {
-  if (!SHARED.has(job.cache.kind) || ownUrl === undefined || !project) return [];
-  const found = project.configurations.find((one) => reads(one, ownUrl));
+function configuredAnywhere({ job, project, ownUrl, addresses }: AuditRequest): Check[] {
+  if (job.cache?.readers !== "everybody" || ownUrl === undefined || !project) return [];
+  const found = project.configurations.find((one) => reads(one, ownUrl, addresses));
   return rule(
     "caches",
     "NCP-617",
@@ -62,13 +59,13 @@ function configuredAnywhere({ job, project, ownUrl }: AuditRequest): Check[] {
           {
             status: "warn",
             message: `${job.cacheName} is in no configuration of Nix here: only the steps of this action read it`,
-            mend: `nixConfig.extra-substituters = [ "${placeOf(ownUrl)}" ]; in flake.nix`,
+            mend: `nixConfig.extra-substituters = [ "${addresses.placeOf(ownUrl)}" ]; in flake.nix`,
           },
         ],
   );
 }
 
-function duplicates({ project, job }: AuditRequest): Check[] {
+function duplicates({ project, job, addresses }: AuditRequest): Check[] {
   const lists: Pick<CacheConfiguration, "where" | "substituters">[] = [
     ...(project?.configurations ?? []),
     { where: "the input substituters", substituters: job.substituters.map(({ text }) => text) },
@@ -76,7 +73,7 @@ function duplicates({ project, job }: AuditRequest): Check[] {
   const troubles = lists.flatMap(({ where, substituters }) => {
     const seen = new Map<string, string>();
     return substituters.flatMap((url): Trouble[] => {
-      const place = placeOf(url);
+      const place = addresses.placeOf(url);
       const before = seen.get(place);
       seen.set(place, url);
       if (before === undefined) return [];

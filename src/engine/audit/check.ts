@@ -1,7 +1,8 @@
-/** Owns checks: what an audit found of one thing, and the line that mends it. */
+/** What a check is: what an audit found of one thing, and the line that mends it. */
 
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
+import type { Addresses } from "../../domain/location.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { ProjectFacts } from "../../domain/workflow.ts";
 import type { Survey } from "../survey.ts";
@@ -57,6 +58,7 @@ export interface AuditRequest {
   readonly project: ProjectFacts | undefined;
   /** Where Nix reads our cache. */
   readonly ownUrl: string | undefined;
+  readonly addresses: Addresses;
   /** `none`: our cache has no such thing; `hidden`: it does not list them to us. */
   readonly pins: "listed" | "hidden" | "none";
   readonly sizes: PinSizes | undefined;

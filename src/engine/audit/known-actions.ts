@@ -1,5 +1,5 @@
 /**
- * Owns what is known of the actions that install Nix or keep a Nix cache. An input that an action
+ * What is known of the actions that install Nix or keep a Nix cache. An input that an action
  * does not have is a warning that nobody reads: `push: false` on cachix-action pushes everything.
  * Sources: each action's action.yml, 2026-11; the retired versions: github.blog 2024-09-16 (v1 of
  * GitHub's cache service ended on 2025-04-15), nix-community/cache-nix-action#49.

@@ -1,4 +1,4 @@
-/** Owns what is asked of pins: are they there, on the expected path, and for how long yet. Pure. */
+/** Checks of pins: are they there, on the expected path, and for how long yet. Pure. */
 
 import type { PinKeep, StoredPin } from "../../domain/cache.ts";
 import { mapLimited } from "../../domain/limit.ts";
@@ -221,8 +221,7 @@ export async function measurePins(
     const fresh = [...new Set(wave)].filter((path) => !references.has(path));
     const next: StorePath[] = [];
     await mapLimited(fresh, PARALLEL, async (path) => {
-      const { own, upstream, unknown } = await lookup.ask(path);
-      const served = own ?? upstream;
+      const { own, served, unknown } = await lookup.ask(path);
       if (!served && unknown) complete = "at least";
       const below = served ? dependencies(served.narInfo) : [];
       references.set(path, below);

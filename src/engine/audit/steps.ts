@@ -1,4 +1,4 @@
-/** Owns the view of workflow files that the rules share: which steps install, cache, push and use Nix. Pure. */
+/** The view of workflow files that the rules share: which steps install, cache, push and use Nix. Pure. */
 
 import {
   type ProjectFacts,

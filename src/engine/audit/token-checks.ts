@@ -1,17 +1,18 @@
-/** Owns the secrets in workflow files: where one is needed it is there, and is a secret. Pure. */
+/** Checks of the secrets in workflow files: where one is needed it is there, and is a secret. Pure. */
 
 import { describeError, UserError } from "../../domain/errors.ts";
+import type { Addresses } from "../../domain/location.ts";
 import { secretsIn } from "../../domain/workflow.ts";
 import { type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
 import { type AuditedJob, type AuditedStep, auditedJobs, inputOf, pushCommand } from "./steps.ts";
 
-export function secretChecks({ project }: AuditRequest): Check[] {
+export function secretChecks({ project, addresses }: AuditRequest): Check[] {
   const jobs = project ? auditedJobs(project) : [];
   const steps = jobs.flatMap((job) => job.steps);
   return [
     ...rule("workflows", "NCP-622", "every push has its token, and it is a secret", [
       ...steps.flatMap(inTheOpen),
-      ...steps.flatMap(without),
+      ...steps.flatMap((step) => without(step, addresses)),
       ...jobs.flatMap(scriptsWithout),
       ...differing(steps),
     ]),
@@ -30,10 +31,7 @@ function inTheOpen({ step, known }: AuditedStep): Trouble[] {
   });
 }
 
-/** Kinds of `cache:` that are written to with a token. */
-const NEEDS_TOKEN = /^(?:cachix:|attic:|https?:)/;
-
-function without({ step, known }: AuditedStep): Trouble[] {
+function without({ step, known }: AuditedStep, addresses: Addresses): Trouble[] {
   const name = known?.secrets?.[0];
   if (
     !known ||
@@ -45,7 +43,8 @@ function without({ step, known }: AuditedStep): Trouble[] {
   const off = known.off && inputOf(step, known.off[0]).toLowerCase() === known.off[1];
   const reads =
     known.role === "ours"
-      ? inputOf(step, "mode") !== "warm" || !NEEDS_TOKEN.test(inputOf(step, "cache"))
+      ? inputOf(step, "mode") !== "warm" ||
+        addresses.kindOf(inputOf(step, "cache"))?.token !== "needed to write"
       : known.pushes !== "needs a secret";
   if (off || reads) return [];
   return [
@@ -116,13 +115,10 @@ function secretNames({ step, known }: AuditedStep): Trouble[] {
   });
 }
 
-/** Kinds of cache that are written to with the input `token`. */
-const WITH_TOKEN = new Set(["cachix", "attic", "http"]);
-
 export function tokenChecks({ job, survey, project }: AuditRequest): Check[] {
   const base = { group: "token" as const, code: "NCP-618" as const };
   const own = survey.substituters.find(({ role }) => role === "own");
-  if (!own || !WITH_TOKEN.has(job.cache.kind)) {
+  if (!own || job.cache?.token !== "needed to write") {
     return [{ ...base, status: "pass", message: `${job.cacheName} needs no token` }];
   }
   const trouble = own.state.kind === "reachable" ? own.state.info.trouble : own.state.error;

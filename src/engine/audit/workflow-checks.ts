@@ -1,4 +1,4 @@
-/** Owns whether the workflows use the cache at all: set up, read, pushed to, looked after. Pure. */
+/** Checks whether the workflows use the cache at all: set up, read, pushed to, looked after. Pure. */
 
 import { didYouMean } from "../../domain/suggest.ts";
 import type { ActionUse } from "../../domain/workflow.ts";

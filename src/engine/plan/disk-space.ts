@@ -1,4 +1,4 @@
-/** Owns the disk space plan: the bytes and inodes a run needs, on the file systems it really writes to. */
+/** The disk space plan: the bytes and inodes a run needs, on the file systems it really writes to. */
 
 import { describeError } from "../../domain/errors.ts";
 import { floorOf } from "../../domain/job.ts";
@@ -75,7 +75,7 @@ export function bytesToFetch(facts: Facts, paths: Iterable<StorePath>): number {
   let bytes = 0;
   for (const path of paths) {
     const answer = facts.answers.get(path);
-    bytes += (answer?.own ?? answer?.upstream)?.narInfo.narSize ?? 0;
+    bytes += answer?.served?.narInfo.narSize ?? 0;
   }
   return bytes;
 }
@@ -85,7 +85,7 @@ export function bytesToDownload(facts: Facts, paths: Iterable<StorePath>): numbe
   let bytes = 0;
   for (const path of paths) {
     const answer = facts.answers.get(path);
-    const narInfo = (answer?.own ?? answer?.upstream)?.narInfo;
+    const narInfo = answer?.served?.narInfo;
     bytes += narInfo?.fileSize ?? narInfo?.narSize ?? 0;
   }
   return bytes;

@@ -1,4 +1,4 @@
-/** Owns what a build will take: the last figure of its name, else `space=`, else a rule. Pure. */
+/** What a build will take: the last figure of its name, else `space=`, else a rule. Pure. */
 
 import { dependencies } from "../../domain/narinfo.ts";
 import type { StorePath } from "../../domain/store-path.ts";
@@ -88,7 +88,7 @@ function inputClosure(facts: Facts, drvPath: StorePath): number {
     if (seen.has(path)) continue;
     seen.add(path);
     const answer = facts.answers.get(path);
-    const narInfo = (answer?.own ?? answer?.upstream)?.narInfo;
+    const narInfo = answer?.served?.narInfo;
     if (!narInfo) continue;
     bytes += narInfo.narSize;
     stack.push(...dependencies(narInfo));

@@ -1,4 +1,4 @@
-/** Owns what a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
+/** What a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
 
 import type { BinaryCache } from "../../domain/cache.ts";
 import { describeError, type ErrorCode, isFullDisk, UserError } from "../../domain/errors.ts";
@@ -169,7 +169,7 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
       if (state.error instanceof UserError && state.error.code === "NCP-351") return [];
       return [
         {
-          kind: "substituter",
+          kind: "cache",
           level: role === "own" ? ownLevel : "notice",
           message: `${name} is left out: ${describeError(state.error)}`,
           ...adviceOf(state.error),
@@ -180,7 +180,7 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
     const { trouble } = state.info;
     if (trouble) {
       found.push({
-        kind: "substituter",
+        kind: "cache",
         level: ownLevel,
         message: `${describeError(trouble)}: nothing is pushed or pinned, it is only read`,
         ...adviceOf(trouble),
@@ -188,7 +188,7 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
     }
     if (answers.failure) {
       found.push({
-        kind: "substituter",
+        kind: "cache",
         level: "warning",
         message: `${name} stopped answering: ${answers.unknown} of ${count(answers.asked, "path")} unknown there: ${describeError(answers.failure)}`,
         ...adviceOf(answers.failure),
@@ -202,10 +202,10 @@ function refusals({ name, role, count: { refused, corrupt } }: SurveyedSubstitut
   const [first] = refused;
   if (first === undefined) return [];
   const message = `${name}: ${count(refused.length, "answer")} not counted: ${first}`;
-  if (corrupt === 0 || role === "own") return [{ kind: "substituter", level: "warning", message }];
+  if (corrupt === 0 || role === "own") return [{ kind: "cache", level: "warning", message }];
   return [
     {
-      kind: "substituter",
+      kind: "cache",
       level: "warning",
       code: "NCP-353",
       message,
@@ -219,7 +219,7 @@ function adviceOf(error: Error): Pick<Finding, "code" | "hint"> {
   return { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }
 
-export function trustedUserFindings(
+export function untrustedUserFindings(
   job: Job,
   survey: Survey,
   caches: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },
@@ -254,7 +254,7 @@ export function trustedUserFindings(
   const then = own.length > 0 ? "; later steps build what only our own cache has" : "";
   return [
     {
-      kind: "substituter",
+      kind: "cache",
       level: "warning",
       code: "NCP-351",
       message: `Nix's daemon does not trust ${user}, and takes nothing from: ${what.join(", ")}${then}`,

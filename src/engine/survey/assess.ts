@@ -1,4 +1,4 @@
-/** Owns assessing targets: ask what has to be asked, and give each its verdict. */
+/** Assesses targets: asks what has to be asked, and gives each its verdict. */
 
 import type { BuildFigures } from "../../domain/build-figures.ts";
 import { UserError } from "../../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns gathering: which derivations there are under a target, and who has their outputs. */
+/** Gathers the facts: which derivations there are under a target, and who has their outputs. */
 
 import { allowsSubstitutes, type Derivation, outputPaths } from "../../domain/derivation.ts";
 import { dependencies } from "../../domain/narinfo.ts";
@@ -153,7 +153,7 @@ export class Closures {
 
   private answered(member: Member, answer: Answer): void {
     this.answers.set(member.path, answer);
-    const served = answer.own ?? answer.upstream;
+    const { served } = answer;
     if (!served) this.settle(member, answer.unknown ? "unknown" : "absent");
     else {
       for (const path of dependencies(served.narInfo)) {

@@ -1,4 +1,4 @@
-/** Owns the judgement: out of the facts, what would be built and what fetched. Pure. */
+/** The judgement: out of the facts, what would be built and what fetched. Pure. */
 
 import { allowsSubstitutes, outputPaths } from "../../domain/derivation.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
@@ -45,7 +45,7 @@ export function judge(
       if (fetch.has(path) || has(path)) continue;
       fetch.add(path);
       const answer = facts.answers.get(path);
-      const served = answer?.own ?? answer?.upstream;
+      const served = answer?.served;
       for (const reference of served?.narInfo.references ?? []) {
         if (!fetch.has(reference)) stack.push(reference);
       }

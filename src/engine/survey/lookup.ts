@@ -1,13 +1,14 @@
-/** Owns asking: every cache at once, no path twice, the first in order that has it wins. */
+/** Asks for paths: every cache at once, no path twice, the first in order that has it wins. */
 
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
 import type { NarInfo } from "../../domain/narinfo.ts";
 import type { WorkState } from "../../domain/ports.ts";
 import { signatureKeyName } from "../../domain/signature.ts";
 import type { StorePath } from "../../domain/store-path.ts";
+import { answeredBy, type Holder } from "../../domain/verdict.ts";
 
-export interface Served {
-  readonly substituter: string;
+/** Who has a path, and what is said of it there. */
+export interface Served extends Holder {
   readonly narInfo: NarInfo;
 }
 
@@ -17,6 +18,8 @@ export interface Answer {
   readonly own: Served | undefined;
   /** The first other cache, in order, that serves it. */
   readonly upstream: Served | undefined;
+  /** Where it is to be had: our own cache before any other. */
+  readonly served: Served | undefined;
   /** Somebody did not answer, so that "nobody has it" would be a guess. */
   readonly unknown: Error | undefined;
   readonly gone: Served | undefined;
@@ -55,9 +58,15 @@ export interface RankedSubstituter {
 }
 
 /** Our cache serves it, and another one signed it. */
-function passedOnBy(cache: string, { signatures }: NarInfo): string {
-  const keys = [...new Set(signatures.map(signatureKeyName))].join(", ");
-  return `${keys || "an unsigned upstream"}, passed on by ${cache}`;
+function passedOn(via: string, narInfo: NarInfo): Served {
+  const keys = [...new Set(narInfo.signatures.map(signatureKeyName))].join(", ");
+  return { cache: keys || "an unsigned upstream", via, narInfo };
+}
+
+/** An answer whose own parts are given. */
+export function answerOf(parts: Partial<Omit<Answer, "served">>): Answer {
+  const { own, upstream, unknown, gone, refused } = parts;
+  return { own, upstream, served: own ?? upstream, unknown, gone, refused };
 }
 
 /** How a `gone` is counted among the answers that are not believed. */
@@ -115,29 +124,28 @@ export class Lookup {
   });
 
   /** The cache that said it. */
-  cacheOf({ substituter }: Served): BinaryCache | undefined {
-    return this.substituters.find(
-      ({ cache: { name } }) => name === substituter || substituter.endsWith(`passed on by ${name}`),
-    )?.cache;
+  cacheOf(served: Served): BinaryCache | undefined {
+    const name = answeredBy(served);
+    return this.substituters.find(({ cache }) => cache.name === name)?.cache;
   }
 
   private async askAll(path: StorePath): Promise<Answer> {
     const lively = this.substituters.filter((substituter) => !this.isCold(substituter));
     const answer = await this.askSubstituters(lively, path);
     this.answered++;
-    if (answer.own || answer.upstream || lively.length === this.substituters.length) return answer;
+    if (answer.served || lively.length === this.substituters.length) return answer;
     // Nobody else has it: now the answer of a cold substituter is the one that counts.
     const rest = await this.askSubstituters(
       this.substituters.filter((substituter) => !lively.includes(substituter)),
       path,
     );
-    return {
+    return answerOf({
       own: rest.own,
       upstream: rest.upstream,
       unknown: answer.unknown ?? rest.unknown,
       gone: answer.gone ?? rest.gone,
       refused: answer.refused ?? rest.refused,
-    };
+    });
   }
 
   /**
@@ -160,7 +168,7 @@ export class Lookup {
     );
     let own: Served | undefined;
     let upstream: Served | undefined;
-    let passedOn: Served | undefined;
+    let foreign: Served | undefined;
     let unknown: Error | undefined;
     let gone: Served | undefined;
     let refused: string | undefined;
@@ -168,19 +176,18 @@ export class Lookup {
       const presence = presences[index] as Presence;
       this.count(cache.name, presence);
       if (presence.kind === "hit") {
-        const served = { substituter: cache.name, narInfo: presence.narInfo };
+        const served = { cache: cache.name, narInfo: presence.narInfo };
         if (role !== "own") upstream ??= served;
         else if (presence.origin === "own") own = served;
-        else passedOn = { ...served, substituter: passedOnBy(cache.name, presence.narInfo) };
+        else foreign = passedOn(cache.name, presence.narInfo);
       } else if (presence.kind === "unknown") unknown ??= presence.cause;
-      else if (presence.kind === "gone")
-        gone ??= { substituter: cache.name, narInfo: presence.narInfo };
+      else if (presence.kind === "gone") gone ??= { cache: cache.name, narInfo: presence.narInfo };
       // What is no narinfo at all is nobody's word: a push mends it.
       else if (presence.kind === "refused" && role === "own" && presence.form !== "corrupt")
         refused ??= presence.why;
     });
     // A substituter that serves it itself is the better word for where it is.
-    return { own, upstream: upstream ?? passedOn, unknown, gone, refused };
+    return answerOf({ own, upstream: upstream ?? foreign, unknown, gone, refused });
   }
 
   private count(name: string, presence: Presence): void {

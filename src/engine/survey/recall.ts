@@ -1,4 +1,4 @@
-/** Owns remembering: when an evaluation record answers for the evaluation, and what a run leaves for the next. */
+/** When an evaluation record answers for the evaluation, and what a run leaves for the next. */
 
 import {
   type EvaluationRecord,
@@ -15,7 +15,7 @@ import { MAY } from "../step.ts";
 import type { AssessedTarget, Assessment } from "./assess.ts";
 import { Closures, type Facts } from "./facts.ts";
 import { judge, nothing } from "./judge.ts";
-import type { Answer, Lookup, RankedSubstituter } from "./lookup.ts";
+import { type Answer, answerOf, type Lookup, type RankedSubstituter } from "./lookup.ts";
 import type { FoundTarget, FoundTargets } from "./targets.ts";
 
 /**
@@ -59,22 +59,10 @@ function assumed(
   reachable: readonly RankedSubstituter[],
 ): [StorePath, Answer][] {
   const roles = new Map(reachable.map(({ cache, role }) => [cache.name, role]));
-  return closure.flatMap(({ substituter, narInfo }): [StorePath, Answer][] => {
-    const role = roles.get(substituter);
+  return closure.flatMap(({ cache, narInfo }): [StorePath, Answer][] => {
+    const role = roles.get(cache);
     if (!role || roots.has(narInfo.storePath)) return [];
-    const served = { substituter, narInfo };
-    return [
-      [
-        narInfo.storePath,
-        {
-          own: role === "own" ? served : undefined,
-          upstream: role === "upstream" ? served : undefined,
-          unknown: undefined,
-          gone: undefined,
-          refused: undefined,
-        },
-      ],
-    ];
+    return [[narInfo.storePath, answerOf({ [role]: { cache, narInfo } })]];
   });
 }
 
@@ -105,8 +93,11 @@ export function recordOf(
   const members: RecordMember[] = [];
   for (const path of fresh.fetch) {
     const answer = facts.answers.get(path);
-    const served = answer?.own ?? answer?.upstream;
-    if (served) members.push({ substituter: served.substituter, narInfo: served.narInfo });
+    const served = answer?.served;
+    // What is only passed on is asked for anew: nobody knows who of them will answer tomorrow.
+    if (served && served.via === undefined) {
+      members.push({ cache: served.cache, narInfo: served.narInfo });
+    }
   }
   const kept = targets.map((target) => recordTarget(target, facts));
   return { checked: now, targets: kept, notices, closure: members };
@@ -133,7 +124,7 @@ function tops(paths: ReadonlySet<StorePath>, facts: Facts): StorePath[] {
   const below = new Set<StorePath>();
   for (const path of paths) {
     const answer = facts.answers.get(path);
-    for (const reference of (answer?.own ?? answer?.upstream)?.narInfo.references ?? []) {
+    for (const reference of answer?.served?.narInfo.references ?? []) {
       if (reference !== path) below.add(reference);
     }
   }

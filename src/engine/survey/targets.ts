@@ -1,4 +1,4 @@
-/** Owns turning the job's target lines into derivations, one evaluation for a whole set. */
+/** Turns the job's target lines into derivations, one evaluation for a whole set. */
 
 import { outputPaths } from "../../domain/derivation.ts";
 import { asError, UserError } from "../../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns the verdict on each target, out of the facts. Pure. */
+/** The verdict on each target, out of the facts. Pure. */
 
 import { type BuildFigures, figuresOf } from "../../domain/build-figures.ts";
 import { type BuildKind, buildKind, outputPaths } from "../../domain/derivation.ts";
@@ -7,7 +7,7 @@ import { isHeavy } from "../../domain/heavy.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
-import type { Verdict } from "../../domain/verdict.ts";
+import { type Holder, holderWords, type Verdict } from "../../domain/verdict.ts";
 import type { Facts } from "./facts.ts";
 import { judge, nothing } from "./judge.ts";
 import type { FoundTarget } from "./targets.ts";
@@ -42,18 +42,18 @@ export function verdictOf(
   if (source.length > 0 || download.length > 0 || lost.size > 0) {
     return { kind: "missing", missing: { source, download, trivial } };
   }
-  const substituters = new Set<string>();
+  const holders = new Map<string, Holder>();
   let kind: "own" | "upstream" = "upstream";
   // The path itself where it is served; of a trivial one, what its build would fetch.
   const roots = target.outputs?.filter((path) => fetch.has(path)) ?? [];
   for (const path of roots.length > 0 ? roots : fetch) {
     const answer = facts.answers.get(path);
-    if (answer?.own) {
-      kind = "own";
-      substituters.add(answer.own.substituter);
-    } else if (answer?.upstream) substituters.add(answer.upstream.substituter);
+    if (answer?.own) kind = "own";
+    if (!answer?.served) continue;
+    const { narInfo: _, ...holder } = answer.served;
+    holders.set(holderWords(holder), holder);
   }
-  return { kind, substituters: [...substituters], trivial };
+  return { kind, holders: [...holders.values()], trivial };
 }
 
 /**
