@@ -17,7 +17,7 @@ export interface ReleaseRequest {
   /** The version in package.json. */
   readonly version: string;
   /** The text of CHANGELOG.md. */
-  readonly changelog: string;
+  readonly changelog?: string;
 }
 
 const DEADLINE = 30_000;
@@ -53,13 +53,14 @@ export async function release(request: ReleaseRequest): Promise<void> {
   if (tag !== `v${version}`) {
     throw new Error(`the tag is ${tag} and package.json says ${version}: tag v${version}`);
   }
-  const body = changelogEntry(request.changelog, version);
+  const { changelog } = request;
+  const entry = changelog === undefined ? {} : { body: changelogEntry(changelog, version) };
   const others = (await released(request)).filter((one) => one !== tag);
   const isNewest = others.every((one) => isNewer(tag, one));
   const made = await ask(request, "POST", "releases", {
     tag_name: tag,
     target_commitish: commit,
-    body,
+    ...entry,
     generate_release_notes: true,
     make_latest: isNewest ? "true" : "false",
   });
