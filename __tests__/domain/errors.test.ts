@@ -36,11 +36,11 @@ describe("what the system refused", () => {
     systemTrouble(Object.assign(new Error(message), { code, ...(path ? { path } : {}) }));
 
   test.each([
-    ["ENOSPC", "ENOSPC: no space left on device, write", "NCP-409", /^a disk is full: ENOSPC/],
-    ["EDQUOT", "EDQUOT: Disk quota exceeded, write", "NCP-409", /^a disk is full: EDQUOT/],
-    ["EACCES", "EACCES: permission denied, open '/t/x'", "NCP-356", /may not do that: .*'\/t\/x'/],
-    ["EROFS", "EROFS: read-only file system, mkdir '/h'", "NCP-356", /can only be read: .*'\/h'/],
-    ["EMFILE", "EMFILE: too many open files, open '/x'", "NCP-356", /may open no more files/],
+    ["ENOSPC", "ENOSPC: no space left on device, write", "NCP-410", /^a disk is full: ENOSPC/],
+    ["EDQUOT", "EDQUOT: Disk quota exceeded, write", "NCP-410", /^a disk is full: EDQUOT/],
+    ["EACCES", "EACCES: permission denied, open '/t/x'", "NCP-359", /may not do that: .*'\/t\/x'/],
+    ["EROFS", "EROFS: read-only file system, mkdir '/h'", "NCP-359", /can only be read: .*'\/h'/],
+    ["EMFILE", "EMFILE: too many open files, open '/x'", "NCP-359", /may open no more files/],
   ])("%s is told in words, and is no fault of ours", (code, message, expected, words) => {
     const trouble = of(code, message);
     expect(trouble?.code).toBe(expected);

@@ -280,7 +280,7 @@ describe("a disk that is full", () => {
     const what = job({ mode: "prefetch", targets: ".#a", "fail-on": failOn });
     const { outcome } = await run(what, WRITE, world({ nix, own }), new AbortController().signal);
     const [finding] = outcome.findings;
-    expect(finding).toMatchObject({ kind: "disk", level, code: "NCP-409" });
+    expect(finding).toMatchObject({ kind: "disk", level, code: "NCP-410" });
     expect(finding?.message).toContain("the disk was full while Nix fetched 1 path into");
   });
 
@@ -290,7 +290,7 @@ describe("a disk that is full", () => {
     const what = job({ mode: "check", targets: ".#a" });
     const { plan } = await run(what, WRITE, world({ nix }), new AbortController().signal);
     expect(plan.findings).toContainEqual(
-      expect.objectContaining({ kind: "disk", level: "error", code: "NCP-409" }),
+      expect.objectContaining({ kind: "disk", level: "error", code: "NCP-410" }),
     );
   });
 });

@@ -1,6 +1,7 @@
 /** Starts, watches and ends the process that pushes while the job runs, and is what runs in it. */
 
 import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { appendFile, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -34,6 +35,8 @@ export const files = (folder: string) => ({
   /** One JSON line for each path that it pushed. */
   pushed: join(folder, "pushed.jsonl"),
   stop: join(folder, "push.stop"),
+  /** Why the cache is sent nothing more, where it failed them all. */
+  ended: join(folder, "push.ended"),
   /** Written last: without it, it did not end by itself. */
   done: join(folder, "push.done"),
 });
@@ -65,7 +68,8 @@ async function start(
   program: URL,
 ): Promise<ProcessIdentity> {
   const paths = files(folder);
-  for (const path of [paths.stop, paths.done, paths.pushed]) await rm(path, { force: true });
+  for (const path of [paths.stop, paths.done, paths.pushed, paths.ended])
+    await rm(path, { force: true });
   const log = await open(paths.log, "w", 0o600);
   try {
     const child = spawn(process.execPath, [fileURLToPath(program)], {
@@ -99,6 +103,8 @@ export interface BackgroundEnd {
   readonly pushed: readonly PushProgress[];
   /** Its last words, where it ended early and left any. */
   readonly why: string | undefined;
+  /** Why the cache is sent nothing more; undefined where it took what it was sent. */
+  readonly ended: string | undefined;
 }
 
 /** Asks whatever watches this folder to finish, and does not wait: whose process it is, nobody says. */
@@ -114,6 +120,12 @@ export async function endBackground(
   patience = { budget: BUDGET, grace: GRACE },
 ): Promise<BackgroundEnd> {
   const paths = files(folder);
+  const end = async (how: BackgroundEnd["how"]): Promise<BackgroundEnd> => ({
+    how,
+    pushed: await readPushed(paths.pushed),
+    ended: await readFile(paths.ended, "utf8").catch(() => undefined),
+    why: how === "early" ? await lastWords(paths.log) : undefined,
+  });
   // Where the folder is not ours any more it cannot be asked.
   const asked = await writeWhole(paths.stop, "").then(
     () => true,
@@ -134,11 +146,9 @@ export async function endBackground(
     )
       await wait(POLL);
     if (await isRunning(watcher)) kill(watcher, "SIGKILL");
-    return { how: "too slow", pushed: await readPushed(paths.pushed), why: undefined };
+    return end("too slow");
   }
-  const pushed = await readPushed(paths.pushed);
-  if (done) return { how: "finished", pushed, why: undefined };
-  return { how: "early", pushed, why: await lastWords(paths.log) };
+  return end(done ? "finished" : "early");
 }
 
 /** Begins the lines of its log that are post's to show where the job is debugged. */
@@ -255,6 +265,7 @@ export async function background(): Promise<void> {
         progress: (done) => {
           appendFile(paths.pushed, `${JSON.stringify(done)}\n`).catch(() => undefined);
         },
+        ended: (why) => writeFileSync(paths.ended, why, { mode: 0o600 }),
       },
       signal,
     );

@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Trust } from "../domain/job.ts";
+import { MAY } from "../engine/step.ts";
 import type { Environment } from "../host/environment.ts";
 import { githubDirectory } from "./github-restore.ts";
 import { parseInputs, type Request, readInputs } from "./inputs.ts";
-import { trustOf } from "./trust.ts";
+import { isStrange, trustOf } from "./trust.ts";
 
 /** Our folder, and which use of it is this step's. */
 export interface Place {
@@ -84,7 +85,7 @@ async function ourFolder(environment: Environment): Promise<string> {
       why ??= error;
     }
   }
-  throw new UserError("NCP-356", `${folders[0]} cannot be used: ${describeError(why)}`, {
+  throw new UserError("NCP-359", `${folders[0]} cannot be used: ${describeError(why)}`, {
     hint: "this step keeps its own files there: remove what is in its place, or set RUNNER_TEMP to a folder of this user",
   });
 }
@@ -99,6 +100,18 @@ async function makeOurs(folder: string): Promise<void> {
     throw new Error(`it belongs to the user with the number ${stats.uid}`);
   }
   await access(folder, constants.W_OK | constants.X_OK);
+}
+
+/** A check changes nothing, and what a stranger wrote builds nothing before it is known what it is. */
+export function buildsToEvaluate({
+  environment,
+  event,
+  trust,
+  job,
+}: Context): "allowed" | "forbidden" {
+  const eventName = environment["GITHUB_EVENT_NAME"] ?? "";
+  const strange = isStrange({ asked: trust, eventName, event });
+  return MAY[job.mode].has("substitute") && !strange ? "allowed" : "forbidden";
 }
 
 /** Asked in main and again in post, where main's own, sealed answer may only lower it. */

@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import type { Composed } from "../compose.ts";
+import { describeError } from "../domain/errors.ts";
 import type { Trust } from "../domain/job.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
@@ -28,7 +29,7 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
+import { beginUse, buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
 import { foreignInputs } from "./inputs.ts";
 import { hasNix, installNix, releaseOf } from "./install-nix.ts";
@@ -57,6 +58,7 @@ export function main(): Promise<void> {
       platform: process.platform,
       log,
       signal,
+      buildsToEvaluate: buildsToEvaluate(context),
     });
     const { record, notices } = await restoring;
     const leave = await leaveForPost(context, trust, composed, record);
@@ -65,20 +67,34 @@ export function main(): Promise<void> {
     const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
     const done = await run(job, trust, restored, signal, (survey) => leave({ survey }));
     await tell(done, context);
-    const watcher = maySendAtOnce(job, trust, composed.world)
-      ? await startBackground(
-          {
-            environment: context.environment,
-            sharedFolder: context.sharedFolder,
-            use: context.use,
-            // What this step built, it has dealt with itself.
-            storeNames: [...(await composed.storeNames())],
-          },
-          context.folder,
-          log,
-        )
-      : undefined;
-    await leave({ survey: done.survey, watcher });
+    const { own } = composed.world;
+    const ended = own?.pushEnded?.();
+    // Asked already: it says so where it never answered, or stopped.
+    const isThere = await own?.describe(signal).then(
+      () => true,
+      () => false,
+    );
+    // A cache that hangs, or fails whatever it is sent, does no better in the background.
+    const watcher =
+      isThere && !ended && maySendAtOnce(job, trust, composed.world)
+        ? await startBackground(
+            {
+              environment: context.environment,
+              sharedFolder: context.sharedFolder,
+              use: context.use,
+              // What this step built, it has dealt with itself.
+              storeNames: [...(await composed.storeNames())],
+            },
+            context.folder,
+            log,
+          )
+        : undefined;
+    await leave({
+      survey: done.survey,
+      watcher,
+      alsoSilent: own && !isThere ? [own.name] : [],
+      pushEnded: ended && describeError(ended),
+    });
     conclude(allFindings(done));
   });
 }
@@ -86,6 +102,9 @@ export function main(): Promise<void> {
 interface Known {
   readonly survey?: Survey;
   readonly watcher?: ProcessIdentity | undefined;
+  /** Beside the substituters that did not answer. */
+  readonly alsoSilent?: readonly string[];
+  readonly pushEnded?: string | undefined;
 }
 
 /**
@@ -100,7 +119,7 @@ async function leaveForPost(
 ): Promise<(known: Known) => Promise<void>> {
   const keeper = new StateKeeper(context, sealFor(context));
   const storeNames = await composed.storeNames();
-  return async ({ survey, watcher }) => {
+  return async ({ survey, watcher, alsoSilent = [], pushEnded }) => {
     if (record) {
       const derivations = survey && derivationsOf(survey);
       await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
@@ -108,10 +127,10 @@ async function leaveForPost(
     const targets = (survey?.targets ?? []).flatMap(({ name, outputs, pinName }) =>
       outputs ? [{ name, outputs, pinName }] : [],
     );
-    const silent = survey ? silentSubstituters(survey) : [];
+    const silent = [...(survey ? silentSubstituters(survey) : []), ...alsoSilent];
     core.saveState(
       STATE,
-      await keeper.save({ trust, memory: { targets, storeNames, silent }, watcher }),
+      await keeper.save({ trust, memory: { targets, storeNames, silent, pushEnded }, watcher }),
     );
   };
 }

@@ -5,7 +5,6 @@ import { access, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as core from "@actions/core";
-import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
@@ -13,7 +12,13 @@ import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { BUDGET, backgroundTrace, endBackground, stopBackground } from "./background-push.ts";
+import {
+  type BackgroundEnd,
+  BUDGET,
+  backgroundTrace,
+  endBackground,
+  stopBackground,
+} from "./background-push.ts";
 import {
   annotate,
   conclude,
@@ -58,7 +63,11 @@ async function endJob(
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
-  const ahead = await endWatcher(state.watcher, context.folder, signal);
+  const { pushed: ahead, ended = state.memory.pushEnded } = await endWatcher(
+    state.watcher,
+    context.folder,
+    signal,
+  );
   if (isDebugging(environment)) {
     for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
   }
@@ -75,16 +84,14 @@ async function endJob(
     signal,
   });
   const { job } = context;
-  const memory = { ...state.memory, sent: new Set(ahead.map(({ path }) => path)) };
+  const memory = { ...state.memory, pushEnded: ended };
   const done = await runPost(job, trust, composed.world, memory, signal);
-  const { outcome, withheld, unsent } = done;
+  const { outcome, withheld } = done;
   await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
     log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
   }
-  const nothing =
-    unsent > 0 ? `${count(unsent, "path")} could not be pushed` : "nothing new to push";
-  log.info(doneWords(outcome).join(", ") || nothing);
+  log.info(doneWords(outcome).join(", ") || "nothing new to push");
   const kept = await keepGithub(context, trust, composed, state.memory, signal);
   for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
   conclude(outcome.findings);
@@ -132,22 +139,22 @@ async function endWatcher(
   watcher: ProcessIdentity | undefined,
   folder: string,
   signal: AbortSignal,
-): Promise<readonly PushProgress[]> {
+): Promise<Partial<Pick<BackgroundEnd, "ended">> & Pick<BackgroundEnd, "pushed">> {
   if (watcher === undefined) {
     // A main that was killed may have started one, and did not live to say so.
     await stopBackground(folder);
-    return [];
+    return { pushed: [] };
   }
-  const { how, pushed, why } = await endBackground(watcher, folder, signal);
+  const { how, pushed, ended, why } = await endBackground(watcher, folder, signal);
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   if (pushed.length > 0) {
     log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
   }
-  if (how === "finished") return pushed;
+  if (how === "finished") return { pushed, ended };
   const end =
     how === "early"
       ? `ended early${why ? ` (${why})` : ""}`
       : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${end}; what is left is pushed now`);
-  return pushed;
+  return { pushed, ended };
 }

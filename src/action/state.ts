@@ -40,6 +40,7 @@ const State = z.object({
   ),
   storeNames: z.object({ sha256: z.string() }),
   silent: z.array(z.string()),
+  pushEnded: z.optional(z.string()),
   watcher: z.optional(
     z.object({
       pid: z.int().check(z.positive()),
@@ -85,6 +86,7 @@ export class StateKeeper {
       targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
       storeNames: { sha256: this.names.sha256 },
       silent: [...(memory.silent ?? [])],
+      ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
       ...(watcher === undefined ? {} : { watcher }),
     } satisfies z.infer<typeof State>);
     const file = `state-${++this.saved}.json`;
@@ -133,6 +135,7 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         targets,
         storeNames: new Set(names === "" ? [] : names.split("\n")),
         silent: state.silent,
+        ...(state.pushEnded === undefined ? {} : { pushEnded: state.pushEnded }),
       },
       watcher: state.watcher,
     };

@@ -1,22 +1,18 @@
 /** The end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
 import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
-import { UserError } from "../domain/errors.ts";
+import { describeError } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
+import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { pushFindings } from "./apply/push.ts";
 import { apply } from "./apply.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps, writableCache } from "./plan.ts";
 import { MAY_IN_POST, type PushRoots, type Step } from "./step.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
-import {
-  answerTroubleFindings,
-  describeSubstituters,
-  placed,
-  type SubstituterState,
-} from "./survey/substituters.ts";
+import { answerTroubleFindings, describeSubstituters, placed } from "./survey/substituters.ts";
 
 /** What the step remembered for its post step. */
 export interface JobMemory {
@@ -29,19 +25,17 @@ export interface JobMemory {
   readonly storeNames: ReadonlySet<string>;
   /** Names of the caches that did not answer the step: their deadline is paid once. */
   readonly silent?: readonly string[];
-  /** What was pushed while the job ran. */
-  readonly sent?: ReadonlySet<StorePath>;
+  /** Why nothing more is pushed: our cache failed whatever it was sent, in the step or behind it. */
+  readonly pushEnded?: string | undefined;
 }
 
 export interface PostRun {
   readonly outcome: Outcome;
   /** What a read-only run would have pushed. */
   readonly withheld: readonly PushRoots[];
-  /** How many paths a cache could not be given that is not there, or does not let us write. */
-  readonly unsent: number;
 }
 
-const NOTHING: PostRun = { outcome: NOTHING_DONE, withheld: [], unsent: 0 };
+const NOTHING: PostRun = { outcome: NOTHING_DONE, withheld: [] };
 
 export async function runPost(
   job: Job,
@@ -54,6 +48,10 @@ export async function runPost(
   if (!nix || !own || job.push === "off" || !MAY_IN_POST[job.mode].has("push")) return NOTHING;
   const built = await nix.builtHere(memory.storeNames, signal);
   if (built.length === 0) return NOTHING;
+  if (trust.kind === "write" && can(own, "push")) {
+    const barred = await whyBarred(own, memory, world.clock, signal);
+    if (barred !== undefined) return notPushed(job, own, built.length, barred);
+  }
   const asked = world.substituters.filter(({ name }) => !memory.silent?.includes(name));
   const substituters = await describeSubstituters({ ...world, substituters: asked }, signal);
   const lookup = new Lookup(
@@ -72,17 +70,16 @@ export async function runPost(
     ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),
     ...targets.map(({ name, outputs }) => ({ target: name, paths: outputs })),
   ];
-  if (!can(own, "push")) return NOTHING;
-  if (trust.kind === "read-only") {
-    return { ...NOTHING, withheld: await missingRoots(lookup, wanted) };
-  }
   const writable = writableCache(job, { trust, substituters: described }, own);
+  const state = described.find(({ role }) => role === "own")?.state;
+  if (!writable && trust.kind === "write" && can(own, "push") && state) {
+    const error = state.kind === "down" ? state.error : state.info.trouble;
+    const why = error ? describeError(error) : "it may only be read";
+    return notPushed(job, own, built.length, why);
+  }
   if (!writable) {
-    const left = await missingRoots(lookup, wanted);
-    const state = described.find(({ role }) => role === "own")?.state;
-    const failed = notPushed(own.name, state, left, memory.sent ?? new Set());
-    const outcome = { ...NOTHING_DONE, findings: pushFindings(job, failed) };
-    return { outcome, withheld: [], unsent: failed.size };
+    const withheld = await missingRoots(lookup, wanted);
+    return { ...NOTHING, withheld: can(own, "push") ? withheld : [] };
   }
   // A warming step has pinned its targets itself, a minute or an hour ago.
   const pins = targets.length > 0 ? await pinsOf(writable, signal) : undefined;
@@ -98,20 +95,50 @@ export async function runPost(
     ...done,
     findings: [...done.findings, ...answerTroubleFindings(world, described)],
   };
-  return { outcome, withheld: [], unsent: 0 };
+  return { outcome, withheld: [] };
 }
 
-/** We may write, and the cache does not let us, or is not there: a push that failed like any other. */
+/** Milliseconds that a cache gets at the end of the job which did not answer at its beginning. */
+const ONCE_MORE = 5_000;
+
+/** Undefined where it may be tried. */
+async function whyBarred(
+  own: BinaryCache,
+  { silent, pushEnded }: JobMemory,
+  clock: World["clock"],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (pushEnded !== undefined) return pushEnded;
+  if (!silent?.includes(own.name)) return undefined;
+  const patience = new AbortController();
+  const answer = own.describe(AbortSignal.any([signal, patience.signal])).then(
+    () => undefined,
+    (error: unknown) => describeError(error),
+  );
+  const late = clock.sleep(ONCE_MORE, signal).then(() => {
+    const why = "it did not answer when the job began, and does not now";
+    patience.abort(new Error(why));
+    return why;
+  });
+  return Promise.race([answer, late]);
+}
+
+/** Somebody built it to have it in the cache: that it is not there is told, whatever the reason. */
 function notPushed(
-  cache: string,
-  state: SubstituterState | undefined,
-  left: readonly PushRoots[],
-  sent: ReadonlySet<StorePath>,
-): ReadonlyMap<StorePath, Error> {
-  const trouble = state?.kind === "down" ? state.error : state?.info.trouble;
-  const error = trouble ?? new UserError("NCP-303", `${cache} does not let this run write`);
-  const paths = new Set(left.flatMap((roots) => roots.paths).filter((path) => !sent.has(path)));
-  return new Map([...paths].map((path) => [path, error]));
+  { onPushFailure }: Pick<Job, "onPushFailure">,
+  { name }: BinaryCache,
+  paths: number,
+  why: string,
+): PostRun {
+  if (onPushFailure === "ignore") return NOTHING;
+  const finding: Finding = {
+    kind: "push",
+    level: onPushFailure === "error" ? "error" : "warning",
+    code: "NCP-305",
+    message: `of ${count(paths, "path")} that this job built, nothing is pushed to ${name} at its end: ${why}`,
+    hint: "run it again when the cache is well: only what is missing is uploaded",
+  };
+  return { outcome: { ...NOTHING_DONE, findings: [finding] }, withheld: [] };
 }
 
 /** Undefined where they cannot be listed; then each is set, and told where that fails. */

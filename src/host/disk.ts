@@ -125,7 +125,7 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     const stats = await stat(path);
     if (!stats.isFile() && !stats.isDirectory()) {
-      throw new UserError("NCP-356", `${path} is no regular file, and is not read`, {
+      throw new UserError("NCP-359", `${path} is no regular file, and is not read`, {
         hint: "put a file in its place",
       });
     }

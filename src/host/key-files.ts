@@ -146,7 +146,7 @@ async function hashOf(directory: string, name: string): Promise<string> {
   try {
     return await sha256File(join(directory, name));
   } catch (error) {
-    throw new UserError("NCP-356", `key-files: ${name} cannot be read: ${describeError(error)}`, {
+    throw new UserError("NCP-359", `key-files: ${name} cannot be read: ${describeError(error)}`, {
       hint: "let the runner's user read it (chmod, chown), or take its line away",
     });
   }
