@@ -66,7 +66,7 @@ async function run(name: string, { script, pattern }: Suite): Promise<number> {
       : name === "decisions"
         ? ` (${WORLDS} worlds by chance, against this machine's Nix)`
         : name === "kills"
-          ? ` (${KILLS} of a run into a folder, ${Math.round(Number(KILLS) / 2)} of one to Cachix, seed ${SEED})`
+          ? ` (${KILLS} of a run into a folder, as many and ${Math.ceil(Number(KILLS) * 0.4)} cancellations each followed by post, ${Math.round(Number(KILLS) / 2)} of one to Cachix, seed ${SEED})`
           : "";
   console.log(`\n${name}: ${numPassedTests} passed, ${bad} failed${what}, ${seconds} s`);
   return bad > 0 || code === 0 ? bad : 1;

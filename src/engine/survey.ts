@@ -68,8 +68,8 @@ export async function survey(
     seek(job, world, signal),
     world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
-  for (const { name, hash } of keyFiles) {
-    if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
+  for (const { name, hash, why = "no such file" } of keyFiles) {
+    if (hash === undefined) notices.push(`${name}: ${why}; its place in the key is "none"`);
   }
   const reachable = substituters.flatMap(({ substituter, state }) =>
     state.kind === "reachable" ? [substituter] : [],

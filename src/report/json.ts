@@ -185,7 +185,12 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
   const { survey, plan } = run;
   const { targets } = survey;
   const missing = missingReport(survey);
-  const tightest = [...plan.diskSpace.fileSystems].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
+  // Where nothing is written, nothing can be tight.
+  const written = plan.diskSpace.fileSystems.filter(({ needs }) =>
+    needs.some(({ writes }) => writes === "something"),
+  );
+  const places = written.length > 0 ? written : plan.diskSpace.fileSystems.slice(0, 1);
+  const tightest = [...places].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
   const needed = plan.diskSpace.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
   return {
     "cache-key": survey.key.key,
