@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process";
+import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "@jest/globals";
 import { type Compression, compress, decompress } from "../../src/host/compress.ts";
 
@@ -48,13 +50,58 @@ describe("what cannot be unpacked", () => {
     await expect(all(decompress(compression, chunks(half), SIGNAL))).rejects.toThrow();
   });
 
-  test("an unknown compression is named", () => {
-    expect(() => decompress("lzip\u001b", chunks(CONTENT), SIGNAL)).toThrow("unknown here");
-  });
+  test.each(["lz4", "lzip\u001b"])(
+    "%j is named, and nothing is said of the bytes",
+    (compression) => {
+      expect(() => decompress(compression, chunks(CONTENT), SIGNAL)).toThrow(
+        expect.objectContaining({
+          code: "NCP-309",
+          message: expect.stringContaining(JSON.stringify(compression)),
+        }),
+      );
+    },
+  );
 });
 
 test.each(["none", ""])("%j is not compressed", async (compression) => {
   expect(await all(decompress(compression, chunks(Buffer.from("x")), SIGNAL))).toEqual(
     Buffer.from("x"),
   );
+});
+
+const PACKERS = {
+  gzip: (content: Buffer) => gzipSync(content),
+  xz: (content: Buffer) => packed("xz", content),
+  bzip2: (content: Buffer) => packed("bzip2", content),
+};
+
+function packed(command: string, content: Buffer): Buffer {
+  return spawnSync(command, ["--compress", "--stdout"], { input: content }).stdout;
+}
+
+// As for zstd (zstd-frames.test.ts): tools that compress in parallel, and `cat`, make such files.
+describe.each(["gzip", "xz", "bzip2"] as const)("%s of several members", (compression) => {
+  const parts = ["one", "", "three ".repeat(50_000)].map((text) => Buffer.from(text));
+  const members = parts.map(PACKERS[compression]);
+  const file = Buffer.concat(members);
+  const content = Buffer.concat(parts);
+
+  test("is read to its end, cut between them and within them", async () => {
+    const ends = [members[0]?.length ?? 0, (members[0]?.length ?? 0) + (members[1]?.length ?? 0)];
+    for (const at of [...ends.flatMap((end) => [end - 1, end, end + 1, end + 2]), 3]) {
+      const halves = (async function* () {
+        yield file.subarray(0, at);
+        yield file.subarray(at);
+      })();
+      expect((await all(decompress(compression, halves, SIGNAL))).equals(content)).toBe(true);
+    }
+    expect((await all(decompress(compression, chunks(file), SIGNAL))).equals(content)).toBe(true);
+  });
+
+  test("is an error where the last one has no end", async () => {
+    for (const bytes of [1, 5, 20]) {
+      const short = file.subarray(0, file.length - bytes);
+      await expect(all(decompress(compression, chunks(short), SIGNAL))).rejects.toThrow();
+    }
+  });
 });

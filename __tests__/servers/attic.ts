@@ -47,6 +47,9 @@ const BODY_MOST = 64 * 1024 * 1024;
 /** Longer than this, hyper refuses a header. */
 const HEADER_MOST = 16 * 1024;
 const compress = promisify(zstdCompress);
+/** Smaller NARs are one chunk; larger ones are cut where their content says so (server/config-template.toml). */
+const CHUNKING_FROM = 64 * 1024;
+const CHUNK = { least: 16 * 1024, most: 256 * 1024 };
 
 export async function atticServer({
   visibility = "public",
@@ -106,7 +109,10 @@ export async function atticServer({
     }
     const storeHash = narInfo.storePath.slice(STORE.length + 1, STORE.length + 33);
     const isKnown = [...narInfos.values()].some((one) => one.narHash === hash);
-    nars.set(storeHash, await compress(nar));
+    nars.set(
+      storeHash,
+      Buffer.concat(await Promise.all(chunksOf(nar).map((one) => compress(one)))),
+    );
     narInfos.set(storeHash, {
       ...narInfo,
       url: `nar/${storeHash}.nar`,
@@ -161,6 +167,18 @@ export async function atticServer({
       state.instead = answer;
     },
   };
+}
+
+/** Each is compressed by itself, and a NAR is served as its chunks, one behind the other. */
+function chunksOf(nar: Buffer): Buffer[] {
+  if (nar.length < CHUNKING_FROM) return [nar];
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < nar.length; ) {
+    const bytes = CHUNK.least + ((nar[at] ?? 0) * (CHUNK.most - CHUNK.least)) / 255;
+    chunks.push(nar.subarray(at, at + Math.floor(bytes)));
+    at += Math.floor(bytes);
+  }
+  return chunks;
 }
 
 function failure(code: number, error: string, message: string): HttpError {

@@ -6,6 +6,7 @@ import { PassThrough, Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import * as zlib from "node:zlib";
 import { UserError } from "../domain/errors.ts";
+import { cutBetweenFrames } from "./zstd-frames.ts";
 
 export type Compression = "zstd" | "xz" | "none";
 
@@ -54,14 +55,21 @@ export function compressWhole(
   });
 }
 
-/** Rejects where it would come to more than `most` bytes. */
-export function decompressWhole(content: Uint8Array, most: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    zlib.zstdDecompress(content, { maxOutputLength: most }, (error, plain) => {
-      if (error) reject(error);
-      else resolve(plain);
-    });
-  });
+/** To the end of its input. Rejects where it would come to more than `most` bytes. */
+export async function decompressWhole(content: Uint8Array, most: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const unstopped = new AbortController().signal;
+  for await (const chunk of decompress("zstd", inOnePiece(content), unstopped)) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > most) throw new RangeError(`it would come to more than ${most} bytes`);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function* inOnePiece(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield content;
 }
 
 const CHUNK = 256 * 1024;
@@ -82,7 +90,10 @@ async function* atOnce(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
   yield zlib.zstdCompressSync(Buffer.concat(chunks));
 }
 
-/** Decompresses what a narinfo calls `compression`; throws for one we cannot read. */
+/**
+ * Decompresses what a narinfo calls `compression`, to the end of its input: servers join a frame for
+ * each chunk they keep. Throws NCP-309 for what cannot be unpacked here, which says nothing of the bytes.
+ */
 export function decompress(
   compression: string,
   content: AsyncIterable<Uint8Array>,
@@ -93,19 +104,22 @@ export function decompress(
     case "":
       return content;
     case "zstd":
-      return through(zlib.createZstdDecompress(), content, signal);
+      return through(zlib.createZstdDecompress(), cutBetweenFrames(content), signal);
     case "gzip":
       return through(zlib.createGunzip(), content, signal);
     case "br":
       return through(zlib.createBrotliDecompress(), content, signal);
     case "xz":
+    case "lzma":
       return filter("xz", ["--decompress", "--stdout"], content, signal);
     case "bzip2":
       return filter("bzip2", ["--decompress", "--stdout"], content, signal);
     default:
-      throw new UserError("NCP-306", `a NAR is compressed with "${compression}", unknown here`, {
-        hint: "use verify: nar for this cache",
-      });
+      throw new UserError(
+        "NCP-309",
+        `cannot be checked here: the NAR is compressed with ${JSON.stringify(compression)}`,
+        { hint: "Nix reads it all the same; use verify: nar for this cache" },
+      );
   }
 }
 
@@ -114,7 +128,9 @@ async function* through(
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const done = pipeline(Readable.from(content, { objectMode: false }), transform, { signal });
+  // One chunk at a time and as it came: joined, two frames would look like one.
+  const source = Readable.from(content, { objectMode: true, highWaterMark: 1 });
+  const done = pipeline(source, transform, { signal });
   // A failure shows in the loop below; without a handler here it would also end the process.
   done.catch(() => undefined);
   for await (const chunk of transform as AsyncIterable<Buffer>) yield chunk;
@@ -144,9 +160,11 @@ async function* filter(
     if (code !== 0) throw new Error(`${command} ended with ${code}: ${complaint.trim()}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new UserError("NCP-306", `there is no ${command} on this machine`, {
-        hint: `install ${command}, or use verify: nar`,
-      });
+      throw new UserError(
+        "NCP-309",
+        `cannot be checked here: there is no ${command} on this machine`,
+        { hint: `install ${command}, or use verify: nar` },
+      );
     }
     throw error;
   } finally {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { BinaryCache, Presence } from "../../../src/domain/cache.ts";
+import { UserError } from "../../../src/domain/errors.ts";
 import type { VerifyLevel } from "../../../src/domain/job.ts";
 import type { NarInfo, PathInfo } from "../../../src/domain/narinfo.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
@@ -299,5 +300,20 @@ describe("verification of the bytes", () => {
       decompress,
     });
     expect(result.detail).toContain("its NAR cannot be unpacked: unexpected end of file");
+  });
+
+  test("what only Nix can unpack is not known, not a mismatch, and not waited for", async () => {
+    const decompress = (): never => {
+      throw new UserError("NCP-309", 'cannot be checked here: the NAR is compressed with "lz4"');
+    };
+    const result = await verified({
+      own: holding({ compression: "lz4" }, bytes),
+      level: "full",
+      closure: info,
+      decompress,
+    });
+    expect(result.outcome).toBe("unknown");
+    expect(result.detail).toContain('cannot be checked here: the NAR is compressed with "lz4"');
+    expect(result.slept).toEqual([]);
   });
 });

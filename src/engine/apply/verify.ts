@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
-import { describeError } from "../../domain/errors.ts";
+import { describeError, UserError } from "../../domain/errors.ts";
 import { sha256FromBytes } from "../../domain/hash.ts";
 import type { VerifyLevel } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
@@ -198,11 +198,22 @@ async function troubleOf(
     return why === undefined ? undefined : { state: "mismatch", why };
   } catch (error) {
     signal.throwIfAborted();
-    return { state: "unknown", why: describeError(error), next: "may differ" };
+    const why = describeError(error);
+    return isBeyondUs(error)
+      ? { state: "unknown", why }
+      : { state: "unknown", why, next: "may differ" };
   }
 }
 
-/** What is wrong, in words; undefined where every byte is right. Throws where the journey failed, which says nothing of the bytes. */
+/** A NAR that only Nix can unpack: no fault of its bytes, and no other the next time. */
+function isBeyondUs(error: unknown): boolean {
+  return error instanceof UserError && error.code === "NCP-309";
+}
+
+/**
+ * What is wrong, in words; undefined where every byte is right. Throws where the journey failed, or where
+ * it cannot be unpacked here: neither says anything of the bytes.
+ */
 export async function compareBytes(
   cache: BinaryCache,
   narInfo: NarInfo,
@@ -231,8 +242,8 @@ export async function compareBytes(
     }
   } catch (error) {
     signal.throwIfAborted();
-    // The journey failed, which says nothing of the bytes.
     if (brokenOff !== undefined) throw brokenOff;
+    if (isBeyondUs(error)) throw error;
     return `its NAR cannot be unpacked: ${describeError(error)}`;
   }
   if (narInfo.fileHash && sha256FromBytes(file.digest()) !== narInfo.fileHash) {
