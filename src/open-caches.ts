@@ -4,7 +4,12 @@ import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Credentials } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
-import type { Addresses, CacheLocation } from "./domain/location.ts";
+import {
+  type Addresses,
+  type CacheLocation,
+  holdsPassword,
+  withoutPasswords,
+} from "./domain/location.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
@@ -83,11 +88,41 @@ export function openCaches(
       [],
   );
   for (const url of settings.substituters) {
+    if (holdsPassword(url)) {
+      substituters.push(withPassword(url));
+      continue;
+    }
     const location = configuredLocation(url, kinds, notices);
     const cache = location && open(location, url, "substituter", trusted);
     if (cache) substituters.push(cache);
   }
   return { own, substituters, notices };
+}
+
+/**
+ * A substituter that Nix is configured with, its password in the address. Nix reads it; we take no secret out
+ * of where everybody can read it, so what only this cache has is unknown.
+ */
+function withPassword(url: string): BinaryCache {
+  const name = withoutPasswords(url);
+  const error = new UserError("NCP-105", `${name}: a password stands in the address`, {
+    hint: "it belongs into the netrc file that Nix reads (machine HOST login USER password PASSWORD): everybody on this machine can read nix.conf; until then Nix alone reads this cache, and its paths are unknown here",
+  });
+  const fail = () => {
+    throw error;
+  };
+  return {
+    name,
+    // Not the address itself: nothing that names it may hold the password.
+    substituter: { url: name, publicKeys: [], priority: undefined },
+    describe: async () => fail(),
+    query: async () => ({ kind: "unknown", cause: error }),
+    narSize: async () => fail(),
+    readNar: fail,
+    staging: "never",
+    place: () => name,
+    page: () => undefined,
+  };
 }
 
 /** Nix takes kinds of store that we do not read (`daemon`, `auto`); a notice says so. */

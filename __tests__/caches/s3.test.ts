@@ -1,6 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import { expect, test } from "@jest/globals";
-import { signatureHeaders } from "../../src/caches/s3/client.ts";
+import { parseBucket, signatureHeaders, signedHttp } from "../../src/caches/s3/client.ts";
 import type { BinaryCache } from "../../src/domain/cache.ts";
 import { can } from "../../src/domain/cache.ts";
 import type { UserError } from "../../src/domain/errors.ts";
@@ -103,6 +103,38 @@ test("a large NAR that is not what the store says is never completed", async () 
   const error = (await send(cache, { ...path, nar: other })).failed.get(path.info.storePath);
   expect((error as UserError).code).toBe("NCP-308");
   expect((await cache.query(path.info.storePath, signal)).kind).toBe("miss");
+});
+
+test("what is written has the storage class that was asked for, in one piece and in parts", async () => {
+  await using at = await s3Server();
+  const environment = { AWS_ACCESS_KEY_ID: at.keyId, AWS_SECRET_ACCESS_KEY: at.secret };
+  const url = `${at.url}&storage-class=STANDARD_IA`;
+  const cache = openAt(url, { http, signingKey: newKey(), environment });
+  for (const bytes of [1_000, 33 * 1024 * 1024]) {
+    const path = madeUp(`cold-${bytes}`, [], { bytes, random: randomFillSync });
+    expect([...(await send(cache, path)).failed]).toEqual([]);
+    const presence = await cache.query(path.info.storePath, signal);
+    if (presence.kind !== "hit") throw new Error(presence.kind);
+    const keys = { keyId: at.keyId, secret: at.secret, sessionToken: undefined };
+    const object = await signedHttp(http, "us-east-1", async () => keys).request({
+      method: "HEAD",
+      url: new URL(`${at.origin}/nix-cache/${presence.narInfo.url}`),
+      signal,
+      deadline: 10_000,
+    });
+    expect(object.headers["x-amz-storage-class"]).toBe("STANDARD_IA");
+  }
+});
+
+test.each([
+  ["", "https://bucket.s3.us-east-1.amazonaws.com/"],
+  ["?region=eu-west-1", "https://bucket.s3.eu-west-1.amazonaws.com/"],
+  ["?addressing-style=path", "https://s3.us-east-1.amazonaws.com/bucket/"],
+  ["?endpoint=minio:9000&scheme=http", "http://minio:9000/bucket/"],
+  ["?endpoint=https://r2.example.org/", "https://r2.example.org/bucket/"],
+  ["?endpoint=r2.example.org&addressing-style=virtual", "https://bucket.r2.example.org/"],
+])("s3://bucket%s is at %s", (options, base) => {
+  expect(parseBucket(new URL(`s3://bucket${options}`), "it").base.href).toBe(base);
 });
 
 test("a bucket that nobody wrote to is empty; one that is not there is an error", async () => {

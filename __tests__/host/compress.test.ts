@@ -19,13 +19,13 @@ const CONTENT = Buffer.from("a line of text\n".repeat(200_000));
 
 describe.each<Compression>(["zstd", "xz", "none"])("compression with %s", (compression) => {
   test("goes there and back", async () => {
-    const packed = await all(compress(compression, chunks(CONTENT), SIGNAL));
+    const packed = await all(compress({ compression }, chunks(CONTENT), SIGNAL));
     if (compression !== "none") expect(packed.length).toBeLessThan(CONTENT.length / 100);
     expect((await all(decompress(compression, chunks(packed), SIGNAL))).equals(CONTENT)).toBe(true);
   });
 
   test("of nothing is nothing", async () => {
-    const packed = await all(compress(compression, chunks(Buffer.alloc(0)), SIGNAL));
+    const packed = await all(compress({ compression }, chunks(Buffer.alloc(0)), SIGNAL));
     expect(await all(decompress(compression, chunks(packed), SIGNAL))).toHaveLength(0);
   });
 
@@ -34,9 +34,33 @@ describe.each<Compression>(["zstd", "xz", "none"])("compression with %s", (compr
       yield CONTENT.subarray(0, 1000);
       throw new Error("the source is gone");
     })();
-    await expect(all(compress(compression, failing, SIGNAL))).rejects.toThrow("the source is gone");
+    await expect(all(compress({ compression }, failing, SIGNAL))).rejects.toThrow(
+      "the source is gone",
+    );
   });
 });
+
+test.each(["zstd", "xz"] as const)(
+  "a higher level makes %s smaller, or no larger",
+  async (compression) => {
+    // Words in an order that repeats only after a while: levels differ in how far they look back.
+    const words = Buffer.from(
+      Array.from({ length: 40_000 }, (_, at) => `${(at * at) % 977} `).join(""),
+    );
+    const sizes = await Promise.all(
+      [1, 9].map(async (compressionLevel) => {
+        const packed = await all(
+          compress({ compression, compressionLevel }, chunks(words), SIGNAL),
+        );
+        expect((await all(decompress(compression, chunks(packed), SIGNAL))).equals(words)).toBe(
+          true,
+        );
+        return packed.length;
+      }),
+    );
+    expect(sizes[1]).toBeLessThan(sizes[0] ?? 0);
+  },
+);
 
 describe("what cannot be unpacked", () => {
   test.each(["zstd", "xz", "gzip", "br", "bzip2"])("is an error with %s", async (compression) => {
@@ -45,7 +69,7 @@ describe("what cannot be unpacked", () => {
   });
 
   test.each<Compression>(["zstd", "xz"])("half a file is an error with %s", async (compression) => {
-    const packed = await all(compress(compression, chunks(CONTENT), SIGNAL));
+    const packed = await all(compress({ compression }, chunks(CONTENT), SIGNAL));
     const half = packed.subarray(0, packed.length >> 1);
     await expect(all(decompress(compression, chunks(half), SIGNAL))).rejects.toThrow();
   });

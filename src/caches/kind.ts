@@ -7,6 +7,7 @@ import type { PublicKey, SigningKey } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
 import type { Http } from "../host/http-client.ts";
+import type { OptionRules } from "./address-options.ts";
 
 /**
  * A kind of cache: a folder beside this file, and a line in register.ts. Nobody else asks which kind a
@@ -15,6 +16,8 @@ import type { Http } from "../host/http-client.ts";
 export interface CacheKind<Address = unknown> {
   /** Whether it needs a token, who reads it, who keeps it, what of it is staged. */
   readonly facts: KindFacts;
+  /** What may stand behind its address (`?priority=10`); undefined where `parse` itself looks. */
+  readonly options?: OptionRules;
   /** How its address is written, for the hint of an error: `cachix:NAME`. */
   readonly form: string;
   /** What its addresses begin with, up to a `:` or `/`; without one, the word that is the address. */

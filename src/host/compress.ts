@@ -10,6 +10,12 @@ import { cutBetweenFrames } from "./zstd-frames.ts";
 
 export type Compression = "zstd" | "xz" | "none";
 
+/** How a NAR is packed; without a level, as the program has it. */
+export interface Packing {
+  readonly compression: Compression;
+  readonly compressionLevel?: number | undefined;
+}
+
 /** What a NAR file of this compression ends in. */
 export const EXTENSIONS: Readonly<Record<Compression, string>> = {
   zstd: ".nar.zst",
@@ -22,7 +28,7 @@ export const EXTENSIONS: Readonly<Record<Compression, string>> = {
  * instead of some 4 MB, and many can be compressed side by side.
  */
 export function compress(
-  compression: Compression,
+  { compression, compressionLevel: level }: Packing,
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
   expectedBytes?: number,
@@ -32,10 +38,15 @@ export function compress(
       return content;
     case "zstd":
       return expectedBytes !== undefined && expectedBytes <= SMALL
-        ? atOnce(content)
-        : through(zlib.createZstdCompress(zstdOptions(expectedBytes)), content, signal);
+        ? atOnce(content, level)
+        : through(zlib.createZstdCompress(zstdOptions(expectedBytes, level)), content, signal);
     case "xz":
-      return filter("xz", ["--compress", "--stdout", "--threads=0", "-2"], content, signal);
+      return filter(
+        "xz",
+        ["--compress", "--stdout", "--threads=0", `-${level ?? XZ_LEVEL}`],
+        content,
+        signal,
+      );
     default:
       return compression satisfies never;
   }
@@ -43,12 +54,12 @@ export function compress(
 
 /** For what is in memory as a whole: no stream, which for a small NAR costs more than compressing. */
 export function compressWhole(
-  compression: "zstd" | "none",
+  { compression, compressionLevel: level }: Packing & { readonly compression: "zstd" | "none" },
   content: Uint8Array,
 ): Promise<Uint8Array> {
   if (compression === "none") return Promise.resolve(content);
   return new Promise((resolve, reject) => {
-    zlib.zstdCompress(content, zstdOptions(content.length), (error, compressed) => {
+    zlib.zstdCompress(content, zstdOptions(content.length, level), (error, compressed) => {
       if (error) reject(error);
       else resolve(compressed);
     });
@@ -77,17 +88,27 @@ const CHUNK = 256 * 1024;
 /** Up to so many bytes a stream's own cost, half a millisecond, is more than the compression's. */
 const SMALL = 128 * 1024;
 
-function zstdOptions(expectedBytes: number | undefined): zlib.ZstdOptions {
+/** Of a level above it, xz takes its time for little. */
+const XZ_LEVEL = 2;
+
+function zstdOptions(
+  expectedBytes: number | undefined,
+  level: number | undefined,
+): zlib.ZstdOptions {
   return {
     chunkSize: CHUNK,
+    ...(level === undefined ? {} : { params: { [zlib.constants.ZSTD_c_compressionLevel]: level } }),
     ...(expectedBytes === undefined ? {} : { pledgedSrcSize: expectedBytes }),
   };
 }
 
-async function* atOnce(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* atOnce(
+  content: AsyncIterable<Uint8Array>,
+  level: number | undefined,
+): AsyncGenerator<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of content) chunks.push(chunk);
-  yield zlib.zstdCompressSync(Buffer.concat(chunks));
+  yield zlib.zstdCompressSync(Buffer.concat(chunks), zstdOptions(undefined, level));
 }
 
 /**

@@ -16,20 +16,22 @@ import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { stage, sweep, writeWhole } from "../../host/atomic.ts";
-import { type Compression, EXTENSIONS } from "../../host/compress.ts";
+import { EXTENSIONS, type Packing } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parseCompression, parseUrl, withoutSlash } from "../address.ts";
+import { parsePacking, parseUrl, withoutSlash } from "../address.ts";
+import { BINARY_CACHE_OPTIONS, isTrue, parsePriority } from "../address-options.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
 import { readPins, writePin } from "./pins.ts";
 
-export interface FileCacheOptions {
+export interface FileCacheOptions extends Packing {
   readonly name: string;
   readonly directory: string;
   readonly storeDir: string;
   readonly policy: SignaturePolicy;
-  readonly compression: Compression;
+  /** Behind its address, for Nix. */
+  readonly query?: URLSearchParams;
   readonly signingKey: SigningKey | undefined;
 }
 
@@ -41,13 +43,14 @@ const STALE = 6 * 3_600_000;
 /** A cache that can be read; `writableFileCache` adds the verbs. */
 export function fileCache(options: FileCacheOptions): CacheClient {
   const { name, directory, storeDir, policy, signingKey } = options;
-  const trusted = policy.kind === "by location" ? "?trusted=1" : "";
+  const query = new URLSearchParams(options.query);
+  if (policy.kind === "by location") query.set("trusted", "1");
   return {
     name,
     substituter: {
-      url: `${fileUrl(directory)}${trusted}`,
+      url: `${fileUrl(directory)}${query.size === 0 ? "" : `?${query}`}`,
       publicKeys: signingKey ? [signingKey.publicKey] : policy.kind === "by key" ? policy.keys : [],
-      priority: undefined,
+      priority: parsePriority(query),
     },
     async describe() {
       const text = await readIfThere(join(directory, "nix-cache-info"));
@@ -114,7 +117,7 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
     nar: Parameters<NonNullable<CacheClient["push"]>>[1],
     signal: AbortSignal,
   ): Promise<Uploaded> => {
-    const file = narFile(info, nar, compression, signal);
+    const file = narFile(info, nar, options, signal);
     const staged = await stage(
       join(directory, "nar", `${hashPart(info.storePath)}${EXTENSIONS[compression]}`),
       file.content,
@@ -187,6 +190,7 @@ export const fileKind: CacheKind<FileAddress> = {
     // It is near already; and it may be trusted for where it is, which staging is not.
     staging: "never",
   },
+  options: BINARY_CACHE_OPTIONS,
   form: "file:///DIRECTORY",
   begins: ["file://"],
   parse: parseAddress,
@@ -196,7 +200,7 @@ export const fileKind: CacheKind<FileAddress> = {
   open({ url, directory }, request) {
     const trusted =
       request.signatures === "accept any" ||
-      url.searchParams.get("trusted") === "1" ||
+      isTrue(url.searchParams.get("trusted")) ||
       (request.role === "own" && request.signingKey === undefined);
     const keys = [
       ...request.publicKeys,
@@ -207,7 +211,8 @@ export const fileKind: CacheKind<FileAddress> = {
       directory,
       storeDir: request.storeDir,
       policy: trusted ? { kind: "by location" } : { kind: "by key", keys },
-      compression: parseCompression(url),
+      query: url.searchParams,
+      ...parsePacking(url),
       signingKey: request.signingKey,
     };
     return request.role === "own" ? writableFileCache(options) : fileCache(options);

@@ -16,13 +16,13 @@ import { ASK, isPassing, retry, retryStream } from "../../host/retry.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
 import {
   narInfoPage,
-  parseCompression,
-  parsePriority,
+  parsePacking,
   parseUrl,
   signedPathsOnly,
   signingOf,
   withoutSlash,
 } from "../address.ts";
+import { HTTP_OPTIONS, parsePriority } from "../address-options.ts";
 import type { CacheKind } from "../kind.ts";
 import { httpPush } from "./push.ts";
 
@@ -179,6 +179,7 @@ export const httpKind: CacheKind<URL> = {
     keeper: "itself",
     staging: "where it pays",
   },
+  options: HTTP_OPTIONS,
   form: "https://HOST",
   begins: ["https://", "http://"],
   parse: parseUrl,
@@ -191,7 +192,7 @@ export const httpKind: CacheKind<URL> = {
     const options: HttpCacheOptions = {
       name,
       base: new URL(url.pathname, url.origin),
-      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
+      substituter: { url: url.href, publicKeys, priority: parsePriority(url.searchParams) },
       policy,
       storeDir,
       http,
@@ -202,11 +203,17 @@ export const httpKind: CacheKind<URL> = {
     if (!canWrite) {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
-    const compression = parseCompression(url);
     const at = (path: string) => below(options.base, path);
     return {
       ...cache,
-      push: httpPush({ name, at, http, headers: options.headers, compression, signingKey }),
+      push: httpPush({
+        name,
+        at,
+        http,
+        headers: options.headers,
+        ...parsePacking(url),
+        signingKey,
+      }),
     };
   },
 };

@@ -7,18 +7,17 @@ import { ByteBudget } from "../../domain/limit.ts";
 import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
-import { type Compression, EXTENSIONS } from "../../host/compress.ts";
+import { EXTENSIONS, type Packing } from "../../host/compress.ts";
 import { keepGarbageSmall } from "../../host/environment.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { type RetryPolicy, retry } from "../../host/retry.ts";
 import { isSmall, narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
 
-export interface HttpPushOptions {
+export interface HttpPushOptions extends Packing {
   readonly name: string;
   readonly at: (path: string) => URL;
   readonly http: Http;
   readonly headers: Readonly<Record<string, string>>;
-  readonly compression: Compression;
   readonly signingKey: SigningKey | undefined;
   readonly policy?: RetryPolicy;
   /** What this server means by a refusal; undefined: what HTTP says. */
@@ -63,7 +62,7 @@ async function putWhole(
   nar: NarSource,
   signal: AbortSignal,
 ): Promise<Uploaded> {
-  const file = narFile(info, nar, options.compression, signal);
+  const file = narFile(info, nar, options, signal);
   const chunks: Uint8Array[] = [];
   for await (const chunk of file.content) chunks.push(chunk);
   const sealed = file.seal();
@@ -94,7 +93,7 @@ async function putStream(
   // A NAR that cannot be read does not get better by trying again.
   const unreadable = new AbortController();
   const either = AbortSignal.any([signal, unreadable.signal]);
-  let file = narFile(info, nar, compression, either);
+  let file = narFile(info, nar, options, either);
   const content = async function* () {
     try {
       yield* file.content;
@@ -104,7 +103,7 @@ async function putStream(
     }
   };
   const attempt = () => {
-    file = narFile(info, nar, compression, either);
+    file = narFile(info, nar, options, either);
     return http.request({ ...put(options, url, either), body: content() });
   };
   const answer = await retry(attempt, either, policy);

@@ -15,8 +15,8 @@ const REGION = "us-east-1";
 const BUCKET = /^[0-9a-z][0-9a-z.-]{1,61}[0-9a-z]$/;
 
 /**
- * Reads `s3://BUCKET?region=…&endpoint=…&scheme=…`, as Nix does: at an endpoint of one's own the bucket
- * stands in the path; at AWS in the host name, unless a dot in it would break the certificate.
+ * Reads `s3://BUCKET?region=…&endpoint=…&scheme=…&addressing-style=…`, as Nix does: at an endpoint of one's
+ * own the bucket stands in the path; at AWS in the host name, unless a dot in it would break the certificate.
  */
 export function parseBucket(url: URL, name: string): Bucket {
   const bad = (why: string) =>
@@ -32,12 +32,14 @@ export function parseBucket(url: URL, name: string): Bucket {
   if (!/^[0-9a-z-]+$/.test(region)) throw bad(`"${region}" is not a region`);
   const endpoint = option("endpoint");
   const scheme = option("scheme") ?? "https";
+  const [, protocol = scheme, host = ""] =
+    /^(?:(https?):\/\/)?(.*?)\/*$/.exec(endpoint ?? `s3.${region}.amazonaws.com`) ?? [];
+  const auto = endpoint === undefined && !bucket.includes(".") ? "virtual" : "path";
+  const style = option("addressing-style") ?? "auto";
   const text =
-    endpoint === undefined
-      ? bucket.includes(".")
-        ? `${scheme}://s3.${region}.amazonaws.com/${bucket}/`
-        : `${scheme}://${bucket}.s3.${region}.amazonaws.com/`
-      : `${/^https?:\/\//.test(endpoint) ? "" : `${scheme}://`}${endpoint.replace(/\/+$/, "")}/${bucket}/`;
+    (style === "auto" ? auto : style) === "virtual"
+      ? `${protocol}://${bucket}.${host}/`
+      : `${protocol}://${host}/${bucket}/`;
   if (!/^https?:/.test(text) || !URL.canParse(text)) throw bad("its endpoint is not a host");
   return { base: new URL(text), region };
 }
@@ -55,9 +57,9 @@ export function signedHttp(
     if (typeof body === "object" && Symbol.asyncIterator in body) {
       throw new Error("S3 takes no bodies of unknown length");
     }
-    const { method, url } = request;
+    const { method, url, headers } = request;
     // The host would refuse a signature that is minutes old: each try has its own.
-    const signed = signatureHeaders({ method, url, body }, known, region, new Date());
+    const signed = signatureHeaders({ method, url, headers, body }, known, region, new Date());
     return { ...request, headers: { ...request.headers, ...signed } };
   };
   return {
@@ -100,13 +102,15 @@ export function explainS3(name: string, { status, headers, body }: HttpResponse)
 export interface Signable {
   readonly method: HttpRequest["method"];
   readonly url: URL;
+  /** Of these, S3's own (`x-amz-…`) have to be signed, too. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** What is sent whole; undefined for nothing. */
   readonly body: Uint8Array | string | readonly Uint8Array[] | undefined;
 }
 
 /** The headers to send along: date, hash of the body, authorization. */
 export function signatureHeaders(
-  { method, url, body }: Signable,
+  { method, url, headers: given = {}, body }: Signable,
   { keyId, secret, sessionToken }: AwsCredentials,
   region: string,
   now: Date,
@@ -115,6 +119,7 @@ export function signatureHeaders(
   const day = time.slice(0, 8);
   const hash = hashOf(body);
   const headers: Record<string, string> = {
+    ...Object.fromEntries(Object.entries(given).filter(([name]) => name.startsWith("x-amz-"))),
     host: url.host,
     "x-amz-content-sha256": hash,
     "x-amz-date": time,

@@ -30,7 +30,7 @@ export async function putParts(
     signal.throwIfAborted();
     const hash = formatSha256(info.narHash).slice("sha256:".length);
     const url = `nar/${hashPart(info.storePath)}-${hash}${EXTENSIONS[compression]}`;
-    const file = narFile(info, nar, compression, signal);
+    const file = narFile(info, nar, options, signal);
     let sealed: ReturnType<typeof file.seal> | undefined;
     const seal = () => {
       sealed = file.seal();
@@ -119,7 +119,13 @@ class Upload {
   ): Promise<HttpResponse> {
     const url = this.options.at(this.key);
     url.search = new URLSearchParams(query).toString();
-    const headers = md5 === undefined ? {} : { "content-md5": md5 };
+    // The class is the object's, said when it is begun; a part has none.
+    const isPart = "partNumber" in query;
+    const isBegun = method === "PUT" ? !isPart : "uploads" in query;
+    const headers = {
+      ...(isBegun ? this.options.headers : {}),
+      ...(md5 === undefined ? {} : { "content-md5": md5 }),
+    };
     const request: HttpRequest = { method, url, headers, body, signal, deadline: DEADLINE };
     const attempt = () => this.options.http.request(request);
     const answer = await retry(attempt, signal, this.options.policy);

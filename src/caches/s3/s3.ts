@@ -4,14 +4,8 @@ import { type CacheClient, type CacheDescription, formatCacheInfo } from "../../
 import { UserError } from "../../domain/errors.ts";
 import type { HttpRequest } from "../../host/http-client.ts";
 import { retry } from "../../host/retry.ts";
-import {
-  parseCompression,
-  parseHostUrl,
-  parsePriority,
-  placeAt,
-  signedPathsOnly,
-  signingOf,
-} from "../address.ts";
+import { parseHostUrl, parsePacking, placeAt, signedPathsOnly, signingOf } from "../address.ts";
+import { parsePriority, S3_OPTIONS } from "../address-options.ts";
 import { below, httpCache } from "../http/http.ts";
 import { accepted, type HttpPushOptions, httpPush } from "../http/push.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
@@ -34,6 +28,7 @@ export const s3Kind: CacheKind<URL> = {
     keeper: "itself",
     staging: "needed",
   },
+  options: S3_OPTIONS,
   form: "s3://BUCKET",
   begins: ["s3://"],
   parse: parseHostUrl,
@@ -57,7 +52,7 @@ export const s3Kind: CacheKind<URL> = {
       substituter: {
         url: url.href,
         publicKeys,
-        priority: parsePriority(url),
+        priority: parsePriority(url.searchParams),
         environment: async () => variablesOf(await credentials()),
       },
       policy,
@@ -80,12 +75,13 @@ export const s3Kind: CacheKind<URL> = {
     };
     if (!canWrite) return { ...cache, describe };
     const memory = new PartMemory(MEMORY);
+    const storageClass = url.searchParams.get("storage-class");
     const options: HttpPushOptions = {
       name,
       at: (path) => below(base, path),
       http,
-      headers: {},
-      compression: parseCompression(url),
+      headers: storageClass === null ? {} : { "x-amz-storage-class": storageClass },
+      ...parsePacking(url),
       signingKey,
       explain,
       putLarge: (all, info, nar, signal) => putParts(all, memory, info, nar, signal),
@@ -112,7 +108,7 @@ async function writeInfo(
   const request: HttpRequest = {
     method: "PUT",
     url: options.at("nix-cache-info"),
-    headers: { "content-type": "text/x-nix-cache-info" },
+    headers: { ...options.headers, "content-type": "text/x-nix-cache-info" },
     body: formatCacheInfo(storeDir, PRIORITY),
     signal,
     deadline: DEADLINE,
