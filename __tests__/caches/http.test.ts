@@ -41,6 +41,9 @@ async function subject() {
 const key = newKey();
 
 cacheContract("http://", subject, {
+  cannotBe: {
+    "no right to write": "plain HTTP has no question about writing that does not itself write",
+  },
   start: async () => {
     const server = await putServer();
     const http = new HttpClient({});

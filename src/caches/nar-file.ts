@@ -145,7 +145,7 @@ export async function pushInOrder(
         if (!before) continue;
         await before.catch((cause) => {
           const name = baseName(reference);
-          throw new UserError("NCP-305", `its reference ${name} was not pushed`, { cause });
+          throw new UserError("NCP-310", `its reference ${name} was not pushed`, { cause });
         });
       }
       await limit(() => uploaded.publish());

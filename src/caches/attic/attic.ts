@@ -120,13 +120,24 @@ export function atticCache(options: AtticOptions): CacheClient {
       yield* (await open(signal)).cache.readNar(narInfo, signal);
     },
   };
-  if (!mayWrite) return reading;
+  if (role === "substituter" || token === undefined) return reading;
+  const mayPush = (signal: AbortSignal) => api.refusesPush(signal);
+  if (!mayWrite) {
+    return {
+      ...reading,
+      get substituter() {
+        return reading.substituter;
+      },
+      mayPush,
+    };
+  }
   const push = atticPush(api);
   return {
     ...reading,
     get substituter() {
       return reading.substituter;
     },
+    mayPush,
     async push(paths, nar, progress, signal) {
       const { config } = await open(signal);
       if (config.refused) throw config.refused;

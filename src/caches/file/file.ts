@@ -1,8 +1,8 @@
 /** Owns `file://` caches: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
-import { createReadStream } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { constants, createReadStream } from "node:fs";
+import { access, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import {
   type CacheClient,
   formatCacheInfo,
@@ -143,6 +143,15 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
   };
   return {
     ...fileCache(options),
+    async mayPush() {
+      const folder = await nearestFolder(directory);
+      const error = await access(folder, constants.W_OK | constants.X_OK).catch(asError);
+      if (!error) return undefined;
+      return new UserError("NCP-303", `${options.name}: this user may not write to ${folder}`, {
+        cause: error,
+        hint: "give the folder to the user that the job runs as",
+      });
+    },
     async push(paths, nar, progress, signal) {
       await sweep(directory, STALE);
       await sweep(join(directory, "nar"), STALE);
@@ -160,6 +169,14 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
     pin: (pin) => writePin(directory, pin),
     pins: () => readPins(directory, storeDir),
   };
+}
+
+/** The folder itself, or the one that it would be made in. */
+async function nearestFolder(directory: string): Promise<string> {
+  for (let at = directory; ; at = dirname(at)) {
+    const found = await stat(at).catch(() => undefined);
+    if (found || at === dirname(at)) return at;
+  }
 }
 
 interface FileAddress {

@@ -44,29 +44,85 @@ export function parseBucket(url: URL, name: string): Bucket {
   return { base: new URL(text), region };
 }
 
-/** A client whose every request is signed; without credentials it asks as anybody may. */
+/**
+ * A client whose every request is signed; without credentials it asks as anybody may. Where an answer says
+ * that the bucket is in another region, it is asked there, and so is whatever follows.
+ */
 export function signedHttp(
   http: Http,
-  region: string,
+  first: string,
   credentials: () => Promise<AwsCredentials | undefined>,
+  moved: (region: string) => void = () => undefined,
 ): Http {
+  let region = first;
+  const follows = (answer: Parameters<typeof otherRegion>[0]): boolean => {
+    const other = otherRegion(answer);
+    if (other === undefined || other === region) return false;
+    region = other;
+    moved(other);
+    return true;
+  };
   const sign = async (request: HttpRequest): Promise<HttpRequest> => {
     const known = await credentials();
-    if (!known) return request;
+    const url = inRegion(request.url, first, region);
+    if (!known) return { ...request, url };
     const { body } = request;
     if (typeof body === "object" && Symbol.asyncIterator in body) {
       throw new Error("S3 takes no bodies of unknown length");
     }
-    const { method, url, headers } = request;
+    const { method, headers } = request;
     // The host would refuse a signature that is minutes old: each try has its own.
     const signed = signatureHeaders({ method, url, headers, body }, known, region, new Date());
-    return { ...request, headers: { ...request.headers, ...signed } };
+    return { ...request, url, headers: { ...request.headers, ...signed } };
   };
   return {
-    request: async (request) => http.request(await sign(request)),
-    stream: async (request) => http.stream(await sign(request)),
+    async request(request) {
+      const answer = await http.request(await sign(request));
+      return follows(answer) ? http.request(await sign(request)) : answer;
+    },
+    async stream(request) {
+      const answer = await http.stream(await sign(request));
+      if (!follows(answer)) return answer;
+      answer.discard();
+      return http.stream(await sign(request));
+    },
   };
 }
+
+/** AWS has the region in the host's name, too; at an endpoint of one's own it is in the signature alone. */
+function inRegion(url: URL, from: string, to: string): URL {
+  if (from === to) return url;
+  const there = new URL(url);
+  there.host = url.host.replace(`s3.${from}.amazonaws.com`, `s3.${to}.amazonaws.com`);
+  return there;
+}
+
+/** Where the bucket is, said by a server that was asked as if it were elsewhere. */
+function otherRegion(answer: {
+  readonly status: number;
+  readonly headers: HttpResponse["headers"];
+  readonly body: unknown;
+}): string | undefined {
+  const { status, headers, body } = answer;
+  if (status !== 301 && status !== 307 && status !== 400 && status !== 403) return undefined;
+  const header = headers["x-amz-bucket-region"];
+  const text = Buffer.isBuffer(body) ? body.toString("utf8", 0, 4_000) : "";
+  const isWrong = status !== 403 || text.includes("AuthorizationHeaderMalformed");
+  const said =
+    typeof header === "string" ? header : /<Region>([^<]{1,40})<\/Region>/.exec(text)?.[1];
+  return isWrong && said !== undefined && /^[0-9a-z-]{1,40}$/.test(said) ? said : undefined;
+}
+
+/** What S3 and its kin call credentials that they do not take, with whatever status. */
+const REFUSED = new Set([
+  "ExpiredToken",
+  "InvalidToken",
+  "TokenRefreshRequired",
+  "InvalidAccessKeyId",
+  "SignatureDoesNotMatch",
+  "AccessDenied",
+]);
+const TOO_LATE = new Set(["ExpiredToken", "TokenRefreshRequired"]);
 
 /** What S3 says with its error codes; undefined where it is no error, or only "no such key". */
 export function explainS3(name: string, { status, headers, body }: HttpResponse) {
@@ -93,7 +149,12 @@ export function explainS3(name: string, { status, headers, body }: HttpResponse)
       hint: `write ?region=${typeof region === "string" ? region : "REGION"} behind its name`,
     });
   }
-  if (status !== 401 && status !== 403) return undefined;
+  if (code !== undefined && TOO_LATE.has(code)) {
+    return new UserError("NCP-303", `${name}: the session of our credentials is over (${said})`, {
+      hint: "they were good for a time: make new ones shortly before this step (aws-actions/configure-aws-credentials, with a role-duration that the job fits into)",
+    });
+  }
+  if (status !== 401 && status !== 403 && !REFUSED.has(code ?? "")) return undefined;
   return new UserError("NCP-303", `${name} refuses our credentials (${said})`, {
     hint: "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or token as KEYID:SECRET, with s3:GetObject, s3:PutObject and s3:ListBucket: without the last, S3 says the same of a key that is missing",
   });

@@ -3,7 +3,7 @@
 import { type CacheClient, type CacheDescription, formatCacheInfo } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { HttpRequest } from "../../host/http-client.ts";
-import { retry } from "../../host/retry.ts";
+import { ASK, retry } from "../../host/retry.ts";
 import { parseHostUrl, parsePacking, placeAt, signedPathsOnly, signingOf } from "../address.ts";
 import { parsePriority, S3_OPTIONS } from "../address-options.ts";
 import { below, httpCache } from "../http/http.ts";
@@ -44,17 +44,25 @@ export const s3Kind: CacheKind<URL> = {
       known ??= credentialsOf(url, request);
       return known;
     };
-    const http = signedHttp(request.http, region, credentials);
+    let place = url;
+    const http = signedHttp(request.http, region, credentials, (other) => {
+      place = new URL(url);
+      place.searchParams.set("region", other);
+    });
     const explain = (answer: Parameters<typeof explainS3>[1]) => explainS3(name, answer);
+    const substituter = {
+      publicKeys,
+      priority: parsePriority(url.searchParams),
+      environment: async () => variablesOf(await credentials()),
+      // Nix does not look for another region.
+      get url() {
+        return place.href;
+      },
+    };
     const cache = httpCache({
       name,
       base,
-      substituter: {
-        url: url.href,
-        publicKeys,
-        priority: parsePriority(url.searchParams),
-        environment: async () => variablesOf(await credentials()),
-      },
+      substituter,
       policy,
       storeDir,
       http,
@@ -90,6 +98,7 @@ export const s3Kind: CacheKind<URL> = {
     return {
       ...cache,
       describe,
+      mayPush: (signal) => refusesParts(options, signal),
       async push(paths, nar, progress, signal) {
         await writeInfo(options, cache, storeDir, signal);
         return push(paths, nar, progress, signal);
@@ -97,6 +106,25 @@ export const s3Kind: CacheKind<URL> = {
     };
   },
 };
+
+/**
+ * A part of an upload that nobody began: who may write hears that there is no such upload, and who may not,
+ * that. Nothing is written by it.
+ */
+async function refusesParts(
+  { name, at, http, explain }: HttpPushOptions,
+  signal: AbortSignal,
+): Promise<UserError | undefined> {
+  const url = at("nix-cache-info");
+  url.search = "partNumber=1&uploadId=nix-cache-preflight-asks";
+  const request = { method: "PUT", url, body: "", signal, deadline: DEADLINE } as const;
+  const answer = await retry(() => http.request(request), signal, ASK);
+  const trouble = explain?.(answer);
+  if (trouble?.code !== "NCP-303") return undefined;
+  return new UserError("NCP-303", `${name} takes nothing from us: ${trouble.message}`, {
+    hint: "the credentials may read; to push they need s3:PutObject and s3:AbortMultipartUpload",
+  });
+}
 
 async function writeInfo(
   options: HttpPushOptions,

@@ -145,7 +145,7 @@ export function pushFindings(
   let following = 0;
   for (const [path, error] of failed) {
     // It would have gone well but for the reference, which has a word of its own.
-    if (error instanceof UserError && error.code === "NCP-305") {
+    if (error instanceof UserError && error.code === "NCP-310") {
       following++;
       continue;
     }
@@ -174,9 +174,8 @@ export function pushFindings(
   if (causes.size > TOLD) found.push(finding(`${causes.size - TOLD} more causes kept paths back`));
   if (following > 0) {
     const are = following === 1 ? "is" : "are";
-    found.push(
-      finding(`${count(following, "path")} ${are} not served, for want of a reference that failed`),
-    );
+    const message = `${count(following, "path")} ${are} not served, for want of a reference that failed`;
+    found.push({ ...finding(message), code: "NCP-310" });
   }
   return found;
 }
