@@ -107,8 +107,14 @@ export function narInfoFor(
     narSize: info.narSize,
     references: info.references,
     deriver: info.deriver && baseName(info.deriver),
-    signatures: signingKey ? [signingKey.sign(fingerprint(info))] : [],
-    contentAddress: undefined,
+    // As `nix copy` does: what others vouched for stays vouched for.
+    signatures: [
+      ...new Set([
+        ...(info.signatures ?? []),
+        ...(signingKey ? [signingKey.sign(fingerprint(info))] : []),
+      ]),
+    ],
+    contentAddress: info.contentAddress,
   };
 }
 

@@ -30,6 +30,10 @@ export interface PathInfo {
   readonly narSize: number;
   readonly references: readonly StorePath[];
   readonly deriver: StorePath | undefined;
+  /** What its path is made of, where that is its content: such a path needs no signature. */
+  readonly contentAddress?: string | undefined;
+  /** Those that the store keeps of it, of whoever it came from. */
+  readonly signatures?: readonly string[];
 }
 
 /** The largest narinfo we read: a path with 5,000 references has about 300 kB. */

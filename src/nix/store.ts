@@ -81,7 +81,7 @@ export async function validPaths(
   return valid;
 }
 
-/** What the database says of valid paths; `nix-store --dump-db` is the same in every version. */
+/** What the database says of valid paths; `nix-store --dump-db` and the marks are the same in every version. */
 export async function pathInfos(
   nix: NixCommand,
   storeDir: string,
@@ -98,6 +98,33 @@ export async function pathInfos(
     for (const info of parseDump(dump, storeDir)) found.set(info.storePath, info);
   });
   return found;
+}
+
+/** What `nix path-info --sigs` says of each: `ultimate`, `ca:…`, signatures. */
+async function marksOf(
+  nix: NixCommand,
+  paths: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<Map<StorePath, readonly string[]>> {
+  const options = { signal, deadline: DEADLINES.query };
+  const text = await nix.run("nix", ["path-info", "--sigs", ...paths], options);
+  return new Map(
+    text.split("\n").map((line) => {
+      // The path is padded with spaces to a column, then come a tab and the marks.
+      const [path = "", marks = ""] = line.split("\t");
+      return [path.trim() as StorePath, marks.split(/\s+/).filter((mark) => mark !== "")];
+    }),
+  );
+}
+
+/** Whom a reader may go by: the content itself, or a key. */
+function vouchersOf(marks: readonly string[]): Pick<PathInfo, "contentAddress" | "signatures"> {
+  const address = marks.find((mark) => mark.startsWith("ca:"))?.slice("ca:".length);
+  const signatures = marks.filter((mark) => mark !== "ultimate" && !mark.startsWith("ca:"));
+  return {
+    ...(address === undefined ? {} : { contentAddress: address }),
+    ...(signatures.length === 0 ? {} : { signatures }),
+  };
 }
 
 /**
@@ -136,6 +163,7 @@ export function parseDump(text: string, storeDir: string): PathInfo[] {
   return infos;
 }
 
+/** The closure of valid paths, with all that a cache has to be told of each. */
 export async function closureOf(
   nix: NixCommand,
   storeDir: string,
@@ -148,7 +176,16 @@ export async function closureOf(
     const text = await nix.run("nix-store", args, { signal, deadline: DEADLINES.query });
     for (const line of lines(text)) members.add(line as StorePath);
   });
-  return pathInfos(nix, storeDir, [...members], signal);
+  const marks = new Map<StorePath, readonly string[]>();
+  const [infos] = await Promise.all([
+    pathInfos(nix, storeDir, [...members], signal),
+    mapLimited(chunks([...members]), 2, async (chunk) => {
+      for (const [path, said] of await marksOf(nix, chunk, signal)) marks.set(path, said);
+    }),
+  ]);
+  return new Map(
+    [...infos].map(([path, info]) => [path, { ...info, ...vouchersOf(marks.get(path) ?? []) }]),
+  );
 }
 
 /** The names in the store folder: what a job starts from. */
@@ -176,15 +213,8 @@ export async function builtHere(
   const valid = [...(await validPaths(nix, fresh, signal))];
   const built: StorePath[] = [];
   for (let at = 0; at < valid.length; at += 1_000) {
-    const text = await nix.run("nix", ["path-info", "--sigs", ...valid.slice(at, at + 1_000)], {
-      signal,
-      deadline: DEADLINES.query,
-    });
-    for (const line of text.split("\n")) {
-      // The path is padded with spaces to a column, then come a tab and the marks.
-      const [path = "", marks = ""] = line.split("\t");
-      if (marks.split(/\s+/).includes("ultimate")) built.push(path.trim() as StorePath);
-    }
+    const marks = await marksOf(nix, valid.slice(at, at + 1_000), signal);
+    for (const [path, said] of marks) if (said.includes("ultimate")) built.push(path);
   }
   return built;
 }

@@ -75,8 +75,8 @@ function narInfoOf({ cache }: AtticApi, info: PathInfo): string {
     references: info.references.map(baseName),
     system: null,
     deriver: info.deriver ? baseName(info.deriver) : null,
-    sigs: [],
-    ca: null,
+    sigs: info.signatures ?? [],
+    ca: info.contentAddress ?? null,
     nar_hash: formatSha256(info.narHash),
     nar_size: info.narSize,
   });
