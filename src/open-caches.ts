@@ -50,7 +50,9 @@ export function openCaches(
   const remoteStore = remoteStores({ environment, workspace, version, storeDir });
   const notices: string[] = [];
   const seen = new Set<string>();
-  const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
+  const signingKey = secrets.signingKey
+    ? parseSigningKey(secrets.signingKey, job.cache?.keyName)
+    : undefined;
   const open = (
     location: CacheLocation | undefined,
     name: string,

@@ -92,14 +92,15 @@ export function readInputs(environment: Readonly<Record<string, string>>): Input
 /** Reads all inputs before anything runs. */
 export function parseInputs(inputs: Inputs, addresses: Addresses = register): Request {
   const signingKey = inputs["signing-key"].trim() || undefined;
-  if (signingKey) parseSigningKey(signingKey);
+  const cache = addresses.parse(inputs.cache.trim(), "cache");
+  if (signingKey) parseSigningKey(signingKey, cache?.keyName);
   return {
     trust: choice(inputs, "trust"),
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
       targets: parseTargets(inputs.targets),
-      cache: addresses.parse(inputs.cache.trim(), "cache"),
+      cache,
       cacheName: inputs.cache.trim(),
       substituters: parseSubstituters(inputs.substituters, addresses),
       push: choice(inputs, "push"),

@@ -28,6 +28,8 @@ export interface CacheKind<Address = unknown> {
   place(address: Address): string;
   /** What the user called it, to tell the name of an example; undefined where it has no name. */
   name(address: Address): string | undefined;
+  /** What a signing key without a name is called there; left out where keys are handed out with their names. */
+  keyName?(address: Address): string;
   /** Where a person can look at `path`; undefined where there is no such page. `url`: where Nix reads the cache. */
   page(address: Address, path: StorePath, url: string): string | undefined;
   /**

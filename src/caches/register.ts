@@ -45,7 +45,14 @@ export function registerOf(kinds: readonly CacheKind[]): Register {
     const use = USES.get(input);
     if (use && kind.options) checkOptions(text, kind.options, use, bad);
     const place = kind.place(address);
-    return { ...kind.facts, address: text, place, name: kind.name(address) };
+    const keyName = kind.keyName?.(address);
+    return {
+      ...kind.facts,
+      address: text,
+      place,
+      name: kind.name(address),
+      ...(keyName === undefined ? {} : { keyName }),
+    };
   };
   const placeOf: Register["placeOf"] = (text) => {
     try {

@@ -24,6 +24,8 @@ export interface CacheLocation extends KindFacts {
   readonly place: string;
   /** What the user calls it there; undefined where nobody gave it a name. */
   readonly name: string | undefined;
+  /** What a signing key is called that is given without its name. */
+  readonly keyName?: string;
 }
 
 /** What can be said of addresses; the kinds of cache there are know it. */

@@ -40,6 +40,7 @@ export class CachixApi {
   readonly writePolicy: RetryPolicy;
   private readonly base: string;
   private readonly given: string | undefined;
+  private readonly isCachix: boolean;
   /** Set by the first write that was refused: a revoked token is not tried ten thousand times. */
   private refused: UserError | undefined;
 
@@ -49,6 +50,7 @@ export class CachixApi {
     this.askPolicy = options.ask ?? ASK;
     this.writePolicy = options.write ?? RETRY;
     this.given = options.token;
+    this.isCachix = options.host.hostname === "cachix.org";
     const root = options.host.href.replace(/\/+$/, "");
     this.base = `${root}/api/v1/cache/${encodeURIComponent(options.name)}`;
   }
@@ -128,7 +130,9 @@ export class CachixApi {
     return new UserError(
       "NCP-302",
       `${this.label}: ${what.replace(/[0-9a-f-]{36}/, "ID")} answers ${answer.status} (${this.words(answer)})${bound}`,
-      { hint: "see https://status.cachix.org; running it again uploads only what is missing" },
+      {
+        hint: `${this.isCachix ? "see https://status.cachix.org" : "see the server's own log"}; running it again uploads only what is missing`,
+      },
     );
   }
 

@@ -15,7 +15,7 @@ import type { BadAddress, CacheKind } from "../kind.ts";
 import { pushInOrder } from "../nar-file.ts";
 import { PartMemory } from "../parts.ts";
 import { CachixApi } from "./api.ts";
-import { type CachixCache, describeCachix } from "./describe.ts";
+import { type CachixCache, describeOrRead } from "./describe.ts";
 import { listPins, setPin } from "./pins.ts";
 import { uploadPath } from "./push.ts";
 import {
@@ -58,7 +58,10 @@ export function cachixCache(options: CachixOptions): CacheClient {
   let asked: Promise<CachixReader> | undefined;
 
   const open = (signal: AbortSignal): Promise<CachixReader> => {
-    asked ??= describeCachix({ api, name, host, storeDir, signingKey }, signal).then(
+    const guess = new URL(guessOf(name, host).url);
+    const trusted = options.publicKeys;
+    const request = { api, name, host, guess, storeDir, signingKey, trusted };
+    asked ??= describeOrRead(request, signal).then(
       (cache) => {
         known = cache;
         return { api, cache, trusted: options.publicKeys, signatures: options.signatures };
@@ -76,7 +79,7 @@ export function cachixCache(options: CachixOptions): CacheClient {
     // Bulk questions are made of what is asked side by side.
     questionsAtOnce: 4_096,
     get substituter() {
-      return withPriority(known ? substituterOf(known) : guess(name, host), options.priority);
+      return withPriority(known ? substituterOf(known) : guessOf(name, host), options.priority);
     },
     async describe(signal) {
       const { cache } = await open(signal);
@@ -146,7 +149,7 @@ function substituterOf({ uri, keys, access, token }: CachixCache): Substituter {
 }
 
 /** Until the cache has said where it is read. */
-function guess(name: string, host: URL): Substituter {
+function guessOf(name: string, host: URL): Substituter {
   const url =
     host.href === "https://cachix.org/"
       ? `https://${name}.cachix.org`
@@ -194,6 +197,8 @@ export const cachixKind: CacheKind<CachixAddress> = {
   parse: parseAddress,
   place: ({ name, host }) => `cachix:${name}?${new URLSearchParams({ host: host.href })}`,
   name: ({ name }) => name,
+  // As Cachix names them; its server takes the signature without the name.
+  keyName: ({ name }) => `${name}.cachix.org-1`,
   page: ({ name, host }, path, url) =>
     host.hostname === "cachix.org" ? cachixPage(name) : narInfoPage(url, path),
   open: ({ name, host, priority }, request) =>

@@ -191,7 +191,7 @@ export class MultipartUpload {
         signal,
         this.policy,
       );
-      if (answer.status === 200) {
+      if (answer.status >= 200 && answer.status < 300) {
         return { partNumber, eTag: answer.headers["etag"] ?? null };
       }
       // 403 is what an expired URL gives: asking for a new one is another request, not the same again.

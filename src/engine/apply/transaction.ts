@@ -260,7 +260,11 @@ export async function setPin(
   await cache.pin(pin, signal);
   const until = clock.now() + deadline;
   for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
-    const pins = await cache.pins?.(signal);
+    const pins = await cache.pins?.(signal).catch(() => {
+      // It was accepted: that nobody can list it now takes nothing back.
+      signal.throwIfAborted();
+      return undefined;
+    });
     if (pins === undefined) return "set";
     const stored = pins.find(({ name }) => name === pin.name);
     if (stored?.storePath === pin.storePath) return "confirmed";
