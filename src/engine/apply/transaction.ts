@@ -122,6 +122,15 @@ export class Transaction {
     this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });
     world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
     if (outcome === "verified" || outcome === "upstream only") return;
+    if (outcome === "another build") {
+      this.findings.push({
+        kind: "notice",
+        level: "notice",
+        message: `${target} is in ${cache.name} as another build made it, ${detail}`,
+        hint: "it is cached, and what readers get is that build; it is not pinned by this run",
+      });
+      return;
+    }
     this.findings.push({
       kind: "unverified",
       level: job.failOn.includes("unverified") ? "error" : "warning",

@@ -58,6 +58,8 @@ export type Member =
       readonly why: string;
       /** A NAR that broke off may come whole the next time; other questions were asked again already. */
       readonly next?: "may differ";
+      /** Of what is there all the same. */
+      readonly references?: readonly StorePath[];
     };
 
 const PARALLEL = 64;
@@ -95,6 +97,8 @@ async function verifyOnce(
       const member = await verifyMember(verifier, request, path, roots.has(path), signal);
       if (member.state !== "good") {
         bad.push({ path, member });
+        for (const reference of member.references ?? [])
+          if (!seen.has(reference)) next.add(reference);
         return;
       }
       bytes += member.bytes;
@@ -125,6 +129,7 @@ const SEVERITY: readonly VerificationOutcome[] = [
   "upstream only",
   "not yet visible",
   "unknown",
+  "another build",
 ];
 
 async function verifyMember(
@@ -185,7 +190,9 @@ async function troubleOf(
 ): Promise<Member | undefined> {
   const ours = closure.get(narInfo.storePath);
   const [difference] = ours ? differences(ours, narInfo) : [];
-  if (difference !== undefined) return { state: "mismatch", why: difference };
+  if (ours && difference !== undefined) {
+    return otherBytes({ cache, decompress }, ours, narInfo, difference, signal);
+  }
   if (level === "narinfo") return undefined;
   try {
     const size = await cache.narSize(narInfo, signal);
@@ -203,6 +210,35 @@ async function troubleOf(
       ? { state: "unknown", why }
       : { state: "unknown", why, next: "may differ" };
   }
+}
+
+/**
+ * Of a derivation that is not reproducible, two builds have one path, and a cache keeps the first: it is
+ * whole where the NAR that it serves is the one that its own narinfo names. Looked at whatever the level,
+ * since a narinfo that says something else than our store may as well be a lie.
+ */
+async function otherBytes(
+  { cache, decompress }: Pick<Verifier, "cache" | "decompress">,
+  ours: PathInfo,
+  narInfo: NarInfo,
+  difference: string,
+  signal: AbortSignal,
+): Promise<Member> {
+  const mismatch: Member = { state: "mismatch", why: difference };
+  const isOtherBuild = ours.storePath === narInfo.storePath && ours.narHash !== narInfo.narHash;
+  if (!isOtherBuild) return mismatch;
+  try {
+    const wrong = await compareBytes(cache, narInfo, decompress, signal);
+    if (wrong !== undefined) return mismatch;
+  } catch {
+    signal.throwIfAborted();
+    return mismatch;
+  }
+  return {
+    state: "another build",
+    why: "it is there whole, as another build made it: the derivation is not reproducible",
+    references: narInfo.references,
+  };
 }
 
 /** A NAR that only Nix can unpack: no fault of its bytes, and no other the next time. */
