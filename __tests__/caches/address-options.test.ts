@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import type { OptionRule, OptionRules } from "../../src/caches/address-options.ts";
-import { optionsOf, parsePriority } from "../../src/caches/address-options.ts";
+import { optionsOf, priorityOf } from "../../src/caches/address-options.ts";
 import { KINDS, register } from "../../src/caches/register.ts";
 import { HttpClient } from "../../src/host/http-client.ts";
 import { openAt, openRequest } from "../support/open-cache.ts";
@@ -99,7 +99,7 @@ describe("an address that is read", () => {
   ])("%s is told to Nix as %s, its priority too", (address, url) => {
     const { substituter } = open(address);
     expect(substituter.url).toBe(url);
-    expect(substituter.priority).toBe(parsePriority(optionsOf(url)));
+    expect(substituter.priority).toBe(priorityOf(optionsOf(url)));
   });
 
   test.each(["1", "true", "yes"])("?trusted=%s is what Nix takes it for", async (value) => {
@@ -110,7 +110,7 @@ describe("an address that is read", () => {
   });
 
   test("with what only writing needs is no trouble to a reader", () => {
-    const address = "file:///cache?compression=bzip2&secret-key=/a/key";
+    const address = "file:///cache?compression=bzip2&secret-keys=/a/key";
     const location = parse(address, "substituters");
     if (!location) throw new Error("it is one");
     const reader = register.open(location, openRequest(address, { http, role: "substituter" }));

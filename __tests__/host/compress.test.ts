@@ -74,17 +74,18 @@ describe("what cannot be unpacked", () => {
     await expect(all(decompress(compression, chunks(half), SIGNAL))).rejects.toThrow();
   });
 
-  test.each(["lz4", "lzip\u001b"])(
-    "%j is named, and nothing is said of the bytes",
-    (compression) => {
-      expect(() => decompress(compression, chunks(CONTENT), SIGNAL)).toThrow(
-        expect.objectContaining({
-          code: "NCP-309",
-          message: expect.stringContaining(JSON.stringify(compression)),
-        }),
-      );
-    },
-  );
+  test.each(["lz4", "lzip"])("%j is named, and nothing is said of the bytes", async (name) => {
+    await expect(all(decompress(name, chunks(CONTENT), SIGNAL))).rejects.toMatchObject({
+      code: "NCP-309",
+      message: expect.stringContaining(`called "${name}" is compressed in no way known here`),
+    });
+  });
+});
+
+// As Nix, which goes by the first bytes (libarchive): a cache that says xz of all that it has is read.
+test.each(["xz", "gzip", "shrink"])("what is called %s and is zstd is read", async (name) => {
+  const packed = await all(compress({ compression: "zstd" }, chunks(CONTENT), SIGNAL));
+  expect((await all(decompress(name, chunks(packed, 1), SIGNAL))).equals(CONTENT)).toBe(true);
 });
 
 test.each(["none", ""])("%j is not compressed", async (compression) => {

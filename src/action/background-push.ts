@@ -1,7 +1,7 @@
-/** Owns the process that pushes while the job runs: its start in main, its end in post. */
+/** Starts, watches and ends the process that pushes while the job runs, and is what runs in it. */
 
 import { spawn } from "node:child_process";
-import { existsSync, watch as watchFolder } from "node:fs";
+import { existsSync, watch as watchFolder, writeFileSync } from "node:fs";
 import { appendFile, open, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -16,7 +16,9 @@ import { maySendAtOnce, watch } from "../engine/background-push.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { identityOf, isRunning, type ProcessIdentity } from "../host/exec.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
+import { plainLine } from "../report/page.ts";
+import { isDebugging, traceJob } from "./console.ts";
 import { contextTrust, readContext } from "./context.ts";
 
 /** Milliseconds that post waits for it to finish what it is pushing. */
@@ -32,6 +34,8 @@ export const files = (folder: string) => ({
   /** One JSON line for each path that it pushed. */
   pushed: join(folder, "pushed.jsonl"),
   stop: join(folder, "push.stop"),
+  /** Why the cache is sent nothing more, where it failed them all. */
+  ended: join(folder, "push.ended"),
   /** Written last: without it, it did not end by itself. */
   done: join(folder, "push.done"),
 });
@@ -50,7 +54,8 @@ export async function startBackground(
   folder: string,
 ): Promise<ProcessIdentity | undefined> {
   const paths = files(folder);
-  for (const path of [paths.stop, paths.done, paths.pushed]) await rm(path, { force: true });
+  for (const path of [paths.stop, paths.done, paths.pushed, paths.ended])
+    await rm(path, { force: true });
   const log = await open(paths.log, "w", 0o600);
   try {
     const child = spawn(
@@ -83,6 +88,8 @@ export interface BackgroundEnd {
   /** `early`: it was killed, or failed; what it left is post's to push. */
   readonly how: "finished" | "early" | "too slow";
   readonly pushed: readonly PushProgress[];
+  /** Why the cache is sent nothing more; undefined where it took what it was sent. */
+  readonly ended: string | undefined;
 }
 
 /** Asks whatever watches this folder to finish, and does not wait: whose process it is, nobody says. */
@@ -98,6 +105,11 @@ export async function endBackground(
   patience = { budget: BUDGET, grace: GRACE },
 ): Promise<BackgroundEnd> {
   const paths = files(folder);
+  const end = async (how: BackgroundEnd["how"]): Promise<BackgroundEnd> => ({
+    how,
+    pushed: await readPushed(paths.pushed),
+    ended: await readIfThere(paths.ended),
+  });
   await writeWhole(paths.stop, "");
   // Not the clock on the wall: one that is set back would make this wait for hours.
   const until = performance.now() + patience.budget;
@@ -114,9 +126,25 @@ export async function endBackground(
     )
       await wait(POLL);
     if (await isRunning(watcher)) process.kill(watcher.pid, "SIGKILL");
-    return { how: "too slow", pushed: await readPushed(paths.pushed) };
+    return end("too slow");
   }
-  return { how: done ? "finished" : "early", pushed: await readPushed(paths.pushed) };
+  return end(done ? "finished" : "early");
+}
+
+/** Begins the lines of its log that are post's to show where the job is debugged. */
+const TRACED = "trace: ";
+const LOG_MOST = 16 * 1024 * 1024;
+
+/** What its debug trace said; any step of the job may have written there, so it is plain text. */
+export async function backgroundTrace(folder: string): Promise<string[]> {
+  const { log } = files(folder);
+  const bytes = await stat(log).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  if (bytes > LOG_MOST) return [`${log} is too long to be shown`];
+  const lines = ((await readIfThere(log)) ?? "").split("\n");
+  return lines.flatMap((line) => (line.startsWith(TRACED) ? [line.slice(TRACED.length)] : []));
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -153,8 +181,11 @@ export async function background(): Promise<void> {
     group: (title) => console.log(title),
     endGroup: () => undefined,
     info: (line) => console.log(line),
-    debug: () => undefined,
+    debug: (line) => {
+      if (isDebugging(context.environment)) console.log(`${TRACED}${plainLine(line)}`);
+    },
   };
+  using _trace = traceJob(context, log);
   const controller = new AbortController();
   // Post's file ends the rest between two looks: the end of a job is not to wait for a timer.
   const watcher = watchFolder(context.folder);
@@ -191,6 +222,7 @@ export async function background(): Promise<void> {
         progress: (done) => {
           appendFile(paths.pushed, `${JSON.stringify(done)}\n`).catch(() => undefined);
         },
+        ended: (why) => writeFileSync(paths.ended, why, { mode: 0o600 }),
       },
       signal,
     );

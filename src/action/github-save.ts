@@ -1,4 +1,4 @@
-/** Owns the end of `cache: github`: what is new is saved, without what nobody reaches any more. */
+/** The end of `cache: github`: what is new is saved, without what nobody reaches any more. */
 
 import { join } from "node:path";
 import { saveEntry } from "../caches/github/client.ts";

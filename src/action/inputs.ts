@@ -1,4 +1,4 @@
-/** Owns the action's inputs: text from the workflow becomes a Job, or an error that names the input. */
+/** The action's inputs: text from the workflow becomes a Job, or an error that names the input. */
 
 import type { PinKeep } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";
@@ -99,8 +99,8 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
-      targets: parseTargets(inputs.targets),
       cache,
+      ...parseTargets(inputs.targets),
       cacheName: inputs.cache.trim(),
       substituters: parseSubstituters(inputs.substituters, addresses),
       push: choice(inputs, "push"),

@@ -1,8 +1,9 @@
-/** Owns main: the run, its report, and what it leaves for post. */
+/** What the step does: the run, its report, and what it leaves for post. */
 
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import { describeError } from "../domain/errors.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
@@ -14,8 +15,17 @@ import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
 import { startBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
-import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  log,
+  mask,
+  traceJob,
+  world,
+  writeSummary,
+} from "./console.ts";
+import { beginUse, buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { STATE, saveState, sealFor } from "./state.ts";
@@ -25,6 +35,7 @@ export function main(): Promise<void> {
     const environment = processEnvironment();
     const given = await readContext(environment, await beginUse(environment));
     mask(given);
+    using _trace = traceJob(given);
     const trust = contextTrust(given);
     const { job } = given;
     log.info(
@@ -40,6 +51,7 @@ export function main(): Promise<void> {
       platform: process.platform,
       log,
       signal,
+      buildsToEvaluate: buildsToEvaluate(context),
     });
     const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;
@@ -53,24 +65,34 @@ export function main(): Promise<void> {
     const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
       outputs ? [{ name, outputs, pinName }] : [],
     );
-    const watcher = maySendAtOnce(job, trust, composed.world)
-      ? await startBackground(
-          {
-            environment: context.environment,
-            use: context.use,
-            // What this step built, it has dealt with itself.
-            storeNames: [...(await composed.storeNames())],
-          },
-          context.folder,
-        )
-      : undefined;
+    const { own } = composed.world;
+    const ended = own?.pushEnded?.();
+    // Asked already: it says so where it never answered, or stopped.
+    const isThere = await own?.describe(signal).then(
+      () => true,
+      () => false,
+    );
+    const silent = [...silentSubstituters(done.survey), ...(own && !isThere ? [own.name] : [])];
+    // A cache that hangs, or fails whatever it is sent, does no better in the background.
+    const watcher =
+      isThere && !ended && maySendAtOnce(job, trust, composed.world)
+        ? await startBackground(
+            {
+              environment: context.environment,
+              use: context.use,
+              // What this step built, it has dealt with itself.
+              storeNames: [...(await composed.storeNames())],
+            },
+            context.folder,
+          )
+        : undefined;
     core.saveState(
       STATE,
       await saveState(
         {
           use: context.use,
           trust,
-          memory: { targets, storeNames, silent: silentSubstituters(done.survey) },
+          memory: { targets, storeNames, silent, pushEnded: ended && describeError(ended) },
           watcher,
         },
         context.folder,

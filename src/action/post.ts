@@ -1,17 +1,32 @@
-/** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
+/** What the step does at the end of the job: it reads main's record, ends the background push, and pushes. */
 
 import { readdir } from "node:fs/promises";
 import * as core from "@actions/core";
-import type { PushProgress } from "../domain/cache.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { BUDGET, endBackground, stopBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import {
+  type BackgroundEnd,
+  BUDGET,
+  backgroundTrace,
+  endBackground,
+  stopBackground,
+} from "./background-push.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  isDebugging,
+  log,
+  mask,
+  traceJob,
+  world,
+  writeSummary,
+} from "./console.ts";
 import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
 import { loadState, STATE, sealFor, useOf } from "./state.ts";
@@ -34,11 +49,17 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
   // A record that names no use is damaged, and is refused below.
   const context = await readContext(environment, useOf(text) ?? "0");
   mask(context);
+  using _trace = traceJob(context);
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
-  const ahead =
-    state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
+  const { pushed: ahead, ended = state.memory.pushEnded } =
+    state.watcher === undefined
+      ? { pushed: [] }
+      : await endWatcher(state.watcher, context.folder, signal);
+  if (isDebugging(environment)) {
+    for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
+  }
   const { compose } = await world();
   await using composed = await compose({
     ...context,
@@ -47,7 +68,13 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
     signal,
   });
   const { job } = context;
-  const done = await runPost(job, trust, composed.world, state.memory, signal);
+  const done = await runPost(
+    job,
+    trust,
+    composed.world,
+    { ...state.memory, pushEnded: ended },
+    signal,
+  );
   const { outcome, withheld } = done;
   await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
@@ -82,15 +109,15 @@ async function endWatcher(
   watcher: ProcessIdentity,
   folder: string,
   signal: AbortSignal,
-): Promise<readonly PushProgress[]> {
-  const { how, pushed } = await endBackground(watcher, folder, signal);
+): Promise<Pick<BackgroundEnd, "pushed" | "ended">> {
+  const { how, pushed, ended } = await endBackground(watcher, folder, signal);
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   if (pushed.length > 0) {
     log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
   }
-  if (how === "finished") return pushed;
+  if (how === "finished") return { pushed, ended };
   const why =
     how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${why}; what is left is pushed now`);
-  return pushed;
+  return { pushed, ended };
 }

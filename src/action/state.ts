@@ -1,4 +1,4 @@
-/** Owns what main leaves for post: one versioned, sealed record. Never a secret. */
+/** What main leaves for post: one versioned, sealed record, and never a secret. */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -8,7 +8,7 @@ import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
 import { writeWhole } from "../host/atomic.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import type { Context } from "./context.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
@@ -31,6 +31,7 @@ const State = z.object({
   ),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
   silent: z.array(z.string()),
+  pushEnded: z.optional(z.string()),
   watcher: z.optional(
     z.object({
       pid: z.int().check(z.positive()),
@@ -67,6 +68,7 @@ export async function saveState(
     targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
     storeNames: { file, sha256: sum(names) },
     silent: [...(memory.silent ?? [])],
+    ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
     ...(watcher === undefined ? {} : { watcher }),
   } satisfies z.infer<typeof State>;
   return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
@@ -104,6 +106,7 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         targets,
         storeNames: new Set(names === "" ? [] : names.split("\n")),
         silent: state.silent,
+        ...(state.pushEnded === undefined ? {} : { pushEnded: state.pushEnded }),
       },
       watcher: state.watcher,
     };

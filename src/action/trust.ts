@@ -1,4 +1,4 @@
-/** Owns trust: what the event that started the job lets this run write. Fails closed. */
+/** What the event that started the job lets this run write; whatever is not clear may write nothing. */
 
 import * as z from "zod/mini";
 import type { Trust } from "../domain/job.ts";
@@ -65,6 +65,14 @@ export function trustOf(request: TrustRequest): Trust {
     pins: onDefault ? "move" : "keep",
     why: `${request.eventName}${onDefault ? " on the default branch" : ""}`,
   };
+}
+
+/** Whether anybody could have written what is evaluated, as far as the event shows. */
+export function isStrange(request: Pick<TrustRequest, "asked" | "eventName" | "event">): boolean {
+  const event = parseEvent(request.event);
+  return (
+    request.asked === "read-only" || !event || whyForeign(request.eventName, event) !== undefined
+  );
 }
 
 /** What both allow. A step between main and post may have written another event, or forged a record. */

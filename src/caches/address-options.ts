@@ -1,4 +1,4 @@
-/** Owns the options behind an address, as Nix 2.34 documents them: honoured, or refused by name (docs/addresses.md). */
+/** The options behind an address, as Nix 2.34 documents them: honoured, or refused by name (docs/addresses.md). */
 
 import { nearest } from "../domain/suggest.ts";
 
@@ -39,7 +39,7 @@ const matching = (words: string, pattern: RegExp): Legal => ({
 
 const TRUE = ["1", "true", "yes"];
 const FALSE = ["0", "false", "no"];
-const NUMBER = matching("a whole number", /^-?\d{1,9}$/);
+const NUMBER = matching("a whole number", /^[+-]?\d{1,9}$/);
 
 /** What every store has. Source: `nix __dump-cli` of 2.34.8, as everything below. */
 export const STORE_OPTIONS: OptionRules = {
@@ -51,8 +51,7 @@ export const STORE_OPTIONS: OptionRules = {
   "want-mass-query": { is: "Nix's own" },
 };
 
-const KEY =
-  "a secret key is given as text in the input signing-key (on the command line in NIX_CACHE_PREFLIGHT_SIGNING_KEY)";
+const ONE_KEY = "we sign with one key: secret-key=FILE, or the input signing-key";
 const UNCOMPRESSED = "narinfos are written as they are, for every Nix to read";
 const NOT_WRITTEN = "only NARs and narinfos are written";
 
@@ -69,8 +68,8 @@ export const BINARY_CACHE_OPTIONS: OptionRules = {
   },
   "parallel-compression": { is: "honoured", legal: oneOf(...TRUE, ...FALSE) },
   "local-nar-cache": { is: "Nix's own" },
-  "secret-key": { is: "not here", why: KEY },
-  "secret-keys": { is: "not here", why: KEY },
+  "secret-key": { is: "honoured" },
+  "secret-keys": { is: "not here", why: ONE_KEY },
   "index-debug-info": { is: "not here", why: NOT_WRITTEN, but: FALSE },
   "write-nar-listing": { is: "not here", why: NOT_WRITTEN, but: FALSE },
 };
@@ -160,12 +159,8 @@ function quotable(part: string, text: string): string {
   return text.includes("@") ? "a part of it" : JSON.stringify(part.slice(0, 60));
 }
 
-export function isTrue(value: string | null): boolean {
-  return value !== null && TRUE.includes(value);
-}
-
 /** `?priority=N` overrides what the cache says of itself. */
-export function parsePriority(options: URLSearchParams): number | undefined {
+export function priorityOf(options: URLSearchParams): number | undefined {
   const text = options.get("priority");
   return text !== null && NUMBER.test(text) ? Number(text) : undefined;
 }

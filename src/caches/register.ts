@@ -1,4 +1,4 @@
-/** Owns the register: every kind of cache there is, written out, and the addresses they read. */
+/** The register: every kind of cache there is, written out, and the addresses they read. */
 
 import type { BinaryCache } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";

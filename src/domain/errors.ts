@@ -1,4 +1,4 @@
-/** Owns the errors a user can act on: what happened, why, what to do, and a stable code. */
+/** The errors a user can act on: what happened, why, what to do, and a stable code. */
 
 /** Every code has a section in docs/troubleshooting.md; a code is never reused for another meaning. */
 export type ErrorCode =
@@ -7,12 +7,14 @@ export type ErrorCode =
   | "NCP-103" // a cache or substituter location cannot be read
   | "NCP-104" // a size, duration or pattern cannot be read
   | "NCP-105" // a secret has the wrong form
+  | "NCP-106" // two targets have one pin
   | "NCP-201" // there is no Nix
   | "NCP-202" // a Nix command failed
   | "NCP-203" // a derivation file cannot be read
   | "NCP-204" // there is no flake here
   | "NCP-205" // the evaluation of a target failed
   | "NCP-206" // a build failed
+  | "NCP-207" // nothing was looked at
   | "NCP-301" // a narinfo cannot be read
   | "NCP-302" // a cache did not answer
   | "NCP-303" // a cache refused the credentials
@@ -26,10 +28,16 @@ export type ErrorCode =
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known
   | "NCP-332" // our clock is too far off for a cache
+  | "NCP-333" // a server's certificate is not accepted
+  | "NCP-334" // a proxy is written wrongly, or gives no way
+  | "NCP-335" // a NAR goes on behind its announced end
   | "NCP-350" // the folder to work in does not exist
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
+  | "NCP-354" // a narinfo leads to another host
+  | "NCP-356" // a program that a run needs is not on this machine
+  | "NCP-357" // this Nix is too old
   | "NCP-401" // not enough disk space
   | "NCP-402" // something that must not be missing is missing
   | "NCP-403" // not enough inodes
@@ -37,7 +45,8 @@ export type ErrorCode =
   | "NCP-405" // the build directory cannot be used
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
-  | "NCP-408" // reclaiming could not be had
+  | "NCP-408" // disk space could not be reclaimed
+  | "NCP-409" // nothing was built, as a cache did not answer
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
@@ -74,6 +83,11 @@ export type ErrorCode =
   | "NCP-631" // nothing pushes
   | "NCP-632" // nothing looks after the cache
   | "NCP-633" // a lock file is not committed
+  | "NCP-634" // a stranger's code runs with our rights
+  | "NCP-635" // strangers' pull requests run on a machine that stays
+  | "NCP-636" // a push's failure is not seen
+  | "NCP-637" // a cache is set up after the build
+  | "NCP-638" // work that no binary cache gets
   | "NCP-640" // the command line is wrong
   | "NCP-641" // Nix's configuration cannot be written
   | "NCP-642" // there is no cache to set up
@@ -84,19 +98,38 @@ export interface ErrorDetails {
   /** What to do about it: one line a person can follow. */
   readonly hint?: string;
   readonly cause?: unknown;
+  /** Said where the code does not: the next path would fare no better. */
+  readonly fault?: "the server's";
 }
 
 /** An error whose text is for the user; anything else that is thrown is a fault of ours. */
 export class UserError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly fault: "the server's" | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "UserError";
     this.code = code;
     this.hint = details.hint;
+    this.fault = details.fault;
   }
+}
+
+/** What no path can help: credentials that are refused, a place that is not there, a way that is barred. */
+const SERVERS: ReadonlySet<ErrorCode> = new Set([
+  "NCP-303",
+  "NCP-304",
+  "NCP-332",
+  "NCP-333",
+  "NCP-334",
+]);
+
+/** Whether the next path would fare no better. */
+export function isServersFault(error: unknown): boolean {
+  if (!(error instanceof UserError)) return false;
+  return error.fault === "the server's" || SERVERS.has(error.code);
 }
 
 /** The message of whatever was thrown, with the messages of its causes behind it. */

@@ -1,4 +1,4 @@
-/** Owns `heavy`: what must never be built from source unnoticed. */
+/** The input `heavy`: what must never be built from source unnoticed. */
 
 import { UserError } from "./errors.ts";
 import { matchesGlob } from "./pattern.ts";
@@ -38,6 +38,12 @@ export function parseHeavy(text: string): HeavyRule[] {
       }
       return { kind: "size", bytes: parseSize(value, "heavy") };
     });
+}
+
+/** Whether the user wrote it by name: then it is heavy whatever kind of build it is. */
+export function isNamedHeavy(rules: readonly HeavyRule[], name: string): boolean {
+  const names = rules.filter(({ kind }) => kind === "name");
+  return isHeavy(names, name, { bytes: undefined, seconds: undefined });
 }
 
 /** A pattern without `*` matches the name with or without its version: `bws` is not `bws-docs-1.0.0`. */

@@ -1,10 +1,10 @@
-/** Owns the job: what the user asked for, every default resolved, no secret in it. */
+/** The job: what the user asked for, every default resolved, no secret in it. */
 
 import type { PinKeep } from "./cache.ts";
 import type { HeavyRule } from "./heavy.ts";
 import type { CacheLocation, SubstituterLine } from "./location.ts";
 import type { NamePattern } from "./pattern.ts";
-import type { Target } from "./target.ts";
+import type { Exclusion, Target } from "./target.ts";
 
 export const MODES = ["check", "prefetch", "warm", "audit"] as const;
 export type Mode = (typeof MODES)[number];
@@ -17,10 +17,12 @@ export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
 
 export interface Job {
   readonly mode: Mode;
-  /** Empty: every package of the flake for this system. */
+  /** Empty: what the flake has for this system, by the standard names of its sets. */
   readonly targets: readonly Target[];
   /** Our own, the one that is written to; undefined for `none`. */
   readonly cache: CacheLocation | undefined;
+  /** What is taken away of them. */
+  readonly without: readonly Exclusion[];
   /** The input `cache` as written: the name of our cache in every report. */
   readonly cacheName: string;
   /** Undefined: those Nix is configured with, and no others. */
@@ -53,4 +55,19 @@ export type Trust =
 export interface Secrets {
   readonly token: string | undefined;
   readonly signingKey: string | undefined;
+}
+
+/** Shorter parts stand in any log: masking them would hide other words. */
+const MASKED_FROM = 12;
+
+/** Every text that would give one of them away. */
+export function secretTexts({ token, signingKey }: Secrets): string[] {
+  return [
+    token,
+    signingKey,
+    // A bucket's token is KEYID:SECRET, and each part is a secret without the other.
+    ...(token?.split(":").slice(1) ?? []).filter((part) => part.length >= MASKED_FROM),
+    // The base64 part alone is just as secret as the key with its name.
+    signingKey?.split(":")[1],
+  ].filter((text) => text !== undefined && text !== "") as string[];
 }

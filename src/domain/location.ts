@@ -1,4 +1,4 @@
-/** Owns what is known of a cache by its address: the facts of its kind, and the place it is at. */
+/** What is known of a cache by its address: the facts of its kind, and the place it is at. */
 
 import { UserError } from "./errors.ts";
 import { type PublicKey, parsePublicKey } from "./signature.ts";

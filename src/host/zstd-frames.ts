@@ -1,4 +1,4 @@
-/** Owns where the frames of a zstd file end: Node's decoder stops behind the first one in what it is given. */
+/** Where the frames of a zstd file end: Node's decoder stops behind the first one in what it is given. */
 
 /**
  * The same bytes, in pieces that never hold the end of one frame and the beginning of the next: fed

@@ -1,4 +1,4 @@
-/** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
+/** Has Nix build and fetch: `nix-store --realise`, the same in every version. */
 
 import { isFullDisk } from "../domain/errors.ts";
 import type {
@@ -32,7 +32,7 @@ export interface CallSubstituters {
 /** Seconds to a connection, and without a byte on one: Nix's own patience is 300, five times over. */
 const PATIENCE = { connect: "15", stalled: "60" };
 
-function substituterOptions(call: CallSubstituters): string[] {
+export function substituterOptions(call: CallSubstituters): string[] {
   const { urls, instead, publicKeys, netrcFile, settings } = call;
   return [
     // A cache that is broken in one place does not end the rest.

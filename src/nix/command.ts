@@ -1,4 +1,4 @@
-/** Owns running Nix's commands: which options every call has, and what its errors say. */
+/** Runs Nix's commands: which options every call has, and what its errors say. */
 
 import { stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";

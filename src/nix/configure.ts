@@ -1,4 +1,4 @@
-/** Owns Nix's configuration for the steps that follow: our caches added to what is there. */
+/** Nix's configuration for the steps that follow: our caches added to what is there. */
 
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";

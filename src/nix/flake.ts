@@ -1,4 +1,4 @@
-/** Owns the flake of the working directory: whether there is one and what its lock pins. */
+/** The flake of the working directory: whether there is one and what its lock pins. */
 
 import { dirname, join } from "node:path";
 import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
@@ -54,7 +54,7 @@ export type Ask = <T>(
   flake: string,
   segments: readonly AttrSegment[],
   apply: string,
-) => Promise<{ value: T } | { message: string }>;
+) => Promise<{ readonly value: T } | { readonly message: string }>;
 
 type Place = Pick<EvaluationRequest, "flake" | "system">;
 

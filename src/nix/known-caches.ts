@@ -1,4 +1,4 @@
-/** Owns what Nix is told of the caches: for a single call, and for the steps that follow. */
+/** What Nix is told of the caches: for a single call, and for the steps that follow. */
 
 import type { BinaryCache } from "../domain/cache.ts";
 import { holdsPassword, plainAddress } from "../domain/location.ts";

@@ -1,4 +1,4 @@
-/** Owns questions to the store's database, many paths to a process. */
+/** Questions to the store's database, many paths to a process. */
 
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -195,17 +195,19 @@ export async function storeNames(realStoreDir: string): Promise<Set<string>> {
 
 /**
  * Valid paths that were not there at `since` and that Nix marks `ultimate`, built on this machine
- * and trusted for that. With nothing new this is one directory read.
+ * and trusted for that. With nothing new this is one directory read: names of `fetched` are not asked
+ * about, and what turns out to have come from a cache is added to it.
  */
 export async function builtHere(
   nix: NixCommand,
   store: { readonly storeDir: string; readonly realStoreDir: string },
   since: ReadonlySet<string>,
+  fetched: Set<string>,
   signal: AbortSignal,
 ): Promise<StorePath[]> {
   const fresh: StorePath[] = [];
   for (const name of await storeNames(store.realStoreDir)) {
-    if (since.has(name)) continue;
+    if (since.has(name) || fetched.has(name)) continue;
     const path = storePathFromBaseName(name, store.storeDir);
     if (path && !isDerivationPath(path) && !/\.(lock|chroot|check)$/.test(path)) fresh.push(path);
   }
@@ -216,5 +218,7 @@ export async function builtHere(
     const marks = await marksOf(nix, valid.slice(at, at + 1_000), signal);
     for (const [path, said] of marks) if (said.includes("ultimate")) built.push(path);
   }
+  const ours = new Set(built);
+  for (const path of valid) if (!ours.has(path)) fetched.add(baseName(path));
   return built;
 }

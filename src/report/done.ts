@@ -1,4 +1,4 @@
-/** Owns what a run did, as tables: fetched, built, pushed, verified, pinned, with bytes and seconds. Pure. */
+/** What a run did, as tables: fetched, built, pushed, verified, pinned, with bytes and seconds. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { namePart } from "../domain/store-path.ts";

@@ -1,10 +1,10 @@
-/** Owns the parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
+/** The parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
 const ROWS_SHOWN = 20;
 const ROWS_MOST = 2_000;
-/** One long table leaves disk space for the others. */
+/** One long table leaves space for the others. */
 const TABLE_MOST = 300 * 1024;
 
 export interface Section {

@@ -1,4 +1,4 @@
-/** Owns the job summary: the run as a Markdown page, what matters most first. Pure. */
+/** The job summary: the run as a Markdown page, what matters most first. Pure. */
 
 import type { PushProgress } from "../domain/cache.ts";
 import { count, formatSeconds } from "../domain/size.ts";

@@ -1,4 +1,4 @@
-/** Owns the targets' table: verdict, substituter, size and link of each, what is missing first. Pure. */
+/** The targets' table: verdict, substituter, size and link of each, what is missing first. Pure. */
 
 import { formatBytes } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";

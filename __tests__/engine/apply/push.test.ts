@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { can } from "../../../src/domain/cache.ts";
+import { can, ReferenceNotPushed } from "../../../src/domain/cache.ts";
 import { UserError } from "../../../src/domain/errors.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
 import { push, pushFindings } from "../../../src/engine/apply/push.ts";
@@ -104,7 +104,7 @@ describe("what a push sends", () => {
 
 describe("what a push failed of", () => {
   const refused = new UserError("NCP-305", "own: PUT http://c/nar/x answers 507 (disk full)");
-  const follows = new UserError("NCP-310", "its reference glibc-2 was not pushed", {
+  const follows = new ReferenceNotPushed("NCP-310", "its reference glibc-2 was not pushed", {
     cause: refused,
   });
 

@@ -1,4 +1,4 @@
-/** Owns `cachix:NAME`: the protocol spoken by ourselves, so that every answer is understood. */
+/** The cache `cachix:NAME`: we speak its protocol ourselves, so that every answer is understood. */
 
 import type { CacheClient, Substituter } from "../../domain/cache.ts";
 import { asError } from "../../domain/errors.ts";
@@ -10,21 +10,16 @@ import { keepGarbageSmall } from "../../host/environment.ts";
 import type { Http } from "../../host/http-client.ts";
 import type { RetryPolicy } from "../../host/retry.ts";
 import { CACHE_NAME, cachixPage, narInfoPage, parseUrl, withPriority } from "../address.ts";
-import { CACHIX_OPTIONS, optionsOf, parsePriority } from "../address-options.ts";
+import { CACHIX_OPTIONS, optionsOf, priorityOf } from "../address-options.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { pushInOrder } from "../nar-file.ts";
 import { PartMemory } from "../parts.ts";
+import { readStored, storedMost, storedSize } from "../stored-nar.ts";
 import { CachixApi } from "./api.ts";
 import { type CachixCache, describeOrRead } from "./describe.ts";
 import { listPins, setPin } from "./pins.ts";
 import { uploadPath } from "./push.ts";
-import {
-  BulkQuestion,
-  type CachixReader,
-  readNarInfo,
-  readNarSize,
-  readStoredNar,
-} from "./read.ts";
+import { BulkQuestion, type CachixReader, FEW, narPlace, readNarInfo } from "./read.ts";
 
 export interface CachixOptions {
   /** As the user wrote it; in every report. */
@@ -53,7 +48,9 @@ const MEMORY = 76 * 1024 * 1024;
 export function cachixCache(options: CachixOptions): CacheClient {
   const { label, name, host, storeDir, role, signingKey } = options;
   const api = new CachixApi(options);
-  const bulk = new BulkQuestion(api);
+  // What is about to be pushed is asked for here even where it is little: at its public address a node of
+  // the delivery network would keep the answer that it is not there.
+  const bulk = new BulkQuestion(api, role === "own" ? 0 : FEW);
   let known: CachixCache | undefined;
   let asked: Promise<CachixReader> | undefined;
 
@@ -104,9 +101,11 @@ export function cachixCache(options: CachixOptions): CacheClient {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    narSize: async (narInfo, signal) => readNarSize(await open(signal), narInfo, signal),
+    narSize: async (narInfo, signal) =>
+      storedSize(narPlace(await open(signal), narInfo, signal), signal),
     async *readNar(narInfo, signal) {
-      yield* readStoredNar(await open(signal), narInfo, signal);
+      const place = narPlace(await open(signal), narInfo, signal);
+      yield* readStored(place, storedMost(narInfo), signal);
     },
   };
   if (role === "substituter") return reading;
@@ -129,7 +128,7 @@ export function cachixCache(options: CachixOptions): CacheClient {
       const memory = new PartMemory(MEMORY);
       const request = { api, cache, signingKey, memory, isServed };
       const upload = (info: PathInfo) => uploadPath(request, info, nar, signal);
-      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
+      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal, api.breaker);
     },
     pin: (pin, signal) => setPin(api, storeDir, pin, signal),
     pins: (signal) => listPins(api, storeDir, signal),
@@ -180,7 +179,7 @@ function parseAddress(text: string, bad: BadAddress): CachixAddress {
   }
   const host = options.get("host") ?? HOST;
   if (!/^https?:\/\//.test(host)) throw bad(`${quote(host)} is not an http(s) URL`);
-  return { name, host: parseUrl(host, bad), priority: parsePriority(options) };
+  return { name, host: parseUrl(host, bad), priority: priorityOf(options) };
 }
 
 export const cachixKind: CacheKind<CachixAddress> = {

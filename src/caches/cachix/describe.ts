@@ -1,7 +1,7 @@
-/** Owns what a Cachix cache says of itself, and each way of not being allowed in, told apart. */
+/** What a Cachix cache says of itself, and each way of not being allowed in, told apart. */
 
 import * as z from "zod/mini";
-import { parseCacheInfo } from "../../domain/cache.ts";
+import { parseCacheInfo, usableInfo } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { type PublicKey, parsePublicKey, type SigningKey } from "../../domain/signature.ts";
 import type { Compression } from "../../host/compress.ts";
@@ -82,7 +82,8 @@ async function readWithoutApi(
 ): Promise<CachixCache | undefined> {
   const answer = await readInfo(api, guess, undefined, signal);
   const info = answer?.status === 200 ? parseCacheInfo(answer.body.toString("utf8")) : undefined;
-  if (!info || (info.storeDir ?? storeDir) !== storeDir) return undefined;
+  if (!info) return undefined;
+  const told = usableInfo(api.label, info, storeDir);
   return {
     uri: guess,
     keys: trusted.filter((key) => key.name.startsWith(`${name}.cachix.org-`)),
@@ -90,8 +91,8 @@ async function readWithoutApi(
     permission: "read",
     token: undefined,
     compression: "zstd",
-    storeDir: info.storeDir,
-    priority: info.priority ?? PRIORITY,
+    storeDir: told.storeDir,
+    priority: told.priority ?? PRIORITY,
     trouble: new UserError("NCP-302", `${api.label}: its API is down, the cache itself answers`, {
       cause,
       hint: "it is read by the keys that Nix trusts already; run it again to push",
@@ -122,13 +123,9 @@ async function describeCachix(request: DescribeRequest, signal: AbortSignal): Pr
   const access = said.isPublic ? "public" : "private";
   const info = await readInfo(api, uri, access === "private" ? token : undefined, signal);
   const cacheInfo = info?.status === 200 ? parseCacheInfo(info.body.toString("utf8")) : undefined;
-  if (cacheInfo?.storeDir !== undefined && cacheInfo.storeDir !== storeDir) {
-    throw new UserError(
-      "NCP-302",
-      `${api.label} is for the store ${cacheInfo.storeDir}, and this machine's is ${storeDir}`,
-      { hint: "use a cache of your own for this store" },
-    );
-  }
+  const told = cacheInfo
+    ? usableInfo(api.label, cacheInfo, storeDir)
+    : { storeDir: undefined, priority: undefined };
   return {
     uri,
     keys,
@@ -136,8 +133,8 @@ async function describeCachix(request: DescribeRequest, signal: AbortSignal): Pr
     permission: token !== undefined && !trouble ? permission : "read",
     token,
     compression: said.preferredCompressionMethod?.toUpperCase() === "XZ" ? "xz" : "zstd",
-    storeDir: cacheInfo?.storeDir,
-    priority: cacheInfo?.priority ?? PRIORITY,
+    storeDir: told.storeDir,
+    priority: told.priority ?? PRIORITY,
     trouble,
   };
 }

@@ -1,4 +1,4 @@
-/** Owns `file://` caches: a directory in the layout of Nix's own binary caches, and pins beside it. */
+/** The caches `file://`: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
 import { constants, createReadStream } from "node:fs";
 import { access, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
@@ -8,19 +8,20 @@ import {
   formatCacheInfo,
   type Presence,
   parseCacheInfo,
+  usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import type { RecordStore } from "../../domain/evaluation-record.ts";
 import { fileUrl } from "../../domain/location.ts";
-import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
+import { formatNarInfo, type NarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { stage, sweep, writeWhole } from "../../host/atomic.ts";
 import { EXTENSIONS, type Packing } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parsePacking, parseUrl, withoutSlash } from "../address.ts";
-import { BINARY_CACHE_OPTIONS, isTrue, parsePriority } from "../address-options.ts";
+import { parsePacking, parsePriority, parseUrl, signingOf, withoutSlash } from "../address.ts";
+import { BINARY_CACHE_OPTIONS } from "../address-options.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
 import { readPins, writePin } from "./pins.ts";
@@ -30,6 +31,8 @@ export interface FileCacheOptions extends Packing {
   readonly directory: string;
   readonly storeDir: string;
   readonly policy: SignaturePolicy;
+  /** As its address says it. */
+  readonly priority?: number | undefined;
   /** Behind its address, for Nix. */
   readonly query?: URLSearchParams;
   readonly signingKey: SigningKey | undefined;
@@ -50,7 +53,7 @@ export function fileCache(options: FileCacheOptions): CacheClient {
     substituter: {
       url: `${fileUrl(directory)}${query.size === 0 ? "" : `?${query}`}`,
       publicKeys: signingKey ? [signingKey.publicKey] : policy.kind === "by key" ? policy.keys : [],
-      priority: parsePriority(query),
+      priority: options.priority,
     },
     async describe() {
       const text = await readIfThere(join(directory, "nix-cache-info"));
@@ -60,17 +63,9 @@ export function fileCache(options: FileCacheOptions): CacheClient {
           hint: "delete the file; it is written anew",
         });
       }
-      if (info?.storeDir !== undefined && info.storeDir !== storeDir) {
-        throw new UserError(
-          "NCP-304",
-          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
-          { hint: "use a cache of your own for this store" },
-        );
-      }
       return {
-        storeDir: info?.storeDir,
-        // Nix writes none into a cache that it makes, and what it means by that is said elsewhere.
-        priority: info ? info.priority : PRIORITY,
+        // Nix writes no priority into a cache that it makes, and what it means by that is said elsewhere.
+        ...(info ? usableInfo(name, info, storeDir) : { storeDir: undefined, priority: PRIORITY }),
         publicKeys: signingKey ? [signingKey.publicKey] : [],
         permission: undefined,
       };
@@ -85,9 +80,9 @@ export function fileCache(options: FileCacheOptions): CacheClient {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    narSize: (narInfo) => sizeOf(join(directory, narInfo.url)),
+    narSize: async (narInfo) => sizeOf(narPath(directory, narInfo)),
     async *readNar(narInfo, signal) {
-      yield* createReadStream(join(directory, narInfo.url), { signal }) as AsyncIterable<Buffer>;
+      yield* createReadStream(narPath(directory, narInfo), { signal }) as AsyncIterable<Buffer>;
     },
   };
 }
@@ -96,9 +91,16 @@ export function fileCache(options: FileCacheOptions): CacheClient {
 async function withNar(presence: Presence, directory: string): Promise<Presence> {
   if (presence.kind !== "hit") return presence;
   const { narInfo } = presence;
-  const size = await sizeOf(join(directory, narInfo.url));
+  const size = await sizeOf(narPath(directory, narInfo));
   const whole = size !== undefined && (narInfo.fileSize ?? size) === size;
   return whole ? presence : { kind: "gone", narInfo };
+}
+
+/** As Nix has it: a file's name is no URL, and nothing in it is decoded. */
+function narPath(directory: string, { url }: NarInfo): string {
+  const file = join(directory, url);
+  if (!file.startsWith(`${directory}/`)) throw new Error(`${url} leads out of ${directory}`);
+  return file;
 }
 
 async function sizeOf(file: string): Promise<number | undefined> {
@@ -215,22 +217,18 @@ export const fileKind: CacheKind<FileAddress> = {
   name: () => undefined,
   page: () => undefined,
   open({ url, directory }, request) {
-    const trusted =
-      request.signatures === "accept any" ||
-      isTrue(url.searchParams.get("trusted")) ||
-      (request.role === "own" && request.signingKey === undefined);
-    const keys = [
-      ...request.publicKeys,
-      ...(request.signingKey ? [request.signingKey.publicKey] : []),
-    ];
+    const { policy, signingKey, readAt } = signingOf(url, request);
+    const isOwn = request.role === "own";
     const options: FileCacheOptions = {
       name: request.name,
       directory,
       storeDir: request.storeDir,
-      policy: trusted ? { kind: "by location" } : { kind: "by key", keys },
-      query: url.searchParams,
+      // Ours, on this disk, is trusted for where it is, unless it signs.
+      policy: isOwn && !signingKey ? { kind: "by location", reading: policy.reading } : policy,
+      priority: parsePriority(url),
+      query: new URL(readAt).searchParams,
       ...parsePacking(url),
-      signingKey: request.signingKey,
+      signingKey,
     };
     return request.role === "own" ? writableFileCache(options) : fileCache(options);
   },

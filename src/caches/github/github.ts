@@ -1,4 +1,4 @@
-/** Owns `github`: a binary cache in a folder that action/ fills from GitHub's cache, and saves there. */
+/** The cache `github`: a binary cache in a folder that action/ fills from GitHub's cache, and saves there. */
 
 import { pathToFileURL } from "node:url";
 import { UserError } from "../../domain/errors.ts";

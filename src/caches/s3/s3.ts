@@ -1,23 +1,29 @@
-/** Owns `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
+/** The cache `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
 
-import { type CacheClient, type CacheDescription, formatCacheInfo } from "../../domain/cache.ts";
+import type { CacheDescription } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
-import type { HttpRequest } from "../../host/http-client.ts";
 import { ASK, retry } from "../../host/retry.ts";
-import { parseHostUrl, parsePacking, placeAt, signedPathsOnly, signingOf } from "../address.ts";
-import { parsePriority, S3_OPTIONS } from "../address-options.ts";
+import {
+  parseHostUrl,
+  parsePacking,
+  parsePriority,
+  placeAt,
+  signedPathsOnly,
+  signingOf,
+} from "../address.ts";
+import { S3_OPTIONS } from "../address-options.ts";
 import { below, httpCache } from "../http/http.ts";
-import { accepted, type HttpPushOptions, httpPush } from "../http/push.ts";
+import { type HttpPushOptions, httpPush } from "../http/push.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
 import { PartMemory } from "../parts.ts";
 import { explainS3, parseBucket, signedHttp } from "./client.ts";
 import { type AwsCredentials, awsCredentials } from "./credentials.ts";
 import { putParts } from "./push.ts";
 
-/** Nix's own for a cache it writes. */
-const PRIORITY = 50;
 /** Bytes of all parts together: two large parts under way. The rest of 256 MB is Node's. */
 const MEMORY = 76 * 1024 * 1024;
+
+/** Milliseconds for a question. */
 const DEADLINE = 15_000;
 
 export const s3Kind: CacheKind<URL> = {
@@ -36,23 +42,23 @@ export const s3Kind: CacheKind<URL> = {
   name: ({ hostname }) => hostname,
   page: () => undefined,
   open(url, request) {
-    const { name, role, storeDir, signingKey } = request;
+    const { name, role, storeDir } = request;
     const { base, region } = parseBucket(url, name);
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
     let known: Promise<AwsCredentials | undefined> | undefined;
     const credentials = () => {
       known ??= credentialsOf(url, request);
       return known;
     };
-    let place = url;
+    let place = new URL(readAt);
     const http = signedHttp(request.http, region, credentials, (other) => {
-      place = new URL(url);
+      place = new URL(readAt);
       place.searchParams.set("region", other);
     });
     const explain = (answer: Parameters<typeof explainS3>[1]) => explainS3(name, answer);
     const substituter = {
       publicKeys,
-      priority: parsePriority(url.searchParams),
+      priority: parsePriority(url),
       environment: async () => variablesOf(await credentials()),
       // Nix does not look for another region.
       get url() {
@@ -93,16 +99,15 @@ export const s3Kind: CacheKind<URL> = {
       signingKey,
       explain,
       putLarge: (all, info, nar, signal) => putParts(all, memory, info, nar, signal),
+      folder: request.folder,
+      storeDir,
+      isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
     };
-    const push = httpPush(options);
     return {
       ...cache,
       describe,
       mayPush: (signal) => refusesParts(options, signal),
-      async push(paths, nar, progress, signal) {
-        await writeInfo(options, cache, storeDir, signal);
-        return push(paths, nar, progress, signal);
-      },
+      push: httpPush(options),
     };
   },
 };
@@ -124,24 +129,6 @@ async function refusesParts(
   return new UserError("NCP-303", `${name} takes nothing from us: ${trouble.message}`, {
     hint: "the credentials may read; to push they need s3:PutObject and s3:AbortMultipartUpload",
   });
-}
-
-async function writeInfo(
-  options: HttpPushOptions,
-  cache: CacheClient,
-  storeDir: string,
-  signal: AbortSignal,
-): Promise<void> {
-  if ((await cache.describe(signal)).storeDir !== undefined) return;
-  const request: HttpRequest = {
-    method: "PUT",
-    url: options.at("nix-cache-info"),
-    headers: { ...options.headers, "content-type": "text/x-nix-cache-info" },
-    body: formatCacheInfo(storeDir, PRIORITY),
-    signal,
-    deadline: DEADLINE,
-  };
-  accepted(options, request, await retry(() => options.http.request(request), signal));
 }
 
 /** The token is `KEYID:SECRET` or `KEYID:SECRET:SESSION`; without one, what AWS's own tools would use. */

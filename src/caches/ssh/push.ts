@@ -1,5 +1,5 @@
 /**
- * Owns a push into a store that only Nix speaks to: paths are laid into a `file://` cache here,
+ * A push into a store that only Nix speaks to: paths are laid into a `file://` cache here,
  * hashed and signed, and Nix copies them from there, references first.
  */
 

@@ -1,4 +1,4 @@
-/** Owns `ssh-ng://`: a store on another machine, read and written by Nix's own client. */
+/** The cache `ssh-ng://`: a store on another machine, read and written by Nix's own client. */
 
 import type {
   CacheClient,
@@ -9,8 +9,8 @@ import type {
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { judge, type SignaturePolicy } from "../accept.ts";
-import { parseHostUrl, placeAt, signedPathsOnly, signingOf } from "../address.ts";
-import { parsePriority, SSH_OPTIONS } from "../address-options.ts";
+import { parseHostUrl, parsePriority, placeAt, signedPathsOnly, signingOf } from "../address.ts";
+import { SSH_OPTIONS } from "../address-options.ts";
 import { Batch } from "../batch.ts";
 import type { CacheKind } from "../kind.ts";
 import { storePush } from "./push.ts";
@@ -100,15 +100,15 @@ export const sshKind: CacheKind<URL> = {
   name: ({ hostname }) => hostname,
   page: () => undefined,
   open(url, request) {
-    const { name, role, storeDir, signingKey, folder } = request;
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    const { name, role, storeDir, folder } = request;
+    const { policy, publicKeys, signingKey, canWrite } = signingOf(url, request);
     const store = request.remoteStore(url.href, name);
     const writer = canWrite ? (signingKey ? "signs" : "does not sign") : "whom no reader takes";
     const cache = sshCache({
       name,
       store,
       storeDir,
-      substituter: { url: url.href, publicKeys, priority: parsePriority(url.searchParams) },
+      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
       policy,
       writer: role === "own" ? writer : "nobody",
     });

@@ -1,4 +1,4 @@
-/** Owns fetching: what caches far away serve is staged on this disk first, the rest is Nix's own affair. */
+/** Fetches: what caches far away serve is staged on this disk first, the rest is left to Nix. */
 
 import { describeError } from "../../domain/errors.ts";
 import { dependencies } from "../../domain/narinfo.ts";

@@ -1,4 +1,4 @@
-/** Owns proof: read back from outside, past every local lookup cache, what our cache really serves. */
+/** Proves a push: reads back from outside, past every local lookup cache, what our cache really serves. */
 
 import { createHash } from "node:crypto";
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
@@ -243,7 +243,8 @@ async function otherBytes(
 
 /** A NAR that only Nix can unpack: no fault of its bytes, and no other the next time. */
 function isBeyondUs(error: unknown): boolean {
-  return error instanceof UserError && error.code === "NCP-309";
+  // NCP-356: the program that unpacks it is not on this machine.
+  return error instanceof UserError && (error.code === "NCP-309" || error.code === "NCP-356");
 }
 
 /**
@@ -275,9 +276,12 @@ export async function compareBytes(
     for await (const chunk of decompress(narInfo.compression, stored(), signal)) {
       nar.update(chunk);
       narSize += chunk.length;
+      // Enough is known: what is small on its way may have no end once it is unpacked.
+      if (narSize > narInfo.narSize) return "its NAR is longer than its NarSize says";
     }
   } catch (error) {
     signal.throwIfAborted();
+    if (brokenOff instanceof UserError && brokenOff.code === "NCP-335") return brokenOff.message;
     if (brokenOff !== undefined) throw brokenOff;
     if (isBeyondUs(error)) throw error;
     return `its NAR cannot be unpacked: ${describeError(error)}`;

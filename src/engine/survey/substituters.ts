@@ -1,4 +1,4 @@
-/** Owns the caches in the order in which Nix would ask them: who is there, and who is left out. */
+/** The caches in the order in which Nix would ask them: who is there, and who is left out. */
 
 import {
   answerTroubleWords,
@@ -130,6 +130,15 @@ export function isSilent(state: SubstituterState): boolean {
   const code = state.error instanceof UserError ? state.error.code : undefined;
   // Nix takes what it may not read for absent; a wrong credential would then look like a miss.
   return code !== "NCP-304" && code !== "NCP-351";
+}
+
+/** Nobody is there to answer, and nobody will be in a minute: no such host, no such port. */
+export function isNowhere(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
+    const { code } = at as NodeJS.ErrnoException;
+    if (code === "ECONNREFUSED" || code === "ENOTFOUND") return true;
+  }
+  return false;
 }
 
 /** Names of those that did not answer, or stopped: nobody in this job needs to wait for them again. */

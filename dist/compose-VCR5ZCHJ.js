@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b}from"./chunk-OVHPRKBZ.js";import{l as a}from"./chunk-SNUXGLYR.js";import"./chunk-UFWB3K5Y.js";import"./chunk-A6R232DW.js";import"./chunk-3PKAT62M.js";import"./chunk-YTR2PFLF.js";import"./chunk-EEURBZNN.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc};
