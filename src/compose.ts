@@ -15,11 +15,12 @@ import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
-import { makesBuildDir, readMachine } from "./nix/machine.ts";
+import { readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
+import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
@@ -105,23 +106,31 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
-      project: project({
-        workspace,
-        environment,
-        nix: {
-          substituters: machine.settings.substituters,
-          publicKeys: machine.settings.publicKeyTexts,
-        },
-        signatures: machine.settings.requireSignatures,
-        token: request.secrets.token === undefined ? "absent" : "given",
-      }),
+      project: {
+        ...project({
+          workspace,
+          environment,
+          nix: {
+            substituters: machine.settings.substituters,
+            publicKeys: machine.settings.publicKeyTexts,
+          },
+          signatures: machine.settings.requireSignatures,
+          token: request.secrets.token === undefined ? "absent" : "given",
+        }),
+        ...(request.sharedFolder === undefined
+          ? {
+              largestPaths: (most: number, signal: AbortSignal) =>
+                largestPaths(command, machine.setup, most, signal),
+            }
+          : {}),
+      },
       reclaimer: machineReclaimer({
         environment,
         folder: request.folder,
         list: TOOL_FOLDERS,
         secondDisk: SECOND_DISK,
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
-        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+        absent: machine.absentBuildDir,
       }),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:

@@ -113,7 +113,7 @@ export function narInfoFor(
     narSize: info.narSize,
     references: info.references,
     deriver: info.deriver && baseName(info.deriver),
-    // As `nix copy` does: what others vouched for stays vouched for.
+    // As nix copy does: whoever trusts those who signed it before us takes it from here, too.
     signatures: [
       ...new Set([
         ...(info.signatures ?? []),

@@ -16,9 +16,7 @@ export interface NixSetup {
   /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
-  /** Who builds what, this machine's remote builders among them. */
   readonly builders: Builders;
-  /** What Nix is set to take from caches. */
   readonly substitution: Substitution;
   readonly storeDir: string;
   /** Where the store really is, where that is another place (a chroot store). */

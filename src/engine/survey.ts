@@ -79,7 +79,7 @@ export async function survey(
   // A cache that does not exist has nothing. One that did not answer is asked nothing more, and
   // every answer of it is unknown (docs/adr/0002).
   const silent = substituters.flatMap(({ substituter, state }) =>
-    isSilent(state) ? [substituter] : [],
+    isSilent({ role: substituter.role, state }) ? [substituter] : [],
   );
   const lookup = new Lookup([...reachable, ...silent], signal, refuted);
   using _shown = world.log.watch?.("Look", lookup.state);

@@ -81,7 +81,7 @@ export async function validPaths(
   return valid;
 }
 
-/** What the database says of valid paths; `nix-store --dump-db` and the marks are the same in every version. */
+/** What the database says of valid paths; `nix-store --dump-db` is the same in every version. */
 export async function pathInfos(
   nix: NixCommand,
   storeDir: string,
@@ -98,33 +98,6 @@ export async function pathInfos(
     for (const info of parseDump(dump, storeDir)) found.set(info.storePath, info);
   });
   return found;
-}
-
-/** What `nix path-info --sigs` says of each: `ultimate`, `ca:…`, signatures. */
-async function marksOf(
-  nix: NixCommand,
-  paths: readonly StorePath[],
-  signal: AbortSignal,
-): Promise<Map<StorePath, readonly string[]>> {
-  const options = { signal, deadline: DEADLINES.query };
-  const text = await nix.run("nix", ["path-info", "--sigs", ...paths], options);
-  return new Map(
-    text.split("\n").map((line) => {
-      // The path is padded with spaces to a column, then come a tab and the marks.
-      const [path = "", marks = ""] = line.split("\t");
-      return [path.trim() as StorePath, marks.split(/\s+/).filter((mark) => mark !== "")];
-    }),
-  );
-}
-
-/** Whom a reader may go by: the content itself, or a key. */
-function vouchersOf(marks: readonly string[]): Pick<PathInfo, "contentAddress" | "signatures"> {
-  const address = marks.find((mark) => mark.startsWith("ca:"))?.slice("ca:".length);
-  const signatures = marks.filter((mark) => mark !== "ultimate" && !mark.startsWith("ca:"));
-  return {
-    ...(address === undefined ? {} : { contentAddress: address }),
-    ...(signatures.length === 0 ? {} : { signatures }),
-  };
 }
 
 /**
@@ -163,7 +136,6 @@ export function parseDump(text: string, storeDir: string): PathInfo[] {
   return infos;
 }
 
-/** The closure of valid paths, with all that a cache has to be told of each. */
 export async function closureOf(
   nix: NixCommand,
   storeDir: string,
@@ -176,16 +148,56 @@ export async function closureOf(
     const text = await nix.run("nix-store", args, { signal, deadline: DEADLINES.query });
     for (const line of lines(text)) members.add(line as StorePath);
   });
-  const marks = new Map<StorePath, readonly string[]>();
-  const [infos] = await Promise.all([
-    pathInfos(nix, storeDir, [...members], signal),
-    mapLimited(chunks([...members]), 2, async (chunk) => {
-      for (const [path, said] of await marksOf(nix, chunk, signal)) marks.set(path, said);
-    }),
+  const paths = [...members];
+  const [infos, marks] = await Promise.all([
+    pathInfos(nix, storeDir, paths, signal),
+    marksOf(nix, paths, signal),
   ]);
   return new Map(
-    [...infos].map(([path, info]) => [path, { ...info, ...vouchersOf(marks.get(path) ?? []) }]),
+    [...infos].map(([path, info]) => {
+      const { signatures = [], contentAddress } = marks.get(path) ?? {};
+      return [path, { ...info, signatures, contentAddress }];
+    }),
   );
+}
+
+/** What the store says of a path beside its content: how it came to be there, and who vouches for it. */
+interface Marks {
+  /** `ultimate`: built on this machine, and trusted for that. */
+  readonly origin: "ultimate" | "elsewhere";
+  readonly signatures: readonly string[];
+  readonly contentAddress: string | undefined;
+}
+
+const MARKED_AT_ONCE = 1_000;
+
+async function marksOf(
+  nix: NixCommand,
+  paths: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<Map<StorePath, Marks>> {
+  const found = new Map<StorePath, Marks>();
+  for (let at = 0; at < paths.length; at += MARKED_AT_ONCE) {
+    const args = ["path-info", "--sigs", ...paths.slice(at, at + MARKED_AT_ONCE)];
+    const text = await nix.run("nix", args, { signal, deadline: DEADLINES.query });
+    for (const [path, marks] of parseMarks(text)) found.set(path, marks);
+  }
+  return found;
+}
+
+/** Reads `nix path-info --sigs`: the path, padded with blanks to a column, then a tab and the marks. */
+export function parseMarks(text: string): [StorePath, Marks][] {
+  return lines(text).map((line) => {
+    const [path = "", rest = ""] = line.split("\t");
+    const words = rest.split(/\s+/).filter(Boolean);
+    const address = words.find((word) => word.startsWith("ca:"));
+    const marks: Marks = {
+      origin: words.includes("ultimate") ? "ultimate" : "elsewhere",
+      signatures: words.filter((word) => word !== "ultimate" && word !== address),
+      contentAddress: address?.slice("ca:".length),
+    };
+    return [path.trim() as StorePath, marks];
+  });
 }
 
 /** The names in the store folder: what a job starts from. */
@@ -213,11 +225,8 @@ export async function builtHere(
   }
   if (fresh.length === 0) return [];
   const valid = [...(await validPaths(nix, fresh, signal))];
-  const built: StorePath[] = [];
-  for (let at = 0; at < valid.length; at += 1_000) {
-    const marks = await marksOf(nix, valid.slice(at, at + 1_000), signal);
-    for (const [path, said] of marks) if (said.includes("ultimate")) built.push(path);
-  }
+  const marks = await marksOf(nix, valid, signal);
+  const built = valid.filter((path) => marks.get(path)?.origin === "ultimate");
   const ours = new Set(built);
   for (const path of valid) if (!ours.has(path)) fetched.add(baseName(path));
   return built;

@@ -10,11 +10,11 @@ import {
   usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
-import { NARINFO_MAX_BYTES, type NarInfo, narPlace } from "../../domain/narinfo.ts";
+import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, isSuccess, retry } from "../../host/retry.ts";
-import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
+import { judgeNarInfo, narPlace, type SignaturePolicy } from "../accept.ts";
 import {
   narInfoPage,
   parsePacking,

@@ -199,3 +199,13 @@ export function poisonFindings(
     },
   ];
 }
+
+/** What is not reproducible has as many forms as builds, and a cache keeps the first. */
+export function otherBuild(target: string, cache: string, detail: string | undefined): Finding {
+  return {
+    kind: "notice",
+    level: "notice",
+    message: `${target} is in ${cache} as another build made it${detail ? `: ${detail}` : ""}`,
+    hint: "it is cached, and what readers get is that build; it is not pinned by this run",
+  };
+}

@@ -18,7 +18,14 @@ import type { PinnedTarget, PushedPath } from "../outcome.ts";
 import type { Step } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
 import { Meter, PushMeter } from "./meter.ts";
-import { type Pushed, type PushHow, poisonFindings, push, pushFindings } from "./push.ts";
+import {
+  otherBuild,
+  type Pushed,
+  type PushHow,
+  poisonFindings,
+  push,
+  pushFindings,
+} from "./push.ts";
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };
@@ -136,12 +143,7 @@ export class Transaction {
     world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
     if (outcome === "verified" || outcome === "upstream only") return;
     if (outcome === "another build") {
-      this.told.push({
-        kind: "notice",
-        level: "notice",
-        message: `${target} is in ${cache.name} as another build made it, ${detail}`,
-        hint: "it is cached, and what readers get is that build; it is not pinned by this run",
-      });
+      this.told.push(otherBuild(target, cache.name, detail));
       return;
     }
     this.told.push({
@@ -290,7 +292,6 @@ export async function setPin(
   const until = clock.now() + deadline;
   for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
     const pins = await cache.pins?.(signal).catch(() => {
-      // It was accepted: that nobody can list it now takes nothing back.
       signal.throwIfAborted();
       return undefined;
     });
