@@ -209,3 +209,9 @@ export function otherBuild(target: string, cache: string, detail: string | undef
     hint: "it is cached, and what readers get is that build; it is not pinned by this run",
   };
 }
+
+export function vanished(path: StorePath): UserError {
+  return new UserError("NCP-308", `${path} is not in this machine's store any more`, {
+    hint: "something collected garbage while this run was at work; run it again",
+  });
+}
