@@ -113,14 +113,15 @@ export function foreignInputs(environment: Readonly<Record<string, string>>): An
 /** Reads all inputs before anything runs. */
 export function parseInputs(inputs: Inputs, addresses: Addresses = register): Request {
   const signingKey = inputs["signing-key"].trim() || undefined;
-  if (signingKey) parseSigningKey(signingKey);
+  const cache = addresses.parse(inputs.cache.trim(), "cache");
+  if (signingKey) parseSigningKey(signingKey, cache?.keyName);
   return {
     trust: choice(inputs, "trust"),
     workingDirectory: below(inputs["working-directory"].trim()),
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
-      cache: addresses.parse(inputs.cache.trim(), "cache"),
+      cache,
       ...parseTargets(inputs.targets),
       cacheName: inputs.cache.trim(),
       substituters: parseSubstituters(inputs.substituters, addresses),

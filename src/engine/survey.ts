@@ -9,6 +9,7 @@ import type { EvaluationRecord } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { MAY } from "./step.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
 import type { FoundTargets } from "./survey/found.ts";
 import { judge } from "./survey/judge.ts";
@@ -17,6 +18,7 @@ import { recall } from "./survey/recall.ts";
 import {
   describeSubstituters,
   isSilent,
+  type OwnUse,
   placed,
   type SurveyedSubstituter,
 } from "./survey/substituters.ts";
@@ -64,7 +66,7 @@ export async function survey(
   const notices: string[] = [...world.notices];
   const [keyFiles, substituters, sought, figures] = await Promise.all([
     world.keyFiles(job.keyFiles),
-    describeSubstituters(world, signal),
+    describeSubstituters(world, signal, ownUse(job, trust)),
     seek(job, world, signal),
     world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
@@ -121,6 +123,12 @@ export async function survey(
     foundNotices: found.notices,
     figures,
   };
+}
+
+/** A run that builds in order to push asks first whether it may. */
+function ownUse(job: Job, trust: Trust): OwnUse {
+  const pushes = MAY[job.mode].has("push") && job.push !== "off" && trust.kind === "write";
+  return pushes ? "pushed to" : "read";
 }
 
 function whereBuilt(hindered: SurveyedTarget["hindered"]): AssessedTarget["buildable"] {

@@ -2,7 +2,7 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { holderWords, isHit, type Verdict } from "../domain/verdict.ts";
+import { holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
@@ -232,9 +232,7 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
 export function changedTargets({ job, survey, outcome }: Run): string[] {
   const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
   const served = new Set(
-    outcome.verified
-      .filter(({ outcome: how }) => how === "verified" || how === "upstream only")
-      .map(({ target }) => target),
+    outcome.verified.filter(({ outcome: how }) => isServed(how)).map(({ target }) => target),
   );
   // What this run was to bring into the cache and could not, nobody can fetch from there.
   const brings = MAY[job.mode].has("push") && survey.trust.kind === "write" && job.push !== "off";
