@@ -16,13 +16,7 @@ import {
   type Sending,
 } from "./http-lane.ts";
 import { Http2Session } from "./http2-session.ts";
-import {
-  type Certificates,
-  type ProxyServer,
-  proxyAuthorization,
-  proxyFor,
-  tunnel,
-} from "./network-settings.ts";
+import { type Certificates, type ProxyServer, proxyFor, tunnel } from "./network-settings.ts";
 
 export interface Ways {
   readonly environment: Environment;

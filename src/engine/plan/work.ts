@@ -33,9 +33,11 @@ export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Wo
   );
   const has = (path: StorePath) => survey.local.has(path);
   const wantedBy = new Map(targets.map((target) => [target.name, wantedOf(target)]));
-  const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has);
+  // A run that builds takes a cache that does not answer as Nix does: it is passed over.
+  const unsure = mayBuildUnsure(job, survey) ? "absent" : "unknown";
+  const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has, unsure);
   const judgements = new Map(
-    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has)]),
+    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has, unsure)]),
   );
   const toBuild = new Map([...judgements].map(([name, { build }]) => [name, build]));
   const { facts, figures } = survey;
@@ -68,7 +70,17 @@ function wantedOf({ wanted, deepMissing }: SurveyedTarget): Wanted[] {
   ];
 }
 
-/** In a warming run: what no cache has whole. Where one did not answer, building would be a guess. */
+/**
+ * Whether what nobody can say of is built: only for a cache that answers. Without our own there is nothing
+ * to build it for.
+ */
+function mayBuildUnsure(job: Job, survey: Survey): boolean {
+  const own = survey.substituters.find(({ role }) => role === "own");
+  const answers = own?.state.kind === "reachable" && !own.count.failure;
+  return MAY[job.mode].has("build") && answers;
+}
+
+/** In a warming run: what no cache has whole, as far as they answer; Nix builds that as well. */
 export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): boolean {
   const { wanted, outputs, buildable, local, deepMissing } = target;
   const makeable = wanted?.kind === "path" ? local === "here" : buildable === "here";
@@ -78,6 +90,7 @@ export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): b
   if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
   return outputs.some((path) => {
     const availability = survey.facts.availability.get(path) ?? "absent";
+    if (availability === "unknown") return mayBuildUnsure(job, survey);
     return availability === "absent" || availability === "broken";
   });
 }

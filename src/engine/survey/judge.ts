@@ -25,12 +25,13 @@ export interface Judgement {
 /**
  * Decides as `nix build --dry-run` does: outputs that are here, or whole in some cache, end the
  * search; else the derivation is built, and its inputs are wanted. `has` says what is here: nothing
- * on a fresh machine.
+ * on a fresh machine. `unsure`: what a path is of which a cache did not say; to Nix it is absent.
  */
 export function judge(
   facts: Facts,
   wanted: readonly Wanted[],
   has: (path: StorePath) => boolean,
+  unsure: "unknown" | "absent" = "unknown",
 ): Judgement {
   const build = new Map<StorePath, Set<string>>();
   const fetch = new Set<StorePath>();
@@ -60,6 +61,7 @@ export function judge(
       return "settled";
     }
     if (states.includes("absent") || states.includes("broken")) return "absent";
+    if (unsure === "absent") return "absent";
     for (const path of needed) unknown.add(path);
     return "unknown";
   };
