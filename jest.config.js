@@ -16,13 +16,13 @@ export default {
       // Some ask a real Nix, and the machine may have other work.
       globals: { TEST_TIMEOUT: 60_000 },
       testMatch: ["<rootDir>/__tests__/**/*.test.ts"],
-      testPathIgnorePatterns: ["/node_modules/", "/__tests__/e2e/"],
+      testPathIgnorePatterns: ["/node_modules/", "/__tests__/(e2e|differential)/"],
     },
     {
       ...shared,
       displayName: "nix",
       globals: { TEST_TIMEOUT: 240_000 },
-      testMatch: ["<rootDir>/__tests__/e2e/**/*.test.ts"],
+      testMatch: ["<rootDir>/__tests__/{e2e,differential}/**/*.test.ts"],
     },
   ],
 };

@@ -2,11 +2,13 @@
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
-import type { Log, World } from "./domain/ports.ts";
+import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
+import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
+import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
@@ -16,7 +18,7 @@ import { findFlake } from "./nix/flake.ts";
 import { makesBuildDir, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { recordKey } from "./nix/record-key.ts";
+import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
@@ -27,6 +29,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly platform: NodeJS.Platform;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
+  readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
 
 export interface Composed extends AsyncDisposable {
@@ -79,6 +83,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
           setup: machine.setup,
           flake,
           targets: job.targets,
+          without: job.without.map(({ line }) => line),
           also,
           environment,
           signal: request.signal,
@@ -92,6 +97,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     log,
     caches: () => cachesNow(caches, request.signal),
     folder: request.sharedFolder ?? request.folder,
+    buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
     world: {
@@ -120,13 +126,16 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
-          ? memory({
-              store,
-              key,
-              storeDir: machine.setup.storeDir,
-              secret: request.secrets.signingKey ?? request.secrets.token,
-              log,
-            })
+          ? onlyLocked(
+              memory({
+                store,
+                key,
+                storeDir: machine.setup.storeDir,
+                secret: request.secrets.signingKey ?? request.secrets.token,
+                log,
+              }),
+              (signal) => isLockWhole(command, flake, signal),
+            )
           : undefined,
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
@@ -134,7 +143,32 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
+/** What a lock leaves open may be another thing tomorrow: no record of it is written. */
+function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<boolean>): Memory {
+  return {
+    ...kept,
+    remember: async (record, signal) => {
+      if (await isWhole(signal)) await kept.remember(record, signal);
+    },
+  };
+}
+
 export { forgetNetrc } from "./nix/netrc.ts";
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
+
+/** The project's files as an audit looks at them, where no Nix is asked what it is configured with. */
+export function openProject(
+  environment: Environment,
+  workspace: string,
+): Pick<World, "addresses"> & { readonly files: Project } {
+  const files = project({
+    workspace,
+    environment,
+    nix: { substituters: [], publicKeys: [] },
+    signatures: "require",
+    token: "absent",
+  });
+  return { files, addresses: register };
+}

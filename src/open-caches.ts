@@ -1,10 +1,11 @@
 /** Opens the caches of a run: our own, those of the input, those Nix is configured with. */
 
 import { type Register, register } from "./caches/register.ts";
-import type { BinaryCache, Credentials } from "./domain/cache.ts";
+import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
-import type { Addresses, CacheLocation } from "./domain/location.ts";
+import type { CacheLocation } from "./domain/location.ts";
+import { nixReading } from "./domain/narinfo.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
@@ -37,7 +38,7 @@ export function openCaches(
   { job, secrets, environment, workspace, folder, githubDirectory }: OpenCachesRequest,
   machine: NixMachine,
   http: HttpClient,
-  netrc: ReadonlyMap<string, Credentials>,
+  netrc: Netrc,
   kinds: Register = register,
 ): Caches {
   const { settings, setup } = machine;
@@ -63,6 +64,7 @@ export function openCaches(
       role,
       storeDir: setup.storeDir,
       publicKeys,
+      reading: nixReading(version),
       signatures: settings.requireSignatures,
       token: role === "own" ? secrets.token : undefined,
       signingKey: role === "own" ? signingKey : undefined,
@@ -74,33 +76,44 @@ export function openCaches(
       githubDirectory,
     });
   };
-  const trusted = settings.trustedPublicKeys;
+  // What is signed Nix cannot check then; it ends instead of taking it.
+  const trusted = settings.badKey === undefined ? settings.trustedPublicKeys : [];
   const own = open(job.cache, job.cacheName, "own", trusted);
   const substituters = job.substituters.flatMap(
     ({ location, text, publicKeys }) =>
-      // A key that the daemon does not take from this user makes no path good.
-      open(location, text, "substituter", [...(setup.untrusted ? [] : publicKeys), ...trusted]) ??
-      [],
+      // A key that the daemon does not take from this user makes no path good. Of two keys of one name
+      // Nix knows the first: its own.
+      open(location, text, "substituter", [
+        ...trusted,
+        ...(setup.untrusted || settings.badKey !== undefined ? [] : publicKeys),
+      ]) ?? [],
   );
   for (const url of settings.substituters) {
-    const location = configuredLocation(url, kinds, notices);
-    const cache = location && open(location, url, "substituter", trusted);
+    const cache = configured(notices, () => {
+      const location = kinds.parse(url, "Nix's substituters");
+      return open(location, url, "substituter", trusted);
+    });
     if (cache) substituters.push(cache);
+  }
+  if (setup.substitution === "never") {
+    notices.push("substitute = false in Nix's configuration: Nix fetches nothing and builds all");
+  }
+  if (settings.badKey !== undefined) {
+    notices.push(`${settings.badKey} is no key: Nix ends at the first signature that it checks`);
   }
   return { own, substituters, notices };
 }
 
-/** Nix takes kinds of store that we do not read (`daemon`, `auto`); a notice says so. */
-function configuredLocation(
-  url: string,
-  addresses: Addresses,
+/** Nix takes kinds of store that we do not read (`daemon`, `auto`), and warns of what it does not take itself. */
+function configured(
   notices: string[],
-): CacheLocation | undefined {
+  open: () => BinaryCache | undefined,
+): BinaryCache | undefined {
   try {
-    return addresses.parse(url, "Nix's substituters");
+    return open();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    notices.push(`${error.message} Nix may still use it; its paths count as absent here.`);
+    notices.push(`${error.message} It is left out; what it may have counts as absent here.`);
     return undefined;
   }
 }

@@ -91,6 +91,7 @@ describe("inputs", () => {
         pushFilter: undefined,
         pin: "auto",
         pinKeep: { kind: "revisions", revisions: 3 },
+        without: [],
         verify: "nar",
         onPushFailure: "warn",
         failOn: ["disk", "eval"],

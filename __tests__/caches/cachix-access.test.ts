@@ -52,7 +52,7 @@ describe("a cache that cannot even be read", () => {
       "another store's cache",
       {},
       { storeDir: "/gnu/store" },
-      ["NCP-302", /for the store \/gnu\/store, and this machine's is \/nix\/store/, /your own/],
+      ["NCP-304", /for the store \/gnu\/store, and this machine's is \/nix\/store/, /your own/],
     ],
   ] as const)("%s", async (_what, options, server, [code, message, hint]) => {
     expect(await refusal(options, server)).toEqual({

@@ -218,27 +218,7 @@ describe("a warming run", () => {
     expect(words(steps)).toEqual(["configure own"]);
   });
 
-  test("builds beside a cache that does not answer, as Nix does", async () => {
-    const own = memoryCache("own", { verbs: ALL_VERBS });
-    const gone = memoryCache("gone", { down: new Error("ECONNREFUSED") });
-    const here = world({ nix: memoryNix({ flake }), own, substituters: [gone] });
-    const steps = async (mode: string) => {
-      const what = job({ mode, targets: ".#missing" });
-      const seen = await survey(what, WRITE, here, SIGNAL);
-      expect(seen.targets[0]?.verdict.kind).toBe("unknown");
-      return words((await decide(what, seen, here, SIGNAL)).steps);
-    };
-    expect(await steps("warm")).toEqual([
-      "configure own",
-      "build 1 target",
-      "push .#missing",
-      "verify .#missing",
-      "pin missing-x86_64-linux",
-    ]);
-    expect(await steps("prefetch")).toEqual(["configure own"]);
-  });
-
-  test("does not build what our own cache gave no answer for", async () => {
+  test("does not build what nobody answered for", async () => {
     const own = memoryCache("own", { verbs: ALL_VERBS });
     own.content.set(out(missing), { kind: "unknown", cause: new Error("no answer") });
     const here = world({ nix: memoryNix({ flake }), own });

@@ -205,13 +205,15 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
     setup: {
       version: "2.26.3",
       system: SYSTEM,
-      buildable: [SYSTEM],
+      builders: { systems: [SYSTEM], features: [], jobs: "some", remote: [] },
+      substitution: "where allowed",
       storeDir: STORE,
       realStoreDir: STORE,
       buildDir: "/build",
       buildDirBy: "setting",
       buildsAtOnce: 1,
       flake: "here",
+      inputs: new Set(),
       ...options.setup,
     },
     evaluate: async ({ attrPath, outputs }) => {
@@ -226,8 +228,9 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
           ? [{ attrPath: path, matched: match.slice(1), drvPath: one.path, outputNames: names }]
           : [];
       });
-      return { derivations, failures, notices: [] };
+      return { derivations, failures, passedOver: [], built: [], notices: [] };
     },
+    attributes: async () => undefined,
     derivation: async (path) => {
       read.push(path);
       const error = options.unreadable?.get(path);

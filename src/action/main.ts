@@ -25,7 +25,7 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
+import { beginUse, buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { STATE, saveState, sealFor } from "./state.ts";
@@ -51,6 +51,7 @@ export function main(): Promise<void> {
       platform: process.platform,
       log,
       signal,
+      buildsToEvaluate: buildsToEvaluate(context),
     });
     const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;

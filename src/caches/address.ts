@@ -1,7 +1,8 @@
 /** What kinds of cache share in reading an address: its URL, Nix's options behind it, its page. */
 
-import { UserError } from "../domain/errors.ts";
-import type { PublicKey } from "../domain/signature.ts";
+import { readFileSync } from "node:fs";
+import { describeError, UserError } from "../domain/errors.ts";
+import { type PublicKey, parseSigningKey, type SigningKey } from "../domain/signature.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
 import type { Compression } from "../host/compress.ts";
 import type { SignaturePolicy } from "./accept.ts";
@@ -69,29 +70,88 @@ export function parseCompression(url: URL): Compression {
   });
 }
 
-/** `?priority=N` on a substituter's URL overrides what the cache says of itself. */
+/** `?priority=N` on a substituter's URL overrides what the cache says of itself; lower is asked first. */
 export function parsePriority(url: URL): number | undefined {
-  const text = url.searchParams.get("priority");
-  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+  return option(url, "priority", (text) =>
+    /^[+-]?\d{1,10}$/.test(text) && Math.abs(Number(text)) < 2 ** 31 ? Number(text) : undefined,
+  );
+}
+
+/** As Nix reads a setting that is on or off. */
+function parseSwitch(text: string): boolean | undefined {
+  if (text === "true" || text === "yes" || text === "1") return true;
+  return text === "false" || text === "no" || text === "0" ? false : undefined;
+}
+
+const SWITCHES = [
+  "trusted",
+  "want-mass-query",
+  "write-nar-listing",
+  "index-debug-info",
+  "parallel-compression",
+];
+
+/** An option's value; throws where Nix would not open the cache for it. What Nix does not know it passes over. */
+function option<T>(url: URL, name: string, read: (text: string) => T | undefined): T | undefined {
+  const text = url.searchParams.get(name);
+  if (text === null) return undefined;
+  const value = read(text);
+  if (value !== undefined) return value;
+  const where = new URL(url);
+  where.search = "";
+  throw new UserError("NCP-103", `"${where.href}": ${name}="${text}" is not a value of it`, {
+    hint: name === "priority" ? "write a whole number" : "write true or false",
+  });
 }
 
 export interface Signing {
   readonly policy: SignaturePolicy;
   readonly publicKeys: readonly PublicKey[];
+  /** What we sign with; the input's, or the one that the address names. */
+  readonly signingKey: SigningKey | undefined;
   /** Whether what we write there would be taken by who reads it. */
   readonly canWrite: boolean;
+  /** Where Nix reads it: without the key's file, which only a writer has. */
+  readonly readAt: string;
 }
 
 /** Who has to have signed what is there: nobody where it is trusted for where it is. */
 export function signingOf(url: URL, request: OpenRequest): Signing {
-  const { signingKey } = request;
-  const trusted = request.signatures === "accept any" || url.searchParams.get("trusted") === "1";
+  const [isTrusted] = SWITCHES.map((name) => option(url, name, parseSwitch));
+  const named = keyIn(url);
+  const signingKey = request.role === "own" ? (request.signingKey ?? named) : undefined;
+  const trusted = request.signatures === "accept any" || isTrusted === true;
   const publicKeys = [...request.publicKeys, ...(signingKey ? [signingKey.publicKey] : [])];
+  const { reading } = request;
   return {
-    policy: trusted ? { kind: "by location" } : { kind: "by key", keys: publicKeys },
+    policy: trusted
+      ? { kind: "by location", reading }
+      : { kind: "by key", keys: publicKeys, reading },
     publicKeys,
+    signingKey,
     canWrite: signingKey !== undefined || trusted,
+    readAt: withoutKey(url),
   };
+}
+
+/** `?secret-key=FILE`: Nix's own way to sign what is written to a cache. */
+function keyIn(url: URL): SigningKey | undefined {
+  const file = url.searchParams.get("secret-key");
+  if (file === null) return undefined;
+  try {
+    return parseSigningKey(readFileSync(file, "utf8"));
+  } catch (cause) {
+    throw new UserError("NCP-105", `secret-key=${file} cannot be used: ${describeError(cause)}`, {
+      hint: "it names a file with a secret key, NAME:BASE64; the input signing-key takes the key itself",
+    });
+  }
+}
+
+function withoutKey(url: URL): string {
+  if (!url.searchParams.has("secret-key")) return url.href;
+  const reading = new URL(url);
+  reading.searchParams.delete("secret-key");
+  return reading.href;
 }
 
 /** Said before any build: without a signature nobody would take what is pushed there. */

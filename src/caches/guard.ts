@@ -123,7 +123,7 @@ export function guarded(
         };
         try {
           const presence = await later.run(either(signal), (inner) => cache.query(path, inner));
-          if (presence.kind === "unknown") return failed(presence.cause);
+          if (presence.kind === "unknown" && !presence.of) return failed(presence.cause);
           lastAnswer = performance.now();
           return presence;
         } catch (error) {

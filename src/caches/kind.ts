@@ -1,8 +1,9 @@
 /** What a kind of cache is: everything that is asked about one, and what it is given to open a cache. */
 
-import type { CacheClient, Credentials, OpenRemoteStore } from "../domain/cache.ts";
+import type { CacheClient, Netrc, OpenRemoteStore } from "../domain/cache.ts";
 import type { UserError } from "../domain/errors.ts";
 import type { KindFacts } from "../domain/location.ts";
+import type { NixReading } from "../domain/narinfo.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
@@ -45,12 +46,14 @@ export interface OpenRequest {
   readonly storeDir: string;
   /** Keys whose signatures count. */
   readonly publicKeys: readonly PublicKey[];
+  /** How this machine's Nix reads what its versions read differently. */
+  readonly reading?: NixReading | undefined;
   /** `accept any` where Nix itself is told to (`require-sigs = false`). */
   readonly signatures: "require" | "accept any";
   readonly token: string | undefined;
   readonly signingKey: SigningKey | undefined;
   /** What Nix's netrc file says of a host: as Nix gets into a private cache, so do we. */
-  readonly netrc?: ReadonlyMap<string, Credentials>;
+  readonly netrc?: Netrc;
   readonly http: Http;
   /** Stores that only Nix's own client speaks to. */
   readonly remoteStore: OpenRemoteStore;

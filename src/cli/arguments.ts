@@ -6,7 +6,7 @@ import { UserError } from "../domain/errors.ts";
 import { MODES, type Mode } from "../domain/job.ts";
 import { didYouMean } from "../domain/suggest.ts";
 import type { Environment } from "../host/environment.ts";
-import { SHELLS, type Shell } from "./completion.ts";
+import { FLAGS, SHELLS, type Shell } from "./completion.ts";
 
 /** Secrets come from the environment: an argument list can be read by every user of the machine. */
 export const SECRETS = {
@@ -30,6 +30,8 @@ export type Command =
   | { readonly kind: "version" }
   | { readonly kind: "completion"; readonly shell: Shell }
   | ({ readonly kind: "setup" } & Asked)
+  /** An audit of the files alone. */
+  | ({ readonly kind: "files" } & Asked)
   | ({ readonly kind: "run" } & Asked);
 
 interface Asked {
@@ -56,6 +58,14 @@ export function parseCommand(args: readonly string[], environment: Environment):
   if (word === "completion") return { kind: "completion", shell: shellNamed(rest) };
   const format = values["json"] === true ? "json" : "text";
   const log = values["verbose"] === true ? "verbose" : "usual";
+  if (values["files-only"] === true) {
+    if (word === "audit" && rest.length === 0) {
+      return { kind: "files", inputs: inputsOf(values, environment), format, log };
+    }
+    throw new UserError("NCP-640", "--files-only is for audit, without targets", {
+      hint: "write audit --files-only: it looks at the project's files, evaluates nothing and asks no cache",
+    });
+  }
   if (word === "setup") {
     if (rest[0] !== undefined) {
       throw new UserError("NCP-640", `setup: "${rest[0]}" is one word too many`, {
@@ -80,6 +90,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
       options: {
         ...options,
         json: { type: "boolean" as const },
+        "files-only": { type: "boolean" as const },
         verbose: { type: "boolean" as const },
         help: { type: "boolean" as const, short: "h" },
         version: { type: "boolean" as const },
@@ -88,7 +99,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
   } catch (error) {
     const message = String(error).replace(/^TypeError[^:]*: /, "");
     const unknown = /^Unknown option '-*([^']*)'/.exec(message)?.[1];
-    const known = [...OPTIONS, "json", "verbose", "help", "version"];
+    const known = [...OPTIONS, ...FLAGS];
     const near = unknown === undefined ? "" : didYouMean(unknown, known);
     const said = unknown === undefined ? message : `there is no option --${unknown}.${near}`;
     throw new UserError("NCP-640", said, { hint: "--help lists all options" });

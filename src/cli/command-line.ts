@@ -6,13 +6,23 @@ import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import { secretTexts, type Trust } from "../domain/job.ts";
 import { VERSION } from "../domain/version.ts";
+import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
 import { type Run, run } from "../engine/run.ts";
+import { MAY } from "../engine/step.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
+import { auditLines } from "../report/audit-section.ts";
 import { allFindings, jsonReport } from "../report/json.ts";
 import { findingLines, textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
-import { type Command, OPTIONS, OTHER_COMMANDS, parseCommand, SECRETS } from "./arguments.ts";
+import {
+  type Command,
+  type Format,
+  OPTIONS,
+  OTHER_COMMANDS,
+  parseCommand,
+  SECRETS,
+} from "./arguments.ts";
 import { completionScript } from "./completion.ts";
 import {
   type Display,
@@ -52,6 +62,8 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
         completionScript(command.shell, { options: OPTIONS, commands: OTHER_COMMANDS }),
       );
       return 0;
+    case "files":
+      return request ? auditFiles(command.format, request, environment) : 2;
     case "setup":
     case "run":
       return request ? work(command, request, environment) : 2;
@@ -94,6 +106,7 @@ async function work(
       else process.stdout.write(`${setupLines(done).join("\n")}\n`);
       return done.troubles.length > 0 ? 1 : 0;
     }
+    const { job } = request;
     const { compose } = await import("../compose.ts");
     await using composed = await compose({
       ...request,
@@ -103,6 +116,7 @@ async function work(
       platform: process.platform,
       log: shown.log,
       signal,
+      buildsToEvaluate: MAY[job.mode].has("substitute") ? "allowed" : "forbidden",
     });
     const done = await run(request.job, commandLineTrust(request.trust), composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
@@ -118,6 +132,29 @@ async function work(
     process.off("SIGTERM", interrupt);
   }
 }
+
+/** Neither Nix nor a cache is asked: it works where there is no Nix, and where the flake does not evaluate. */
+async function auditFiles(
+  format: Format,
+  { job }: Request,
+  environment: Environment,
+): Promise<ExitCode> {
+  try {
+    const { openProject } = await import("../compose.ts");
+    const { files, addresses } = openProject(environment, process.cwd());
+    const audit = { checks: fileChecks(await files.look([], NEVER), addresses), sizes: undefined };
+    const findings = auditFindings(job, audit);
+    if (format === "json") print({ audit, findings });
+    else process.stdout.write(`${auditLines(audit).slice(1).join("\n")}\n`);
+    return findings.some(({ level }) => level === "error") ? 1 : 0;
+  } catch (error) {
+    tell(error, format);
+    return 1;
+  }
+}
+
+/** It takes the time of reading some files. */
+const NEVER = new AbortController().signal;
 
 /** Loaded only where it is shown: a pipe needs no terminal's library, and many lines no display. */
 async function openLog(environment: Environment, detail: "usual" | "verbose"): Promise<Display> {
@@ -205,6 +242,7 @@ Options are the action's inputs, with its defaults, but for --cache (none):
 ${wrapped(OPTIONS.map((name) => `--${name}`))}
   --json (the report on standard output)  --version  --help
   --verbose (every request and every command of Nix, on standard error)
+  --files-only (audit: the project's files alone; nothing is evaluated or asked)
 Secrets: ${Object.values(SECRETS).join(", ")}.
 Exit status: 0 fine, 1 findings that --fail-on names, 2 a wrong command line.
 `;

@@ -223,22 +223,46 @@ class Reader {
   }
 }
 
-/** A boolean of the derivation's attributes, plain or structured (`__json`). */
+/** A boolean of the derivation's attributes, plain or structured. */
 function attribute(derivation: Derivation, name: string): boolean | undefined {
+  const structured = structuredAttributes(derivation);
+  if (structured) {
+    const value = structured[name];
+    return typeof value === "boolean" ? value : undefined;
+  }
   const plain = derivation.environment.get(name);
-  if (plain !== undefined) return plain === "1";
+  return plain === undefined ? undefined : plain === "1";
+}
+
+function structuredAttributes(derivation: Derivation): Record<string, unknown> | undefined {
   const json = derivation.environment.get("__json");
   if (json === undefined) return undefined;
   try {
-    const value = (JSON.parse(json) as Record<string, unknown>)[name];
-    return typeof value === "boolean" ? value : undefined;
+    return JSON.parse(json) as Record<string, unknown>;
   } catch {
-    return undefined; // Nix itself refuses to build it; it is no reason to stop looking
+    return {}; // Nix itself refuses to build it; it is no reason to stop looking
   }
 }
 
+/** `requiredSystemFeatures`: what a machine has to have (`system-features`) that builds it. */
+export function requiredFeatures(derivation: Derivation): readonly string[] {
+  const structured = structuredAttributes(derivation);
+  const value = structured
+    ? structured["requiredSystemFeatures"]
+    : derivation.environment.get("requiredSystemFeatures");
+  const named = Array.isArray(value) ? value.map(String) : String(value ?? "").split(/\s+/);
+  return [...new Set(named)].filter(Boolean);
+}
+
+/** What Nix may take from caches: nothing (`substitute = false`), what a derivation lets it, or all. */
+export type Substitution = "never" | "where allowed" | "always";
+
 /** Whether Nix may take its outputs from a cache at all (`allowSubstitutes`, true unless said). */
-export function allowsSubstitutes(derivation: Derivation): boolean {
+export function allowsSubstitutes(
+  derivation: Derivation,
+  substitution: Substitution = "where allowed",
+): boolean {
+  if (substitution !== "where allowed") return substitution === "always";
   return attribute(derivation, "allowSubstitutes") ?? true;
 }
 
@@ -250,7 +274,7 @@ export function isFixedOutput(derivation: Derivation): boolean {
 }
 
 export function buildKind(derivation: Derivation): BuildKind {
-  // A fixed output says what it is by its hash: it is a download even where it is preferred locally.
+  // What it is its hash says, also where it is preferred locally.
   if (isFixedOutput(derivation)) return "download";
   if (attribute(derivation, "preferLocalBuild") || !allowsSubstitutes(derivation)) return "trivial";
   return "source";

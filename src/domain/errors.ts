@@ -7,12 +7,14 @@ export type ErrorCode =
   | "NCP-103" // a cache or substituter location cannot be read
   | "NCP-104" // a size, duration or pattern cannot be read
   | "NCP-105" // a secret has the wrong form
+  | "NCP-106" // two targets have one pin
   | "NCP-201" // there is no Nix
   | "NCP-202" // a Nix command failed
   | "NCP-203" // a derivation file cannot be read
   | "NCP-204" // there is no flake here
   | "NCP-205" // the evaluation of a target failed
   | "NCP-206" // a build failed
+  | "NCP-207" // nothing was looked at
   | "NCP-301" // a narinfo cannot be read
   | "NCP-302" // a cache did not answer
   | "NCP-303" // a cache refused the credentials
@@ -31,6 +33,9 @@ export type ErrorCode =
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
+  | "NCP-354" // a narinfo leads to another host
+  | "NCP-356" // a program that a run needs is not on this machine
+  | "NCP-357" // this Nix is too old
   | "NCP-401" // not enough disk space
   | "NCP-402" // something that must not be missing is missing
   | "NCP-403" // not enough inodes
@@ -39,6 +44,7 @@ export type ErrorCode =
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
   | "NCP-408" // disk space could not be reclaimed
+  | "NCP-409" // nothing was built, as a cache did not answer
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
@@ -75,6 +81,11 @@ export type ErrorCode =
   | "NCP-631" // nothing pushes
   | "NCP-632" // nothing looks after the cache
   | "NCP-633" // a lock file is not committed
+  | "NCP-634" // a stranger's code runs with our rights
+  | "NCP-635" // strangers' pull requests run on a machine that stays
+  | "NCP-636" // a push's failure is not seen
+  | "NCP-637" // a cache is set up after the build
+  | "NCP-638" // work that no binary cache gets
   | "NCP-640" // the command line is wrong
   | "NCP-641" // Nix's configuration cannot be written
   | "NCP-642" // there is no cache to set up

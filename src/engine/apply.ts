@@ -121,6 +121,7 @@ class Application {
       configured,
       substituted,
       unfetched,
+      gone: [...transaction.gone],
       built: building.built.map(({ name, seconds, outputs }) => ({
         name,
         seconds,

@@ -1,6 +1,7 @@
 /** Looks: everything a plan needs to know, and nothing that changes the world. */
 
 import type { BuildFigures } from "../domain/build-figures.ts";
+import { foreignSystem, hindrance } from "../domain/builders.ts";
 import { can, type StoredPin } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError } from "../domain/errors.ts";
@@ -9,6 +10,8 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
+import type { FoundTargets } from "./survey/found.ts";
+import { judge } from "./survey/judge.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
 import {
@@ -17,11 +20,13 @@ import {
   placed,
   type SurveyedSubstituter,
 } from "./survey/substituters.ts";
-import { type FoundTargets, findTargets } from "./survey/targets.ts";
+import { findTargets } from "./survey/targets.ts";
 
 export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */
   readonly local: "here" | "absent";
+  /** Why what it lacks cannot be built here, and of which derivation that is so. */
+  readonly hindered: { readonly drvPath: StorePath; readonly why: string } | undefined;
 }
 
 export interface Survey extends Assessment {
@@ -30,6 +35,7 @@ export interface Survey extends Assessment {
   readonly key: CacheKey;
   readonly keyFiles: readonly KeyFile[];
   readonly system: string | undefined;
+  readonly flake: "here" | "absent";
   /** Undefined where Nix takes the caches and keys that we add. */
   readonly untrusted: Untrusted | undefined;
   readonly nixVersion: string | undefined;
@@ -53,6 +59,7 @@ export async function survey(
   trust: Trust,
   world: World,
   signal: AbortSignal,
+  refuted?: ReadonlySet<StorePath>,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
   const [keyFiles, substituters, sought, figures] = await Promise.all([
@@ -72,11 +79,11 @@ export async function survey(
   const silent = substituters.flatMap(({ substituter, state }) =>
     isSilent(state) ? [substituter] : [],
   );
-  const lookup = new Lookup([...reachable, ...silent], signal);
+  const lookup = new Lookup([...reachable, ...silent], signal, refuted);
   using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
-    sought.record && recall(sought.record, job, world, lookup, reachable, signal),
+    sought.record && recall(sought.record, job, lookup, signal),
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
@@ -89,12 +96,18 @@ export async function survey(
     key: cacheKey(job.keyPrefix, keyFiles, job.keySuffix),
     keyFiles,
     system: world.nix?.setup.system,
+    flake: world.nix?.setup.flake ?? "absent",
     untrusted: world.nix?.setup.untrusted,
     nixVersion: world.nix?.setup.version,
-    targets: assessment.targets.map((target) => ({
-      ...target,
-      local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
-    })),
+    targets: assessment.targets.map((target) => {
+      const hindered = hinderedBy(target, assessment, local, world);
+      return {
+        ...target,
+        local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
+        hindered,
+        buildable: target.wanted?.kind === "derivation" ? whereBuilt(hindered) : target.buildable,
+      };
+    }),
     substituters: substituters.map(({ substituter, state }) => ({
       ...placed(substituter),
       state,
@@ -108,6 +121,29 @@ export async function survey(
     foundNotices: found.notices,
     figures,
   };
+}
+
+function whereBuilt(hindered: SurveyedTarget["hindered"]): AssessedTarget["buildable"] {
+  return hindered ? "elsewhere" : "here";
+}
+
+/** Of all that would have to be built for it here, the first that nobody can build. */
+function hinderedBy(
+  { wanted }: AssessedTarget,
+  { facts }: Assessment,
+  local: ReadonlySet<StorePath>,
+  { nix }: World,
+): SurveyedTarget["hindered"] {
+  if (!nix || wanted?.kind !== "derivation") return undefined;
+  const { build } = judge(facts, [wanted], (path) => local.has(path));
+  for (const drvPath of [wanted.drvPath, ...build.keys()]) {
+    const derivation = facts.derivations.get(drvPath);
+    const why = derivation && hindrance(derivation, nix.setup.builders);
+    if (!derivation || why === undefined) continue;
+    // Another system is worth a word in any case: nothing of it runs here.
+    if (build.has(drvPath) || why === foreignSystem(derivation.system)) return { drvPath, why };
+  }
+  return undefined;
 }
 
 /** An evaluation record, where there is one; else the evaluation begins while the caches are described. */

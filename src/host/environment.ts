@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
+import { searchPath } from "./programs.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -54,7 +55,12 @@ export function processEnvironment(): Environment {
   for (const [name, value] of Object.entries(process.env)) {
     if (value !== undefined) found[name] = value;
   }
-  return found;
+  return { ...found, PATH: searchPath(found) };
+}
+
+/** For a program that reads its input and writes its output: it is to be found, and learns nothing. */
+export function toolEnvironment(): Environment {
+  return { PATH: processEnvironment()["PATH"] ?? "", LC_ALL: "C" };
 }
 
 /**

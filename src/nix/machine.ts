@@ -3,9 +3,11 @@
 import { access, constants, stat } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
+import { parseBuilders } from "../domain/builders.ts";
+import type { Substitution } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
 import type { NixSetup, Untrusted } from "../domain/ports.ts";
-import { type PublicKey, parsePublicKey } from "../domain/signature.ts";
+import { type PublicKey, parsePublicKey, parseSigningKey } from "../domain/signature.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand, type RunOptions } from "./command.ts";
@@ -13,6 +15,8 @@ import { DEADLINES, type NixCommand, type RunOptions } from "./command.ts";
 export interface NixSettings {
   readonly substituters: readonly string[];
   readonly trustedPublicKeys: readonly PublicKey[];
+  /** What is no key among them, in words: Nix ends at the first signature that it checks. */
+  readonly badKey: string | undefined;
   /** The same as written, with those that are no keys. */
   readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
@@ -22,7 +26,7 @@ export interface NixSettings {
 }
 
 export interface NixMachine {
-  readonly setup: Omit<NixSetup, "flake">;
+  readonly setup: Omit<NixSetup, "flake" | "inputs">;
   readonly settings: NixSettings;
   readonly builder: Builder;
 }
@@ -51,18 +55,19 @@ export async function readMachine(
   const builder = await builderOf(text("store"), text("build-users-group"), environment);
   // A key that only this user's files name is none to the daemon.
   const keys = untrusted?.publicKeys ?? list("trusted-public-keys");
+  const trusted = await trustedKeys(keys, untrusted ? [] : list("secret-key-files"));
   return {
     builder,
     setup: {
       version,
       system,
-      buildable: [
-        ...new Set([
-          system,
-          ...list("extra-platforms"),
-          ...(await builderSystems(text("builders"))),
-        ]),
-      ],
+      builders: {
+        systems: [...new Set([system, ...list("extra-platforms")])],
+        features: list("system-features"),
+        jobs: text("max-jobs") === "0" ? "none" : "some",
+        remote: await parseBuilders(text("builders"), system, readMachinesFile),
+      },
+      substitution: substitutionOf(settings),
       storeDir,
       realStoreDir: realStoreDir(text("store"), storeDir),
       buildDir: buildDir(version, text("build-dir"), environment),
@@ -72,7 +77,8 @@ export async function readMachine(
     },
     settings: {
       substituters: [...list("substituters")],
-      trustedPublicKeys: keys.flatMap((key) => parsePublicKey(key) ?? []),
+      trustedPublicKeys: trusted.keys,
+      badKey: trusted.bad,
       publicKeyTexts: keys,
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
@@ -84,10 +90,22 @@ export async function readMachine(
 const FACTS =
   "{ storeDir = builtins.storeDir; system = builtins.currentSystem; version = builtins.nixVersion; }";
 
-/** `store = /chroot` puts the store folder below another root. */
-function realStoreDir(store: string, storeDir: string): string {
-  const root = /^(?:local\?root=)?(\/[^?]*)/.exec(store)?.[1];
-  return root ? `${root.replace(/\/+$/, "")}${storeDir}` : storeDir;
+/**
+ * Where the store folder really is: `store = /chroot` and `root=` put it below another root, `real=` says it
+ * outright. 2.34 shows `local:///chroot` and `local://?root=/chroot`.
+ */
+export function realStoreDir(store: string, storeDir: string): string {
+  const [place = "", query = ""] = store.split("?", 2);
+  const options = new URLSearchParams(query);
+  const real = options.get("real");
+  if (real) return withoutSlash(real);
+  const named = /^(?:local:\/\/)?(\/.*)$/.exec(place)?.[1];
+  const root = named ?? options.get("root");
+  return root ? `${withoutSlash(root)}${storeDir}` : storeDir;
+}
+
+function withoutSlash(path: string): string {
+  return path.replace(/\/+$/, "");
 }
 
 /**
@@ -138,17 +156,42 @@ function buildDirBy(
   return hasSetting ? "setting" : "environment";
 }
 
-/** Systems of the remote builders, from the setting or the file it names. */
-async function builderSystems(builders: string): Promise<string[]> {
-  const text = builders.startsWith("@")
-    ? ((await readIfThere(builders.slice(1)).catch(() => undefined)) ?? "")
-    : builders;
-  return text
-    .split(/[\n;]/)
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"))
-    .flatMap((line) => line.split(/\s+/)[1]?.split(",") ?? [])
-    .filter((system) => system !== "" && system !== "-");
+/** One that cannot be read names no builder that we know of; Nix will say so. */
+async function readMachinesFile(file: string): Promise<string | undefined> {
+  return readIfThere(file).catch(() => undefined);
+}
+
+function substitutionOf({ has }: Settings): Substitution {
+  if (has("substitute", false)) return "never";
+  return has("always-allow-substitutes", true) ? "always" : "where allowed";
+}
+
+/**
+ * The keys Nix trusts: those that are named, then the public halves of its own. A file that this user may not
+ * read is none of this user's keys. `bad`: what is no key; Nix ends at the first signature that it checks.
+ */
+async function trustedKeys(
+  named: readonly string[],
+  secretKeyFiles: readonly string[],
+): Promise<{ readonly keys: readonly PublicKey[]; readonly bad: string | undefined }> {
+  const keys: PublicKey[] = [];
+  let bad: string | undefined;
+  for (const text of named) {
+    const key = parsePublicKey(text);
+    if (key) keys.push(key);
+    // Who takes the wrong file has a secret key here: its name is enough to find it by.
+    else bad ??= `"${text.split(":")[0]?.slice(0, 40)}" in trusted-public-keys`;
+  }
+  for (const file of secretKeyFiles) {
+    const text = await readIfThere(file).catch(() => undefined);
+    if (text === undefined) continue;
+    try {
+      keys.push(parseSigningKey(text).publicKey);
+    } catch {
+      bad ??= `${file} in secret-key-files`;
+    }
+  }
+  return { keys, bad };
 }
 
 export interface Settings {
@@ -184,7 +227,7 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
     },
     text(name) {
       const value = settingOf(name);
-      return typeof value === "string" ? value : "";
+      return typeof value === "string" || typeof value === "number" ? String(value) : "";
     },
     has: (name, value) => settingOf(name) === value,
     knows: (name) => name in parsed,

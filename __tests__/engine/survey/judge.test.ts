@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { Derivation } from "../../../src/domain/derivation.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
 import { FactFinder } from "../../../src/engine/survey/facts.ts";
-import { judge, nothing, type Wanted } from "../../../src/engine/survey/judge.ts";
+import { judge, needsOf, nothing, type Wanted } from "../../../src/engine/survey/judge.ts";
 import { Lookup } from "../../../src/engine/survey/lookup.ts";
 import { derivation, out } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
@@ -23,7 +23,7 @@ async function judged(
   for (const one of wanted) {
     if (one.kind === "path") await facts.path(one.path);
     else if (one.kind === "recalled") await Promise.all(one.paths.map((path) => facts.path(path)));
-    else await facts.explore(one, "until cached");
+    else for (const need of needsOf(one)) await facts.explore(need, "until cached");
   }
   const { build, fetch, unknown, lost } = judge(
     facts,

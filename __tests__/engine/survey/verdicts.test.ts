@@ -250,7 +250,7 @@ describe("targets", () => {
       { bws: derivation("bws", { outputs: ["dev"] }) },
       [[".#bws^dev", "bws-x86_64-linux"]],
     ],
-    ['.#"-dash"', { '"-dash"': bws }, [['.#"-dash"', "_--dash--x86_64-linux"]]],
+    ['.#"-dash"', { '"-dash"': bws }, [['.#"-dash"', "_--dash--x86_64-linux-1e51dd59"]]],
     [bws.path, {}, [[bws.path, "bws-1.0.0"]]],
     [out(bws), {}, [[out(bws), "bws-1.0.0"]]],
   ])("%s", async (targets, flake, expected) => {

@@ -77,7 +77,11 @@ async function judge(
   { body }: HttpResponse,
 ): Promise<Presence> {
   const text = body.toString("utf8");
-  const own = await judgeNarInfo(text, where, path, { kind: "by key", keys: cache.keys });
+  const own = await judgeNarInfo(text, where, path, {
+    kind: "by key",
+    keys: cache.keys,
+    contentAddressed: "signed too",
+  });
   if (own.kind === "hit") return own;
   const anybody = await judgeNarInfo(
     text,

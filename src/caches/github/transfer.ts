@@ -1,7 +1,10 @@
 /** What runs in the process of `@actions/cache`: one request over standard input, answers as messages. */
 
+import { mkdtemp, symlink } from "node:fs/promises";
+import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describeError } from "../../domain/errors.ts";
+import { findGnuTar, folderOf, howToInstall } from "../../host/programs.ts";
 
 export interface Asked {
   /** Relative to the folder that the process runs in; its name is part of the entry's version. */
@@ -18,6 +21,8 @@ export type ClientRequest =
 
 export type ClientAnswer =
   | { readonly kind: "unavailable" }
+  /** A program that the client runs is not on this machine; how one comes by it. */
+  | { readonly kind: "lacks"; readonly program: string; readonly install: string }
   /** The key that matched; null where none did, or the client gave up. */
   | { readonly kind: "restored"; readonly entry: number; readonly key: string | null }
   /** An entry's number; -1 where it was not saved, and only the log says why. */
@@ -66,8 +71,11 @@ export async function serve(): Promise<void> {
 }
 
 async function answer(request: ClientRequest): Promise<void> {
-  const cache = await import("@actions/cache");
+  const [cache, tar] = await Promise.all([import("@actions/cache"), provideTar()]);
   if (!cache.isFeatureAvailable()) return send({ kind: "unavailable" });
+  if (tar === "lacking") {
+    return send({ kind: "lacks", program: "GNU tar", install: howToInstall("GNU tar") });
+  }
   if (request.verb === "save") {
     const [{ folder, key }] = request.entries;
     return send({ kind: "saved", id: await cache.saveCache([folder], key) });
@@ -78,6 +86,23 @@ async function answer(request: ClientRequest): Promise<void> {
       await send({ kind: "restored", entry, key: found ?? null });
     }),
   );
+}
+
+/**
+ * On Linux the client takes the first `tar` on PATH for GNU's. Where that is BusyBox's, every save fails
+ * after the work, so GNU's is looked for everywhere, and put first. macOS' own it knows how to talk to.
+ */
+async function provideTar(): Promise<"there" | "lacking"> {
+  if (process.platform !== "linux") return "there";
+  const { env } = process;
+  const { PATH: path = "", RUNNER_TEMP: temporary = "" } = env;
+  const gnu = await findGnuTar(path);
+  if (gnu === undefined) return "lacking";
+  if (gnu === join(folderOf("tar", path) ?? "", "tar")) return "there";
+  const folder = await mkdtemp(join(temporary, "tar-"));
+  await symlink(gnu, join(folder, "tar"));
+  env["PATH"] = [folder, path].join(delimiter);
+  return "there";
 }
 
 /**

@@ -5,6 +5,7 @@ import type { ClientDeadlines, ClientEnd } from "./transfer.ts";
 
 export type TroubleKind =
   | "unavailable"
+  | "tools"
   | "mode"
   | "denied"
   | "race"
@@ -45,6 +46,10 @@ export function troubleOf({ answers, lines, late, code }: ClientEnd): Trouble | 
   if (answers.some(({ kind }) => kind === "unavailable")) {
     return { kind: "unavailable", detail: "" };
   }
+  for (const answer of answers) {
+    if (answer.kind !== "lacks") continue;
+    return { kind: "tools", detail: `it needs ${answer.program}: ${answer.install}` };
+  }
   const tries = lines.filter((line) => TRY.test(line));
   if (late) {
     const within = `${LATE[late.deadline]} within ${formatSeconds(late.after / 1000)}`;
@@ -71,6 +76,7 @@ export function troubleOf({ answers, lines, late, code }: ClientEnd): Trouble | 
 
 const WHY: Readonly<Record<TroubleKind, string>> = {
   unavailable: "this runner offers no GitHub Actions cache",
+  tools: "this machine lacks a program that GitHub's cache client runs",
   mode: "the workflow's cache-mode does not allow it",
   denied: "this run's token does not allow it (an untrusted event, or another repository's)",
   race: "another job has saved an entry of this key meanwhile",

@@ -7,9 +7,10 @@ import {
   type Presence,
   parseCacheInfo,
   type Substituter,
+  usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
-import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
+import { NARINFO_MAX_BYTES, type NarInfo, narPlace } from "../../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, isSuccess, retry } from "../../host/retry.ts";
@@ -69,6 +70,10 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
     deadline: DEADLINE,
     maxBytes: NARINFO_MAX_BYTES,
   });
+  const narRequest = ({ url }: NarInfo, signal: AbortSignal): HttpRequest => ({
+    ...request("", signal),
+    url: narPlace(url, at("."), policy.reading),
+  });
   // A cache that let us in once means the path with a 403: a bucket that may be read and not listed says
   // it of what is not there. To Nix every 403 of a path is a miss.
   let letIn = false;
@@ -79,7 +84,7 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
     return trouble?.code === "NCP-303";
   };
   const nar = (narInfo: NarInfo, signal: AbortSignal): NarPlace => {
-    const ask = request(narInfo.url, signal);
+    const ask = narRequest(narInfo, signal);
     return {
       http,
       request: ask,
@@ -115,16 +120,8 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
           hint: "something else answers there: a login page, a proxy",
         });
       }
-      if (info.storeDir !== undefined && info.storeDir !== storeDir) {
-        throw new UserError(
-          "NCP-304",
-          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
-          { hint: "leave it out of substituters here" },
-        );
-      }
       return {
-        storeDir: info.storeDir ?? storeDir,
-        priority: info.priority,
+        ...usableInfo(name, info, storeDir),
         publicKeys: [],
         permission: undefined,
       };
@@ -193,12 +190,12 @@ export const httpKind: CacheKind<URL> = {
   name: ({ hostname }) => hostname,
   page: (_address, path, url) => narInfoPage(url, path),
   open(url, request) {
-    const { name, role, signingKey, token, http, storeDir } = request;
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    const { name, role, token, http, storeDir } = request;
+    const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
     const options: HttpCacheOptions = {
       name,
       base: new URL(url.pathname, url.origin),
-      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
+      substituter: { url: readAt, publicKeys, priority: parsePriority(url) },
       policy,
       storeDir,
       http,

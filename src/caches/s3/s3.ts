@@ -36,9 +36,9 @@ export const s3Kind: CacheKind<URL> = {
   name: ({ hostname }) => hostname,
   page: () => undefined,
   open(url, request) {
-    const { name, role, storeDir, signingKey } = request;
+    const { name, role, storeDir } = request;
     const { base, region } = parseBucket(url, name);
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
     let known: Promise<AwsCredentials | undefined> | undefined;
     const credentials = () => {
       known ??= credentialsOf(url, request);
@@ -50,7 +50,7 @@ export const s3Kind: CacheKind<URL> = {
       name,
       base,
       substituter: {
-        url: url.href,
+        url: readAt,
         publicKeys,
         priority: parsePriority(url),
         environment: async () => variablesOf(await credentials()),

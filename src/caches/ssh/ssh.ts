@@ -98,8 +98,8 @@ export const sshKind: CacheKind<URL> = {
   name: ({ hostname }) => hostname,
   page: () => undefined,
   open(url, request) {
-    const { name, role, storeDir, signingKey, folder } = request;
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    const { name, role, storeDir, folder } = request;
+    const { policy, publicKeys, signingKey, canWrite } = signingOf(url, request);
     const store = request.remoteStore(url.href, name);
     const writer = canWrite ? (signingKey ? "signs" : "does not sign") : "whom no reader takes";
     const cache = sshCache({

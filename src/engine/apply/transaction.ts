@@ -40,6 +40,8 @@ export class Transaction {
   /** What paths take in the store, as far as a push had to know it. */
   readonly narSizes = new Map<StorePath, number>();
   readonly verified = new Map<string, VerifiedTarget>();
+  /** Found to be gone, and not here to be pushed again. */
+  readonly gone = new Set<StorePath>();
   readonly pinned: PinnedTarget[] = [];
   private readonly told: Finding[] = [];
   /** Of all targets together: what is down fails each of them for one and the same cause. */
@@ -127,7 +129,8 @@ export class Transaction {
     if (this.broken.has(target)) return;
     const { job, world } = this.parts;
     const begun = world.clock.now();
-    const { outcome, detail, paths, bytes } = await this.proof(step);
+    const { outcome, detail, paths, bytes, failing } = await this.proof(step);
+    if (outcome === "gone") for (const path of failing) this.gone.add(path);
     const seconds = (world.clock.now() - begun) / 1000;
     this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });
     world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);

@@ -4,7 +4,8 @@ import type { Job } from "../../domain/job.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { isHit } from "../../domain/verdict.ts";
 import { MAY } from "../step.ts";
-import { type Judgement, judge, type Wanted } from "../survey/judge.ts";
+import { type Judgement, judge, type Wanted, wantsOf } from "../survey/judge.ts";
+import { isNowhere, isSilent } from "../survey/substituters.ts";
 import { describeDerivations, type SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey, SurveyedTarget } from "../survey.ts";
 import { bytesToDownload, bytesToFetch, type Load } from "./disk-space.ts";
@@ -33,11 +34,9 @@ export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Wo
   );
   const has = (path: StorePath) => survey.local.has(path);
   const wantedBy = new Map(targets.map((target) => [target.name, wantedOf(target)]));
-  // A run that builds takes a cache that does not answer as Nix does: it is passed over.
-  const unsure = mayBuildUnsure(job, survey) ? "absent" : "unknown";
-  const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has, unsure);
+  const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has);
   const judgements = new Map(
-    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has, unsure)]),
+    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has)]),
   );
   const toBuild = new Map([...judgements].map(([name, { build }]) => [name, build]));
   const { facts, figures } = survey;
@@ -63,34 +62,29 @@ export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Wo
   };
 }
 
-function wantedOf({ wanted, deepMissing }: SurveyedTarget): Wanted[] {
+function wantedOf(target: SurveyedTarget): Wanted[] {
   return [
-    ...(wanted ? [wanted] : []),
-    ...deepMissing.map((deep): Wanted => ({ kind: "derivation", ...deep })),
+    ...wantsOf(target),
+    ...target.deepMissing.map((deep): Wanted => ({ kind: "derivation", ...deep })),
   ];
 }
 
-/**
- * Whether what nobody can say of is built: only for a cache that answers. Without our own there is nothing
- * to build it for.
- */
-function mayBuildUnsure(job: Job, survey: Survey): boolean {
-  const own = survey.substituters.find(({ role }) => role === "own");
-  const answers = own?.state.kind === "reachable" && !own.count.failure;
-  return MAY[job.mode].has("build") && answers;
+/** Whether all that did not answer are caches that are not there at all: Nix passes over those. */
+function onlyGone({ substituters }: Survey): boolean {
+  const silent = substituters.filter(({ state, count }) => isSilent(state) || count.failure);
+  return silent.every(
+    ({ role, state }) => role === "upstream" && state.kind === "down" && isNowhere(state.error),
+  );
 }
 
-/** In a warming run: what no cache has whole, as far as they answer; Nix builds that as well. */
+/** In a warming run: what no cache has whole. Where one did not answer, building would be a guess. */
 export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): boolean {
   const { wanted, outputs, buildable, local, deepMissing } = target;
   const makeable = wanted?.kind === "path" ? local === "here" : buildable === "here";
   if (!wanted || !makeable) return false;
   // What an evaluation record answers for is served; only the derivation of a trivial root is not at hand.
-  if (wanted.kind === "recalled") return false;
+  if (wanted.kind === "recalled" || wanted.kind === "evaluation") return false;
   if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
-  return outputs.some((path) => {
-    const availability = survey.facts.availability.get(path) ?? "absent";
-    if (availability === "unknown") return mayBuildUnsure(job, survey);
-    return availability === "absent" || availability === "broken";
-  });
+  const built = new Set(["absent", "broken", ...(onlyGone(survey) ? ["unknown"] : [])]);
+  return outputs.some((path) => built.has(survey.facts.availability.get(path) ?? "absent"));
 }

@@ -8,8 +8,47 @@ import type { Facts } from "./facts.ts";
 export type Wanted =
   | ({ readonly kind: "derivation" } & DerivationOutputs)
   | { readonly kind: "path"; readonly path: StorePath }
+  /** What `nix develop` needs: the inputs of this derivation, which itself is not built. */
+  | {
+      readonly kind: "shell";
+      readonly drvPath: StorePath;
+      readonly needs: readonly DerivationOutputs[];
+    }
+  /** It could not be evaluated for want of these, which nothing may build; what comes behind is not known. */
+  | { readonly kind: "evaluation"; readonly needs: readonly DerivationOutputs[] }
   /** From an evaluation record: what its derivations would fetch, and how many trivial ones there are. */
   | { readonly kind: "recalled"; readonly paths: readonly StorePath[]; readonly trivial: number };
+
+/** The derivations at which the search begins. */
+export function needsOf(wanted: Wanted | undefined): readonly DerivationOutputs[] {
+  switch (wanted?.kind) {
+    case "derivation":
+      return [wanted];
+    case "shell":
+    case "evaluation":
+      return wanted.needs;
+    case "path":
+    case "recalled":
+    case undefined:
+      return [];
+    default:
+      return wanted satisfies never;
+  }
+}
+
+/** The derivation that was evaluated. */
+export function derivationOf(wanted: Wanted | undefined): StorePath | undefined {
+  return wanted?.kind === "derivation" || wanted?.kind === "shell" ? wanted.drvPath : undefined;
+}
+
+/** What a fresh machine has to have for a target, before and after it is evaluated. */
+export function wantsOf(target: {
+  readonly wanted: Wanted | undefined;
+  readonly imports: readonly DerivationOutputs[];
+}): Wanted[] {
+  const imports = target.imports.map((one): Wanted => ({ kind: "derivation", ...one }));
+  return target.wanted ? [target.wanted, ...imports] : [];
+}
 
 export interface Judgement {
   /** Derivations that would be built, with the outputs wanted of them; dependents first. */
@@ -25,13 +64,12 @@ export interface Judgement {
 /**
  * Decides as `nix build --dry-run` does: outputs that are here, or whole in some cache, end the
  * search; else the derivation is built, and its inputs are wanted. `has` says what is here: nothing
- * on a fresh machine. `unsure`: what a path is of which a cache did not say; to Nix it is absent.
+ * on a fresh machine.
  */
 export function judge(
   facts: Facts,
   wanted: readonly Wanted[],
   has: (path: StorePath) => boolean,
-  unsure: "unknown" | "absent" = "unknown",
 ): Judgement {
   const build = new Map<StorePath, Set<string>>();
   const fetch = new Set<StorePath>();
@@ -43,7 +81,7 @@ export function judge(
   const fetchClosure = (root: StorePath) => {
     const stack = [root];
     for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
-      if (fetch.has(path) || has(path)) continue;
+      if (fetch.has(path) || has(path) || facts.sources?.has(path)) continue;
       fetch.add(path);
       const answer = facts.answers.get(path);
       const served = answer?.served;
@@ -61,15 +99,19 @@ export function judge(
       return "settled";
     }
     if (states.includes("absent") || states.includes("broken")) return "absent";
-    if (unsure === "absent") return "absent";
     for (const path of needed) unknown.add(path);
     return "unknown";
   };
 
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    if (next.kind === "shell" || next.kind === "evaluation") {
+      queue.push(...next.needs.map((one): Wanted => ({ kind: "derivation", ...one })));
+      continue;
+    }
     if (next.kind !== "derivation") {
       for (const path of next.kind === "path" ? [next.path] : next.paths) {
-        if (settle([path]) === "absent") lost.add(path);
+        if (has(path)) continue;
+        if (facts.substitution === "never" || settle([path]) === "absent") lost.add(path);
       }
       continue;
     }
@@ -83,7 +125,7 @@ export function judge(
     if (paths) {
       // What is here is used however it came to be here; only fetching is what a derivation may forbid.
       if (paths.every(has)) continue;
-      if (allowsSubstitutes(derivation) && settle(paths) !== "absent") continue;
+      if (allowsSubstitutes(derivation, facts.substitution) && settle(paths) !== "absent") continue;
     }
     const before = build.get(drvPath);
     build.set(drvPath, new Set([...(before ?? []), ...outputNames]));

@@ -3,14 +3,14 @@
 import { type BuildFigures, figuresOf } from "../../domain/build-figures.ts";
 import { type BuildKind, buildKind, outputPaths } from "../../domain/derivation.ts";
 import { describeError } from "../../domain/errors.ts";
-import { isHeavy } from "../../domain/heavy.ts";
+import { isHeavy, isNamedHeavy } from "../../domain/heavy.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { type Holder, holderWords, type Verdict } from "../../domain/verdict.ts";
 import type { Facts } from "./facts.ts";
-import { judge, nothing } from "./judge.ts";
-import type { FoundTarget } from "./targets.ts";
+import type { FoundTarget } from "./found.ts";
+import { derivationOf, judge, needsOf, nothing, wantsOf } from "./judge.ts";
 
 export function verdictOf(
   target: FoundTarget,
@@ -25,7 +25,7 @@ export function verdictOf(
       nearest: failure?.nearest ?? [],
     };
   }
-  const { build, fetch, unknown, lost } = judge(facts, [wanted], nothing);
+  const { build, fetch, unknown, lost } = judge(facts, wantsOf(target), nothing);
   const built = [...build.keys()]
     .flatMap((drvPath) => derivations.get(drvPath) ?? [])
     .sort(byWeight);
@@ -34,6 +34,13 @@ export function verdictOf(
   const source = of("source");
   const download = of("download");
   const trivial = wanted.kind === "recalled" ? wanted.trivial : of("trivial").length;
+  if (wanted.kind === "evaluation" && source.length === 0 && download.length === 0) {
+    // Next to nothing to build, and still nobody knows what comes behind it.
+    if (trivial > 0)
+      return { kind: "missing", missing: { source: of("trivial"), download, trivial: 0 } };
+    const needed = wanted.needs.map(({ drvPath }) => drvPath).join(", ");
+    return { kind: "unknown", why: `its evaluation needs ${needed}, which Nix could not fetch` };
+  }
   if (unknown.size > 0 && source.length === 0 && download.length === 0) {
     const [path] = unknown;
     const cause = path && facts.answers.get(path)?.unknown;
@@ -62,11 +69,11 @@ export function verdictOf(
  * nothing is wanted: it is never built.
  */
 export function deepMissing(target: FoundTarget, facts: Facts): DerivationOutputs[] {
-  if (target.wanted?.kind !== "derivation") return [];
+  const needs = needsOf(target.wanted);
   const wanted = new Map<StorePath, Set<string>>();
   const seen = new Set<string>();
   const missing = new Set<StorePath>();
-  const stack: DerivationOutputs[] = [target.wanted];
+  const stack: DerivationOutputs[] = [...needs];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
     const { drvPath, outputNames } = next;
     const key = `${drvPath}!${outputNames.join(",")}`;
@@ -113,8 +120,8 @@ export type Builds = ReadonlyMap<string, Iterable<readonly [StorePath, ReadonlyS
 /** Every derivation a fresh machine would build for the targets. */
 export function freshBuilds(facts: Facts, targets: readonly FoundTarget[]): Builds {
   return new Map(
-    targets.flatMap(({ name, wanted }) =>
-      wanted ? [[name, judge(facts, [wanted], nothing).build] as const] : [],
+    targets.flatMap((target) =>
+      target.wanted ? [[target.name, judge(facts, wantsOf(target), nothing).build] as const] : [],
     ),
   );
 }
@@ -128,8 +135,9 @@ export function describeDerivations(
 ): Map<StorePath, SurveyedDerivation> {
   const spaces = new Map<StorePath, number>();
   for (const { target, wanted } of targets) {
-    if (wanted?.kind === "derivation" && target.space !== undefined) {
-      spaces.set(wanted.drvPath, Math.max(target.space, spaces.get(wanted.drvPath) ?? 0));
+    const drvPath = derivationOf(wanted);
+    if (drvPath !== undefined && target.space !== undefined) {
+      spaces.set(drvPath, Math.max(target.space, spaces.get(drvPath) ?? 0));
     }
   }
   const wanting = new Map<StorePath, { by: string[]; outputs: Set<string> }>();
@@ -145,7 +153,8 @@ export function describeDerivations(
   for (const [drvPath, { by, outputs }] of wanting) {
     const derivation = facts.derivations.get(drvPath);
     if (!derivation) continue;
-    const kind = buildKind(derivation);
+    // Whoever names it means it, however Nix would come by it.
+    const kind = isNamedHeavy(job.heavy, derivation.name) ? "source" : buildKind(derivation);
     const space = spaces.get(drvPath);
     // A download is another file each time, whatever its name.
     const figures = kind === "source" ? figuresOf(learnt, derivation.name) : undefined;
