@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b}from"./chunk-E62SFWFX.js";import{l as a}from"./chunk-RGP5C2AD.js";import"./chunk-TJSH52VW.js";import"./chunk-BU7TML2O.js";import"./chunk-NOVM6LCA.js";import"./chunk-YTR2PFLF.js";import"./chunk-K5GFNCY5.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc};
