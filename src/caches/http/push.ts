@@ -210,12 +210,14 @@ export function uploaded(
       const path = `${hashPart(info.storePath)}.narinfo`;
       const request = { ...put(options, path, "text/x-nix-narinfo", signal), body: text };
       const attempt = () => options.http.request(request);
-      const answer = await retry(attempt, signal, options.policy).catch(async (error) => {
-        // An answer may get lost behind a write that was done.
+      try {
+        accepted(options, request, await retry(attempt, signal, options.policy));
+      } catch (error) {
         signal.throwIfAborted();
-        if (!(await isServed(options, request, text))) throw error;
-      });
-      if (answer) accepted(options, request, answer);
+        // An answer may get lost behind a write that was done.
+        const isLost = error instanceof UserError && error.fault === "the server's";
+        if (!isLost || !(await isServed(options, request, text))) throw error;
+      }
     },
     // Plain HTTP knows no way back; without its narinfo nobody is served the NAR.
     discard: async () => undefined,
