@@ -15,7 +15,7 @@ import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
-import { makesBuildDir, readMachine } from "./nix/machine.ts";
+import { readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
@@ -30,6 +30,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly platform: NodeJS.Platform;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Where links go that keep what the run uses from Nix's own collection; whoever names it removes it. */
+  readonly rootsFolder?: string;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
@@ -98,6 +100,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     log,
     caches: () => cachesNow(caches, request.signal),
     folder: request.sharedFolder ?? request.folder,
+    rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
@@ -130,7 +133,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         list: TOOL_FOLDERS,
         secondDisk: SECOND_DISK,
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
-        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+        absent: machine.absentBuildDir,
       }),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:

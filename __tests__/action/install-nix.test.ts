@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
@@ -34,12 +34,17 @@ async function madeUp(script = `echo "$@" > ${root}/installed`): Promise<Buffer>
 
 function request(base: string, sha256: string): InstallRequest {
   return {
-    release: { version: "9.9.9", base: new URL(`${base}/`), sha256: { "x86_64-linux": sha256 } },
+    release: {
+      version: "9.9.9",
+      base: new URL(`${base}/`),
+      sha256: { "x86_64-linux": sha256, "x86_64-darwin": sha256 },
+    },
     // biome-ignore lint/style/noProcessEnv: the installer is a shell script
     environment: { PATH: process.env["PATH"] ?? "", RUNNER_TOOL_CACHE: join(root, "tools") },
     platform: "linux",
     arch: "x64",
     folder: root,
+    place: { nix: join(root, "nix-folder"), settings: join(root, "etc/nix/nix.conf") },
     log: { group() {}, endGroup() {}, info() {}, debug() {} },
     signal: AbortSignal.timeout(60_000),
   };
@@ -76,6 +81,82 @@ async function installing(script: string, how: Partial<InstallRequest> = {}) {
   );
   return { error, lines };
 }
+
+describe("the machine under it", () => {
+  const settings = () => readFile(join(root, "etc/nix/nix.conf"), "utf8");
+  /** As in a slim container: what the installer runs, but no sudo. */
+  async function without(...programs: string[]): Promise<string> {
+    const bin = join(root, "bin");
+    await mkdir(bin);
+    for (const name of ["sh", "tar", "xz", "install", "mkdir", "env", "sleep"]) {
+      if (programs.includes(name)) continue;
+      const file = execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
+      await symlink(file, join(bin, name));
+    }
+    return bin;
+  }
+  const onlyRoot = process.getuid?.() === 0 ? test : test.skip;
+
+  onlyRoot("root without sudo gets /nix, and later steps flakes and no build users", async () => {
+    const environment = { PATH: await without(), RUNNER_TOOL_CACHE: join(root, "tools") };
+    const { error } = await installing("exit 0", { environment });
+    expect(error).toBeUndefined();
+    expect((await stat(join(root, "nix-folder"))).mode & 0o777).toBe(0o755);
+    expect(await settings()).toContain(
+      "experimental-features = nix-command flakes\nbuild-users-group =\n",
+    );
+  });
+
+  test("settings that are there stay as they are", async () => {
+    await mkdir(join(root, "etc/nix"), { recursive: true });
+    await writeFile(join(root, "etc/nix/nix.conf"), "cores = 3\n");
+    await installing("exit 0");
+    expect(await settings()).toBe("cores = 3\n");
+  });
+
+  test("without xz it is said before the download, with what installs it", async () => {
+    const environment = { PATH: await without("xz"), RUNNER_TOOL_CACHE: join(root, "tools") };
+    let downloads = 0;
+    await using server = await listen(async () => {
+      downloads++;
+      return text(500, "not asked");
+    });
+    const given = { ...request(server.origin, "0".repeat(64)), environment };
+    await expect(installNix(given)).rejects.toMatchObject({
+      code: "NCP-356",
+      message: "install-nix needs xz, which this machine lacks",
+    });
+    expect(downloads).toBe(0);
+  });
+
+  test("a user without root and sudo is told, before the download", async () => {
+    const environment = { PATH: await without(), RUNNER_TOOL_CACHE: join(root, "tools") };
+    const given = request("http://127.0.0.1:9", "0".repeat(64));
+    const place = { ...given.place, uid: 1000 };
+    await expect(installNix({ ...given, environment, place })).rejects.toMatchObject({
+      code: "NCP-201",
+      message: expect.stringContaining("nix-folder cannot be made by this user"),
+    });
+  });
+
+  test("on macOS the daemon's installer is given flakes and this user", async () => {
+    const environment = {
+      ...request("http://127.0.0.1:9", "").environment,
+      USER: "runner",
+    };
+    const { error, lines } = await installing(
+      'for a in "$@"; do case $a in *.conf) while read -r l; do echo "$l"; done < "$a" ;; esac; done',
+      { environment, platform: "darwin" },
+    );
+    expect(error).toBeUndefined();
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        "experimental-features = nix-command flakes",
+        "trusted-users = root runner",
+      ]),
+    );
+  });
+});
 
 describe("the installer", () => {
   test("writes to the log, out and error, line by line", async () => {

@@ -1,6 +1,6 @@
 /** `install-nix`: Nix's own release, checked against its SHA-256, by way of the tool cache. */
 
-import { access, mkdtemp, readdir } from "node:fs/promises";
+import { access, mkdtemp, readdir, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { Log } from "../domain/ports.ts";
@@ -9,6 +9,7 @@ import { childEnvironment, type Environment } from "../host/environment.ts";
 import { sha256File } from "../host/key-files.ts";
 import { descendantsOf, endProcesses } from "../host/processes.ts";
 import { commandName, traced } from "../host/trace.ts";
+import { type InstallPlace, preparePlace, settingsFor, settle } from "./install-place.ts";
 
 export interface Release {
   readonly version: string;
@@ -40,6 +41,8 @@ export interface InstallRequest {
   readonly signal: AbortSignal;
   /** Milliseconds that the installer has. */
   readonly deadline?: number;
+  /** In tests, which install into folders of their own. */
+  readonly place?: Pick<InstallPlace, "nix" | "settings" | "uid">;
 }
 
 const TOOL = "nix-tarball";
@@ -73,6 +76,8 @@ export async function installNix(request: InstallRequest): Promise<readonly stri
       hint: "put a step that installs Nix before this one",
     });
   }
+  const place: InstallPlace = { ...request, ...request.place };
+  await preparePlace(place);
   const tarball = await fetchTarball(request, system, expected);
   // Only now, and only on a runner without Nix: it brings an HTTP stack of its own.
   const tools = await import("@actions/tool-cache");
@@ -82,17 +87,23 @@ export async function installNix(request: InstallRequest): Promise<readonly stri
     "xJ",
   );
   const [top = ""] = await readdir(unpacked);
-  const daemon = request.platform === "darwin" ? "--daemon" : "--no-daemon";
+  const kind = request.platform === "darwin" ? ["--daemon"] : ["--no-daemon"];
+  if (request.platform === "darwin") {
+    const settings = join(request.folder, "nix-extra.conf");
+    await writeFile(settings, settingsFor(place));
+    kind.push("--nix-extra-conf-file", settings);
+  }
   log.info(`installing Nix ${release.version} for ${system}`);
   await runInstaller(
     join(unpacked, top, "install"),
-    [daemon, "--yes", "--no-channel-add", "--no-modify-profile"],
+    [...kind, "--yes", "--no-channel-add", "--no-modify-profile"],
     childEnvironment(environment, {
       // A single-user installation as root has no build users.
       NIX_CONFIG: `build-users-group =\n${environment["NIX_CONFIG"] ?? ""}`,
     }),
     request,
   );
+  await settle(place);
   return ["/nix/var/nix/profiles/default/bin", join(environment["HOME"] ?? "", ".nix-profile/bin")];
 }
 

@@ -8,7 +8,8 @@ import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import { writeWhole } from "../host/atomic.ts";
-import { processEnvironment } from "../host/environment.ts";
+import { jobPath, processEnvironment } from "../host/environment.ts";
+import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
@@ -25,7 +26,14 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { beginUse, buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
+import {
+  beginUse,
+  buildsToEvaluate,
+  type Context,
+  contextTrust,
+  readContext,
+  rootsOf,
+} from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { STATE, saveState, sealFor } from "./state.ts";
@@ -52,6 +60,7 @@ export function main(): Promise<void> {
       log,
       signal,
       buildsToEvaluate: buildsToEvaluate(context),
+      ...rootsOf(context),
     });
     const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;
@@ -108,6 +117,7 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
   const { environment, folder, job } = context;
   const { platform, arch } = process;
   if (job.installNix !== "install" || platform === "win32" || (await hasNix(environment))) {
+    tellWhereNixIs(context);
     return context;
   }
   await mkdir(folder, { recursive: true });
@@ -123,6 +133,21 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
   for (const one of folders) core.addPath(one);
   const path = [...folders, environment["PATH"] ?? ""].join(delimiter);
   return { ...context, environment: { ...environment, PATH: path } };
+}
+
+/** Nix that this step found beyond PATH: who asks for an installation gets it there, others are told how. */
+function tellWhereNixIs({ environment, job }: Context): void {
+  const folder = folderOf("nix", environment["PATH"] ?? "");
+  if (folder === undefined || jobPath().split(delimiter).includes(folder)) return;
+  if (job.installNix === "install") {
+    core.addPath(folder);
+    return;
+  }
+  annotate({
+    level: "warning",
+    title: "Nix is not on PATH",
+    message: `Nix is in ${folder}, which is not on PATH: this step found it, later steps will not\nput a step before this one: echo ${folder} >> "$GITHUB_PATH"`,
+  });
 }
 
 async function tell(done: Run, { folder }: Context): Promise<void> {

@@ -128,11 +128,14 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
     const { name, role, state, count: answers } = substituter;
     if (state.kind === "down") {
       // Told together, with what would change it: engine/plan/trust.ts.
-      if (state.error instanceof UserError && state.error.code === "NCP-351") return [];
+      const code = state.error instanceof UserError ? state.error.code : undefined;
+      if (code === "NCP-351") return [];
+      // One that refuses us will go on doing so: that is for whoever named it, not for the server's.
+      const othersLevel = code === "NCP-303" ? "warning" : "notice";
       return [
         {
           kind: "cache",
-          level: role === "own" ? ownLevel : "notice",
+          level: role === "own" ? ownLevel : othersLevel,
           message: `${name} is left out: ${describeError(state.error)}`,
           ...adviceOf(state.error),
         },
