@@ -11,8 +11,8 @@ import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { MAY } from "./step.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
+import { BuildGraph } from "./survey/build-graph.ts";
 import type { FoundTargets } from "./survey/found.ts";
-import { judge } from "./survey/judge.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
 import {
@@ -92,6 +92,7 @@ export async function survey(
   const assessment = await assess(job, world, lookup, found.targets, figures, signal);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
+  const graph = new BuildGraph(assessment.facts, (path) => local.has(path));
   return {
     ...assessment,
     trust,
@@ -102,7 +103,7 @@ export async function survey(
     untrusted: world.nix?.setup.untrusted,
     nixVersion: world.nix?.setup.version,
     targets: assessment.targets.map((target) => {
-      const hindered = hinderedBy(target, assessment, local, world);
+      const hindered = hinderedBy(target, assessment, graph, world);
       return {
         ...target,
         local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
@@ -139,12 +140,12 @@ function whereBuilt(hindered: SurveyedTarget["hindered"]): AssessedTarget["build
 function hinderedBy(
   { wanted }: AssessedTarget,
   { facts }: Assessment,
-  local: ReadonlySet<StorePath>,
+  graph: BuildGraph,
   { nix }: World,
 ): SurveyedTarget["hindered"] {
   if (!nix || wanted?.kind !== "derivation") return undefined;
-  const { build } = judge(facts, [wanted], (path) => local.has(path));
-  for (const drvPath of [wanted.drvPath, ...build.keys()]) {
+  const build = new Set(graph.reach([wanted]).build.map(({ drvPath }) => drvPath));
+  for (const drvPath of [wanted.drvPath, ...build]) {
     const derivation = facts.derivations.get(drvPath);
     const why = derivation && hindrance(derivation, nix.setup.builders);
     if (!derivation || why === undefined) continue;
