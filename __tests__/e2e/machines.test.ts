@@ -1,12 +1,13 @@
 /** Owns machines as people have them, imitated: homes that are not ours, and a cache that refuses strangers. */
 
-import { chown, mkdir, writeFile } from "node:fs/promises";
+import { chown, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
+import { folderOf } from "../../src/host/programs.ts";
 import { listen } from "../servers/http.ts";
 import { sshStore } from "../servers/sshd.ts";
 import { MOUNTING } from "../support/small-disk.ts";
-import { MINOR, NIX, NIXPKGS, startJob } from "./job.ts";
+import { MINOR, NIX, NIXPKGS, startJob, type TestJob } from "./job.ts";
 
 const WARM = { mode: "warm", targets: ".#bws pin=bws", verify: "full" };
 
@@ -108,4 +109,29 @@ describe(`a remote builder, on ${NIX}`, () => {
       expect(alone.building).toEqual([]);
     },
   );
+});
+
+describe(`a slim image, on ${NIX}`, () => {
+  /** PATH with what Nix needs, and without xz. */
+  async function slim(job: TestJob): Promise<Readonly<Record<string, string>>> {
+    const { environment } = job.machine;
+    const bin = join(job.machine.root, "slim");
+    await mkdir(bin);
+    for (const name of ["nix", "nix-store", "nix-instantiate", "git", "tar", "sh"]) {
+      const folder = folderOf(name, environment["PATH"] ?? "") ?? "/nowhere";
+      await symlink(join(folder, name), join(bin, name));
+    }
+    return { ...environment, PATH: bin };
+  }
+
+  test("without xz, a push that needs it is refused by name, as no fault of the cache", async () => {
+    await using job = await startJob(NIXPKGS);
+    const environment = await slim(job);
+    const inputs = { ...WARM, cache: `file://${job.cache}?compression=xz` };
+    const warm = await job.main({ ...inputs, "on-push-failure": "error" }, { environment });
+    expect(warm.exitCode).toBe(1);
+    const told = warm.annotations.map(({ message }) => message).join("\n");
+    expect(told).toContain("a NAR that is compressed with xz needs xz, which this machine lacks");
+    expect(told).not.toMatch(/Premature close|did not answer/);
+  });
 });
