@@ -3,11 +3,13 @@
 import { chown, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
+import type { Machine } from "../../scripts/machine.ts";
 import { folderOf } from "../../src/host/programs.ts";
 import { listen } from "../servers/http.ts";
 import { sshStore } from "../servers/sshd.ts";
 import { MOUNTING } from "../support/small-disk.ts";
-import { MINOR, NIX, NIXPKGS, startJob, type TestJob } from "./job.ts";
+import { BWS, startCachixJob } from "./cachix-job.ts";
+import { MINOR, NIX, NIXPKGS, startJob } from "./job.ts";
 
 const WARM = { mode: "warm", targets: ".#bws pin=bws", verify: "full" };
 
@@ -113,9 +115,8 @@ describe(`a remote builder, on ${NIX}`, () => {
 
 describe(`a slim image, on ${NIX}`, () => {
   /** PATH with what Nix needs, and without xz. */
-  async function slim(job: TestJob): Promise<Readonly<Record<string, string>>> {
-    const { environment } = job.machine;
-    const bin = join(job.machine.root, "slim");
+  async function slim({ environment, root }: Machine): Promise<Readonly<Record<string, string>>> {
+    const bin = join(root, "slim");
     await mkdir(bin);
     for (const name of ["nix", "nix-store", "nix-instantiate", "git", "tar", "sh"]) {
       const folder = folderOf(name, environment["PATH"] ?? "") ?? "/nowhere";
@@ -126,12 +127,21 @@ describe(`a slim image, on ${NIX}`, () => {
 
   test("without xz, a push that needs it is refused by name, as no fault of the cache", async () => {
     await using job = await startJob(NIXPKGS);
-    const environment = await slim(job);
+    const environment = await slim(job.machine);
     const inputs = { ...WARM, cache: `file://${job.cache}?compression=xz` };
     const warm = await job.main({ ...inputs, "on-push-failure": "error" }, { environment });
     expect(warm.exitCode).toBe(1);
     const told = warm.annotations.map(({ message }) => message).join("\n");
     expect(told).toContain("a NAR that is compressed with xz needs xz, which this machine lacks");
     expect(told).not.toMatch(/Premature close|did not answer/);
+  });
+
+  test("a Cachix cache that prefers xz gets zstd, which needs no program", async () => {
+    await using job = await startCachixJob({ preferredCompression: "xz" });
+    const environment = await slim(job.machine);
+    const inputs = { mode: "warm", targets: BWS, verify: "full" };
+    const warm = await job.step(inputs, { environment });
+    expect([warm.exitCode, warm.exitCode === 0 ? "" : warm.log]).toEqual([0, ""]);
+    expect(warm.report.pinned).toMatchObject([{ state: "confirmed" }]);
   });
 });
