@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import * as zlib from "node:zlib";
 import { UserError } from "../domain/errors.ts";
 import { toolEnvironment } from "./environment.ts";
-import { missingProgram } from "./programs.ts";
+import { folderOf, missingProgram } from "./programs.ts";
 import { cutBetweenFrames } from "./zstd-frames.ts";
 
 export type Compression = "zstd" | "xz" | "none";
@@ -211,6 +211,10 @@ async function* filter(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const env = { ...toolEnvironment() } as NodeJS.ProcessEnv;
+  // Not left to spawn, whose word of it comes after that of the pipes that nobody holds.
+  if (folderOf(command, env["PATH"] ?? "") === undefined) {
+    throw missingProgram(command, `a NAR that is compressed with ${command}`);
+  }
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -226,11 +230,6 @@ async function* filter(
     await fed;
     const [code] = await ended;
     if (code !== 0) throw new Error(`${command} ended with ${code}: ${complaint.trim()}`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
-      throw missingProgram(command, `a NAR that is compressed with ${command}`);
-    }
-    throw error;
   } finally {
     child.kill();
   }

@@ -5,7 +5,9 @@ import { parseCacheInfo, usableInfo } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { type PublicKey, parsePublicKey, type SigningKey } from "../../domain/signature.ts";
 import type { Compression } from "../../host/compress.ts";
+import { toolEnvironment } from "../../host/environment.ts";
 import type { HttpResponse } from "../../host/http-client.ts";
+import { folderOf } from "../../host/programs.ts";
 import { retry } from "../../host/retry.ts";
 import type { CachixApi } from "./api.ts";
 
@@ -132,7 +134,7 @@ async function describeCachix(request: DescribeRequest, signal: AbortSignal): Pr
     access,
     permission: token !== undefined && !trouble ? permission : "read",
     token,
-    compression: said.preferredCompressionMethod?.toUpperCase() === "XZ" ? "xz" : "zstd",
+    compression: said.preferredCompressionMethod?.toUpperCase() === "XZ" && hasXz() ? "xz" : "zstd",
     storeDir: told.storeDir,
     priority: told.priority ?? PRIORITY,
     trouble,
@@ -240,4 +242,9 @@ function readUri({ api, host }: DescribeRequest, said: z.infer<typeof Answer>): 
     `${api.label}: the cache is private and says that it is read at ${uri.origin}, which is not ${host.host}'s`,
     { hint: "the token is not sent there; name the right server with ?host=URL" },
   );
+}
+
+/** What a cache prefers is no condition: it takes zstd, too, which needs no program. */
+function hasXz(): boolean {
+  return folderOf("xz", toolEnvironment()["PATH"] ?? "") !== undefined;
 }
