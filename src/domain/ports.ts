@@ -13,12 +13,9 @@ import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
 
 export interface NixSetup {
-  /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
-  /** Who builds what, this machine's remote builders among them. */
   readonly builders: Builders;
-  /** What Nix is set to take from caches. */
   readonly substitution: Substitution;
   readonly storeDir: string;
   /** Where the store really is, where that is another place (a chroot store). */
@@ -27,7 +24,6 @@ export interface NixSetup {
   readonly buildDir: string;
   /** How a build can be had elsewhere: by the setting (2.22 on), by TMPDIR, or not at all. */
   readonly buildDirBy: "setting" | "environment" | "nothing";
-  /** Builds side by side: `max-jobs`. */
   readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
@@ -167,7 +163,7 @@ export interface Nix {
 
 /** A file system, as far as a plan has to know it. */
 export interface FileSystem {
-  /** Equal for equal file systems. */
+  /** Equal for equal file systems, and for those that share one pool of space. */
   readonly id: string;
   readonly mountPoint: string;
   readonly freeBytes: number;
@@ -179,8 +175,15 @@ export interface FileSystem {
 export interface Disk {
   /** The file system `path`, or its nearest existing parent, is on. */
   fileSystem(path: string): Promise<FileSystem>;
-  /** Bytes free there, at once; undefined where it cannot be asked. */
-  freeNow(path: string): number | undefined;
+  /** What is free there, at once; undefined where it cannot be asked. */
+  freeNow(path: string): Pick<FileSystem, "freeBytes" | "totalBytes"> | undefined;
+}
+
+/** Our own cache while it is a folder in the runner's temporary folder: what is pushed takes space there. */
+export interface CacheFolder {
+  readonly directory: string;
+  /** Bytes in it already, that go into an archive at the end of the job. */
+  readonly archived: number;
 }
 
 /** A tool that hosted runners bring along, and what its folder takes. */
@@ -285,6 +288,8 @@ export interface World {
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
   readonly substituters: readonly BinaryCache[];
+  /** Undefined where it lies elsewhere. */
+  readonly cacheFolder?: (signal: AbortSignal) => Promise<CacheFolder>;
   /** What the kinds of cache say of an address that no cache was opened for. */
   readonly addresses: Addresses;
   readonly staging?: Staging;

@@ -12,7 +12,7 @@ import { EvaluationDoor } from "./eval-command.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
-import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
+import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
 import { builtHere, closureOf, onDisk, validPaths } from "./store.ts";
 
@@ -95,7 +95,13 @@ export function nixPort(parts: NixParts): Nix {
     },
     importFrom: async (url, paths, tops, signal) => {
       await roots.hold([], signal);
-      const trouble = await importFrom(command, url, await known.publicKeys(), paths, signal);
+      const trouble = await importFrom(
+        command,
+        fileAddress(setup.version, url),
+        await known.publicKeys(),
+        paths,
+        signal,
+      );
       await roots.hold(tops, signal);
       return trouble;
     },

@@ -24,8 +24,12 @@ export function lackFindings(job: Job, survey: Survey, intent: Intent): Finding[
 }
 
 function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  // What lies below an open question may have to be built, or not.
+  const sure = new Set(
+    survey.targets.flatMap(({ name, verdict }) => (verdict.kind === "unknown" ? [] : [name])),
+  );
   return [...survey.derivations.values()]
-    .filter(({ kind }) => kind === "source")
+    .filter(({ kind, wantedBy }) => kind === "source" && wantedBy.some((name) => sure.has(name)))
     .map((derivation) => {
       const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
       const then = intent === "builds" ? "; this run builds it" : "";

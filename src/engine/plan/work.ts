@@ -73,7 +73,7 @@ function wantedOf(target: SurveyedTarget): Wanted[] {
 
 /** Whether all that did not answer are caches that are not there at all: Nix passes over those. */
 function onlyGone({ substituters }: Survey): boolean {
-  const silent = substituters.filter(({ state, count }) => isSilent(state) || count.failure);
+  const silent = substituters.filter((one) => isSilent(one) || one.count.failure);
   return silent.every(
     ({ role, state }) => role === "upstream" && state.kind === "down" && isNowhere(state.error),
   );

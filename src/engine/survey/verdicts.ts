@@ -1,6 +1,7 @@
 /** The verdict on each target, out of the facts. Pure. */
 
 import { type BuildFigures, figuresOf } from "../../domain/build-figures.ts";
+import { type UnknownOutputs, unknownOutputs } from "../../domain/content-address.ts";
 import { type BuildKind, buildKind, outputPaths } from "../../domain/derivation.ts";
 import { describeError } from "../../domain/errors.ts";
 import { isHeavy, isNamedHeavy } from "../../domain/heavy.ts";
@@ -32,6 +33,11 @@ export function verdictOf(
     built.filter((derivation) => derivation.kind === kind).map(({ drvPath }) => drvPath);
   const source = of("source");
   const download = of("download");
+  const open =
+    wanted.kind === "derivation"
+      ? openQuestion(wanted.drvPath, facts, new Set(build.map(({ drvPath }) => drvPath)))
+      : undefined;
+  if (open) return { kind: "unknown", why: `${open.name} ${OPEN_WORDS[open.outputs]}` };
   const trivial = wanted.kind === "recalled" ? wanted.trivial : of("trivial").length;
   if (wanted.kind === "evaluation" && source.length === 0 && download.length === 0) {
     // Next to nothing to build, and still nobody knows what comes behind it.
@@ -59,6 +65,40 @@ export function verdictOf(
     holders.set(holderWords(holder), holder);
   }
   return { kind, holders: [...holders.values()], trivial };
+}
+
+/** What no cache can be asked for by its path. */
+export const OPEN_WORDS: Readonly<Record<Exclude<UnknownOutputs, "impure">, string>> = {
+  floating:
+    "is content-addressed: its store path is known only when it is built, or by a cache's realisations, which are not read",
+  deferred:
+    "is built of something content-addressed: its store path is known only when that is built",
+  dynamic: "is built of a derivation that is built itself: its store path is known only then",
+};
+
+/**
+ * The derivation of which nobody can say whether a cache has it, where nothing else has to be built for
+ * sure: what lies below it is built only if it is. An impure one is always built.
+ */
+function openQuestion(
+  root: StorePath,
+  facts: Facts,
+  build: ReadonlySet<StorePath>,
+): { readonly name: string; readonly outputs: Exclude<UnknownOutputs, "impure"> } | undefined {
+  let found: ReturnType<typeof openQuestion>;
+  const seen = new Set<StorePath>([root]);
+  for (const drvPath of seen) {
+    const derivation = facts.derivations.get(drvPath);
+    if (!derivation || !build.has(drvPath)) continue;
+    const outputs = unknownOutputs(derivation);
+    if (outputs !== undefined && outputs !== "impure") {
+      found ??= { name: derivation.name, outputs };
+      continue;
+    }
+    if (buildKind(derivation) !== "trivial") return undefined;
+    for (const input of derivation.inputs.keys()) seen.add(input);
+  }
+  return found;
 }
 
 /**
