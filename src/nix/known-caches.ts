@@ -48,12 +48,16 @@ export class KnownCaches {
    * Every cache Nix can read, for one call: its configuration may not name them yet. A build could
    * read its process's environment, so what needs credentials there is for fetching only.
    */
-  async forCall(what: "fetches" | "builds", signal: AbortSignal): Promise<CallSubstituters> {
+  async forCall(
+    what: "fetches" | "builds" | "evaluates a stranger's code",
+    signal: AbortSignal,
+  ): Promise<CallSubstituters> {
     const { there, gone } = await this.parts.caches();
-    const open =
-      what === "fetches"
-        ? there
-        : there.filter(({ substituter }) => substituter.environment === undefined);
+    const open = there.filter(({ substituter: { environment, credentials } }) => {
+      if (what === "fetches") return true;
+      // Evaluation reads any file that it can name, the netrc too.
+      return environment === undefined && (what === "builds" || credentials === undefined);
+    });
     const caches = await this.readable(open, signal);
     const { substituters, publicKeys } = this.configurationOf(caches);
     const netrc = await this.prepareNetrc(caches);
