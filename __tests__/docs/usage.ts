@@ -27,6 +27,7 @@ const SAMPLES: readonly (readonly [expression: RegExp, sample: string])[] = [
   [/^runner\.(os|arch|temp)$/, "/Linux"],
   [/^matrix\.targets$/, ".#hello"],
   [/^matrix\.[\w-]+$/, "one"],
+  [/^matrix\.[\w-]+ == '[\w-]+'$/, "false"],
   [/^inputs\.force( \|\| false)?$/, "false"],
   [/^inputs\.targets$/, ".#hello"],
   [/^inputs\.cache$/, "github"],
