@@ -43,6 +43,8 @@ const THEIRS: Readonly<Record<string, readonly string[]>> = {
   "actions/setup-node": ["node-version", "package-manager-cache"],
   "actions/attest-build-provenance": ["subject-path"],
   "cachix/install-nix-action": ["extra_nix_config", "github_access_token", "nix_path"],
+  "samueldr/lix-gha-installer-action": ["extra_nix_config"],
+  "DeterminateSystems/determinate-nix-action": ["extra-conf"],
   "cachix/cachix-action": [
     "name",
     "extraPullNames",
