@@ -7,12 +7,12 @@ import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
-import { disk } from "./host/disk.ts";
+import { disk, folderSize } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
-import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
+import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
 import { readMachine } from "./nix/machine.ts";
@@ -26,6 +26,8 @@ import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-
 export interface ComposeRequest extends OpenCachesRequest {
   /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
   readonly sharedFolder?: string;
+  /** The end of a job needs the store alone: by then the checkout may be gone. */
+  readonly needs: "store and checkout" | "store";
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
@@ -68,7 +70,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
     readMachine(command, environment, request.signal),
-    findFlake(workspace),
+    request.needs === "store" ? undefined : findFlake(workspace),
   ]);
   const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
@@ -81,7 +83,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   ];
   const store = caches.own?.records;
   const key =
-    store && job.force === "trust"
+    store && job.force === "trust" && request.needs !== "store"
       ? await recordKey({
           setup: machine.setup,
           flake,
@@ -131,10 +133,12 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         environment,
         folder: request.folder,
         list: TOOL_FOLDERS,
+        xcodes: XCODES,
         secondDisk: SECOND_DISK,
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
         absent: machine.absentBuildDir,
       }),
+      ...cacheFolderOf(request),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
@@ -161,6 +165,17 @@ function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<bool
     ...kept,
     remember: async (record, signal) => {
       if (await isWhole(signal)) await kept.remember(record, signal);
+    },
+  };
+}
+
+/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
+function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "cacheFolder"> {
+  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
+  return {
+    cacheFolder: async (signal) => {
+      const { bytes } = await folderSize(githubDirectory, signal);
+      return { directory: githubDirectory, archived: bytes };
     },
   };
 }

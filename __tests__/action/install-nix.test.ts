@@ -2,11 +2,28 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { hasNix, type InstallRequest, installNix, RELEASE } from "../../src/action/install-nix.ts";
+import {
+  hasNix,
+  type InstallRequest,
+  installNix,
+  RELEASE,
+  releaseOf,
+} from "../../src/action/install-nix.ts";
+import type { Sha256 } from "../../src/domain/hash.ts";
 import { identityOf } from "../../src/host/processes.ts";
 import { listen, text } from "../servers/http.ts";
 
@@ -224,13 +241,56 @@ test("a wrong file in the tool cache is refused, and nothing is run", async () =
   await writeFile(`${folder}.complete`, "");
   await writeFile(join(folder, name), "something else");
   const right = createHash("sha256").update(tarball).digest("hex");
-  await expect(installNix(request(server.origin, right))).rejects.toThrow(/the tool cache's/);
+  await expect(installNix(request(server.origin, right))).rejects.toThrow(
+    /tools\/nix-tarball\/.* has not the SHA-256/,
+  );
   expect(await installed()).toBeUndefined();
+});
+
+test("what is unpacked is what was summed: a file that changes after the download is refused", async () => {
+  const tarball = await madeUp();
+  await using server = await listen(async () => ({ status: 200, headers: {}, body: tarball }));
+  const right = request(server.origin, createHash("sha256").update(tarball).digest("hex"));
+  await installNix(right);
+  await rm(join(root, "installed"));
+  // Another archive of the same name, as good to unpack.
+  await writeFile(join(root, "nix-9.9.9-x86_64-linux", "more"), "x");
+  const kept = join(root, "tools", "nix-tarball", "9.9.9", "x86_64", name);
+  execFileSync("tar", ["-cJf", kept, "-C", root, "nix-9.9.9-x86_64-linux"]);
+  await expect(installNix(right)).rejects.toThrow(/has not the SHA-256/);
+  expect(await installed()).toBeUndefined();
+  // Nothing of it is left to be run by somebody else, but what was right before.
+  const left = (await readdir(root)).filter((one) => /^nix-[A-Za-z0-9]{6}$/.test(one));
+  expect(left).toHaveLength(1);
+});
+
+test("an archive that is right and cannot be unpacked says what is needed", async () => {
+  const body = Buffer.from("no archive");
+  await using server = await listen(async () => ({ status: 200, headers: {}, body }));
+  const right = request(server.origin, createHash("sha256").update(body).digest("hex"));
+  await expect(installNix(right)).rejects.toMatchObject({
+    code: "NCP-201",
+    message: expect.stringMatching(/cannot be unpacked: .*tar/s),
+    hint: expect.stringContaining("xz"),
+  });
+});
+
+test("the user's own release is taken with the user's own sums", () => {
+  const [linux, mac] = ["a".repeat(64), "b".repeat(64)] as [Sha256, Sha256];
+  const own = releaseOf({ version: "2.34.7", sha256: new Map([["x86_64-linux", linux]]) });
+  expect(own).toEqual({
+    version: "2.34.7",
+    base: new URL("https://releases.nixos.org/nix/nix-2.34.7/"),
+    sha256: { "x86_64-linux": linux },
+  });
+  const any = releaseOf({ version: "2.34.7", sha256: new Map([["", mac]]) });
+  expect(Object.values(any.sha256)).toEqual([mac, mac, mac, mac]);
+  expect(releaseOf(undefined)).toBe(RELEASE);
 });
 
 test("a machine without a release is told so", async () => {
   const odd = { ...request("http://127.0.0.1:1", ""), arch: "s390x" as const };
-  await expect(installNix(odd)).rejects.toThrow(/no release of Nix for s390x-linux/);
+  await expect(installNix(odd)).rejects.toThrow(/no release of Nix 9\.9\.9 for s390x-linux/);
 });
 
 test("Nix is looked for on PATH alone", async () => {

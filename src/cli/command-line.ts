@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
-import { describeError, UserError } from "../domain/errors.ts";
+import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
 import { secretTexts, type Trust } from "../domain/job.ts";
 import { VERSION } from "../domain/version.ts";
 import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
@@ -115,6 +115,7 @@ async function work(
       environment,
       workspace: join(process.cwd(), request.workingDirectory),
       folder,
+      needs: "store and checkout",
       platform: process.platform,
       log: shown.log,
       signal,
@@ -189,7 +190,8 @@ function stateFolder(environment: Environment): string {
 }
 
 /** What is not for the user is a fault of ours, and is told with its stack. */
-function tell(error: unknown, format: "text" | "json"): void {
+function tell(thrown: unknown, format: "text" | "json"): void {
+  const error = systemTrouble(thrown) ?? thrown;
   const known = error instanceof UserError;
   const code = known ? error.code : "NCP-649";
   const message = known

@@ -163,7 +163,7 @@ export interface Nix {
 
 /** A file system, as far as a plan has to know it. */
 export interface FileSystem {
-  /** Equal for equal file systems. */
+  /** Equal for equal file systems, and for those that share one pool of space. */
   readonly id: string;
   readonly mountPoint: string;
   readonly freeBytes: number;
@@ -175,8 +175,15 @@ export interface FileSystem {
 export interface Disk {
   /** The file system `path`, or its nearest existing parent, is on. */
   fileSystem(path: string): Promise<FileSystem>;
-  /** Bytes free there, at once; undefined where it cannot be asked. */
-  freeNow(path: string): number | undefined;
+  /** What is free there, at once; undefined where it cannot be asked. */
+  freeNow(path: string): Pick<FileSystem, "freeBytes" | "totalBytes"> | undefined;
+}
+
+/** Our own cache while it is a folder in the runner's temporary folder: what is pushed takes space there. */
+export interface CacheFolder {
+  readonly directory: string;
+  /** Bytes in it already, that go into an archive at the end of the job. */
+  readonly archived: number;
 }
 
 /** A tool that hosted runners bring along, and what its folder takes. */
@@ -281,6 +288,8 @@ export interface World {
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
   readonly substituters: readonly BinaryCache[];
+  /** Undefined where it lies elsewhere. */
+  readonly cacheFolder?: (signal: AbortSignal) => Promise<CacheFolder>;
   /** What the kinds of cache say of an address that no cache was opened for. */
   readonly addresses: Addresses;
   readonly staging?: Staging;

@@ -1,7 +1,7 @@
 /** What Nix is told of the caches: for a single call, and for the steps that follow. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import { plainAddress } from "../domain/location.ts";
+import { holdsPassword, plainAddress } from "../domain/location.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CallSubstituters } from "./build.ts";
 import type { NixCommand } from "./command.ts";
@@ -59,10 +59,13 @@ export class KnownCaches {
     const netrc = await this.prepareNetrc(caches);
     const { setup, settings } = this.parts.machine;
     const left = without(settings.substituters, gone);
+    // Told again they would stand in an argument list, which everybody on the machine can read.
+    const tellable = left.filter((url) => !holdsPassword(url));
     return {
       urls: substituters,
       // Nix would ask those that are gone as well, and wait for them.
-      instead: left.length < settings.substituters.length ? [...left, ...substituters] : undefined,
+      instead:
+        left.length < settings.substituters.length ? [...tellable, ...substituters] : undefined,
       publicKeys,
       netrcFile: netrc?.file,
       settings: setup.untrusted ? "those of everybody" : "all",

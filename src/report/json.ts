@@ -2,7 +2,7 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { holderWords, isHit, type Verdict } from "../domain/verdict.ts";
+import { holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
@@ -185,7 +185,12 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
   const { survey, plan } = run;
   const { targets } = survey;
   const missing = missingReport(survey);
-  const tightest = [...plan.diskSpace.fileSystems].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
+  // Where nothing is written, nothing can be tight.
+  const written = plan.diskSpace.fileSystems.filter(({ needs }) =>
+    needs.some(({ writes }) => writes === "something"),
+  );
+  const places = written.length > 0 ? written : plan.diskSpace.fileSystems.slice(0, 1);
+  const tightest = [...places].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
   const needed = plan.diskSpace.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
   return {
     "cache-key": survey.key.key,
@@ -227,9 +232,7 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
 export function changedTargets({ job, survey, outcome }: Run): string[] {
   const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
   const served = new Set(
-    outcome.verified
-      .filter(({ outcome: how }) => how === "verified" || how === "upstream only")
-      .map(({ target }) => target),
+    outcome.verified.filter(({ outcome: how }) => isServed(how)).map(({ target }) => target),
   );
   // What this run was to bring into the cache and could not, nobody can fetch from there.
   const brings = MAY[job.mode].has("push") && survey.trust.kind === "write" && job.push !== "off";
