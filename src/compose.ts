@@ -30,6 +30,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly platform: NodeJS.Platform;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Where links go that keep what the run uses from Nix's own collection; whoever names it removes it. */
+  readonly rootsFolder?: string;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
@@ -98,6 +100,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     log,
     caches: () => cachesNow(caches, request.signal),
     folder: request.sharedFolder ?? request.folder,
+    rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {

@@ -8,6 +8,15 @@ import { userError, whole } from "../support/thrown.ts";
 const read = (inputs: Partial<Record<InputName, string>>) =>
   parseInputs({ ...DEFAULTS, ...inputs });
 
+test.each(["/abs", "..", "../x", "a/../../b"])(
+  "working-directory: %s leads out of the checkout",
+  (path) => {
+    expect(() => parseInputs({ ...DEFAULTS, "working-directory": path })).toThrow(
+      "is not inside the checkout",
+    );
+  },
+);
+
 describe("action.yml", () => {
   const file = readFileSync(join(import.meta.dirname, "..", "..", "action.yml"), "utf8");
   const action = parse(file) as {
@@ -71,6 +80,7 @@ describe("inputs", () => {
   test("by default", () => {
     expect(parseInputs(DEFAULTS)).toEqual({
       trust: "auto",
+      workingDirectory: ".",
       secrets: { token: undefined, signingKey: undefined },
       job: {
         mode: "prefetch",

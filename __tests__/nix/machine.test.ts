@@ -59,6 +59,7 @@ describe("this machine's Nix", () => {
       configuration: [
         "extra-platforms = i686-linux",
         `builders = ssh://mac aarch64-darwin,x86_64-darwin ; @${folder.path}/machines ; @/nowhere`,
+        "build-hook = /a/hook",
         "system-features = kvm-of-ours",
         "max-jobs = 0",
         "substitute = false",

@@ -32,7 +32,7 @@ export async function readContext(environment: Environment, use: string): Promis
   return {
     ...request,
     environment,
-    workspace: environment["GITHUB_WORKSPACE"] || process.cwd(),
+    workspace: join(environment["GITHUB_WORKSPACE"] || process.cwd(), request.workingDirectory),
     use,
     sharedFolder,
     folder,
@@ -62,6 +62,16 @@ export async function beginUse(environment: Environment): Promise<string> {
 export function folderIn(environment: Environment): string {
   return join(environment["RUNNER_TEMP"] || tmpdir(), "nix-cache-preflight");
 }
+
+/** What the job fetches and builds stays until its end: post removes the folder. */
+export function rootsOf({ folder, job }: Pick<Context, "folder" | "job">): {
+  readonly rootsFolder?: string;
+} {
+  return MAY[job.mode].has("substitute") ? { rootsFolder: join(folder, ROOTS) } : {};
+}
+
+/** Below the folder of each use. */
+export const ROOTS = "gc-roots";
 
 /** A check changes nothing, and what a stranger wrote builds nothing before it is known what it is. */
 export function buildsToEvaluate({

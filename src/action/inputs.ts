@@ -1,5 +1,6 @@
 /** The action's inputs: text from the workflow becomes a Job, or an error that names the input. */
 
+import { isAbsolute, normalize } from "node:path";
 import type { PinKeep } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";
 import { parseHeavy } from "../domain/heavy.ts";
@@ -24,6 +25,7 @@ import { register } from "../open-caches.ts";
 export const DEFAULTS = {
   mode: "prefetch",
   targets: "",
+  "working-directory": ".",
   cache: "github",
   token: "",
   "signing-key": "",
@@ -64,6 +66,8 @@ export type InputName = keyof typeof DEFAULTS;
 export type Inputs = Readonly<Record<InputName, string>>;
 
 export interface Request {
+  /** Where the flake is, below the checkout. */
+  readonly workingDirectory: string;
   readonly job: Job;
   readonly secrets: Secrets;
   readonly trust: "auto" | "read-only";
@@ -96,6 +100,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
   if (signingKey) parseSigningKey(signingKey, cache?.keyName);
   return {
     trust: choice(inputs, "trust"),
+    workingDirectory: below(inputs["working-directory"].trim()),
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
@@ -178,6 +183,15 @@ function keyPart(text: string, input: string): string {
   if (/^[^\s,]{1,128}$/.test(text)) return text;
   throw new UserError("NCP-101", `${input}: "${text}" cannot be part of a cache key`, {
     hint: "use up to 128 characters without commas or white space",
+  });
+}
+
+/** A folder of the checkout, or the checkout itself. */
+function below(text: string): string {
+  const path = normalize(text === "" ? "." : text);
+  if (!isAbsolute(path) && path !== ".." && !path.startsWith("../")) return path;
+  throw new UserError("NCP-101", `working-directory: "${text}" is not inside the checkout`, {
+    hint: "name a folder below it, as run: steps do: working-directory: nix",
   });
 }
 

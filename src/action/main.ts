@@ -26,7 +26,14 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { beginUse, buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
+import {
+  beginUse,
+  buildsToEvaluate,
+  type Context,
+  contextTrust,
+  readContext,
+  rootsOf,
+} from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { STATE, saveState, sealFor } from "./state.ts";
@@ -53,6 +60,7 @@ export function main(): Promise<void> {
       log,
       signal,
       buildsToEvaluate: buildsToEvaluate(context),
+      ...rootsOf(context),
     });
     const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;

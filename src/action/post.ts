@@ -1,6 +1,7 @@
 /** What the step does at the end of the job: it reads main's record, ends the background push, and pushes. */
 
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import * as core from "@actions/core";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
@@ -27,7 +28,7 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
+import { type Context, contextTrust, folderIn, ROOTS, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
 import { loadState, STATE, sealFor, useOf } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
@@ -38,6 +39,7 @@ export function post(): Promise<void> {
     try {
       await endJob(environment, signal);
     } finally {
+      await removeRoots(environment);
       await removeNetrc(environment);
     }
   });
@@ -94,6 +96,13 @@ async function refuseRecord(context: Context): Promise<void> {
     return log.info(`nix-cache-preflight: ${message}`);
   const hint = "a step of this job wrote over it, or the inputs cache and token are not main's";
   annotate({ level: "warning", title: "NCP-450", message: `${message}\n${hint}` });
+}
+
+/** What the job fetched and built is the store's again, to be collected when nobody else needs it. */
+async function removeRoots(environment: Environment): Promise<void> {
+  const folder = folderIn(environment);
+  const use = useOf(core.getState(STATE));
+  if (use !== undefined) await rm(join(folder, use, ROOTS), { recursive: true, force: true });
 }
 
 /** Whatever post came to: Nix needs the tokens in it no longer. */

@@ -13,7 +13,6 @@ import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
 
 export interface NixSetup {
-  /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
   readonly builders: Builders;
@@ -25,11 +24,9 @@ export interface NixSetup {
   readonly buildDir: string;
   /** How a build can be had elsewhere: by the setting (2.22 on), by TMPDIR, or not at all. */
   readonly buildDirBy: "setting" | "environment" | "nothing";
-  /** Builds side by side: `max-jobs`. */
   readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
-  /** Names of the inputs that its lock pins. */
   readonly inputs: ReadonlySet<string>;
   readonly untrusted?: Untrusted;
 }
@@ -51,9 +48,7 @@ export interface EvaluationRequest {
   readonly attrPath: readonly AttrSegment[];
   readonly system: string;
   readonly outputs: OutputSelection;
-  /** Whether this attribute path is not meant (`!PATTERN`). */
   readonly skips?: (attrPath: string) => boolean;
-  /** `is nothing`: nobody named it, so that it need not be there. */
   readonly absent?: "is nothing";
 }
 
@@ -74,16 +69,13 @@ export interface EvaluationFailure {
   /** Names near to one that does not exist, as installables. */
   readonly nearest: readonly string[];
   readonly kind?: "absent";
-  /** The import from derivation that it wanted built, where nothing may be. */
   readonly needs?: StorePath;
 }
 
 export interface EvaluationResult {
   readonly derivations: readonly Evaluated[];
   readonly failures: readonly EvaluationFailure[];
-  /** Members of a set that a `*` does not mean: broken, unfree, insecure, for another platform. */
   readonly passedOver: readonly { readonly attrPath: string; readonly why: string }[];
-  /** What had to be built for it (imports from derivation). */
   readonly built: readonly StorePath[];
   /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
   readonly notices: readonly string[];
@@ -143,12 +135,13 @@ export interface Nix {
     told?: (progress: Progress) => void,
   ): Promise<ReadonlyMap<StorePath, string>>;
   /**
-   * Takes `paths`, references first, from a `file://` cache, signatures checked. Undefined when all
-   * are valid now, else what Nix says.
+   * Takes `paths`, references first, from a `file://` cache, signatures checked; `tops`, to which the
+   * others belong, keep them. Undefined when all are valid now, else what Nix says.
    */
   importFrom(
     url: string,
     paths: readonly StorePath[],
+    tops: readonly StorePath[],
     signal: AbortSignal,
   ): Promise<string | undefined>;
   build(wanted: readonly DerivationOutputs[], control: BuildControl): Promise<BuildResult>;
@@ -290,7 +283,6 @@ export interface World {
   readonly substituters: readonly BinaryCache[];
   /** What the kinds of cache say of an address that no cache was opened for. */
   readonly addresses: Addresses;
-  /** Without one, Nix fetches everything itself. */
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;

@@ -84,7 +84,11 @@ export async function readMachine(
         systems: [...new Set([system, ...list("extra-platforms")])],
         features: list("system-features"),
         jobs: text("max-jobs") === "0" ? "none" : "some",
-        remote: await parseBuilders(text("builders"), system, readMachinesFile),
+        // Without its build hook Nix turns to nobody.
+        remote:
+          settings.knows("build-hook") && list("build-hook").length === 0
+            ? []
+            : await parseBuilders(text("builders"), system, readMachinesFile),
       },
       substitution: substitutionOf(settings),
       storeDir,

@@ -94,11 +94,18 @@ export function groupsOf(
   const lacks = new Map(
     targets.map((target) => [target, sourceOf(target).flatMap((path) => key(path) ?? [])]),
   );
+  const owners = new Map<string, Map<StorePath, string>>();
   for (const [{ name, system }, paths] of lacks) {
     // Systems are kept apart: no one runner builds for two.
-    for (const path of paths) sets.join(`target ${name}`, `${system} ${path}`);
+    const mine = owners.get(system) ?? new Map<StorePath, string>();
+    owners.set(system, mine);
+    for (const path of paths) {
+      const owner = mine.get(path);
+      if (owner === undefined) mine.set(path, name);
+      else if (owner !== name) sets.join(owner, name);
+    }
   }
-  const groups = grouped(targets, ({ name }) => sets.groupOf(`target ${name}`));
+  const groups = grouped(targets, ({ name }) => sets.groupOf(name));
   return [...groups.values()].map((group): Group => {
     const [first] = group;
     const built = new Set(group.flatMap((target) => lacks.get(target) ?? []));

@@ -106,15 +106,14 @@ export function cutToFit(
 ): Cut {
   const byPriority = [...survey.targets]
     .sort((a, b) => b.target.priority - a.target.priority)
-    .filter(({ name }) => work.judgements.has(name));
+    .filter(({ name }) => work.names.has(name));
   const byPath = new Map(work.load.builds.map((estimate) => [estimate.drvPath, estimate]));
   const kept = new Set<string>();
   const left: string[] = [];
   const taken = new Set<StorePath>();
   let load: Load = { fetchBytes: 0, fetchPaths: 0, downloadBytes: 0, builds: [] };
   for (const { name } of byPriority) {
-    const judgement = work.judgements.get(name);
-    if (!judgement) continue;
+    const judgement = work.judgementOf(name);
     // What several targets want takes its space once.
     const paths = [...judgement.fetch].filter((path) => !taken.has(path));
     const builds = [...judgement.build.keys()].filter((drvPath) => !taken.has(drvPath));
