@@ -2,7 +2,7 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { holderWords, isServed, type Verdict } from "../domain/verdict.ts";
+import { holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
