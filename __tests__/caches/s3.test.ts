@@ -9,6 +9,7 @@ import { HttpClient } from "../../src/host/http-client.ts";
 import { listen, type Reply, type Wire } from "../servers/http.ts";
 import { type S3Server, s3Server } from "../servers/moto.ts";
 import { putServer } from "../servers/put.ts";
+import { versitygw, versitygwProgram } from "../servers/versitygw.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
@@ -19,7 +20,9 @@ import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 const signal = new AbortController().signal;
 const http = new HttpClient({});
 
-function open(at: S3Server, signingKey: SigningKey | undefined, secret = at.secret): BinaryCache {
+type Server = Omit<S3Server, "makePublic">;
+
+function open(at: Server, signingKey: SigningKey | undefined, secret = at.secret): BinaryCache {
   const environment = { AWS_ACCESS_KEY_ID: at.keyId, AWS_SECRET_ACCESS_KEY: secret };
   return openAt(at.url, { http, signingKey, environment });
 }
@@ -30,7 +33,7 @@ async function send(cache: BinaryCache, path: MadeUp) {
 }
 
 cacheContract(
-  "s3://",
+  "s3:// (moto)",
   async () => {
     const at = await s3Server();
     const key = newKey();
@@ -40,8 +43,45 @@ cacheContract(
       [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
     };
   },
-  { start: faulty, wires: WIRES },
+  { start: (wire) => faulty(s3Server, wire), wires: WIRES },
 );
+
+const gateway = await versitygwProgram();
+if (gateway === undefined) {
+  test.skip("s3:// (versitygw): there is no versitygw here; ./scripts/setup-servers installs it where Go is", () =>
+    undefined);
+} else {
+  cacheContract(
+    "s3:// (versitygw)",
+    async () => {
+      const at = await versitygw(gateway);
+      const key = newKey();
+      return {
+        cache: open(at, key),
+        reopen: async () => open(at, key),
+        [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
+      };
+    },
+    { start: (wire) => faulty(() => versitygw(gateway), wire) },
+  );
+
+  test("versitygw takes a NAR in parts, with a storage class, and asked whether we may write, writes nothing", async () => {
+    await using at = await versitygw(gateway);
+    const environment = { AWS_ACCESS_KEY_ID: at.keyId, AWS_SECRET_ACCESS_KEY: at.secret };
+    const cache = openAt(`${at.url}&storage-class=STANDARD`, {
+      http,
+      signingKey: newKey(),
+      environment,
+    });
+    expect(await cache.mayPush?.(signal)).toBeUndefined();
+    expect(await cache.describe(signal)).toMatchObject({ storeDir: undefined });
+    const path = madeUp("large", [], { bytes: 33 * 1024 * 1024, random: randomFillSync });
+    expect([...(await send(cache, path)).failed]).toEqual([]);
+    const presence = await cache.query(path.info.storePath, signal);
+    if (presence.kind !== "hit") throw new Error(presence.kind);
+    expect(await cache.narSize(presence.narInfo, signal)).toBe(presence.narInfo.fileSize);
+  });
+}
 
 /** What S3 says to a signature that is fifteen minutes old. */
 const SKEWED = {
@@ -50,8 +90,8 @@ const SKEWED = {
   body: "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message></Error>",
 };
 
-async function faulty(wire: Wire) {
-  const at = await s3Server();
+async function faulty(start: () => Promise<Server>, wire: Wire) {
+  const at = await start();
   const signingKey = newKey();
   const environment = { AWS_ACCESS_KEY_ID: at.keyId, AWS_SECRET_ACCESS_KEY: at.secret };
   return httpFaults(
