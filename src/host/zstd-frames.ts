@@ -2,7 +2,7 @@
 
 /**
  * The same bytes, in pieces that never hold the end of one frame and the beginning of the next: fed
- * with these, zstd goes on from frame to frame (docs/adr/0021). Throws where the last one has no end.
+ * with these, zstd goes on from frame to frame (docs/adr/0023). Throws where the last one has no end.
  * What is no frame is passed on whole, and the decoder says what it is.
  * Source: RFC 8878, section 3.1.
  */
