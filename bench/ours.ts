@@ -60,6 +60,7 @@ async function composed({ inputs, keyFile }: RunRequest) {
     environment,
     workspace,
     folder,
+    needs: "store and checkout" as const,
     platform,
     log: quiet,
     signal,

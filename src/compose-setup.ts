@@ -28,15 +28,15 @@ interface Found {
 }
 
 /** Writes nothing where no cache that was named answers. Throws a UserError. */
-export async function setUp(request: ComposeRequest): Promise<SetUp> {
+export async function setUp(request: Omit<ComposeRequest, "needs">): Promise<SetUp> {
   const { environment, workspace, signal, log } = request;
   const machine = await readMachine(nixCommand(environment, workspace), environment, signal);
-  const { settings, builder } = machine;
+  const { settings } = machine;
   const http = new HttpClient(environment, { certificates: settings.certificates });
   try {
     const { untrusted, ...setup } = machine.setup;
     // Those that Nix has already are not named, and no concern of ours.
-    const named = { setup, builder, settings: { ...settings, substituters: [] } };
+    const named = { ...machine, setup, settings: { ...settings, substituters: [] } };
     const { own, substituters, notices } = openCaches(
       request,
       named,

@@ -7,28 +7,33 @@ import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
-import { disk } from "./host/disk.ts";
+import { disk, folderSize } from "./host/disk.ts";
 import type { Environment } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
-import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
+import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import { findFlake } from "./nix/flake.ts";
-import { makesBuildDir, readMachine } from "./nix/machine.ts";
+import { readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
+import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
   readonly sharedFolder?: string;
+  /** The end of a job needs the store alone: by then the checkout may be gone. */
+  readonly needs: "store and checkout" | "store";
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Where links go that keep what the run uses from Nix's own collection; whoever names it removes it. */
+  readonly rootsFolder?: string;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
@@ -65,7 +70,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
     readMachine(command, environment, request.signal),
-    findFlake(workspace),
+    request.needs === "store" ? undefined : findFlake(workspace),
   ]);
   const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
@@ -78,7 +83,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   ];
   const store = caches.own?.records;
   const key =
-    store && job.force === "trust"
+    store && job.force === "trust" && request.needs !== "store"
       ? await recordKey({
           setup: machine.setup,
           flake,
@@ -97,6 +102,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     log,
     caches: () => cachesNow(caches, request.signal),
     folder: request.sharedFolder ?? request.folder,
+    rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
@@ -105,24 +111,34 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
-      project: project({
-        workspace,
-        environment,
-        nix: {
-          substituters: machine.settings.substituters,
-          publicKeys: machine.settings.publicKeyTexts,
-        },
-        signatures: machine.settings.requireSignatures,
-        token: request.secrets.token === undefined ? "absent" : "given",
-      }),
+      project: {
+        ...project({
+          workspace,
+          environment,
+          nix: {
+            substituters: machine.settings.substituters,
+            publicKeys: machine.settings.publicKeyTexts,
+          },
+          signatures: machine.settings.requireSignatures,
+          token: request.secrets.token === undefined ? "absent" : "given",
+        }),
+        ...(request.sharedFolder === undefined
+          ? {
+              largestPaths: (most: number, signal: AbortSignal) =>
+                largestPaths(command, machine.setup, most, signal),
+            }
+          : {}),
+      },
       reclaimer: machineReclaimer({
         environment,
         folder: request.folder,
         list: TOOL_FOLDERS,
+        xcodes: XCODES,
         secondDisk: SECOND_DISK,
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
-        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+        absent: machine.absentBuildDir,
       }),
+      ...cacheFolderOf(request),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
@@ -149,6 +165,17 @@ function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<bool
     ...kept,
     remember: async (record, signal) => {
       if (await isWhole(signal)) await kept.remember(record, signal);
+    },
+  };
+}
+
+/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
+function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "cacheFolder"> {
+  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
+  return {
+    cacheFolder: async (signal) => {
+      const { bytes } = await folderSize(githubDirectory, signal);
+      return { directory: githubDirectory, archived: bytes };
     },
   };
 }

@@ -282,6 +282,7 @@ export async function answerOf(
     environment,
     workspace: root,
     folder,
+    needs: "store and checkout",
     platform: "linux",
     log: silent,
     signal,

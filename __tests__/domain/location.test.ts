@@ -2,7 +2,12 @@ import { describe, expect, test } from "@jest/globals";
 import { fileKind } from "../../src/caches/file/file.ts";
 import { register } from "../../src/caches/register.ts";
 import { UserError } from "../../src/domain/errors.ts";
-import { fileUrl, parseSubstituters } from "../../src/domain/location.ts";
+import {
+  fileUrl,
+  holdsPassword,
+  parseSubstituters,
+  withoutPasswords,
+} from "../../src/domain/location.ts";
 import { userError, whole } from "../support/thrown.ts";
 
 describe("lines of substituters", () => {
@@ -53,4 +58,29 @@ describe("the URL of a directory", () => {
       expect(url).not.toMatch(/[\s#?]/);
     },
   );
+});
+
+describe("a password in an address", () => {
+  test.each([
+    ["https://ci:hunter2@host/a", "https://ci:***@host/a"],
+    ["http://:hunter2@host", "http://:***@host"],
+    ["https://ci:hun:ter2@host", "https://ci:***@host"],
+    [
+      "warning: unable to download 'https://ci:hunter2@a/x'; https://b:hunter2@c answers 401",
+      "warning: unable to download 'https://ci:***@a/x'; https://b:***@c answers 401",
+    ],
+  ])("of %s is masked", (text, masked) => {
+    expect(holdsPassword(text)).toBe(true);
+    expect(withoutPasswords(text)).toBe(masked);
+  });
+
+  test.each([
+    "https://host:8080/a@b",
+    "ssh-ng://user@host",
+    "https://host/a?x=b:c@d",
+    "builder ssh://me@host:22 and you@example.org",
+  ])("is not in %s", (text) => {
+    expect(holdsPassword(text)).toBe(false);
+    expect(withoutPasswords(text)).toBe(text);
+  });
 });

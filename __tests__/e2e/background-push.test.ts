@@ -5,7 +5,8 @@ import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "@jest/globals";
 import { type Machine, quickstart, startMachine } from "../../scripts/machine.ts";
-import { runStage, type StepRequest } from "../../scripts/runner.ts";
+import { runStage, type StageResult, type StepRequest } from "../../scripts/runner.ts";
+import { recordOf } from "./record.ts";
 
 async function step(machine: Machine, inputs: Record<string, string> = {}): Promise<StepRequest> {
   return {
@@ -37,16 +38,16 @@ async function isServed(machine: Machine, path: string): Promise<boolean> {
   return names.includes(`${path.slice(machine.storeDir.length + 1).slice(0, 32)}.narinfo`);
 }
 
-/** The state of the step holds the process id; there is no other way to it. */
-function watcherOf(state: Readonly<Record<string, string>>): number | undefined {
-  return (JSON.parse(state["preflight"] ?? "{}") as { watcher?: { pid: number } }).watcher?.pid;
+/** The step's record holds the process id; there is no other way to it. */
+async function watcherOf(state: StageResult["state"]): Promise<number | undefined> {
+  return (await recordOf(state)).watcher?.pid;
 }
 
 test("a path is in the cache before post begins, and post says so", async () => {
   await using machine = await startMachine();
   const request = await step(machine);
   const main = await runStage("main", request);
-  expect(watcherOf(main.state)).toBeGreaterThan(0);
+  expect(await watcherOf(main.state)).toBeGreaterThan(0);
   const path = await buildBws(machine, request);
   for (let tries = 0; tries < 100 && !(await isServed(machine, path)); tries++) await wait(200);
   expect(await isServed(machine, path)).toBe(true);
@@ -59,7 +60,7 @@ test("a helper that was killed is noticed, and post pushes what is left", async 
   await using machine = await startMachine();
   const request = await step(machine);
   const main = await runStage("main", request);
-  process.kill(watcherOf(main.state) ?? 0, "SIGKILL");
+  process.kill((await watcherOf(main.state)) ?? 0, "SIGKILL");
   const path = await buildBws(machine, request);
   const post = await runStage("post", { ...request, state: main.state });
   expect(post.exitCode).toBe(0);
@@ -78,7 +79,7 @@ test.each([
     const request = await step(machine, inputs);
     const main = await runStage("main", request);
     expect(main.exitCode).toBe(0);
-    expect(watcherOf(main.state)).toBeUndefined();
+    expect(await watcherOf(main.state)).toBeUndefined();
   },
   120_000,
 );

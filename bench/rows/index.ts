@@ -7,7 +7,7 @@ import { post } from "./post.ts";
 import { prefetch1, prefetch3 } from "./prefetch.ts";
 import { prefetchWays } from "./prefetch-ways.ts";
 import { fetchLarge, pushLarge, pushSmall } from "./push.ts";
-import { pushCachix } from "./push-cachix.ts";
+import { pushAttic, pushCachix } from "./push-protocols.ts";
 import { scaling } from "./scaling.ts";
 import { server } from "./server.ts";
 import { start } from "./start.ts";
@@ -27,6 +27,7 @@ export const ROWS: readonly Row[] = [
   prefetchWays,
   pushSmall,
   pushCachix,
+  pushAttic,
   pushLarge,
   fetchLarge,
   unchanged,

@@ -3,12 +3,17 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import type { Composed } from "../compose.ts";
 import { describeError } from "../domain/errors.ts";
+import type { Trust } from "../domain/job.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
+import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
-import { processEnvironment } from "../host/environment.ts";
+import { jobPath, processEnvironment } from "../host/environment.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
+import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
@@ -25,10 +30,18 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { beginUse, buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
-import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
-import { hasNix, installNix, RELEASE } from "./install-nix.ts";
-import { STATE, saveState, sealFor } from "./state.ts";
+import {
+  beginUse,
+  buildsToEvaluate,
+  type Context,
+  contextTrust,
+  readContext,
+  rootsOf,
+} from "./context.ts";
+import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
+import { foreignInputs } from "./inputs.ts";
+import { hasNix, installNix, releaseOf } from "./install-nix.ts";
+import { STATE, StateKeeper, sealFor } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
@@ -36,6 +49,7 @@ export function main(): Promise<void> {
     const given = await readContext(environment, await beginUse(environment));
     mask(given);
     using _trace = traceJob(given);
+    for (const warning of foreignInputs(environment)) annotate(warning);
     const trust = contextTrust(given);
     const { job } = given;
     log.info(
@@ -48,23 +62,20 @@ export function main(): Promise<void> {
     const { compose } = await world();
     await using composed = await compose({
       ...context,
+      needs: "store and checkout",
       platform: process.platform,
       log,
       signal,
       buildsToEvaluate: buildsToEvaluate(context),
+      ...rootsOf(context),
     });
-    const storeNames = await composed.storeNames();
     const { record, notices } = await restoring;
+    const leave = await leaveForPost(context, trust, composed, record);
+    // An evaluation may build, too.
+    await leave({});
     const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
-    const done = await run(job, trust, restored, signal);
+    const done = await run(job, trust, restored, signal, (survey) => leave({ survey }));
     await tell(done, context);
-    if (record) {
-      const derivations = derivationsOf(done.survey);
-      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
-    }
-    const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
-      outputs ? [{ name, outputs, pinName }] : [],
-    );
     const { own } = composed.world;
     const ended = own?.pushEnded?.();
     // Asked already: it says so where it never answered, or stopped.
@@ -72,35 +83,65 @@ export function main(): Promise<void> {
       () => true,
       () => false,
     );
-    const silent = [...silentSubstituters(done.survey), ...(own && !isThere ? [own.name] : [])];
     // A cache that hangs, or fails whatever it is sent, does no better in the background.
     const watcher =
       isThere && !ended && maySendAtOnce(job, trust, composed.world)
         ? await startBackground(
             {
               environment: context.environment,
+              sharedFolder: context.sharedFolder,
               use: context.use,
               // What this step built, it has dealt with itself.
               storeNames: [...(await composed.storeNames())],
             },
             context.folder,
+            log,
           )
         : undefined;
-    core.saveState(
-      STATE,
-      await saveState(
-        {
-          use: context.use,
-          trust,
-          memory: { targets, storeNames, silent, pushEnded: ended && describeError(ended) },
-          watcher,
-        },
-        context.folder,
-        sealFor(context),
-      ),
-    );
+    await leave({
+      survey: done.survey,
+      watcher,
+      alsoSilent: own && !isThere ? [own.name] : [],
+      pushEnded: ended && describeError(ended),
+    });
     conclude(allFindings(done));
   });
+}
+
+interface Known {
+  readonly survey?: Survey;
+  readonly watcher?: ProcessIdentity | undefined;
+  /** Beside the substituters that did not answer. */
+  readonly alsoSilent?: readonly string[];
+  readonly pushEnded?: string | undefined;
+}
+
+/**
+ * Leaves what post needs, as far as it is known: before the first build, and again with more. A job
+ * that is cancelled, too slow or killed in between loses nothing of what it had built by then.
+ */
+async function leaveForPost(
+  context: Context,
+  trust: Trust,
+  composed: Composed,
+  record: GithubRecord | undefined,
+): Promise<(known: Known) => Promise<void>> {
+  const keeper = new StateKeeper(context, sealFor(context));
+  const storeNames = await composed.storeNames();
+  return async ({ survey, watcher, alsoSilent = [], pushEnded }) => {
+    if (record) {
+      const derivations = survey && derivationsOf(survey);
+      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
+    }
+    const targets = (survey?.targets ?? []).flatMap(({ name, outputs, pinName }) =>
+      outputs ? [{ name, outputs, pinName }] : [],
+    );
+    const silent = [...(survey ? silentSubstituters(survey) : []), ...alsoSilent];
+    core.saveState(
+      STATE,
+      await keeper.save({ trust, memory: { targets, storeNames, silent, pushEnded }, watcher }),
+    );
+  };
 }
 
 /** Where the job asks for it and the runner has none, Nix is installed first. */
@@ -108,11 +149,12 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
   const { environment, folder, job } = context;
   const { platform, arch } = process;
   if (job.installNix !== "install" || platform === "win32" || (await hasNix(environment))) {
+    tellWhereNixIs(context);
     return context;
   }
   await mkdir(folder, { recursive: true });
   const folders = await installNix({
-    release: RELEASE,
+    release: releaseOf(job.chosenNix),
     environment,
     platform,
     arch,
@@ -123,6 +165,21 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
   for (const one of folders) core.addPath(one);
   const path = [...folders, environment["PATH"] ?? ""].join(delimiter);
   return { ...context, environment: { ...environment, PATH: path } };
+}
+
+/** Nix that this step found beyond PATH: who asks for an installation gets it there, others are told how. */
+function tellWhereNixIs({ environment, job }: Context): void {
+  const folder = folderOf("nix", environment["PATH"] ?? "");
+  if (folder === undefined || jobPath().split(delimiter).includes(folder)) return;
+  if (job.installNix === "install") {
+    core.addPath(folder);
+    return;
+  }
+  annotate({
+    level: "warning",
+    title: "Nix is not on PATH",
+    message: `Nix is in ${folder}, which is not on PATH: this step found it, later steps will not\nput a step before this one: echo ${folder} >> "$GITHUB_PATH"`,
+  });
 }
 
 async function tell(done: Run, { folder }: Context): Promise<void> {

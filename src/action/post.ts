@@ -1,6 +1,9 @@
 /** What the step does at the end of the job: it reads main's record, ends the background push, and pushes. */
 
-import { readdir } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as core from "@actions/core";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
@@ -27,54 +30,74 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
+import {
+  type Context,
+  contextTrust,
+  foldersIn,
+  type Place,
+  ROOTS,
+  readContext,
+} from "./context.ts";
 import { keepGithub } from "./github-save.ts";
-import { loadState, STATE, sealFor, useOf } from "./state.ts";
+import { loadState, placeIn, STATE, sealFor } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
 
 export function post(): Promise<void> {
   return guarded(async (signal) => {
     const environment = processEnvironment();
+    const text = core.getState(STATE);
+    const place = placeIn(text);
     try {
-      await endJob(environment, signal);
+      if (text === "") log.info("nix-cache-preflight: main left nothing to do");
+      else await endJob(text, place, environment, signal);
     } finally {
-      await removeNetrc(environment);
+      // What the job fetched and built is the store's again, to be collected when nobody needs it.
+      if (place) {
+        const roots = join(place.sharedFolder, place.use, ROOTS);
+        await rm(roots, { recursive: true, force: true });
+      }
+      await removeNetrc(place ? [place.sharedFolder] : foldersIn(environment), environment);
     }
   });
 }
 
-async function endJob(environment: Environment, signal: AbortSignal): Promise<void> {
-  const text = core.getState(STATE);
-  if (text === "") return log.info("nix-cache-preflight: main left nothing to do");
-  // A record that names no use is damaged, and is refused below.
-  const context = await readContext(environment, useOf(text) ?? "0");
+async function endJob(
+  text: string,
+  place: Place | undefined,
+  environment: Environment,
+  signal: AbortSignal,
+): Promise<void> {
+  // A record that names no place is damaged, and is refused below.
+  const [sharedFolder] = foldersIn(environment);
+  const context = await readContext(environment, place ?? { sharedFolder, use: "0" });
   mask(context);
   using _trace = traceJob(context);
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
-  const { pushed: ahead, ended = state.memory.pushEnded } =
-    state.watcher === undefined
-      ? { pushed: [] }
-      : await endWatcher(state.watcher, context.folder, signal);
+  const { pushed: ahead, ended = state.memory.pushEnded } = await endWatcher(
+    state.watcher,
+    context.folder,
+    signal,
+  );
   if (isDebugging(environment)) {
     for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
   }
   const { compose } = await world();
+  // What was built is in the store: nothing here needs the checkout, which a step may have removed.
+  await using scratch = await scratchIn(context.folder);
   await using composed = await compose({
     ...context,
+    folder: scratch.folder,
+    workspace: scratch.folder,
+    needs: "store",
     platform: process.platform,
     log,
     signal,
   });
   const { job } = context;
-  const done = await runPost(
-    job,
-    trust,
-    composed.world,
-    { ...state.memory, pushEnded: ended },
-    signal,
-  );
+  const memory = { ...state.memory, pushEnded: ended };
+  const done = await runPost(job, trust, composed.world, memory, signal);
   const { outcome, withheld } = done;
   await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
@@ -84,6 +107,24 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
   const kept = await keepGithub(context, trust, composed, state.memory, signal);
   for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
   conclude(outcome.findings);
+}
+
+interface Scratch extends AsyncDisposable {
+  readonly folder: string;
+}
+
+/** Where post writes what only it needs: our folder, or one of its own where a step took that away. */
+async function scratchIn(folder: string): Promise<Scratch> {
+  const usable = await access(folder, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (usable) return { folder, [Symbol.asyncDispose]: async () => undefined };
+  const own = await mkdtemp(join(tmpdir(), "nix-cache-preflight-post-"));
+  return {
+    folder: own,
+    [Symbol.asyncDispose]: () => rm(own, { recursive: true, force: true }),
+  };
 }
 
 /** Loud where it costs somebody a push: a step of the job has no business there. */
@@ -97,27 +138,35 @@ async function refuseRecord(context: Context): Promise<void> {
 }
 
 /** Whatever post came to: Nix needs the tokens in it no longer. */
-async function removeNetrc(environment: Environment): Promise<void> {
-  const folder = folderIn(environment);
-  const names = await readdir(folder).catch(() => []);
-  if (!names.some((name) => name.startsWith("netrc"))) return;
-  const { forgetNetrc } = await world();
-  await forgetNetrc(folder, environment);
+async function removeNetrc(folders: readonly string[], environment: Environment): Promise<void> {
+  for (const folder of folders) {
+    const names = await readdir(folder).catch(() => []);
+    if (!names.some((name) => name.startsWith("netrc"))) continue;
+    const { forgetNetrc } = await world();
+    await forgetNetrc(folder, environment);
+  }
 }
 
 async function endWatcher(
-  watcher: ProcessIdentity,
+  watcher: ProcessIdentity | undefined,
   folder: string,
   signal: AbortSignal,
-): Promise<Pick<BackgroundEnd, "pushed" | "ended">> {
-  const { how, pushed, ended } = await endBackground(watcher, folder, signal);
+): Promise<Partial<Pick<BackgroundEnd, "ended">> & Pick<BackgroundEnd, "pushed">> {
+  if (watcher === undefined) {
+    // A main that was killed may have started one, and did not live to say so.
+    await stopBackground(folder);
+    return { pushed: [] };
+  }
+  const { how, pushed, ended, why } = await endBackground(watcher, folder, signal);
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   if (pushed.length > 0) {
     log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
   }
   if (how === "finished") return { pushed, ended };
-  const why =
-    how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
-  log.info(`the background push ${why}; what is left is pushed now`);
+  const end =
+    how === "early"
+      ? `ended early${why ? ` (${why})` : ""}`
+      : `was not done within ${formatSeconds(BUDGET / 1000)}`;
+  log.info(`the background push ${end}; what is left is pushed now`);
   return { pushed, ended };
 }

@@ -1,9 +1,10 @@
 /** Runs a command: the same engine, its words on a terminal instead of a job page. */
 
+import { rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
-import { describeError, UserError } from "../domain/errors.ts";
+import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
 import { secretTexts, type Trust } from "../domain/job.ts";
 import { VERSION } from "../domain/version.ts";
 import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
@@ -92,6 +93,7 @@ async function work(
   process.on("SIGTERM", interrupt);
   const { signal } = controller;
   const folder = stateFolder(environment);
+  const rootsFolder = join(folder, `roots-${process.pid}`);
   try {
     using shown = await openLog(environment, command.log);
     using _trace =
@@ -111,11 +113,13 @@ async function work(
     await using composed = await compose({
       ...request,
       environment,
-      workspace: process.cwd(),
+      workspace: join(process.cwd(), request.workingDirectory),
       folder,
+      needs: "store and checkout",
       platform: process.platform,
       log: shown.log,
       signal,
+      ...(MAY[job.mode].has("substitute") ? { rootsFolder } : {}),
       buildsToEvaluate: MAY[job.mode].has("substitute") ? "allowed" : "forbidden",
     });
     const done = await run(request.job, commandLineTrust(request.trust), composed.world, signal);
@@ -128,6 +132,7 @@ async function work(
     tell(error, command.format);
     return 1;
   } finally {
+    await rm(rootsFolder, { recursive: true, force: true });
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
   }
@@ -185,7 +190,8 @@ function stateFolder(environment: Environment): string {
 }
 
 /** What is not for the user is a fault of ours, and is told with its stack. */
-function tell(error: unknown, format: "text" | "json"): void {
+function tell(thrown: unknown, format: "text" | "json"): void {
+  const error = systemTrouble(thrown) ?? thrown;
   const known = error instanceof UserError;
   const code = known ? error.code : "NCP-649";
   const message = known

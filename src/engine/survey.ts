@@ -9,6 +9,7 @@ import type { EvaluationRecord } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { MAY } from "./step.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
 import type { FoundTargets } from "./survey/found.ts";
 import { judge } from "./survey/judge.ts";
@@ -17,6 +18,7 @@ import { recall } from "./survey/recall.ts";
 import {
   describeSubstituters,
   isSilent,
+  type OwnUse,
   placed,
   type SurveyedSubstituter,
 } from "./survey/substituters.ts";
@@ -64,12 +66,12 @@ export async function survey(
   const notices: string[] = [...world.notices];
   const [keyFiles, substituters, sought, figures] = await Promise.all([
     world.keyFiles(job.keyFiles),
-    describeSubstituters(world, signal),
+    describeSubstituters(world, signal, ownUse(job, trust)),
     seek(job, world, signal),
     world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
-  for (const { name, hash } of keyFiles) {
-    if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
+  for (const { name, hash, why = "no such file" } of keyFiles) {
+    if (hash === undefined) notices.push(`${name}: ${why}; its place in the key is "none"`);
   }
   const reachable = substituters.flatMap(({ substituter, state }) =>
     state.kind === "reachable" ? [substituter] : [],
@@ -77,7 +79,7 @@ export async function survey(
   // A cache that does not exist has nothing. One that did not answer is asked nothing more, and
   // every answer of it is unknown (docs/adr/0002).
   const silent = substituters.flatMap(({ substituter, state }) =>
-    isSilent(state) ? [substituter] : [],
+    isSilent({ role: substituter.role, state }) ? [substituter] : [],
   );
   const lookup = new Lookup([...reachable, ...silent], signal, refuted);
   using _shown = world.log.watch?.("Look", lookup.state);
@@ -121,6 +123,12 @@ export async function survey(
     foundNotices: found.notices,
     figures,
   };
+}
+
+/** A run that builds in order to push asks first whether it may. */
+function ownUse(job: Job, trust: Trust): OwnUse {
+  const pushes = MAY[job.mode].has("push") && job.push !== "off" && trust.kind === "write";
+  return pushes ? "pushed to" : "read";
 }
 
 function whereBuilt(hindered: SurveyedTarget["hindered"]): AssessedTarget["buildable"] {

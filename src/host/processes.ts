@@ -103,6 +103,7 @@ async function ticksOf(pid: number): Promise<string | undefined> {
 }
 
 async function startOf(pid: number): Promise<string | undefined> {
-  const { stdout } = await ps(["-o", "lstart=", "-p", String(pid)]);
-  return stdout.trim() || undefined;
+  const { stdout } = await ps(["-o", "stat=,lstart=", "-p", String(pid)]);
+  const [, state = "", began = ""] = /^\s*(\S+)\s+(.*\S)/.exec(stdout) ?? [];
+  return began === "" || state.startsWith("Z") ? undefined : began;
 }

@@ -1,7 +1,7 @@
 /** What Nix is told of the caches: for a single call, and for the steps that follow. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import { plainAddress } from "../domain/location.ts";
+import { holdsPassword, plainAddress } from "../domain/location.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CallSubstituters } from "./build.ts";
 import type { NixCommand } from "./command.ts";
@@ -59,10 +59,13 @@ export class KnownCaches {
     const netrc = await this.prepareNetrc(caches);
     const { setup, settings } = this.parts.machine;
     const left = without(settings.substituters, gone);
+    // Told again they would stand in an argument list, which everybody on the machine can read.
+    const tellable = left.filter((url) => !holdsPassword(url));
     return {
       urls: substituters,
       // Nix would ask those that are gone as well, and wait for them.
-      instead: left.length < settings.substituters.length ? [...left, ...substituters] : undefined,
+      instead:
+        left.length < settings.substituters.length ? [...tellable, ...substituters] : undefined,
       publicKeys,
       netrcFile: netrc?.file,
       settings: setup.untrusted ? "those of everybody" : "all",
@@ -102,14 +105,19 @@ export class KnownCaches {
     ];
   }
 
-  /** Asked only where there is a bucket, and once. */
+  /** Those that this Nix can be told of; about buckets it is asked, once. */
   private async readable(
     caches: readonly BinaryCache[],
     signal: AbortSignal,
   ): Promise<readonly BinaryCache[]> {
-    if (!caches.some(isBucket)) return caches;
+    const { version } = this.parts.machine.setup;
+    // Words of a setting end at a blank.
+    const named = caches.filter(
+      ({ substituter: { url } }) => !/\s/.test(fileAddress(version, url)),
+    );
+    if (!named.some(isBucket)) return named;
     this.readingS3 ??= readsS3(this.parts.command, signal);
-    return (await this.readingS3) ? caches : caches.filter((cache) => !isBucket(cache));
+    return (await this.readingS3) ? named : named.filter((cache) => !isBucket(cache));
   }
 
   /** The netrc file, written where a private cache needs one, and where the daemon would read it. */
@@ -126,8 +134,8 @@ export class KnownCaches {
 
   /** What of the caches Nix takes from this user: all, or what root allows. */
   private configurationOf(caches: readonly BinaryCache[]): NixConfiguration {
-    const { untrusted } = this.parts.machine.setup;
-    const urls = caches.map(({ substituter }) => substituter.url);
+    const { untrusted, version } = this.parts.machine.setup;
+    const urls = caches.map(({ substituter }) => fileAddress(version, substituter.url));
     const allowed = new Set(untrusted?.substituters.map(plainAddress));
     return {
       substituters: untrusted ? urls.filter((url) => allowed.has(plainAddress(url))) : urls,
@@ -167,4 +175,14 @@ function isBucket({ staging }: BinaryCache): boolean {
 export async function fetchEnvironment(caches: readonly BinaryCache[]): Promise<Environment> {
   const each = await Promise.all(caches.map(({ substituter }) => substituter.environment?.()));
   return Object.assign({}, ...each.reverse());
+}
+
+/** The address of a folder as this Nix reads it: 2.8 takes what is encoded there for another folder. */
+export function fileAddress(version: string, url: string): string {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  if (!url.startsWith("file:") || major > 2 || minor >= 26) return url;
+  const [folder = "", ...options] = url.split("?");
+  const plain = decodeURIComponent(folder);
+  // Neither would be read as part of it.
+  return /[?#]/.test(plain) ? url : [plain, ...options].join("?");
 }

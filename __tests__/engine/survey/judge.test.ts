@@ -52,6 +52,34 @@ describe("the judgement", () => {
   const leaf = derivation("leaf", { inputs: [stem] });
   const all = [root, stem, leaf];
 
+  test("what is here is not fetched, nor what only it refers to", async () => {
+    const [library, below] = [storePath("library"), storePath("below")];
+    const own = memoryCache("own");
+    hold(own, out(leaf), [library]);
+    hold(own, library, [below]);
+    hold(own, below);
+    expect(await judged(all, own, [want(leaf)])).toMatchObject({
+      fetch: ["below", "leaf", "library"],
+    });
+    expect(await judged(all, own, [want(leaf)], new Set([library]))).toMatchObject({
+      fetch: ["leaf"],
+    });
+  });
+
+  test("a source that no cache has is no hole: evaluation puts it into the store", async () => {
+    const script = storePath("script.sh");
+    const own = memoryCache("own");
+    hold(own, out(leaf), [script]);
+    const withScript = { ...root, sources: [script] };
+    expect(await judged([withScript, stem, leaf], own, [want(leaf)])).toEqual({
+      ...NONE,
+      fetch: ["leaf"],
+    });
+    expect(await judged(all, own, [want(leaf)])).toMatchObject({
+      build: ["leaf out", "stem out", "root out"],
+    });
+  });
+
   test("with nothing anywhere, everything is built", async () => {
     const own = memoryCache("own");
     expect(await judged(all, own, [want(leaf)])).toEqual({

@@ -2,13 +2,15 @@
 
 import { foreignSystem } from "../../domain/builders.ts";
 import type { BinaryCache } from "../../domain/cache.ts";
-import { describeError, type ErrorCode, UserError } from "../../domain/errors.ts";
+import { unknownOutputs } from "../../domain/content-address.ts";
+import { describeError, type ErrorCode, isFullDisk, UserError } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
 import { count } from "../../domain/size.ts";
 import { baseName, derivationName } from "../../domain/store-path.ts";
 import { isAllowed, type SurveyedSubstituter } from "../survey/substituters.ts";
 import { findTwins } from "../survey/twins.ts";
+import { OPEN_WORDS } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import { lackOfSpace } from "./fit.ts";
@@ -29,7 +31,7 @@ export function findingsOf(
   });
   return [
     ...lackOfSpace(diskSpace, job.minFree, level("disk")),
-    ...evaluationFindings(survey, level("eval")),
+    ...evaluationFindings(survey, level),
     ...lackFindings(job, survey, intent),
     ...substituterFindings(job, survey, intent),
     ...twinFindings(survey),
@@ -44,9 +46,24 @@ export function findingsOf(
 const UNTRACKED =
   /getting status of '[^']*-source\/[^']*': No such file|-source\/[^']*' does not exist|not tracked by Git/;
 
-function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] {
-  return survey.targets.flatMap(({ name, verdict }) => {
+function evaluationFindings(
+  survey: Survey,
+  levelOf: (kind: FailOn) => Finding["level"],
+): Finding[] {
+  const level = levelOf("eval");
+  return survey.targets.flatMap(({ name, verdict }): Finding[] => {
     if (verdict.kind !== "failed") return [];
+    if (isFullDisk(verdict.message)) {
+      return [
+        {
+          kind: "disk",
+          level: levelOf("disk"),
+          code: "NCP-410",
+          message: `${name} was not evaluated: the disk was full: ${verdict.message}`,
+          hint: "an evaluation writes into the store and into Nix's cache in the home folder: free disk space there",
+        },
+      ];
+    }
     const hint =
       verdict.nearest.length > 0
         ? `did you mean ${verdict.nearest.join(" or ")}?`
@@ -104,14 +121,18 @@ function systemFindings(survey: Survey): Finding[] {
   });
 }
 
-function contentAddressedFindings(survey: Survey): Finding[] {
-  return survey.targets
-    .filter(({ wanted, outputs }) => wanted?.kind === "derivation" && outputs === undefined)
-    .map(({ name }) => ({
-      kind: "notice" as const,
-      level: "notice" as const,
-      message: `${name} is content-addressed: its store path is known only when it is built, so no cache can be asked for it`,
-    }));
+function contentAddressedFindings({ targets, facts }: Survey): Finding[] {
+  return targets.flatMap(({ name, wanted, outputs }): Finding[] => {
+    if (wanted?.kind !== "derivation" || outputs !== undefined) return [];
+    const derivation = facts.derivations.get(wanted.drvPath);
+    const kind = derivation && unknownOutputs(derivation);
+    if (kind === undefined) return [];
+    const words =
+      kind === "impure"
+        ? "is impure: it is built anew each time, and no cache has it"
+        : OPEN_WORDS[kind];
+    return [{ kind: "notice", level: "notice", message: `${name} ${words}` }];
+  });
 }
 
 export function substituterFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
@@ -122,11 +143,14 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
     const { name, role, state, count: answers } = substituter;
     if (state.kind === "down") {
       // Told together, with what would change it: engine/plan/trust.ts.
-      if (state.error instanceof UserError && state.error.code === "NCP-351") return [];
+      const code = state.error instanceof UserError ? state.error.code : undefined;
+      if (code === "NCP-351") return [];
+      // One that refuses us will go on doing so: that is for whoever named it, not for the server's.
+      const othersLevel = code === "NCP-303" ? "warning" : "notice";
       return [
         {
           kind: "cache",
-          level: role === "own" ? ownLevel : "notice",
+          level: role === "own" ? ownLevel : othersLevel,
           message: `${name} is left out: ${describeError(state.error)}`,
           ...adviceOf(state.error),
         },
