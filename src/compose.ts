@@ -2,6 +2,7 @@
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
+import type { Code } from "./domain/job.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
@@ -12,6 +13,7 @@ import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
+import type { LaterSteps } from "./nix/configure.ts";
 import { findFlake } from "./nix/flake.ts";
 import { makesBuildDir, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
@@ -21,8 +23,9 @@ import { storeNames } from "./nix/store.ts";
 import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
-  /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
-  readonly sharedFolder?: string;
+  readonly code: Code;
+  /** How later steps of the job learn of the caches; undefined on the command line. */
+  readonly laterSteps?: LaterSteps | undefined;
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
@@ -91,7 +94,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     environment,
     log,
     caches: () => cachesNow(caches, request.signal),
-    folder: request.sharedFolder ?? request.folder,
+    folder: request.folder,
+    laterSteps: request.laterSteps,
   });
   return {
     world: {
@@ -133,8 +137,6 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     [Symbol.asyncDispose]: dispose,
   };
 }
-
-export { forgetNetrc } from "./nix/netrc.ts";
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;

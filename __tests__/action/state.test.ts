@@ -144,7 +144,10 @@ describe("the seal", () => {
     job: { cacheName: "cachix:mine" },
     folder: "/runner/nix-cache-preflight",
   };
-  const readOnly: StepState = { ...STATE, trust: { kind: "read-only", why: "a fork" } };
+  const readOnly: StepState = {
+    ...STATE,
+    trust: { kind: "read-only", code: "strange", why: "a fork" },
+  };
 
   test("of what main said, for the same step of the same run: is good", async () => {
     await using temp = await temporaryFolder();

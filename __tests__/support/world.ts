@@ -32,7 +32,11 @@ import { STORE } from "./paths.ts";
 
 export const WRITE: Trust = { kind: "write", pins: "move", why: "push on the default branch" };
 export const NO_PINS: Trust = { kind: "write", pins: "keep", why: "push" };
-export const READ_ONLY: Trust = { kind: "read-only", why: "the pull request is from a fork" };
+export const READ_ONLY: Trust = {
+  kind: "read-only",
+  code: "strange",
+  why: "the pull request is from a fork",
+};
 
 export function job(inputs: Partial<Record<InputName, string>> = {}): Job {
   return parseInputs({ ...DEFAULTS, cache: "file:///cache", ...inputs }).job;

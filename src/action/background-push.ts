@@ -7,9 +7,11 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import * as z from "zod/mini";
 import { compose } from "../compose.ts";
 import type { PushProgress } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
+import { codeOf } from "../domain/job.ts";
 import type { Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce, watch } from "../engine/background-push.ts";
@@ -32,6 +34,8 @@ export const files = (folder: string) => ({
   /** One JSON line for each path that it pushed. */
   pushed: join(folder, "pushed.jsonl"),
   stop: join(folder, "push.stop"),
+  /** Who it is, written by itself: also a main that died then left word of it. */
+  identity: join(folder, "push.json"),
   /** Written last: without it, it did not end by itself. */
   done: join(folder, "push.done"),
 });
@@ -42,6 +46,13 @@ export interface BackgroundRequest {
   /** Which use of the action in this job it works for. */
   readonly use: string;
   readonly storeNames: readonly string[];
+  /** Who runs the job's steps, where that can be seen: when it is gone, so is the job. */
+  readonly runner: ProcessIdentity | undefined;
+}
+
+/** The process that runs the job's steps; in a container it is outside, and cannot be seen. */
+export async function runnerOfJob(): Promise<ProcessIdentity | undefined> {
+  return process.ppid > 1 ? identityOf(process.ppid) : undefined;
 }
 
 /** Starts it detached, so that it outlives this step; undefined where it did not start. */
@@ -85,9 +96,22 @@ export interface BackgroundEnd {
   readonly pushed: readonly PushProgress[];
 }
 
-/** Asks whatever watches this folder to finish, and does not wait: whose process it is, nobody says. */
-export async function stopBackground(folder: string): Promise<void> {
+const Identity = z.object({ pid: z.int().check(z.positive()), began: z.string() });
+
+/** The process that works in this folder, by its own word: where main left none that can be believed. */
+export async function leftBackground(folder: string): Promise<ProcessIdentity | undefined> {
+  try {
+    return Identity.parse(JSON.parse((await readIfThere(files(folder).identity)) ?? ""));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends what works in a folder of which nobody will ask any more: one that has begun, and one that will. */
+export async function endLeftBackground(folder: string): Promise<void> {
   await writeFile(files(folder).stop, "").catch(() => undefined);
+  const left = await leftBackground(folder);
+  if (left && (await isRunning(left))) await endProcess(left, GRACE);
 }
 
 /** Asks it to finish and waits, at most the budget; then it is ended. */
@@ -107,16 +131,20 @@ export async function endBackground(
   }
   const done = await exists(paths.done);
   if (!done && (await isRunning(watcher))) {
-    process.kill(watcher.pid, "SIGTERM");
-    for (
-      const end = performance.now() + patience.grace;
-      (await isRunning(watcher)) && performance.now() < end;
-    )
-      await wait(POLL);
-    if (await isRunning(watcher)) process.kill(watcher.pid, "SIGKILL");
+    await endProcess(watcher, patience.grace);
     return { how: "too slow", pushed: await readPushed(paths.pushed) };
   }
   return { how: done ? "finished" : "early", pushed: await readPushed(paths.pushed) };
+}
+
+async function endProcess(process_: ProcessIdentity, grace: number): Promise<void> {
+  process.kill(process_.pid, "SIGTERM");
+  for (
+    const end = performance.now() + grace;
+    (await isRunning(process_)) && performance.now() < end;
+  )
+    await wait(POLL);
+  if (await isRunning(process_)) process.kill(process_.pid, "SIGKILL");
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -155,6 +183,8 @@ export async function background(): Promise<void> {
     info: (line) => console.log(line),
     debug: () => undefined,
   };
+  // Not made anew: a folder that is gone is a job that is over.
+  await writeFile(paths.identity, JSON.stringify(await identityOf(process.pid)), { mode: 0o600 });
   const controller = new AbortController();
   // Post's file ends the rest between two looks: the end of a job is not to wait for a timer.
   const watcher = watchFolder(context.folder);
@@ -167,8 +197,11 @@ export async function background(): Promise<void> {
   const timer = setTimeout(() => controller.abort(new Error("the job is too long")), LONGEST);
   try {
     const { signal } = controller;
-    await using composed = await compose({ ...context, platform: process.platform, log, signal });
-    if (!maySendAtOnce(context.job, contextTrust(context), composed.world)) return;
+    const trust = contextTrust(context);
+    const { platform } = process;
+    const code = codeOf(trust);
+    await using composed = await compose({ ...context, code, platform, log, signal });
+    if (!maySendAtOnce(context.job, trust, composed.world)) return;
     const inode = (path: string) =>
       stat(path).then(
         ({ ino }) => ino,
@@ -180,10 +213,13 @@ export async function background(): Promise<void> {
         job: context.job,
         world: composed.world,
         since: new Set(request.storeNames),
-        // The runner empties the folder when the job is over, even where post never came.
+        // The runner empties the folder when the job is over, even where post never came; one that
+        // empties nothing ends itself.
         isOver: async () => {
           const now = await inode(context.folder);
-          return now === undefined || now !== folder || (await inode(paths.stop)) !== undefined;
+          if (now === undefined || now !== folder) return true;
+          if (request.runner && !(await isRunning(request.runner))) return true;
+          return (await inode(paths.stop)) !== undefined;
         },
         rest: async (resting) => {
           await Promise.race([wait(PAUSE, undefined, { signal: resting }), woken]);

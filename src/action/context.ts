@@ -1,6 +1,6 @@
 /** Owns what the runner tells of the job: event, workspace, folders. */
 
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Trust } from "../domain/job.ts";
@@ -14,9 +14,7 @@ export interface Context extends Request {
   readonly workspace: string;
   /** Which use of the action in this job it is: `1`, `2`, … */
   readonly use: string;
-  /** What all uses in a job share, in the runner's temporary folder. */
-  readonly sharedFolder: string;
-  /** This use's own, below it. */
+  /** This use's own, in the runner's temporary folder. */
   readonly folder: string;
   /** The folder that `cache: github` is while the job runs. */
   readonly githubDirectory: string;
@@ -25,36 +23,17 @@ export interface Context extends Request {
 
 export async function readContext(environment: Environment, use: string): Promise<Context> {
   const request = parseInputs(readInputs(environment));
-  const sharedFolder = folderIn(environment);
-  const folder = join(sharedFolder, use);
+  const folder = join(folderIn(environment), use);
   const eventPath = environment["GITHUB_EVENT_PATH"];
   return {
     ...request,
     environment,
     workspace: environment["GITHUB_WORKSPACE"] || process.cwd(),
     use,
-    sharedFolder,
     folder,
     githubDirectory: githubDirectory(folder),
     event: eventPath ? await readFile(eventPath, "utf8").catch(() => undefined) : undefined,
   };
-}
-
-/**
- * A use of its own for this step: what another one left for its post, and a cache that another one
- * filled, are not written over.
- */
-export async function beginUse(environment: Environment): Promise<string> {
-  const shared = folderIn(environment);
-  await mkdir(shared, { recursive: true });
-  for (let use = 1; ; use++) {
-    try {
-      await mkdir(join(shared, String(use)));
-      return String(use);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-  }
 }
 
 /** Our folder in the runner's temporary folder. */

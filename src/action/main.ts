@@ -3,29 +3,35 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import { codeOf } from "../domain/job.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import { writeWhole } from "../host/atomic.ts";
-import { processEnvironment } from "../host/environment.ts";
+import { takeEnvironment } from "../host/environment.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
-import { startBackground } from "./background-push.ts";
+import { runnerOfJob, startBackground } from "./background-push.ts";
 import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
-import { beginUse, type Context, contextTrust, readContext } from "./context.ts";
+import { type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
-import { STATE, saveState, sealFor } from "./state.ts";
+import { beginUse } from "./job-folder.ts";
+import { STATE, saveState, sealFor, USE_STATE } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
-    const environment = processEnvironment();
-    const given = await readContext(environment, await beginUse(environment));
+    const environment = takeEnvironment();
+    const use = await beginUse(environment);
+    core.saveState(USE_STATE, use);
+    const given = await readContext(environment, use);
     mask(given);
     const trust = contextTrust(given);
+    // Known now, whatever becomes of the rest.
+    core.setOutput("read-only", String(trust.kind === "read-only"));
     const { job } = given;
     log.info(
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
@@ -37,6 +43,11 @@ export function main(): Promise<void> {
     const { compose } = await world();
     await using composed = await compose({
       ...context,
+      code: codeOf(trust),
+      laterSteps: {
+        file: join(context.folder, "nix.conf"),
+        setVariable: (name, value) => core.exportVariable(name, value),
+      },
       platform: process.platform,
       log,
       signal,
@@ -60,6 +71,7 @@ export function main(): Promise<void> {
             use: context.use,
             // What this step built, it has dealt with itself.
             storeNames: [...(await composed.storeNames())],
+            runner: await runnerOfJob(),
           },
           context.folder,
         )

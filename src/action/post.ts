@@ -1,47 +1,61 @@
 /** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
 
 import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import * as core from "@actions/core";
 import type { PushProgress } from "../domain/cache.ts";
+import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
-import { type Environment, processEnvironment } from "../host/environment.ts";
+import { type Environment, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/exec.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { BUDGET, endBackground, stopBackground } from "./background-push.ts";
+import { BUDGET, endBackground, endLeftBackground } from "./background-push.ts";
 import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
 import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
-import { loadState, STATE, sealFor, useOf } from "./state.ts";
+import { endUse } from "./job-folder.ts";
+import { loadState, parseUse, STATE, type StepState, sealFor, USE_STATE, useOf } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
 
 export function post(): Promise<void> {
   return guarded(async (signal) => {
-    const environment = processEnvironment();
+    const environment = takeEnvironment();
+    const text = core.getState(STATE);
+    // A record that names no use is damaged, and is refused below.
+    const use = parseUse(core.getState(USE_STATE)) ?? useOf(text);
     try {
-      await endJob(environment, signal);
+      await endJob(environment, text, use ?? "0", signal);
     } finally {
-      await removeNetrc(environment);
+      await endUse(environment, use);
     }
   });
 }
 
-async function endJob(environment: Environment, signal: AbortSignal): Promise<void> {
-  const text = core.getState(STATE);
-  if (text === "") return log.info("nix-cache-preflight: main left nothing to do");
-  // A record that names no use is damaged, and is refused below.
-  const context = await readContext(environment, useOf(text) ?? "0");
+async function endJob(
+  environment: Environment,
+  text: string,
+  use: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (text === "") {
+    await endLeftBackground(join(folderIn(environment), use));
+    return log.info("nix-cache-preflight: main left nothing to do");
+  }
+  const context = await readContext(environment, use);
   mask(context);
   const state = await loadState(text, sealFor(context));
   if (!state) return refuseRecord(context);
   const trust = lowerTrust(state.trust, contextTrust(context));
+  if (codeOf(trust) === "strange") return endStrange(state, trust, context);
   const ahead =
     state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
   const { compose } = await world();
   await using composed = await compose({
     ...context,
+    code: codeOf(trust),
     platform: process.platform,
     log,
     signal,
@@ -61,23 +75,31 @@ async function endJob(environment: Environment, signal: AbortSignal): Promise<vo
   conclude(outcome.findings);
 }
 
+/**
+ * After strange code: no request and no process, since a step may have left a proxy, a program of Nix's
+ * name or a library for them, and what this process was started with can be read.
+ */
+async function endStrange(state: StepState, { why }: Trust, context: Context): Promise<void> {
+  const store = context.environment["NIX_STORE_DIR"] || "/nix/store";
+  const names = await readdir(store).catch(() => []);
+  const fresh = names.filter(
+    (name) => !state.memory.storeNames.has(name) && /^[0-9a-z]{32}-.*(?<!\.drv)$/.test(name),
+  );
+  const what =
+    fresh.length === 0
+      ? "nothing new to push"
+      : `${count(fresh.length, "path")} of the store ${fresh.length === 1 ? "is" : "are"} new since; this run would have pushed what the job built of it`;
+  log.info(`read-only (${why}): ${what}`);
+}
+
 /** Loud where it costs somebody a push: a step of the job has no business there. */
 async function refuseRecord(context: Context): Promise<void> {
-  await stopBackground(context.folder);
+  await endLeftBackground(context.folder);
   const message = "main's record is damaged or was changed since; nothing is pushed";
   if (contextTrust(context).kind === "read-only")
     return log.info(`nix-cache-preflight: ${message}`);
   const hint = "a step of this job wrote over it, or the inputs cache and token are not main's";
   annotate({ level: "warning", title: "NCP-450", message: `${message}\n${hint}` });
-}
-
-/** Whatever post came to: Nix needs the tokens in it no longer. */
-async function removeNetrc(environment: Environment): Promise<void> {
-  const folder = folderIn(environment);
-  const names = await readdir(folder).catch(() => []);
-  if (!names.some((name) => name.startsWith("netrc"))) return;
-  const { forgetNetrc } = await world();
-  await forgetNetrc(folder, environment);
 }
 
 async function endWatcher(

@@ -20,7 +20,11 @@ const State = z.object({
   use: z.string().check(z.regex(USE)),
   trust: z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("write"), pins: z.enum(["move", "keep"]), why: z.string() }),
-    z.object({ kind: z.literal("read-only"), why: z.string() }),
+    z.object({
+      kind: z.literal("read-only"),
+      code: z.enum(["ours", "strange"]),
+      why: z.string(),
+    }),
   ]),
   targets: z.array(
     z.object({
@@ -51,6 +55,9 @@ export interface StepState {
 
 export const STATE = "preflight";
 
+/** Saved before anything else, so that post finds the folder of a main that was killed. */
+export const USE_STATE = "use";
+
 /** The record as text; the long list of names goes to a file in the runner's temporary folder. */
 export async function saveState(
   { use, trust, memory, watcher }: StepState,
@@ -72,11 +79,16 @@ export async function saveState(
   return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
 }
 
+/** The number of a use, or undefined for what is none. */
+export function parseUse(text: string): string | undefined {
+  return USE.test(text) ? text : undefined;
+}
+
 /** The use that the record names, which its seal is bound to; undefined where it names none. */
 export function useOf(text: string): string | undefined {
   try {
     const { use } = JSON.parse(text) as { use?: unknown };
-    return typeof use === "string" && USE.test(use) ? use : undefined;
+    return typeof use === "string" ? parseUse(use) : undefined;
   } catch {
     return undefined;
   }

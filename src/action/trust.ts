@@ -1,7 +1,7 @@
 /** Owns trust: what the event that started the job lets this run write. Fails closed. */
 
 import * as z from "zod/mini";
-import type { Trust } from "../domain/job.ts";
+import { codeOf, type Trust } from "../domain/job.ts";
 import type { CacheLocation } from "../domain/location.ts";
 
 export interface TrustRequest {
@@ -45,12 +45,13 @@ const OURS = new Set([
 const NEEDS_TOKEN: ReadonlySet<CacheLocation["kind"]> = new Set(["cachix", "attic", "http"]);
 
 export function trustOf(request: TrustRequest): Trust {
-  const readOnly = (why: string): Trust => ({ kind: "read-only", why });
-  if (request.asked === "read-only") return readOnly("trust: read-only was asked for");
+  const strange = (why: string): Trust => ({ kind: "read-only", code: "strange", why });
+  if (request.asked === "read-only") return strange("trust: read-only was asked for");
   const event = parseEvent(request.event);
-  if (!event) return readOnly("the event file cannot be read");
+  if (!event) return strange("the event file cannot be read");
   const foreign = whyForeign(request.eventName, event);
-  if (foreign) return readOnly(foreign);
+  if (foreign) return strange(foreign);
+  const readOnly = (why: string): Trust => ({ kind: "read-only", code: "ours", why });
   const { cache, cacheMode } = request;
   if (NEEDS_TOKEN.has(cache.kind) && request.token === "absent") {
     return readOnly("there is no token (secrets are not passed to forks, nor to Dependabot)");
@@ -72,7 +73,9 @@ export function trustOf(request: TrustRequest): Trust {
 
 /** What both allow. A step between main and post may have written another event, or forged a record. */
 export function lowerTrust(main: Trust, post: Trust): Trust {
-  if (main.kind === "read-only") return main;
+  if (main.kind === "read-only") {
+    return codeOf(post) === "strange" ? { ...main, code: "strange" } : main;
+  }
   if (post.kind === "read-only" || main.pins === "move") return post;
   return { ...post, pins: "keep" };
 }

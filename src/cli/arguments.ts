@@ -30,6 +30,7 @@ export type Command =
   | { readonly kind: "version" }
   | { readonly kind: "completion"; readonly shell: Shell }
   | { readonly kind: "setup"; readonly inputs: Inputs; readonly format: Format }
+  | { readonly kind: "take back"; readonly inputs: Inputs; readonly format: Format }
   | { readonly kind: "run"; readonly inputs: Inputs; readonly format: Format };
 
 export type Format = "text" | "json";
@@ -49,13 +50,25 @@ export function parseCommand(args: readonly string[], environment: Environment):
   }
   if (word === "completion") return { kind: "completion", shell: shellNamed(rest) };
   const format = values["json"] === true ? "json" : "text";
+  const takeBack = values["remove"] === true;
+  if (takeBack && word !== "setup") {
+    throw new UserError("NCP-640", `${word}: --remove belongs to setup`, {
+      hint: "write setup --remove: it takes back what setup added to your Nix configuration",
+    });
+  }
   if (word === "setup") {
     if (rest[0] !== undefined) {
       throw new UserError("NCP-640", `setup: "${rest[0]}" is one word too many`, {
         hint: "write --cache CACHE, or --substituters 'URL PUBLIC-KEY'",
       });
     }
-    return { kind: "setup", inputs: inputsOf(values, environment), format };
+    const inputs = inputsOf(values, environment);
+    if (takeBack && (values["cache"] !== undefined || values["substituters"] !== undefined)) {
+      throw new UserError("NCP-640", "setup --remove takes back all that setup added", {
+        hint: "leave --cache and --substituters out; setup adds again what is to stay",
+      });
+    }
+    return { kind: takeBack ? "take back" : "setup", inputs, format };
   }
   const inputs = inputsOf(values, environment);
   const mode = word as Mode;
@@ -73,6 +86,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
       options: {
         ...options,
         json: { type: "boolean" as const },
+        remove: { type: "boolean" as const },
         help: { type: "boolean" as const, short: "h" },
         version: { type: "boolean" as const },
       },
@@ -80,7 +94,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
   } catch (error) {
     const message = String(error).replace(/^TypeError[^:]*: /, "");
     const unknown = /^Unknown option '-*([^']*)'/.exec(message)?.[1];
-    const known = [...OPTIONS, "json", "help", "version"];
+    const known = [...OPTIONS, "json", "remove", "help", "version"];
     const near = unknown === undefined ? "" : didYouMean(unknown, known);
     const said = unknown === undefined ? message : `there is no option --${unknown}.${near}`;
     throw new UserError("NCP-640", said, { hint: "--help lists all options" });

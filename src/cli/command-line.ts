@@ -1,10 +1,11 @@
 /** Owns the command on the command line: the same engine, its words on a terminal instead of a job page. */
 
-import { homedir } from "node:os";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, UserError } from "../domain/errors.ts";
-import type { Trust } from "../domain/job.ts";
+import { codeOf, type Trust } from "../domain/job.ts";
 import { VERSION } from "../domain/version.ts";
 import { type Run, run } from "../engine/run.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
@@ -23,7 +24,7 @@ import {
   widthOf,
   wrap,
 } from "./display.ts";
-import { type CommandLine, setup, setupJson, setupLines } from "./setup.ts";
+import { type CommandLine, remove, removeLines, setup, setupJson, setupLines } from "./setup.ts";
 
 /** 0 fine, 1 findings or a failure, 2 a wrong command line. */
 export type ExitCode = 0 | 1 | 2;
@@ -52,6 +53,7 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
       );
       return 0;
     case "setup":
+    case "take back":
     case "run":
       return request ? work(command, request, environment) : 2;
     default:
@@ -60,7 +62,7 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
 }
 
 async function work(
-  command: Extract<Command, { kind: "setup" | "run" }>,
+  command: Extract<Command, { kind: "setup" | "take back" | "run" }>,
   request: Request,
   environment: Environment,
 ): Promise<ExitCode> {
@@ -78,10 +80,17 @@ async function work(
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   const { signal } = controller;
-  const folder = stateFolder(environment);
+  const folder = await beginFolder(stateFolder(environment));
   try {
     using shown = await openLog(environment);
     const commandLine: CommandLine = { environment, folder, log: shown.log, signal };
+    if (command.kind === "take back") {
+      const done = await remove(commandLine);
+      shown.end();
+      if (command.format === "json") print(done);
+      else process.stdout.write(`${removeLines(done).join("\n")}\n`);
+      return 0;
+    }
     if (command.kind === "setup") {
       const done = await setup(request, commandLine);
       shown.end();
@@ -90,8 +99,10 @@ async function work(
       return done.troubles.length > 0 ? 1 : 0;
     }
     const { compose } = await import("../compose.ts");
+    const trust = commandLineTrust(request.trust);
     await using composed = await compose({
       ...request,
+      code: codeOf(trust),
       environment,
       workspace: process.cwd(),
       folder,
@@ -99,7 +110,7 @@ async function work(
       log: shown.log,
       signal,
     });
-    const done = await run(request.job, commandLineTrust(request.trust), composed.world, signal);
+    const done = await run(request.job, trust, composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
     shown.end();
     if (command.format === "json") print(jsonReport(done));
@@ -111,6 +122,7 @@ async function work(
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -129,11 +141,42 @@ async function openLog(environment: Environment): Promise<Display> {
 
 /** Whoever types the command may write where the cache lets them; pins are the default branch's. */
 function commandLineTrust(asked: "auto" | "read-only"): Trust {
-  if (asked === "read-only") return { kind: "read-only", why: "--trust read-only was asked for" };
+  if (asked === "read-only") {
+    return { kind: "read-only", code: "strange", why: "--trust read-only was asked for" };
+  }
   return { kind: "write", pins: "keep", why: "on the command line" };
 }
 
-/** Nix goes on reading a private cache's netrc from there, so it is no temporary place. */
+/**
+ * A folder for this command alone, with the netrc file of private caches among its files: it goes at the
+ * end. What killed commands left goes now.
+ */
+async function beginFolder(state: string): Promise<string> {
+  try {
+    await mkdir(state, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(state)) {
+      const pid = /^run-(\d+)-/.exec(name)?.[1];
+      if (pid !== undefined && !isAlive(Number(pid)))
+        await rm(join(state, name), { recursive: true, force: true });
+    }
+    // Where earlier versions kept it.
+    await rm(join(state, "netrc"), { force: true });
+    return await mkdtemp(join(state, `run-${process.pid}-`));
+  } catch {
+    // A home that cannot be written to.
+    return mkdtemp(join(tmpdir(), "nix-cache-preflight-"));
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 function stateFolder(environment: Environment): string {
   const home = environment["HOME"] ?? homedir();
   return join(
@@ -192,6 +235,7 @@ export function helpText(): string {
   warm       and build what is missing, push, verify and pin it
   audit      is what was pushed and pinned still there?
   setup      add --cache and --substituters to your Nix configuration, for good
+             (setup --remove takes all of that back)
   completion bash|zsh|fish
 
 TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*'); without

@@ -46,7 +46,17 @@ export interface Job {
 /** What may be written, and why not. */
 export type Trust =
   | { readonly kind: "write"; readonly pins: "move" | "keep"; readonly why: string }
-  | { readonly kind: "read-only"; readonly why: string };
+  | { readonly kind: "read-only"; readonly code: Code; readonly why: string };
+
+/**
+ * Whose code the job evaluates and builds. `strange`: not shown to be ours; then no credential is where
+ * that code could read it (docs/adr/0005).
+ */
+export type Code = "ours" | "strange";
+
+export function codeOf(trust: Trust): Code {
+  return trust.kind === "write" ? "ours" : trust.code;
+}
 
 /** Kept apart from the job, so that the job can be printed, saved and compared. */
 export interface Secrets {

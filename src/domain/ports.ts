@@ -145,8 +145,8 @@ export interface Nix {
   garbage(keep: readonly StorePath[], signal: AbortSignal): Promise<number>;
   /** Deletes garbage until `bytes` are freed; what `keep` refers to stays. Bytes freed. */
   collect(keep: readonly StorePath[], bytes: number, signal: AbortSignal): Promise<number>;
-  /** Adds caches to the configuration that later steps read; says what it wrote. */
-  configure(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
+  /** Adds caches to the configuration that later steps of the job read; says what it wrote. */
+  configure?(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
   /** Paths built on this machine since the job began, that are no derivation files. */
   builtHere(since: ReadonlySet<string>, signal: AbortSignal): Promise<readonly StorePath[]>;
   /** The bytes of a valid path, as a NAR. */

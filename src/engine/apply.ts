@@ -170,7 +170,7 @@ class Application {
 
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
     try {
-      for (const line of await this.nix.configure(caches, this.signal)) {
+      for (const line of (await this.nix.configure?.(caches, this.signal)) ?? []) {
         this.configured.push(line);
         this.world.log.info(line);
       }

@@ -7,9 +7,9 @@ import type { CallSubstituters } from "./build.ts";
 import type { NixCommand } from "./command.ts";
 import {
   checkConfiguration,
+  type LaterSteps,
   type NixConfiguration,
-  netrcBefore,
-  userConfigurationFile,
+  userConfigurationFiles,
   writeConfiguration,
 } from "./configure.ts";
 import type { NixMachine } from "./machine.ts";
@@ -27,8 +27,10 @@ export interface KnownCachesParts {
   readonly environment: Environment;
   /** What every fetch and build may take from, before the configuration says so. */
   readonly caches: () => Promise<CachesNow>;
-  /** Where the netrc file for private caches goes: a folder of ours that is the job's own. */
+  /** Where the netrc file for private caches goes: a folder of this use's own, gone when it is over. */
   readonly folder: string;
+  /** Undefined on the command line: there the caches are given to each call, and nothing is kept. */
+  readonly laterSteps: LaterSteps | undefined;
 }
 
 export class KnownCaches {
@@ -56,7 +58,7 @@ export class KnownCaches {
         : there.filter(({ substituter }) => substituter.environment === undefined);
     const caches = await this.readable(open, signal);
     const { substituters, publicKeys } = this.configurationOf(caches);
-    const netrc = await this.prepareNetrc(caches);
+    const netrcFile = await this.prepareNetrc(caches);
     const { setup, settings } = this.parts.machine;
     const left = without(settings.substituters, gone);
     return {
@@ -64,35 +66,36 @@ export class KnownCaches {
       // Nix would ask those that are gone as well, and wait for them.
       instead: left.length < settings.substituters.length ? [...left, ...substituters] : undefined,
       publicKeys,
-      netrcFile: netrc?.file,
+      netrcFile,
       settings: setup.untrusted ? "those of everybody" : "all",
       ...(what === "fetches" ? { environment: await fetchEnvironment(caches) } : {}),
     };
   }
 
-  /** Written once however often it runs; what was done, in words. */
+  /** Tells later steps of the caches; what was done, in words. */
   async configure(
+    later: LaterSteps,
     caches: readonly BinaryCache[],
     buildDir: string | undefined,
     signal: AbortSignal,
   ): Promise<readonly string[]> {
     const { command, environment, machine } = this.parts;
-    const file = userConfigurationFile(environment);
     const { substituters, trustedPublicKeys } = machine.settings;
     const readable = await this.readable(caches, signal);
-    const netrc = await this.prepareNetrc(readable);
+    const netrcFile = await this.prepareNetrc(readable);
     const wanted = {
       ...this.configurationOf(readable),
-      ...(netrc ? { netrc } : {}),
+      ...(netrcFile === undefined ? {} : { netrcFile }),
       ...(buildDir === undefined ? {} : { buildDir }),
     };
-    const state = await writeConfiguration(file, wanted, {
+    const before = userConfigurationFiles(environment, machine.setup.version);
+    const isNew = await writeConfiguration(later, before, wanted, {
       substituters,
       publicKeys: trustedPublicKeys.map(({ text }) => text),
     });
-    if (state === "written") await checkConfiguration(command, file, wanted, signal);
+    if (isNew) await checkConfiguration(command, later, before, wanted, signal);
     return [
-      `${file}: ${state === "written" ? "caches added" : "already as it should be"}`,
+      isNew ? `${later.file}: caches added, for this job` : "Nix knows these caches already",
       ...caches
         .filter((cache) => !readable.includes(cache))
         .map(
@@ -113,15 +116,13 @@ export class KnownCaches {
   }
 
   /** The netrc file, written where a private cache needs one, and where the daemon would read it. */
-  private async prepareNetrc(caches: readonly BinaryCache[]): Promise<NixConfiguration["netrc"]> {
-    const { environment, folder, machine } = this.parts;
+  private async prepareNetrc(caches: readonly BinaryCache[]): Promise<string | undefined> {
+    const { folder, machine } = this.parts;
     const credentials = caches.flatMap(({ substituter }) => substituter.credentials?.() ?? []);
     if (credentials.length === 0 || machine.setup.untrusted) return undefined;
-    const configuration = userConfigurationFile(environment);
     const file = netrcIn(folder);
-    const before = await netrcBefore(configuration, machine.settings.netrcFile);
-    await writeNetrc(file, credentials, before);
-    return { file, before };
+    await writeNetrc(file, credentials, machine.settings.netrcFile);
+    return file;
   }
 
   /** What of the caches Nix takes from this user: all, or what root allows. */

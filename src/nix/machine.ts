@@ -101,8 +101,13 @@ export function buildDir(version: string, setting: string, environment: Environm
 
 /** 2.30 and later make a build directory that is not there; earlier ones fail. */
 export function makesBuildDir(version: string): boolean {
+  return isAtLeast(version, 30);
+}
+
+/** Whether it is Nix 2.`least`, or newer. */
+export function isAtLeast(version: string, least: number): boolean {
   const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
-  return major > 2 || minor >= 30;
+  return major > 2 || minor >= least;
 }
 
 /** As Nix's `auto`: the store itself where its state can be written, else the daemon. */

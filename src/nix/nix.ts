@@ -21,7 +21,7 @@ export interface NixParts extends KnownCachesParts {
 }
 
 export function nixPort(parts: NixParts): Nix {
-  const { command, flake, log } = parts;
+  const { command, flake, log, laterSteps } = parts;
   const setup = { ...parts.machine.setup, flake: flake ? ("here" as const) : ("absent" as const) };
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
@@ -67,10 +67,14 @@ export function nixPort(parts: NixParts): Nix {
     },
     garbage: (keep, signal) => garbageBytes(command, setup, keep, signal),
     collect: (keep, bytes, signal) => collect(command, setup, keep, bytes, parts.folder, signal),
-    configure: (caches, signal) => {
-      const moved = kept === "later steps too" && setup.buildDirBy === "setting";
-      return known.configure(caches, moved ? buildDirectory : undefined, signal);
-    },
+    ...(laterSteps
+      ? {
+          configure: (caches, signal) => {
+            const moved = kept === "later steps too" && setup.buildDirBy === "setting";
+            return known.configure(laterSteps, caches, moved ? buildDirectory : undefined, signal);
+          },
+        }
+      : {}),
     builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
     nar: (path, signal) => narOf(real(path), signal),
   };
