@@ -46,10 +46,10 @@ export async function setUp(request: ComposeRequest): Promise<SetUp> {
   const http = new HttpClient(environment);
   try {
     const machine = await readMachine(nixCommand(environment, workspace), environment, signal);
-    const { settings, builder } = machine;
+    const { settings } = machine;
     const { untrusted, ...setup } = machine.setup;
     // Those that Nix has already are not named, and no concern of ours.
-    const named = { setup, builder, settings: { ...settings, substituters: [] } };
+    const named = { ...machine, setup, settings: { ...settings, substituters: [] } };
     const { own, substituters, notices } = openCaches(
       request,
       named,

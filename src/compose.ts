@@ -8,6 +8,7 @@ import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
+import { secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
@@ -15,7 +16,7 @@ import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders
 import { nixCommand } from "./nix/command.ts";
 import type { LaterSteps } from "./nix/configure.ts";
 import { findFlake } from "./nix/flake.ts";
-import { makesBuildDir, readMachine } from "./nix/machine.ts";
+import { makesBuildDir, type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { recordKey } from "./nix/record-key.ts";
@@ -42,6 +43,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   const { environment, workspace, log, job } = request;
   const http = new HttpClient(environment);
   const base = {
+    code: request.code,
     disk,
     clock,
     log,
@@ -67,6 +69,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
+  const exposed = exposedSecret(request, machine);
+  const secret = secretOf(request.secrets, environment);
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
@@ -96,10 +100,13 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
     laterSteps: request.laterSteps,
+    code: request.code,
+    secret: request.code === "strange" && secret ? "to be kept" : "none",
   });
   return {
     world: {
       ...base,
+      ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
@@ -136,6 +143,18 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+/**
+ * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
+ * build, where Nix runs it as this user and shows it all processes. Nothing we do later takes it away.
+ */
+function exposedSecret(
+  { code, secrets, environment }: ComposeRequest,
+  { builder, sandbox }: NixMachine,
+): string | undefined {
+  const isSeen = code === "strange" && builder === "ourselves" && sandbox === "off";
+  return isSeen ? secretOf(secrets, environment) : undefined;
 }
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */

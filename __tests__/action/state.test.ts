@@ -23,6 +23,7 @@ const STATE: StepState = {
     storeNames: new Set(["x-1", "y-2"]),
     silent: ["http://lan:5000"],
   },
+  programs: "/usr/bin",
   watcher: { pid: 4711, began: "123456" },
 };
 

@@ -9,6 +9,7 @@ import { describe, expect, test } from "@jest/globals";
 import { type Machine, quickstart, startMachine } from "../../scripts/machine.ts";
 import { runStage, type StepRequest } from "../../scripts/runner.ts";
 import { leftBackground } from "../../src/action/background-push.ts";
+import { firstState } from "../../src/action/state.ts";
 import { isRunning, type ProcessIdentity } from "../../src/host/exec.ts";
 import { cached, flake, NIX, startJob, told } from "./job.ts";
 
@@ -132,11 +133,10 @@ describe(`whose job is over, on ${NIX}`, () => {
       defaults: { mode: "prefetch", targets: ".#good" },
     });
     const folder = join(job.machine.root, "runner", "nix-cache-preflight", "1");
-    const main = await job.main();
+    await job.main();
     const left = await begun(folder);
     // Killed before its record: only the number of its use is there.
-    const { use = "" } = main.state;
-    const post = await job.post({}, { state: { use } });
+    const post = await job.post({}, { state: { preflight: firstState("1") } });
     expect([post.exitCode, told(post)]).toEqual([0, []]);
     expect(await isRunning(left)).toBe(false);
     await expect(stat(folder)).rejects.toThrow("ENOENT");

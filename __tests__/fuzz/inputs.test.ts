@@ -158,7 +158,7 @@ test(
     };
     const whole = [
       await saveState(
-        { use: "1", trust, memory, watcher: { pid: 4711, began: "1" } },
+        { use: "1", trust, memory, watcher: { pid: 4711, began: "1" }, programs: "/bin" },
         folder.path,
         SEAL,
       ),

@@ -359,6 +359,7 @@ export function world(options: WorldOptions = {}): MemoryWorld {
       info: (line) => lines.push(line),
       debug: () => {},
     },
+    code: "ours",
     keyFiles: async (patterns) => patterns.map((name) => ({ name, hash: "0123456789abcdef" })),
     decompress: (_compression, content) => content,
   };

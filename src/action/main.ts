@@ -9,6 +9,7 @@ import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { takeEnvironment } from "../host/environment.ts";
+import { folderOf } from "../host/exec.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
@@ -20,13 +21,13 @@ import { type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { beginUse } from "./job-folder.ts";
-import { STATE, saveState, sealFor, USE_STATE } from "./state.ts";
+import { firstState, STATE, saveState, sealFor } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
     const environment = takeEnvironment();
     const use = await beginUse(environment);
-    core.saveState(USE_STATE, use);
+    core.saveState(STATE, firstState(use));
     const given = await readContext(environment, use);
     mask(given);
     const trust = contextTrust(given);
@@ -84,6 +85,7 @@ export function main(): Promise<void> {
           trust,
           memory: { targets, storeNames, silent: silentSubstituters(done.survey) },
           watcher,
+          programs: await folderOf("nix-store", context.environment["PATH"] ?? ""),
         },
         context.folder,
         sealFor(context),

@@ -1,13 +1,13 @@
 /** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
 
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import type { PushProgress } from "../domain/cache.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
-import { type Environment, takeEnvironment } from "../host/environment.ts";
+import { type Environment, secretOf, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/exec.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
@@ -17,7 +17,7 @@ import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./c
 import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
 import { endUse } from "./job-folder.ts";
-import { loadState, parseUse, STATE, type StepState, sealFor, USE_STATE, useOf } from "./state.ts";
+import { firstState, loadState, STATE, type StepState, sealFor, useOf } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
 
 export function post(): Promise<void> {
@@ -25,7 +25,7 @@ export function post(): Promise<void> {
     const environment = takeEnvironment();
     const text = core.getState(STATE);
     // A record that names no use is damaged, and is refused below.
-    const use = parseUse(core.getState(USE_STATE)) ?? useOf(text);
+    const use = useOf(text);
     try {
       await endJob(environment, text, use ?? "0", signal);
     } finally {
@@ -40,16 +40,19 @@ async function endJob(
   use: string,
   signal: AbortSignal,
 ): Promise<void> {
-  if (text === "") {
+  if (text === "" || text === firstState(use)) {
     await endLeftBackground(join(folderIn(environment), use));
     return log.info("nix-cache-preflight: main left nothing to do");
   }
-  const context = await readContext(environment, use);
-  mask(context);
-  const state = await loadState(text, sealFor(context));
-  if (!state) return refuseRecord(context);
-  const trust = lowerTrust(state.trust, contextTrust(context));
-  if (codeOf(trust) === "strange") return endStrange(state, trust, context);
+  const given = await readContext(environment, use);
+  mask(given);
+  const state = await loadState(text, sealFor(given));
+  if (!state) return refuseRecord(given);
+  const trust = lowerTrust(state.trust, contextTrust(given));
+  if (codeOf(trust) === "strange" && secretOf(given.secrets, environment) !== undefined) {
+    return endStrange(state, trust, given);
+  }
+  const context = { ...given, environment: withPrograms(environment, state) };
   const ahead =
     state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
   const { compose } = await world();
@@ -73,6 +76,13 @@ async function endJob(
   const kept = await keepGithub(context, trust, composed, state.memory, signal);
   for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
   conclude(outcome.findings);
+}
+
+/** Nix as main found it, whatever a step put before it since. */
+function withPrograms(environment: Environment, { programs }: StepState): Environment {
+  if (programs === undefined) return environment;
+  const path = [programs, environment["PATH"] ?? ""].join(delimiter);
+  return { ...environment, PATH: path };
 }
 
 /**

@@ -33,6 +33,7 @@ const State = z.object({
       pinName: z.string().check(z.regex(/^[0-9A-Za-z_.+-]{1,200}$/)),
     }),
   ),
+  programs: z.optional(z.string().check(z.regex(/^\/[^:\0]*$/))),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
   silent: z.array(z.string()),
   watcher: z.optional(
@@ -51,16 +52,20 @@ export interface StepState {
   readonly memory: JobMemory;
   /** The process that pushes while the job runs. */
   readonly watcher: ProcessIdentity | undefined;
+  /** Where main found Nix: a later step may put another program of its name before it. */
+  readonly programs: string | undefined;
 }
 
 export const STATE = "preflight";
 
-/** Saved before anything else, so that post finds the folder of a main that was killed. */
-export const USE_STATE = "use";
+/** Saved before anything else and written over by the record, so that post finds the folder of a main that was killed. */
+export function firstState(use: string): string {
+  return JSON.stringify({ use });
+}
 
 /** The record as text; the long list of names goes to a file in the runner's temporary folder. */
 export async function saveState(
-  { use, trust, memory, watcher }: StepState,
+  { use, trust, memory, watcher, programs }: StepState,
   folder: string,
   seal: Seal,
 ): Promise<string> {
@@ -75,6 +80,7 @@ export async function saveState(
     storeNames: { file, sha256: sum(names) },
     silent: [...(memory.silent ?? [])],
     ...(watcher === undefined ? {} : { watcher }),
+    ...(programs === undefined ? {} : { programs }),
   } satisfies z.infer<typeof State>;
   return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
 }
@@ -118,6 +124,7 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         silent: state.silent,
       },
       watcher: state.watcher,
+      programs: state.programs,
     };
   } catch {
     return undefined;

@@ -6,6 +6,7 @@ import type { KeyFile } from "./cache-key.ts";
 import type { Derivation } from "./derivation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
+import type { Code } from "./job.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
@@ -254,6 +255,10 @@ export interface Staging {
 }
 
 export interface World {
+  /** Strange code could read what Nix is told of private caches: those this process reads itself. */
+  readonly code: Code;
+  /** The name of a secret that a stranger's build on this machine could read. */
+  readonly exposed?: string;
   /** Undefined on a runner without Nix (Windows): keys and disk only. */
   readonly nix: Nix | undefined;
   readonly disk: Disk;

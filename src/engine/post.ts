@@ -43,6 +43,15 @@ export async function runPost(
   if (!nix || !own || job.push === "off" || !MAY_IN_POST[job.mode].has("push")) return NOTHING;
   const built = await nix.builtHere(memory.storeNames, signal);
   if (built.length === 0) return NOTHING;
+  const targets = await builtTargets(memory, new Set(built), nix, signal);
+  const wanted: PushRoots[] = [
+    ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),
+    ...targets.map(({ name, outputs }) => ({ target: name, paths: outputs })),
+  ];
+  if (world.code === "strange") {
+    // Nobody is asked: a step may have said through whom. What a cache has by now is counted, too.
+    return { ...NOTHING, withheld: can(own, "push") ? wanted : [] };
+  }
   const asked = world.substituters.filter(({ name }) => !memory.silent?.includes(name));
   const substituters = await describeSubstituters({ ...world, substituters: asked }, signal);
   const lookup = new Lookup(
@@ -56,11 +65,6 @@ export async function runPost(
     state,
     count: noCount(),
   }));
-  const targets = await builtTargets(memory, new Set(built), nix, signal);
-  const wanted: PushRoots[] = [
-    ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),
-    ...targets.map(({ name, outputs }) => ({ target: name, paths: outputs })),
-  ];
   const writable = writableCache(job, { trust, substituters: described }, own);
   if (!writable) {
     const withheld = await missingRoots(lookup, wanted);

@@ -1,5 +1,6 @@
 /** Owns the sentence: survey → plan → apply → report. */
 
+import { UserError } from "../domain/errors.ts";
 import { isFresh } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
@@ -32,6 +33,7 @@ export interface Run {
 
 export async function run(job: Job, trust: Trust, world: World, signal: AbortSignal): Promise<Run> {
   const begin = world.clock.now();
+  refuseExposed(job, world);
   const { seen, meant } = await look(job, trust, world, signal);
   const looked = world.clock.now();
   const done = await apply(
@@ -52,6 +54,18 @@ export async function run(job: Job, trust: Trust, world: World, signal: AbortSig
     findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
   };
   return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
+}
+
+/** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
+function refuseExposed(job: Job, { exposed }: World): void {
+  if (exposed === undefined || !MAY[job.mode].has("configure")) return;
+  throw new UserError(
+    "NCP-453",
+    `this job may run a stranger's code and has a secret (${exposed}), and Nix here builds as this step's own user without a sandbox: a build could read it in /proc`,
+    {
+      hint: `take the ${exposed} away on such an event, or give the job a Nix with a daemon, with build users or with sandbox = true`,
+    },
+  );
 }
 
 /** The first phase, with a group of its own: it changes nothing, and decides what will be. */

@@ -1,6 +1,7 @@
 /** Owns the process's environment: the one place that reads it, and what a child may see of it. */
 
 import { setFlagsFromString } from "node:v8";
+import type { Secrets } from "../domain/job.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -54,6 +55,16 @@ export function processEnvironment(): Environment {
     if (value !== undefined) found[name] = value;
   }
   return found;
+}
+
+/**
+ * What this process was started with that lets whoever reads it act as the repository. The runner's token
+ * for caches and artifacts is not meant: every action of the job has it.
+ */
+export function secretOf(secrets: Secrets, environment: Environment): string | undefined {
+  if (secrets.token) return "token";
+  if (secrets.signingKey) return "signing-key";
+  return environment["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] ? "permission id-token: write" : undefined;
 }
 
 /** Variables that let whoever knows them act as this step, or as the job. */

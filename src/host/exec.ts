@@ -2,7 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { access, constants, readFile } from "node:fs/promises";
+import { delimiter, isAbsolute, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
 
 export interface ExecOptions {
@@ -178,6 +179,19 @@ export async function* execStream(
     options.signal.removeEventListener("abort", onAbort);
     if (child.exitCode === null) end();
   }
+}
+
+/** The folder of the program that a child would be started from; undefined where there is none. */
+export async function folderOf(program: string, path: string): Promise<string | undefined> {
+  for (const folder of path.split(delimiter)) {
+    if (!isAbsolute(folder)) continue;
+    const found = await access(join(folder, program), constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (found) return folder;
+  }
+  return undefined;
 }
 
 const DEADLINE = 5_000;

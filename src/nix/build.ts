@@ -27,13 +27,14 @@ export interface CallSubstituters {
   readonly environment?: Environment;
   /** A daemon takes most settings from users whom it trusts alone. */
   readonly settings: "all" | "those of everybody";
+  readonly sandbox: "as configured" | "or not at all";
 }
 
 /** Seconds to a connection, and without a byte on one: Nix's own patience is 300, five times over. */
 const PATIENCE = { connect: "15", stalled: "60" };
 
 function substituterOptions(call: CallSubstituters): string[] {
-  const { urls, instead, publicKeys, netrcFile, settings } = call;
+  const { urls, instead, publicKeys, netrcFile, settings, sandbox } = call;
   return [
     // A cache that is broken in one place does not end the rest.
     ...["--option", "fallback", "true", "--option", "connect-timeout", PATIENCE.connect],
@@ -51,6 +52,7 @@ function substituterOptions(call: CallSubstituters): string[] {
           ...["--option", "stalled-download-timeout", PATIENCE.stalled],
           // What was pushed a minute ago is there now, whatever was answered an hour ago.
           ...["--option", "narinfo-cache-negative-ttl", "0"],
+          ...(sandbox === "or not at all" ? ["--option", "sandbox-fallback", "false"] : []),
         ]
       : []),
   ];

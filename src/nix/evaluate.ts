@@ -2,6 +2,7 @@
 
 import { UserError } from "../domain/errors.ts";
 import { type AttrSegment, formatAttrPath, type OutputSelection } from "../domain/installable.ts";
+import type { Code } from "../domain/job.ts";
 import { mapLimited } from "../domain/limit.ts";
 import type {
   Evaluated,
@@ -20,6 +21,8 @@ export interface Evaluator {
   readonly system: string;
   /** The flake of the working directory. */
   readonly flake: Flake | undefined;
+  /** Strange code builds nothing while it is evaluated. */
+  readonly code: Code;
 }
 
 /** Evaluations at once: each may take gigabytes of memory. */
@@ -147,7 +150,7 @@ class Evaluation {
     segments: readonly AttrSegment[],
     apply: string,
   ): Promise<{ value: T } | { message: string }> {
-    const { nix, system, flake: own } = this.evaluator;
+    const { nix, system, flake: own, code } = this.evaluator;
     const args = [
       "eval",
       "--json",
@@ -164,6 +167,7 @@ class Evaluation {
       "--option",
       "eval-cache",
       "false",
+      ...(code === "strange" ? ["--option", "allow-import-from-derivation", "false"] : []),
       ...(isIndirect(flake) && own ? lockedInputs(own, flake) : []),
       ...(this.request.system === system ? [] : ["--system", this.request.system]),
     ];

@@ -1,6 +1,7 @@
 /** Owns what Nix is told of the caches: for a single call, and for the steps that follow. */
 
-import type { BinaryCache } from "../domain/cache.ts";
+import { type BinaryCache, needsCredentials } from "../domain/cache.ts";
+import type { Code } from "../domain/job.ts";
 import { plainAddress } from "../domain/location.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CallSubstituters } from "./build.ts";
@@ -29,6 +30,10 @@ export interface KnownCachesParts {
   readonly caches: () => Promise<CachesNow>;
   /** Where the netrc file for private caches goes: a folder of this use's own, gone when it is over. */
   readonly folder: string;
+  /** Strange code could read a netrc file, and what a process of this user was started with. */
+  readonly code: Code;
+  /** `to be kept`: this process was started with one, and what is built is a stranger's. */
+  readonly secret: "to be kept" | "none";
   /** Undefined on the command line: there the caches are given to each call, and nothing is kept. */
   readonly laterSteps: LaterSteps | undefined;
 }
@@ -68,6 +73,8 @@ export class KnownCaches {
       publicKeys,
       netrcFile,
       settings: setup.untrusted ? "those of everybody" : "all",
+      // Nix would go on without a sandbox where it cannot have one, and say nothing.
+      sandbox: this.parts.secret === "to be kept" ? "or not at all" : "as configured",
       ...(what === "fetches" ? { environment: await fetchEnvironment(caches) } : {}),
     };
   }
@@ -96,20 +103,25 @@ export class KnownCaches {
     if (isNew) await checkConfiguration(command, later, before, wanted, signal);
     return [
       isNew ? `${later.file}: caches added, for this job` : "Nix knows these caches already",
-      ...caches
-        .filter((cache) => !readable.includes(cache))
-        .map(
-          ({ name }) =>
-            `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is left out of its configuration`,
-        ),
+      ...caches.filter((cache) => !readable.includes(cache)).map((cache) => this.whyNot(cache)),
     ];
+  }
+
+  private whyNot(cache: BinaryCache): string {
+    const { code, machine } = this.parts;
+    const { name } = cache;
+    return code === "strange" && needsCredentials(cache)
+      ? `${name}: it needs credentials, and this job may run a stranger's code: later steps are not told of it`
+      : `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is left out of its configuration`;
   }
 
   /** Asked only where there is a bucket, and once. */
   private async readable(
-    caches: readonly BinaryCache[],
+    all: readonly BinaryCache[],
     signal: AbortSignal,
   ): Promise<readonly BinaryCache[]> {
+    const { code } = this.parts;
+    const caches = code === "ours" ? all : all.filter((cache) => !needsCredentials(cache));
     if (!caches.some(isS3)) return caches;
     this.readingS3 ??= readsS3(this.parts.command, signal);
     return (await this.readingS3) ? caches : caches.filter((cache) => !isS3(cache));

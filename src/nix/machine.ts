@@ -23,6 +23,8 @@ export interface NixMachine {
   readonly setup: Omit<NixSetup, "flake">;
   readonly settings: NixSettings;
   readonly builder: Builder;
+  /** `on`: no build sees more of this machine than Nix shows it. */
+  readonly sandbox: "on" | "off";
 }
 
 /** Who runs builds: this process's user, build users for root, or a daemon with them. */
@@ -51,6 +53,8 @@ export async function readMachine(
   const keys = untrusted?.publicKeys ?? list("trusted-public-keys");
   return {
     builder,
+    // `relaxed` is off for whatever derivation asks for it.
+    sandbox: settings.has("sandbox", true) ? "on" : "off",
     setup: {
       version,
       system,

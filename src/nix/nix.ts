@@ -32,7 +32,7 @@ export function nixPort(parts: NixParts): Nix {
   return {
     setup,
     evaluate: (request, signal) =>
-      evaluate({ nix: command, storeDir, system, flake }, request, signal),
+      evaluate({ nix: command, storeDir, system, flake, code: parts.code }, request, signal),
     derivation,
     valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
     closure: async (roots, signal) =>
