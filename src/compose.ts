@@ -100,6 +100,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
     laterSteps: request.laterSteps,
+    passEnv: job.passEnv,
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
   });

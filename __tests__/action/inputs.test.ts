@@ -109,6 +109,7 @@ describe("inputs", () => {
     ],
     [{ force: "true" }, { force: "force" }],
     [{ "install-nix": "true" }, { installNix: "install" }],
+    [{ "pass-env": "A_1, b\nC" }, { passEnv: ["A_1", "b", "C"] }],
     [{ "min-free": "0" }, { minFree: 0 }],
     [
       { "key-suffix": "Linux\n\n container-ollama-amd64 \n" },
@@ -159,6 +160,8 @@ describe("inputs", () => {
     ["trust", "write", 'trust: "write" is not legal', "auto, read-only"],
     ["trust", "readonly", 'Did you mean "read-only"?', "auto, read-only"],
     ["force", "yes", 'force: "yes" is not legal', "true, false"],
+    ["pass-env", "TOKEN=hunter2", 'pass-env: "TOKEN" is not the name', "and no values"],
+    ["pass-env", "INPUT_TOKEN", "INPUT_TOKEN is this step's own", "names of variables"],
     ["install-nix", "1", 'install-nix: "1" is not legal', "true, false"],
   ])("%s: %j is refused", (name, value, message, hint) => {
     const error = userError(() => read({ [name]: value }));

@@ -227,11 +227,16 @@ class Reader {
 function attribute(derivation: Derivation, name: string): boolean | undefined {
   const plain = derivation.environment.get(name);
   if (plain !== undefined) return plain === "1";
+  const value = structured(derivation)?.[name];
+  return typeof value === "boolean" ? value : undefined;
+}
+
+/** Attributes as `__structuredAttrs` has them. */
+function structured(derivation: Derivation): Readonly<Record<string, unknown>> | undefined {
   const json = derivation.environment.get("__json");
   if (json === undefined) return undefined;
   try {
-    const value = (JSON.parse(json) as Record<string, unknown>)[name];
-    return typeof value === "boolean" ? value : undefined;
+    return JSON.parse(json) as Record<string, unknown>;
   } catch {
     return undefined; // Nix itself refuses to build it; it is no reason to stop looking
   }
@@ -247,6 +252,15 @@ export function isFixedOutput(derivation: Derivation): boolean {
     if (output.hash !== "" && output.path !== undefined) return true;
   }
   return false;
+}
+
+/** Variables of the builder's environment that a fixed output asks for; of others Nix passes none. */
+export function impureVariables(derivation: Derivation): readonly string[] {
+  if (!isFixedOutput(derivation)) return [];
+  const plain = derivation.environment.get("impureEnvVars");
+  if (plain !== undefined) return plain.split(/\s+/).filter((name) => name !== "");
+  const listed = structured(derivation)?.["impureEnvVars"];
+  return Array.isArray(listed) ? listed.filter((name) => typeof name === "string") : [];
 }
 
 export function buildKind(derivation: Derivation): BuildKind {

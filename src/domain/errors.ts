@@ -13,6 +13,7 @@ export type ErrorCode =
   | "NCP-204" // there is no flake here
   | "NCP-205" // the evaluation of a target failed
   | "NCP-206" // a build failed
+  | "NCP-207" // the machine's post-build-hook failed
   | "NCP-301" // a narinfo cannot be read
   | "NCP-302" // a cache did not answer
   | "NCP-303" // a cache refused the credentials

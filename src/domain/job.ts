@@ -40,6 +40,8 @@ export interface Job {
   readonly keyPrefix: string;
   readonly keySuffix: readonly string[];
   readonly force: "force" | "trust";
+  /** Names of variables that builds need beside those that every child gets. */
+  readonly passEnv: readonly string[];
   readonly installNix: "install" | "require";
 }
 

@@ -85,6 +85,8 @@ export interface BuildResult {
   readonly seconds?: ReadonlyMap<StorePath, number>;
   /** Asked for, and not begun, or not finished, when no further build might begin. */
   readonly stopped: readonly StorePath[];
+  /** The machine's post-build-hook failed, and Nix built nothing more: Nix's words. */
+  readonly hookFailed?: string;
   /** What builds took, those that failed included, as far as it could be seen. */
   readonly figures: ReadonlyMap<StorePath, BuildFigures>;
 }

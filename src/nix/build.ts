@@ -10,7 +10,7 @@ import type {
 } from "../domain/ports.ts";
 import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
-import { type Realised, type RealiseListener, realise } from "./activities.ts";
+import { HOOK_LINE, type Realised, type RealiseListener, realise } from "./activities.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { type BuildPlace, BuildSampler, measure, type Observed } from "./measure.ts";
 import { validPaths } from "./store.ts";
@@ -62,6 +62,10 @@ export interface BuildRequest {
   readonly wanted: readonly DerivationOutputs[];
   readonly substituters: CallSubstituters;
   readonly place: BuildPlace;
+  /** Variables beside those of every child. */
+  readonly environment: Environment;
+  /** The machine's post-build-hook; it does not run on what strangers made. */
+  readonly hook: { readonly program: string | undefined; readonly runs: "yes" | "no" };
   /** Paths of the outputs named, or of all; those that are not known before the build left out. */
   readonly outputs: (
     drvPath: StorePath,
@@ -72,7 +76,7 @@ export interface BuildRequest {
 export async function build(
   nix: NixCommand,
   log: Log,
-  { wanted, substituters, place, outputs }: BuildRequest,
+  { wanted, substituters, place, outputs, environment, hook }: BuildRequest,
   { signal, mayBegin, told }: BuildControl,
 ): Promise<BuildResult> {
   const begun = new Map<StorePath, number>();
@@ -84,6 +88,9 @@ export async function build(
       nix,
       [
         ...substituterOptions(substituters),
+        ...(hook.runs === "no" && hook.program !== undefined
+          ? ["--option", "post-build-hook", ""]
+          : []),
         ...(place.movedBy === "setting" ? ["--option", "build-dir", place.directory] : []),
         ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
       ],
@@ -105,7 +112,10 @@ export async function build(
       {
         signal: AbortSignal.any([signal, gate.signal]),
         deadline: DEADLINES.build,
-        ...(place.movedBy === "environment" ? { environment: { TMPDIR: place.directory } } : {}),
+        environment: {
+          ...environment,
+          ...(place.movedBy === "environment" ? { TMPDIR: place.directory } : {}),
+        },
       },
     );
   } catch (error) {
@@ -116,6 +126,7 @@ export async function build(
   }
   const failed = new Map<StorePath, string>();
   const stopped: StorePath[] = [];
+  const hookFailed = hookFailure(result?.stderr ?? "", hook.program);
   for (const { drvPath, outputNames } of wanted) {
     const paths = await outputs(drvPath, outputNames);
     const valid = await validPaths(nix, paths, signal);
@@ -134,7 +145,19 @@ export async function build(
     stopped,
     figures,
     seconds: result?.built ?? new Map(),
+    ...(hookFailed === undefined ? {} : { hookFailed }),
   };
+}
+
+/** Nix's own word of it, which stands for all that it did not build after; with the hook's last lines. */
+function hookFailure(stderr: string, program: string | undefined): string | undefined {
+  if (program === undefined) return undefined;
+  const said = nixErrors(stderr)
+    .flatMap((message) => message.split("\n"))
+    .find((line) => line.includes(program) && / failed with exit code \d+/.test(line));
+  if (said === undefined) return undefined;
+  const lines = stderr.split("\n").filter((line) => line.startsWith(HOOK_LINE));
+  return [said, ...lines.slice(-LOG_LINES).map((line) => `> ${line}`)].join("\n");
 }
 
 /** By the path that could not be written; a builder names its own files without a folder. */

@@ -24,6 +24,8 @@ export interface CachesNow {
 
 export interface KnownCachesParts {
   readonly command: NixCommand;
+  /** The input `pass-env`. */
+  readonly passEnv: readonly string[];
   readonly machine: NixMachine;
   readonly environment: Environment;
   /** What every fetch and build may take from, before the configuration says so. */

@@ -17,6 +17,8 @@ export interface NixSettings {
   readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
+  /** A program of the machine's own, which Nix runs after each build. */
+  readonly postBuildHook: string | undefined;
 }
 
 export interface NixMachine {
@@ -78,6 +80,7 @@ export async function readMachine(
       publicKeyTexts: keys,
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
+      postBuildHook: text("post-build-hook") || undefined,
     },
   };
 }

@@ -2,11 +2,12 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { outputPaths, parseDerivation } from "../domain/derivation.ts";
+import { impureVariables, outputPaths, parseDerivation } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
+import { buildEnvironment } from "../host/environment.ts";
 import { build, importFrom, substitute } from "./build.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
@@ -26,7 +27,16 @@ export function nixPort(parts: NixParts): Nix {
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
   const known = new KnownCaches(parts);
-  const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
+  // What is built was read before: what its fetches declare is known by then.
+  const declared = new Set<string>();
+  const derivation = async (path: StorePath) => {
+    const read = parseDerivation(await readDrv(real(path)), path);
+    for (const name of impureVariables(read)) declared.add(name);
+    return read;
+  };
+  const { postBuildHook } = parts.machine.settings;
+  // A daemon runs it in an environment of its own.
+  const hook = postBuildHook !== undefined && parts.machine.builder !== "daemon" ? "here" : "none";
   let buildDirectory = setup.buildDir;
   let kept: "this run" | "later steps too" | undefined;
   return {
@@ -47,6 +57,13 @@ export function nixPort(parts: NixParts): Nix {
         log,
         {
           wanted,
+          environment: buildEnvironment(parts.environment, {
+            code: parts.code,
+            named: parts.passEnv,
+            declared,
+            hook,
+          }),
+          hook: { program: postBuildHook, runs: parts.code === "ours" ? "yes" : "no" },
           substituters: await known.forCall("builds", control.signal),
           place: {
             storeDir,

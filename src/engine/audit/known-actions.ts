@@ -48,6 +48,7 @@ const OURS: KnownAction = {
     "trust",
     "force",
     "install-nix",
+    "pass-env",
   ],
   secrets: ["token", "signing-key"],
   names: ["cache"],
