@@ -3,6 +3,7 @@
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { Code } from "./domain/job.ts";
+import { credentialsIn } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import { clock } from "./host/clock.ts";
@@ -25,6 +26,8 @@ import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts"
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
+  /** Hears of credentials that stand in addresses of the machine's own configuration. */
+  readonly hide?: (values: readonly string[]) => void;
   /** How later steps of the job learn of the caches; undefined on the command line. */
   readonly laterSteps?: LaterSteps | undefined;
   /** Windows has no Nix: keys and disk only. */
@@ -69,6 +72,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     findFlake(workspace),
   ]);
+  request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
   const netrc = await readNetrc(machine.settings.netrcFile);

@@ -71,6 +71,7 @@ describe("inputs", () => {
   test("by default", () => {
     expect(parseInputs(DEFAULTS)).toEqual({
       trust: "auto",
+      addresses: "\n\ngithub",
       secrets: { token: undefined, signingKey: undefined },
       job: {
         mode: "prefetch",
@@ -80,6 +81,7 @@ describe("inputs", () => {
         substituters: [],
         push: "auto",
         pushFilter: undefined,
+        passEnv: [],
         pin: "auto",
         pinKeep: { kind: "revisions", revisions: 3 },
         verify: "nar",

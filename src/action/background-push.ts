@@ -12,6 +12,7 @@ import { compose } from "../compose.ts";
 import type { PushProgress } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import { codeOf } from "../domain/job.ts";
+import { withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce, watch } from "../engine/background-push.ts";
@@ -180,7 +181,7 @@ export async function background(): Promise<void> {
   const log: Log = {
     group: (title) => console.log(title),
     endGroup: () => undefined,
-    info: (line) => console.log(line),
+    info: (line) => console.log(withoutCredentials(line)),
     debug: () => undefined,
   };
   // Not made anew: a folder that is gone is a job that is over.

@@ -3,12 +3,13 @@
 import * as core from "@actions/core";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import type { Secrets } from "../domain/job.ts";
+import { credentialsIn, withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
 import { steadyWatch } from "../host/clock.ts";
 import type { Annotation } from "../report/annotations.ts";
 import { plainLine } from "../report/page.ts";
 import { progressLine } from "../report/text.ts";
+import type { Request } from "./inputs.ts";
 
 export const log: Log = {
   group: (title) => core.startGroup(plainLine(title)),
@@ -21,7 +22,10 @@ export const log: Log = {
 };
 
 export function annotate({ level, title, message }: Annotation): void {
-  const text = message.split("\n").map(plainLine).join("\n");
+  const text = message
+    .split("\n")
+    .map((line) => redacted(plainLine(line)))
+    .join("\n");
   const properties = { title: plainLine(title) };
   if (level === "error") core.error(text, properties);
   else if (level === "warning") core.warning(text, properties);
@@ -31,23 +35,39 @@ export function annotate({ level, title, message }: Annotation): void {
 /** Shorter ones stand in any log: masking them would hide other words. */
 const MASKED_FROM = 12;
 
-/** Before anything is printed: the runner then takes them out of every line. */
-export function mask({ secrets }: { readonly secrets: Secrets }): void {
-  for (const secret of [secrets.token, secrets.signingKey]) if (secret) core.setSecret(secret);
-  // A bucket's token is KEYID:SECRET, and each part is a secret without the other.
-  for (const part of secrets.token?.split(":").slice(1) ?? []) {
-    if (part.length >= MASKED_FROM) core.setSecret(part);
+const hidden = new Set<string>();
+
+/** From now on the runner takes them out of every line, and we out of what it does not read. */
+export function hide(values: readonly string[]): void {
+  for (const value of values) {
+    if (hidden.has(value)) continue;
+    hidden.add(value);
+    core.setSecret(value);
   }
+}
+
+/** For files and outputs: the runner masks the log alone. */
+export function redacted(text: string): string {
+  let shown = withoutCredentials(text);
+  for (const value of hidden) shown = shown.replaceAll(value, "***");
+  return shown;
+}
+
+/** Before anything is printed. */
+export function mask({ secrets, addresses }: Pick<Request, "secrets" | "addresses">): void {
+  hide([secrets.token, secrets.signingKey].filter((secret) => secret !== undefined));
+  // A bucket's token is KEYID:SECRET, and each part is a secret without the other.
+  hide((secrets.token?.split(":").slice(1) ?? []).filter((part) => part.length >= MASKED_FROM));
   // The base64 part alone is just as secret as the key with its name.
-  const bare = secrets.signingKey?.split(":")[1];
-  if (bare) core.setSecret(bare);
+  hide((secrets.signingKey?.split(":").slice(1, 2) ?? []).filter((bare) => bare !== ""));
+  hide(credentialsIn(addresses));
 }
 
 /** Adds to the job page; a page that cannot be written fails no job. */
 export async function writeSummary(text: string): Promise<void> {
   if (text === "") return;
   await core.summary
-    .addRaw(text)
+    .addRaw(redacted(text))
     .write()
     .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
 }

@@ -67,6 +67,8 @@ export interface Request {
   readonly job: Job;
   readonly secrets: Secrets;
   readonly trust: "auto" | "read-only";
+  /** The inputs that hold addresses, as they were written: there may be credentials in them. */
+  readonly addresses: string;
 }
 
 /** Inputs as the runner passes them: `INPUT_` and the name in capitals, hyphens kept. */
@@ -95,6 +97,7 @@ export function parseInputs(inputs: Inputs): Request {
   if (signingKey) parseSigningKey(signingKey);
   return {
     trust: choice(inputs, "trust"),
+    addresses: [inputs.targets, inputs.substituters, inputs.cache].join("\n"),
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),

@@ -16,7 +16,17 @@ import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
 import { runnerOfJob, startBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  hide,
+  log,
+  mask,
+  redacted,
+  world,
+  writeSummary,
+} from "./console.ts";
 import { type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
@@ -45,6 +55,7 @@ export function main(): Promise<void> {
     await using composed = await compose({
       ...context,
       code: codeOf(trust),
+      hide,
       laterSteps: {
         file: join(context.folder, "nix.conf"),
         setVariable: (name, value) => core.exportVariable(name, value),
@@ -63,7 +74,7 @@ export function main(): Promise<void> {
       await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
     }
     const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
-      outputs ? [{ name, outputs, pinName }] : [],
+      outputs ? [{ name: redacted(name), outputs, pinName }] : [],
     );
     const watcher = maySendAtOnce(job, trust, composed.world)
       ? await startBackground(
@@ -119,9 +130,9 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
 
 async function tell(done: Run, { folder }: Context): Promise<void> {
   const reportPath = join(folder, "report.json");
-  await writeWhole(reportPath, `${JSON.stringify(jsonReport(done), null, 2)}\n`);
+  await writeWhole(reportPath, redacted(`${JSON.stringify(jsonReport(done), null, 2)}\n`));
   for (const [name, value] of Object.entries(outputValues(done, reportPath))) {
-    core.setOutput(name, value);
+    core.setOutput(name, redacted(value));
   }
   for (const line of textReport(done)) log.info(line);
   for (const annotation of annotations(allFindings(done))) annotate(annotation);

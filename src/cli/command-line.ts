@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
+import { withoutCredentials } from "../domain/location.ts";
 import { VERSION } from "../domain/version.ts";
 import { type Run, run } from "../engine/run.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
@@ -194,11 +195,12 @@ function tell(error: unknown, format: "text" | "json"): void {
     : `a fault of nix-cache-preflight: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   const hint = known ? error.hint : "please report it, with this text and the command";
   if (format === "json") print({ error: { code, message, hint: hint ?? null } });
-  process.stderr.write(`error ${code}: ${message}\n${hint ? `  → ${hint}\n` : ""}`);
+  const text = `error ${code}: ${message}\n${hint ? `  → ${hint}\n` : ""}`;
+  process.stderr.write(withoutCredentials(text));
 }
 
 function print(report: unknown): void {
-  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  process.stdout.write(withoutCredentials(`${JSON.stringify(report, null, 2)}\n`));
 }
 
 /** How a line is painted, by what it begins with. */

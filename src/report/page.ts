@@ -1,6 +1,6 @@
 /** Owns the parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
 
-import type { CacheLocation } from "../domain/location.ts";
+import { type CacheLocation, withoutCredentials } from "../domain/location.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
 import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
 
@@ -104,7 +104,7 @@ const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** One line for the log: no escape sequences, and nothing the runner would take for a command. */
 export function plainLine(text: string): string {
-  return text
+  return withoutCredentials(text)
     .replace(CONTROL, "")
     .replace(BIDI, "")
     .replaceAll("##[", "## [")
@@ -113,7 +113,7 @@ export function plainLine(text: string): string {
 
 /** Text inside a Markdown paragraph or table cell: every sign that Markdown or HTML gives a meaning. */
 export function markdown(text: string): string {
-  return text
+  return withoutCredentials(text)
     .replace(CONTROL, "")
     .replace(BIDI, "")
     .replace(/\s+/g, " ")
@@ -129,7 +129,7 @@ const UNBROKEN = 60;
 /** A name in code style; HTML, because a backtick in a name would end Markdown's. No address in it becomes a link. */
 export function code(text: string): string {
   const parts =
-    text
+    withoutCredentials(text)
       .replace(CONTROL, "")
       .replace(BIDI, "")
       .match(new RegExp(`.{1,${UNBROKEN}}`, "gsu")) ?? [];
