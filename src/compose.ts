@@ -105,6 +105,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     folder: request.folder,
     laterSteps: request.laterSteps,
     passEnv: job.passEnv,
+    jobFolders: [workspace, ...(environment["RUNNER_TEMP"] ? [environment["RUNNER_TEMP"]] : [])],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
   });

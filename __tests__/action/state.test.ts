@@ -37,6 +37,15 @@ describe("what main leaves for post", () => {
     },
   );
 
+  test.each([[[]], [[storePath("a"), storePath("b.drv")]]])(
+    "what its work descends from: %j",
+    async (origin) => {
+      await using temp = await temporaryFolder();
+      const state = { ...STATE, memory: { ...STATE.memory, origin } };
+      expect(await loadState(await saveState(state, temp.path, SEAL), SEAL)).toStrictEqual(state);
+    },
+  );
+
   test("is short, whatever the size of the store: the names are in a file of the owner's", async () => {
     await using temp = await temporaryFolder();
     const storeNames = new Set(Array.from({ length: 100_000 }, (_, n) => `name-${n}`));

@@ -278,6 +278,7 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
       }
       return { built, failed, stopped, figures };
     },
+    descending: async (built, origin) => built.filter((path) => origin.includes(path)),
     configure: async (caches) => {
       done.push(`configure ${caches.map(({ name }) => name).join(" ")}`);
       return ["nix.conf: caches added"];

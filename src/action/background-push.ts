@@ -47,6 +47,8 @@ export interface BackgroundRequest {
   /** Which use of the action in this job it works for. */
   readonly use: string;
   readonly storeNames: readonly string[];
+  /** What the job's work descends from, where the machine is not its alone. */
+  readonly origin: readonly StorePath[] | undefined;
   /** Who runs the job's steps, where that can be seen: when it is gone, so is the job. */
   readonly runner: ProcessIdentity | undefined;
 }
@@ -214,6 +216,7 @@ export async function background(): Promise<void> {
         job: context.job,
         world: composed.world,
         since: new Set(request.storeNames),
+        origin: request.origin,
         // The runner empties the folder when the job is over, even where post never came; one that
         // empties nothing ends itself.
         isOver: async () => {

@@ -4,11 +4,13 @@ import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import { codeOf } from "../domain/job.ts";
+import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
+import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
-import { takeEnvironment } from "../host/environment.ts";
+import { isHosted, takeEnvironment } from "../host/environment.ts";
 import { folderOf } from "../host/exec.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
@@ -76,6 +78,7 @@ export function main(): Promise<void> {
     const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
       outputs ? [{ name: redacted(name), outputs, pinName }] : [],
     );
+    const origin = isHosted(environment) ? undefined : originOf(done.survey);
     const watcher = maySendAtOnce(job, trust, composed.world)
       ? await startBackground(
           {
@@ -83,6 +86,7 @@ export function main(): Promise<void> {
             use: context.use,
             // What this step built, it has dealt with itself.
             storeNames: [...(await composed.storeNames())],
+            origin,
             runner: await runnerOfJob(),
           },
           context.folder,
@@ -94,7 +98,7 @@ export function main(): Promise<void> {
         {
           use: context.use,
           trust,
-          memory: { targets, storeNames, silent: silentSubstituters(done.survey) },
+          memory: { targets, storeNames, origin, silent: silentSubstituters(done.survey) },
           watcher,
           programs: await folderOf("nix-store", context.environment["PATH"] ?? ""),
         },
@@ -104,6 +108,15 @@ export function main(): Promise<void> {
     );
     conclude(allFindings(done));
   });
+}
+
+/** The targets' derivations and results. */
+function originOf({ targets }: Survey): StorePath[] {
+  const paths = targets.flatMap(({ wanted, outputs }) => [
+    ...(wanted?.kind === "derivation" ? [wanted.drvPath] : []),
+    ...(outputs ?? []),
+  ]);
+  return [...new Set(paths)];
 }
 
 /** Where the job asks for it and the runner has none, Nix is installed first. */

@@ -63,6 +63,9 @@ export function firstState(use: string): string {
   return JSON.stringify({ use });
 }
 
+/** Between the names in the store and what the job's work descends from. */
+const GAP = "\n\n";
+
 /** The record as text; the long list of names goes to a file in the runner's temporary folder. */
 export async function saveState(
   { use, trust, memory, watcher, programs }: StepState,
@@ -70,7 +73,10 @@ export async function saveState(
   seal: Seal,
 ): Promise<string> {
   const file = join(folder, "store-names");
-  const names = [...memory.storeNames].join("\n");
+  const names = [
+    [...memory.storeNames].join("\n"),
+    ...(memory.origin ? [memory.origin.join("\n")] : []),
+  ].join(GAP);
   await writeWhole(file, names, 0o600);
   const record = {
     version: 3,
@@ -109,8 +115,9 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
     const { seal: given, ...record } = JSON.parse(text) as Record<string, unknown>;
     if (typeof given !== "string" || !seal.isGood(given, JSON.stringify(record))) return undefined;
     const state = State.parse(record);
-    const names = await readFile(state.storeNames.file, "utf8");
-    if (sum(names) !== state.storeNames.sha256) return undefined;
+    const lists = await readFile(state.storeNames.file, "utf8");
+    if (sum(lists) !== state.storeNames.sha256) return undefined;
+    const [names = "", origin] = lists.split(GAP);
     const targets = state.targets.map((target) => ({
       ...target,
       outputs: target.outputs as StorePath[],
@@ -122,6 +129,9 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         targets,
         storeNames: new Set(names === "" ? [] : names.split("\n")),
         silent: state.silent,
+        ...(origin === undefined
+          ? {}
+          : { origin: (origin === "" ? [] : origin.split("\n")) as StorePath[] }),
       },
       watcher: state.watcher,
       programs: state.programs,

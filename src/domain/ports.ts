@@ -112,21 +112,20 @@ export interface DerivationOutputs {
   readonly outputNames: readonly string[];
 }
 
+type Paths = readonly StorePath[];
+
 export interface Nix {
   readonly setup: NixSetup;
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */
   derivation(path: StorePath): Promise<Derivation>;
   /** Those of `paths` that are valid in the store. */
-  valid(paths: readonly StorePath[], signal: AbortSignal): Promise<ReadonlySet<StorePath>>;
+  valid(paths: Paths, signal: AbortSignal): Promise<ReadonlySet<StorePath>>;
   /** The runtime closure of valid paths. */
-  closure(
-    roots: readonly StorePath[],
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<StorePath, PathInfo>>;
+  closure(roots: Paths, signal: AbortSignal): Promise<ReadonlyMap<StorePath, PathInfo>>;
   /** Has Nix fetch `paths`; those it could not get are returned with the reason. */
   substitute(
-    paths: readonly StorePath[],
+    paths: Paths,
     signal: AbortSignal,
     told?: (progress: Progress) => void,
   ): Promise<ReadonlyMap<StorePath, string>>;
@@ -134,24 +133,22 @@ export interface Nix {
    * Takes `paths`, references first, from a `file://` cache, signatures checked. Undefined when all
    * are valid now, else what Nix says.
    */
-  importFrom(
-    url: string,
-    paths: readonly StorePath[],
-    signal: AbortSignal,
-  ): Promise<string | undefined>;
+  importFrom(url: string, paths: Paths, signal: AbortSignal): Promise<string | undefined>;
   build(wanted: readonly DerivationOutputs[], control: BuildControl): Promise<BuildResult>;
   /** Where builds write now: the setup's build directory, or the one they were moved to. */
   buildDirectory(): string;
   /** Has builds write in `directory`, of this run and, where Nix's configuration can say it, of later steps. */
   buildIn(directory: string, kept: "this run" | "later steps too"): void;
   /** NarSize of what the store could lose without harm to `keep`, in bytes. */
-  garbage(keep: readonly StorePath[], signal: AbortSignal): Promise<number>;
+  garbage(keep: Paths, signal: AbortSignal): Promise<number>;
   /** Deletes garbage until `bytes` are freed; what `keep` refers to stays. Bytes freed. */
-  collect(keep: readonly StorePath[], bytes: number, signal: AbortSignal): Promise<number>;
+  collect(keep: Paths, bytes: number, signal: AbortSignal): Promise<number>;
   /** Adds caches to the configuration that later steps of the job read; says what it wrote. */
   configure?(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
   /** Paths built on this machine since the job began, that are no derivation files. */
-  builtHere(since: ReadonlySet<string>, signal: AbortSignal): Promise<readonly StorePath[]>;
+  builtHere(since: ReadonlySet<string>, signal: AbortSignal): Promise<Paths>;
+  /** Those of `built` that descend from `origin` (derivations, results) or from what the job's folders link to. */
+  descending(built: Paths, origin: Paths, signal: AbortSignal): Promise<Paths>;
   /** The bytes of a valid path, as a NAR. */
   nar(path: StorePath, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }

@@ -1,8 +1,10 @@
 /** Owns the end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
 import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
+import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
+import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { apply } from "./apply.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
@@ -20,6 +22,11 @@ export interface JobMemory {
   }[];
   /** Names that were in the store folder when the job began. */
   readonly storeNames: ReadonlySet<string>;
+  /**
+   * What the job's work descends from, derivations and results; undefined where the machine is the job's
+   * alone, and all that is new is its own.
+   */
+  readonly origin?: readonly StorePath[] | undefined;
   /** Names of the caches that did not answer the step: their deadline is paid once. */
   readonly silent?: readonly string[];
 }
@@ -41,8 +48,45 @@ export async function runPost(
 ): Promise<PostRun> {
   const { nix, own } = world;
   if (!nix || !own || job.push === "off" || !MAY_IN_POST[job.mode].has("push")) return NOTHING;
-  const built = await nix.builtHere(memory.storeNames, signal);
-  if (built.length === 0) return NOTHING;
+  const all = await nix.builtHere(memory.storeNames, signal);
+  const built = await ownOf(nix, all, memory.origin, signal);
+  const done = await endOf(job, trust, world, { ...memory, built }, signal);
+  const others = all.length - built.length;
+  if (others === 0 || job.push !== "auto") return done;
+  const findings = [...done.outcome.findings, othersFinding(others)];
+  return { ...done, outcome: { ...done.outcome, findings } };
+}
+
+/** Of what is new in the store, what this job built. */
+export async function ownOf(
+  nix: Nix,
+  built: readonly StorePath[],
+  origin: readonly StorePath[] | undefined,
+  signal: AbortSignal,
+): Promise<readonly StorePath[]> {
+  return origin === undefined ? built : nix.descending(built, origin, signal);
+}
+
+/** Without their names: they may be another repository's, and this log may be public. */
+function othersFinding(others: number): Finding {
+  return {
+    kind: "push",
+    level: "notice",
+    message: `${count(others, "path")} built on this machine meanwhile may be another job's, and ${others === 1 ? "is" : "are"} not pushed`,
+    hint: "this machine is not the job's alone: what is to be pushed is named in targets, or linked in the workspace (nix build without --no-link)",
+  };
+}
+
+async function endOf(
+  job: Job,
+  trust: Trust,
+  world: World,
+  memory: JobMemory & { readonly built: readonly StorePath[] },
+  signal: AbortSignal,
+): Promise<PostRun> {
+  const { nix, own } = world;
+  const { built } = memory;
+  if (!nix || !own || built.length === 0) return NOTHING;
   const targets = await builtTargets(memory, new Set(built), nix, signal);
   const wanted: PushRoots[] = [
     ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),

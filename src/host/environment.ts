@@ -113,6 +113,11 @@ export function processEnvironment(): Environment {
   return found;
 }
 
+/** A machine of GitHub's, which is one job's and thrown away after it. The runner says it, and no step can. */
+export function isHosted(environment: Environment): boolean {
+  return environment["RUNNER_ENVIRONMENT"] === "github-hosted";
+}
+
 /**
  * What this process was started with that lets whoever reads it act as the repository. The runner's token
  * for caches and artifacts is not meant: every action of the job has it.

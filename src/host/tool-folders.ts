@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { Reclaimer, ToolFolder } from "../domain/ports.ts";
 import { folderSize } from "./disk.ts";
-import type { Environment } from "./environment.ts";
+import { type Environment, isHosted } from "./environment.ts";
 import { exec } from "./exec.ts";
 
 /**
@@ -113,8 +113,7 @@ export const SECOND_DISK = "/mnt";
 
 export function machineReclaimer(parts: ReclaimerParts): Reclaimer {
   const { environment, folder, list, builder, secondDisk } = parts;
-  // The runner sets it, and lets no step write a variable of this name.
-  const machine = environment["RUNNER_ENVIRONMENT"] === "github-hosted" ? "hosted" : "kept";
+  const machine = isHosted(environment) ? "hosted" : "kept";
   const second = join(secondDisk, "nix-cache-preflight");
   return {
     machine,

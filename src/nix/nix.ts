@@ -12,12 +12,15 @@ import { build, importFrom, substitute } from "./build.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes } from "./garbage.ts";
+import { descending } from "./job-scope.ts";
 import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
 import { builtHere, closureOf, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
   readonly flake: Flake | undefined;
+  /** What is linked there is the job's own. */
+  readonly jobFolders: readonly string[];
   readonly log: Log;
 }
 
@@ -93,6 +96,11 @@ export function nixPort(parts: NixParts): Nix {
         }
       : {}),
     builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
+    descending: (built, origin, signal) => {
+      const stateDir = parts.environment["NIX_STATE_DIR"] || "/nix/var/nix";
+      const scope = { command, storeDir, stateDir, folders: parts.jobFolders };
+      return descending(scope, built, origin, signal);
+    },
     nar: (path, signal) => narOf(real(path), signal),
   };
 }

@@ -142,13 +142,22 @@ export async function closureOf(
   roots: readonly StorePath[],
   signal: AbortSignal,
 ): Promise<Map<StorePath, PathInfo>> {
+  return pathInfos(nix, storeDir, [...(await requisites(nix, roots, signal))], signal);
+}
+
+/** Valid paths, and all that they refer to. */
+export async function requisites(
+  nix: NixCommand,
+  roots: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<ReadonlySet<StorePath>> {
   const members = new Set<StorePath>();
   await mapLimited(chunks(roots), 2, async (chunk) => {
     const args = ["--query", "--requisites", ...chunk];
     const text = await nix.run("nix-store", args, { signal, deadline: DEADLINES.query });
     for (const line of lines(text)) members.add(line as StorePath);
   });
-  return pathInfos(nix, storeDir, [...members], signal);
+  return members;
 }
 
 /** The names in the store folder: what a job starts from. */
