@@ -11,6 +11,7 @@ import {
   startGithubCache,
   twirp,
 } from "../servers/github-cache.ts";
+import { newSecretKey } from "../support/keys.ts";
 import { cached, FORK, type How, type Inputs, NIX, type Step, startJob, told } from "./job.ts";
 
 /** `program` refers to `lib`, and is built with `helper`, which it forgets. */
@@ -190,6 +191,21 @@ describe(`cache: github, on ${NIX}`, () => {
     expect(second.main.building).toEqual(["more-1"]);
     expect(second.saved).toEqual([`${DEPS}-job`]);
     expect(second.post.log).toContain(`${DEPS}-job saved: 1 path `);
+  });
+
+  test("with a signing-key only what it signed is believed, and the rest is made anew", async () => {
+    await using here = await site();
+    await here.write(flake("one"));
+    const unsigned = await here.run(WARM);
+    expect(unsigned.saved).toEqual([DEPS]);
+    const key = { ...WARM, "signing-key": newSecretKey("ours-1") };
+    const first = await here.run(key);
+    expect(first.main.building).toEqual(["helper-1", "lib-1", "program-1"]);
+    expect(told(first.main)).toContainEqual(
+      expect.stringMatching(/^warning: github: 3 paths restored without a signature/),
+    );
+    const second = await here.run(key);
+    expect(second.main.building).toEqual([]);
   });
 
   test("a read-only run restores, and asks to save nothing", async () => {

@@ -50,7 +50,12 @@ export function main(): Promise<void> {
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
     );
     const context = await withNix(given, signal);
-    const restoring = restoreGithub(job, context.workspace, { ...context, log }, signal);
+    const restoring = restoreGithub(
+      job,
+      context.workspace,
+      { ...context, log, signingKey: context.secrets.signingKey },
+      signal,
+    );
     // Awaited below: until then another failure may be first.
     restoring.catch(() => undefined);
     const { compose } = await world();
@@ -67,9 +72,11 @@ export function main(): Promise<void> {
       signal,
     });
     const storeNames = await composed.storeNames();
-    const { record, notices } = await restoring;
+    const { record, notices, findings } = await restoring;
     const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
-    const done = await run(job, trust, restored, signal);
+    const ran = await run(job, trust, restored, signal);
+    const outcome = { ...ran.outcome, findings: [...findings, ...ran.outcome.findings] };
+    const done = { ...ran, outcome };
     await tell(done, context);
     if (record) {
       const derivations = derivationsOf(done.survey);

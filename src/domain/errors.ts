@@ -42,6 +42,7 @@ export type ErrorCode =
   | "NCP-451" // a regular expression takes too long
   | "NCP-452" // our cache answers with something that must not be believed
   | "NCP-453" // a stranger's build could read a secret of this step
+  | "NCP-454" // an entry of GitHub's cache holds what no run of ours saved
   | "NCP-501" // a deadline passed
   | "NCP-600" // an audit could not look at something
   | "NCP-601" // what was pushed is not whole in our cache any more

@@ -12,10 +12,9 @@ import { build, importFrom, substitute } from "./build.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes } from "./garbage.ts";
-import { descending } from "./job-scope.ts";
 import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
-import { builtHere, closureOf, onDisk, validPaths } from "./store.ts";
+import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
   readonly flake: Flake | undefined;
