@@ -4,6 +4,8 @@ const shared = {
   extensionsToTreatAsEsm: [".ts"],
   transform: { "\\.ts$": "<rootDir>/scripts/jest-transform.js" },
   modulePathIgnorePatterns: ["<rootDir>/demo-out/", "<rootDir>/dist/"],
+  // Jest heeds no testTimeout inside a project: this file sets what TEST_TIMEOUT below says.
+  setupFilesAfterEnv: ["<rootDir>/scripts/jest-timeout.js"],
 };
 
 export default {
@@ -12,15 +14,15 @@ export default {
       ...shared,
       displayName: "unit",
       // Some ask a real Nix, and the machine may have other work.
-      testTimeout: 60_000,
+      globals: { TEST_TIMEOUT: 60_000 },
       testMatch: ["<rootDir>/__tests__/**/*.test.ts"],
-      testPathIgnorePatterns: ["/node_modules/", "/__tests__/e2e/"],
+      testPathIgnorePatterns: ["/node_modules/", "/__tests__/(e2e|differential)/"],
     },
     {
       ...shared,
       displayName: "nix",
-      testTimeout: 240_000,
-      testMatch: ["<rootDir>/__tests__/e2e/**/*.test.ts"],
+      globals: { TEST_TIMEOUT: 240_000 },
+      testMatch: ["<rootDir>/__tests__/{e2e,differential}/**/*.test.ts"],
     },
   ],
 };

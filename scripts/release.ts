@@ -15,22 +15,46 @@ export interface ReleaseRequest {
   readonly token: string;
   /** The version in package.json. */
   readonly version: string;
+  /** The text of CHANGELOG.md. */
+  readonly changelog: string;
 }
 
 const DEADLINE = 30_000;
 
+/** What the changelog says of a version; rejects where it says nothing, or gives it no day. */
+export function changelogEntry(changelog: string, version: string): string {
+  const sections = changelog.split(/^## /m).slice(1);
+  const section = sections.find((one) => one.startsWith(`[${version}]`));
+  if (section === undefined) {
+    throw new Error(`CHANGELOG.md has no section "## [${version}] - YYYY-MM-DD": write one`);
+  }
+  const [heading = "", ...lines] = section.split("\n");
+  if (!/^\[[^\]]+\] - \d{4}-\d{2}-\d{2}$/.test(heading)) {
+    throw new Error(`CHANGELOG.md: "## ${heading}" is to be "## [${version}] - YYYY-MM-DD"`);
+  }
+  // The links' addresses stand at the end of the last section.
+  const entry = lines
+    .filter((line) => !/^\[[^\]]+\]: /.test(line))
+    .join("\n")
+    .trim();
+  if (entry === "") throw new Error(`CHANGELOG.md says nothing of ${version}`);
+  return entry;
+}
+
 /**
- * Run again after a failure, it goes on from there. Rejects where tag and version differ, or GitHub
- * refuses. The major tag gets no release of its own: a released tag may become immutable.
+ * Run again after a failure, it goes on from there. Rejects where tag and version differ, where the
+ * changelog has nothing of the version, or GitHub refuses. The major tag gets no release of its own: a released tag may become immutable.
  */
 export async function release(request: ReleaseRequest): Promise<void> {
   const { tag, version, commit } = request;
   if (tag !== `v${version}`) {
     throw new Error(`the tag is ${tag} and package.json says ${version}: tag v${version}`);
   }
+  const body = changelogEntry(request.changelog, version);
   const made = await ask(request, "POST", "releases", {
     tag_name: tag,
     target_commitish: commit,
+    body,
     generate_release_notes: true,
   });
   // 422: an earlier attempt has made it.
@@ -78,8 +102,8 @@ if (import.meta.main) {
     if (!value) throw new Error(`${name} is not set: this is run by .github/workflows/release.yml`);
     return value;
   };
-  const file = join(import.meta.dirname, "..", "package.json");
-  const { version } = JSON.parse(await readFile(file, "utf8")) as { version: string };
+  const file = (name: string) => readFile(join(import.meta.dirname, "..", name), "utf8");
+  const { version } = JSON.parse(await file("package.json")) as { version: string };
   await release({
     api: given("GITHUB_API_URL"),
     repository: given("GITHUB_REPOSITORY"),
@@ -87,5 +111,6 @@ if (import.meta.main) {
     commit: given("GITHUB_SHA"),
     token: given("GITHUB_TOKEN"),
     version,
+    changelog: await file("CHANGELOG.md"),
   });
 }

@@ -21,6 +21,8 @@ export interface StepRequest {
   readonly runner?: "github-hosted" | "self-hosted";
   /** STATE_… of an earlier stage. */
   readonly state?: Readonly<Record<string, string>>;
+  /** The program that it starts the action with; without one, this Node. */
+  readonly node?: string;
   /** Who the runner is, where that is not who asks. */
   readonly user?: { readonly uid: number; readonly gid: number };
   /** Set over the runner's own variables: what a hostile step of the job would like to do. */
@@ -144,10 +146,10 @@ function inputVariable(name: string): string {
 function node(
   entry: string,
   environment: Record<string, string>,
-  { workspace, onLine, kill, user }: StepRequest,
+  { workspace, onLine, kill, user, node: program = process.execPath }: StepRequest,
 ): Promise<{ exitCode: number | undefined; raw: string }> {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [entry], {
+    const child = spawn(program, [entry], {
       cwd: workspace,
       env: environment,
       stdio: ["ignore", "pipe", "pipe"],

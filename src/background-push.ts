@@ -1,4 +1,4 @@
-/** Owns the entry of the process that pushes while the job runs. */
+/** The entry of the process that pushes while the job runs. */
 
 import { background } from "./action/background-push.ts";
 

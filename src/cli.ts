@@ -1,12 +1,11 @@
 #!/usr/bin/env node
-/** Owns the entry of the command on the command line: an older Node is told so, before what it could not even load. */
+/** The entry of the command line: an older Node is told so, before what it could not even load. */
 
-/** As package.json's `engines`, of which npx only warns. */
-const OLDEST = 24;
+import { nodeTooOld } from "./host/node-version.ts";
 
-const { node } = process.versions;
-if (Number(node.split(".")[0]) < OLDEST) {
-  console.error(`nix-cache-preflight needs Node ${OLDEST} or newer, and this is ${node}`);
+const problem = nodeTooOld(process.versions.node);
+if (problem !== undefined) {
+  console.error(problem);
   process.exitCode = 2;
 } else {
   const { main } = await import("./cli/command-line.ts");

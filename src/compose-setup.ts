@@ -1,4 +1,4 @@
-/** Owns setting up a machine for good: the caches that were named, found and written to Nix's configuration. */
+/** Sets a machine up for good: the caches that were named are asked, and written to Nix's configuration. */
 
 import type { ComposeRequest } from "./compose.ts";
 import type { BinaryCache, CacheDescription } from "./domain/cache.ts";
@@ -84,7 +84,7 @@ export async function setUp(request: ComposeRequest): Promise<SetUp> {
     return {
       ...adopted,
       caches: found.map(({ cache }) => ({ name: cache.name, url: cache.substituter.url })),
-      troubles: [...troubles, ...found.flatMap(privateOnes), ...trustedUser(untrusted, wanted)],
+      troubles: [...troubles, ...found.flatMap(privateOnes), ...untrustedUser(untrusted, wanted)],
     };
   } finally {
     http.close();
@@ -130,7 +130,7 @@ function privateOnes({ cache }: Found): UserError[] {
 }
 
 /** A user's own lines count for nothing where the daemon does not trust the user. */
-function trustedUser(untrusted: Untrusted | undefined, wanted: NixConfiguration): UserError[] {
+function untrustedUser(untrusted: Untrusted | undefined, wanted: NixConfiguration): UserError[] {
   if (!untrusted) return [];
   const { user, file } = untrusted;
   const urls = wanted.substituters.filter((url) => !untrusted.substituters.includes(url));

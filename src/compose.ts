@@ -1,4 +1,4 @@
-/** Owns putting the world together: the only place where host, Nix and caches meet. */
+/** Puts the world together: the one place where host, Nix and caches meet. */
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
@@ -6,10 +6,11 @@ import type { Code } from "./domain/job.ts";
 import { credentialsIn } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
+import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
-import { secretOf } from "./host/environment.ts";
+import { type Environment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
@@ -22,7 +23,7 @@ import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
-import { cachesNow, type OpenCachesRequest, openCaches } from "./open-caches.ts";
+import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
@@ -53,6 +54,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     workspace,
     keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
     decompress,
+    addresses: register,
   };
   const dispose = async () => http.close();
   if (request.platform === "win32") {
@@ -165,3 +167,18 @@ function exposedSecret(
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;
+
+/** The project's files as an audit looks at them, where no Nix is asked what it is configured with. */
+export function openProject(
+  environment: Environment,
+  workspace: string,
+): Pick<World, "addresses"> & { readonly files: Project } {
+  const files = project({
+    workspace,
+    environment,
+    nix: { substituters: [], publicKeys: [] },
+    signatures: "require",
+    token: "absent",
+  });
+  return { files, addresses: register };
+}

@@ -1,4 +1,4 @@
-/** Owns the entry of the process that runs GitHub's own cache client. */
+/** The entry of the process that runs GitHub's own cache client. */
 
 import { serve } from "./caches/github/transfer.ts";
 

@@ -1,5 +1,5 @@
-/** Owns the action's main entry. */
+/** The action's main entry: a small file that any Node can read, and behind it the step. */
 
-import { main } from "./action/main.ts";
+import { startStep } from "./host/node-version.ts";
 
-await main();
+await startStep("main", () => import("./action/main.ts").then(({ main }) => main()));

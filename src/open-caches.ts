@@ -1,16 +1,20 @@
-/** Owns opening the caches of a run: our own, those of the input, those Nix is configured with. */
+/** Opens the caches of a run: our own, those of the input, those Nix is configured with. */
 
-import { openCache } from "./caches/register.ts";
-import type { BinaryCache, Credentials } from "./domain/cache.ts";
+import { type Register, register } from "./caches/register.ts";
+import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
-import { type CacheLocation, parseCacheLocation } from "./domain/location.ts";
+import type { CacheLocation } from "./domain/location.ts";
+import { nixReading } from "./domain/narinfo.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
 import type { CachesNow } from "./nix/known-caches.ts";
 import type { NixMachine } from "./nix/machine.ts";
 import { remoteStores } from "./nix/remote-store.ts";
+
+/** Every kind of cache there is: the inputs are read with it, and the caches opened. */
+export { register } from "./caches/register.ts";
 
 export interface OpenCachesRequest {
   readonly job: Job;
@@ -34,7 +38,8 @@ export function openCaches(
   { job, secrets, environment, workspace, folder, githubDirectory }: OpenCachesRequest,
   machine: NixMachine,
   http: HttpClient,
-  netrc: ReadonlyMap<string, Credentials>,
+  netrc: Netrc,
+  kinds: Register = register,
 ): Caches {
   const { settings, setup } = machine;
   const { version, storeDir } = setup;
@@ -43,23 +48,23 @@ export function openCaches(
   const seen = new Set<string>();
   const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
   const open = (
-    location: CacheLocation,
+    location: CacheLocation | undefined,
     name: string,
     role: "own" | "substituter",
     publicKeys: readonly PublicKey[],
   ): BinaryCache | undefined => {
-    const key = identity(location);
-    if (location.kind === "none" || seen.has(key)) return undefined;
-    seen.add(key);
-    if (location.kind === "github" && role === "substituter") {
-      notices.push("github can be the input `cache`, and no substituter: it is left out");
+    if (!location || seen.has(location.place)) return undefined;
+    seen.add(location.place);
+    if (location.keeper === "GitHub" && role === "substituter") {
+      notices.push(`${name} can be the input \`cache\`, and no substituter: it is left out`);
       return undefined;
     }
-    const cache = openCache(location, {
+    return kinds.open(location, {
       name,
       role,
       storeDir: setup.storeDir,
       publicKeys,
+      reading: nixReading(version),
       signatures: settings.requireSignatures,
       token: role === "own" ? secrets.token : undefined,
       signingKey: role === "own" ? signingKey : undefined,
@@ -70,63 +75,47 @@ export function openCaches(
       folder,
       githubDirectory,
     });
-    if (!cache) notices.push(`${name}: this kind of cache is not supported yet; it is left out`);
-    return cache;
   };
-  const trusted = settings.trustedPublicKeys;
+  // What is signed Nix cannot check then; it ends instead of taking it.
+  const trusted = settings.badKey === undefined ? settings.trustedPublicKeys : [];
   const own = open(job.cache, job.cacheName, "own", trusted);
   const substituters = job.substituters.flatMap(
     ({ location, text, publicKeys }) =>
-      // A key that the daemon does not take from this user makes no path good.
-      open(location, text, "substituter", [...(setup.untrusted ? [] : publicKeys), ...trusted]) ??
-      [],
+      // A key that the daemon does not take from this user makes no path good. Of two keys of one name
+      // Nix knows the first: its own.
+      open(location, text, "substituter", [
+        ...trusted,
+        ...(setup.untrusted || settings.badKey !== undefined ? [] : publicKeys),
+      ]) ?? [],
   );
   for (const url of settings.substituters) {
-    const location = configuredLocation(url, notices);
-    const cache = location && open(location, url, "substituter", trusted);
+    const cache = configured(notices, () => {
+      const location = kinds.parse(url, "Nix's substituters");
+      return open(location, url, "substituter", trusted);
+    });
     if (cache) substituters.push(cache);
+  }
+  if (setup.substitution === "never") {
+    notices.push("substitute = false in Nix's configuration: Nix fetches nothing and builds all");
+  }
+  if (settings.badKey !== undefined) {
+    notices.push(`${settings.badKey} is no key: Nix ends at the first signature that it checks`);
   }
   return { own, substituters, notices };
 }
 
-/** Nix takes kinds of store that we do not read (`daemon`, `auto`); a notice says so. */
-function configuredLocation(url: string, notices: string[]): CacheLocation | undefined {
+/** Nix takes kinds of store that we do not read (`daemon`, `auto`), and warns of what it does not take itself. */
+function configured(
+  notices: string[],
+  open: () => BinaryCache | undefined,
+): BinaryCache | undefined {
   try {
-    return parseCacheLocation(url, "Nix's substituters");
+    return open();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    notices.push(`${error.message} Nix may still use it; its paths count as absent here.`);
+    notices.push(`${error.message} It is left out; what it may have counts as absent here.`);
     return undefined;
   }
-}
-
-function identity(location: CacheLocation): string {
-  switch (location.kind) {
-    case "http":
-      return `${location.url.origin}${location.url.pathname}`.replace(/\/+$/, "");
-    case "file":
-      return `file:${location.directory}`;
-    case "cachix":
-      return `cachix:${location.host.href}${location.name}`;
-    case "attic":
-      return `attic:${location.server.href}${location.cache}`;
-    case "s3":
-      return placed(location.url, ["endpoint"]);
-    case "ssh-ng":
-      return placed(location.url, ["remote-store", "remote-program"]);
-    case "github":
-    case "none":
-      return location.kind;
-    default:
-      return location satisfies never;
-  }
-}
-
-/** An address with those of its options that make it another place. */
-function placed(url: URL, options: readonly string[]): string {
-  const said = options.flatMap((name) => url.searchParams.get(name) ?? []);
-  const user = url.username === "" ? "" : `${url.username}@`;
-  return [`${url.protocol}//${user}${url.host}`, ...said].join(" ");
 }
 
 /**

@@ -1,5 +1,5 @@
-/** Owns the action's post entry. */
+/** The action's post entry: a small file that any Node can read, and behind it the step's end. */
 
-import { post } from "./action/post.ts";
+import { startStep } from "./host/node-version.ts";
 
-await post();
+await startStep("post", () => import("./action/post.ts").then(({ post }) => post()));

@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { endBackground, files } from "../../src/action/background-push.ts";
 import { processEnvironment } from "../../src/host/environment.ts";
-import { identityOf, type ProcessIdentity } from "../../src/host/exec.ts";
+import { identityOf, type ProcessIdentity } from "../../src/host/processes.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { storePath } from "../support/paths.ts";
 import { SIGNAL } from "../support/world.ts";

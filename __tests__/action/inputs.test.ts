@@ -76,7 +76,16 @@ describe("inputs", () => {
       job: {
         mode: "prefetch",
         targets: [],
-        cache: { kind: "github" },
+        cache: {
+          kind: "github",
+          token: "not needed",
+          readers: "this job or machine",
+          keeper: "GitHub",
+          staging: "never",
+          address: "github",
+          place: "github",
+          name: undefined,
+        },
         cacheName: "github",
         substituters: [],
         push: "auto",
@@ -118,7 +127,7 @@ describe("inputs", () => {
       { keySuffix: ["Linux", "container-ollama-amd64"] },
     ],
     [{ "key-files": "a.lock\r\n**/b.lock" }, { keyFiles: ["a.lock", "**/b.lock"] }],
-    [{ cache: " none " }, { cache: { kind: "none" }, cacheName: "none" }],
+    [{ cache: " none " }, { cache: undefined, cacheName: "none" }],
   ])("%j", (inputs, job) => {
     expect(read(inputs).job).toMatchObject(job);
   });

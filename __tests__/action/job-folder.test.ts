@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { files } from "../../src/action/background-push.ts";
 import { beginUse, endUse } from "../../src/action/job-folder.ts";
-import { identityOf } from "../../src/host/exec.ts";
+import { identityOf } from "../../src/host/processes.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 
 const jobIn = (folder: Folder, name: string) => ({

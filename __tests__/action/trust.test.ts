@@ -1,8 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import { contextTrust, readContext } from "../../src/action/context.ts";
 import { lowerTrust, type TrustRequest, trustOf } from "../../src/action/trust.ts";
+import { register } from "../../src/caches/register.ts";
 import type { Trust } from "../../src/domain/job.ts";
-import { parseCacheLocation } from "../../src/domain/location.ts";
 import { payload, READ_ONLY } from "../support/events.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
@@ -12,7 +12,7 @@ function trusted(eventName: string, event: string | undefined, change: Partial<T
     event,
     ref: "refs/heads/main",
     asked: "auto",
-    cache: parseCacheLocation("cachix:mine"),
+    cache: register.parse("cachix:mine", "cache"),
     token: "given",
     cacheMode: undefined,
     ...change,
@@ -144,7 +144,7 @@ describe("what lowers it", () => {
     ["ssh-ng://host", "absent", "move"],
     ["none", "given", "read-only"],
   ] as const)("%s with the token %s: %s", (cache, token, expected) => {
-    const change = { cache: parseCacheLocation(cache), token };
+    const change = { cache: register.parse(cache, "cache"), token };
     expect(word("push", payload("push"), change)).toBe(expected);
   });
 
@@ -162,7 +162,7 @@ describe("what lowers it", () => {
     ["github", undefined, "move"],
     ["file:///cache", "read", "move"],
   ])("ACTIONS_CACHE_MODE for %s is %s: %s", (cache, cacheMode, expected) => {
-    const change = { cache: parseCacheLocation(cache), cacheMode };
+    const change = { cache: register.parse(cache, "cache"), cacheMode };
     expect(word("push", payload("push"), change)).toBe(expected);
   });
 });

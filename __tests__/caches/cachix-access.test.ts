@@ -3,11 +3,11 @@
 import { describe, expect, jest, test } from "@jest/globals";
 import { parseInputs, readInputs } from "../../src/action/inputs.ts";
 import { UserError } from "../../src/domain/errors.ts";
-import { parseCacheLocation } from "../../src/domain/location.ts";
 import { parseSigningKey } from "../../src/domain/signature.ts";
 import { narOf } from "../../src/nix/nar.ts";
 import { startCachix } from "../servers/cachix.ts";
 import { generateSecretKey } from "../servers/cachix-state.ts";
+import { locationOf } from "../support/open-cache.ts";
 import { Client, type ClientOptions, TOKEN } from "./cachix-client.ts";
 import { asked, transact } from "./cachix-transaction.ts";
 import { madeUp } from "./made-up.ts";
@@ -52,7 +52,7 @@ describe("a cache that cannot even be read", () => {
       "another store's cache",
       {},
       { storeDir: "/gnu/store" },
-      ["NCP-302", /for the store \/gnu\/store, and this machine's is \/nix\/store/, /your own/],
+      ["NCP-304", /for the store \/gnu\/store, and this machine's is \/nix\/store/, /your own/],
     ],
   ] as const)("%s", async (_what, options, server, [code, message, hint]) => {
     expect(await refusal(options, server)).toEqual({
@@ -187,8 +187,8 @@ describe("bad input", () => {
     ["cachix:mycache?host=cachix.example", /"cachix\.example" is not an http\(s\) URL/],
     ["cachix:mycache?host=https://user:secret@cachix.example", /it holds a password/],
   ])("cache: %s", (text, message) => {
-    expect(() => parseCacheLocation(text)).toThrow(message);
-    expect(() => parseCacheLocation(text)).not.toThrow("secret");
+    expect(() => locationOf(text)).toThrow(message);
+    expect(() => locationOf(text)).not.toThrow("secret");
   });
 
   test("a token with a line break is refused, and not shown", () => {

@@ -31,7 +31,7 @@ export class Client implements Disposable {
 
   constructor(server: CachixServer, options: ClientOptions = {}) {
     const keys = options.publicKeys ?? [server.upstreamPublicKey];
-    this.cache = cachixCache({
+    const client = cachixCache({
       label: `cachix:${server.name}`,
       name: options.name ?? server.name,
       host: new URL(server.origin),
@@ -44,6 +44,11 @@ export class Client implements Disposable {
       http: this.http,
       ask: PATIENCE,
       write: PATIENCE,
+    });
+    this.cache = Object.assign(client, {
+      staging: "where it pays" as const,
+      place: () => client.substituter.url,
+      page: () => undefined,
     });
   }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, jest, test } from "@jest/globals";
 import {
   type GithubClientOptions,
@@ -10,6 +10,7 @@ import {
 } from "../../src/caches/github/client.ts";
 import { restoreNotice, saveNotice, type Trouble } from "../../src/caches/github/trouble.ts";
 import { processEnvironment } from "../../src/host/environment.ts";
+import { howToInstall } from "../../src/host/programs.ts";
 import {
   type GithubCacheServer,
   PULL_REQUEST,
@@ -17,6 +18,8 @@ import {
   startGithubCache,
   twirp,
 } from "../servers/github-cache.ts";
+import { busyboxTar } from "../support/busybox.ts";
+import { temporaryFolder } from "../support/folder.ts";
 
 // Every call starts a Node of its own, which loads the real client.
 jest.setTimeout(60_000);
@@ -104,6 +107,35 @@ describe("the client of GitHub's cache", () => {
     const main = await here.runner();
     expect((await restoreEntries([ask("own", "k-", "k-")], main, SIGNAL)).keys).toEqual(["k-2"]);
   });
+
+  (process.platform === "linux" ? test : test.skip)(
+    "looks for GNU tar behind BusyBox's, and says what to install where there is none",
+    async () => {
+      await using here = await site();
+      await using folder = await temporaryFolder();
+      const busybox = dirname(await busyboxTar(folder));
+      const { PATH = "" } = processEnvironment();
+      const runner = await here.runner();
+      await fill(runner, "own", "content");
+      const at = (path: string) => ({
+        ...runner,
+        environment: { ...runner.environment, PATH: path },
+      });
+      const alpine = await saveEntry({ folder: "own", key: "k" }, at(busybox), SIGNAL);
+      expect(alpine).toEqual({
+        kind: "tools",
+        detail: `it needs GNU tar: ${howToInstall("GNU tar")}`,
+      });
+      expect(alpine && saveNotice("k", alpine)).not.toMatch(/service/);
+      const mended = at(`${busybox}:${PATH}`);
+      expect(await saveEntry({ folder: "own", key: "k" }, mended, SIGNAL)).toBeUndefined();
+      const other = await here.runner();
+      const environment = { ...other.environment, PATH: `${busybox}:${PATH}` };
+      const { keys } = await restoreEntries([ask("own", "k")], { ...other, environment }, SIGNAL);
+      expect(keys).toEqual(["k"]);
+      expect(await read(other, "own")).toBe("content");
+    },
+  );
 
   test.each<[string, (server: GithubCacheServer) => void, Trouble["kind"], RegExp]>([
     ["429", (server) => fail(server, 429, "resource_exhausted", "slow down"), "rate", /429/],

@@ -2,18 +2,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import type { OpenRequest } from "../../src/caches/kind.ts";
-import { openCache } from "../../src/caches/register.ts";
-import type { BinaryCache } from "../../src/domain/cache.ts";
 import { HttpClient } from "../../src/host/http-client.ts";
 import { newKey } from "../support/keys.ts";
-import { openRequest } from "../support/open-cache.ts";
+import { openAt } from "../support/open-cache.ts";
 import { userError } from "../support/thrown.ts";
 import { cacheContract } from "./contract.ts";
 import { fileFaults } from "./file-faults.ts";
-
-const request = (http: HttpClient, githubDirectory: string | undefined): OpenRequest =>
-  openRequest("github", { http, githubDirectory });
 
 const key = newKey();
 
@@ -22,11 +16,7 @@ cacheContract(
   async () => {
     const directory = await mkdtemp(join(tmpdir(), "ncp-github-"));
     const http = new HttpClient({});
-    const open = (): BinaryCache => {
-      const cache = openCache({ kind: "github" }, request(http, directory));
-      if (!cache) throw new Error("no such kind");
-      return cache;
-    };
+    const open = () => openAt("github", { http, githubDirectory: directory });
     return {
       cache: open(),
       reopen: async () => open(),
@@ -36,12 +26,9 @@ cacheContract(
       },
     };
   },
-  fileFaults((directory) => {
-    const given = { http: new HttpClient({}), githubDirectory: directory, signingKey: key };
-    const cache = openCache({ kind: "github" }, openRequest("github", given));
-    if (!cache) throw new Error("no such kind");
-    return cache;
-  }),
+  fileFaults((directory) =>
+    openAt("github", { http: new HttpClient({}), githubDirectory: directory, signingKey: key }),
+  ),
 );
 
 test.each([
@@ -49,9 +36,7 @@ test.each([
   ["as one more cache to read", "substituter", "/folder"],
 ] as const)("%s it is refused, and says what would be right", (_, role, directory) => {
   const http = new HttpClient({});
-  const error = userError(() =>
-    openCache({ kind: "github" }, { ...request(http, directory), role }),
-  );
+  const error = userError(() => openAt("github", { http, githubDirectory: directory, role }));
   http.close();
   expect(error.code).toBe("NCP-103");
   expect(error.hint).toContain("file:///DIRECTORY");

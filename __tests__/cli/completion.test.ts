@@ -62,8 +62,8 @@ describe.each(["bash", "fish"] as const)("%s offers", (shell) => {
       [".#alice", ".#bob"],
     ],
     [
-      ["check", "--ve"],
-      ["--verify", "--version"],
+      ["check", "--ver"],
+      ["--verbose", "--verify", "--version"],
     ],
     [
       ["check", "--verify", "n"],

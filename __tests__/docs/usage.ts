@@ -6,7 +6,8 @@ import { parse, parseDocument } from "yaml";
 import { DEFAULTS, parseInputs, readInputs } from "../../src/action/inputs.ts";
 
 const OURS = /^(nix-cache-preflight\/nix-cache-preflight@v\d+|\.\/)$/;
-const CALLED = /^nix-cache-preflight\/nix-cache-preflight\/(\.github\/workflows\/[^@]+)@v\d+$/;
+const CALLED =
+  /^(?:nix-cache-preflight\/nix-cache-preflight\/|\.\/)(\.github\/workflows\/[^@]+?)(?:@v\d+)?$/;
 
 /** A seed of zeros and its public half, as `nix-store --generate-binary-cache-key` writes the two. */
 function aSigningKey(): string {
@@ -26,7 +27,7 @@ const SAMPLES: readonly (readonly [expression: RegExp, sample: string])[] = [
   [/^runner\.(os|arch|temp)$/, "/Linux"],
   [/^matrix\.targets$/, ".#hello"],
   [/^matrix\.[\w-]+$/, "one"],
-  [/^inputs\.force \|\| false$/, "false"],
+  [/^inputs\.force( \|\| false)?$/, "false"],
   [/^inputs\.targets$/, ".#hello"],
   [/^inputs\.cache$/, "github"],
   [/^inputs\.heavy$/, ">1GB"],

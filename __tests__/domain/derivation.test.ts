@@ -5,12 +5,12 @@ import {
   allowsSubstitutes,
   buildKind,
   type Derivation,
-  impureVariables,
   isFixedOutput,
   outputPaths,
   parseDerivation,
 } from "../../src/domain/derivation.ts";
 import { parseStorePath, type StorePath } from "../../src/domain/store-path.ts";
+import { impureVariables } from "../../src/nix/build.ts";
 
 const FIXTURES = join(import.meta.dirname, "..", "fixtures", "drv");
 const VERSIONS = ["2.8", "2.26", "2.34"];

@@ -10,7 +10,7 @@ import { type Machine, quickstart, startMachine } from "../../scripts/machine.ts
 import { runStage, type StepRequest } from "../../scripts/runner.ts";
 import { leftBackground } from "../../src/action/background-push.ts";
 import { firstState } from "../../src/action/state.ts";
-import { isRunning, type ProcessIdentity } from "../../src/host/exec.ts";
+import { isRunning, type ProcessIdentity } from "../../src/host/processes.ts";
 import { cached, flake, NIX, startJob, told } from "./job.ts";
 
 /** Main does not wait for it to begin. */

@@ -41,7 +41,7 @@ describe(`in a pipe, ${NIX}`, () => {
   test("--json is one JSON document, whatever comes of it", async () => {
     await using job = await start();
     const good = await cli(job, ["check", ".#homeConfigurations.bob.activationPackage", "--json"]);
-    expect(JSON.parse(good.stdout)).toMatchObject({ version: 1, mode: "check", hitRate: 0 });
+    expect(JSON.parse(good.stdout)).toMatchObject({ version: 2, mode: "check", hitRate: 0 });
     const bad = await cli(job, ["check", ".#a=b", "--verify", "x", "--json"]);
     expect(JSON.parse(bad.stdout)).toMatchObject({
       error: { code: expect.stringMatching(/^NCP-/) },

@@ -37,6 +37,7 @@ export type How = Partial<
     | "temp"
     | "runner"
     | "user"
+    | "node"
   >
 >;
 

@@ -172,7 +172,7 @@ describe(`a full disk, on ${NIX}`, () => {
   );
 
   onSmallDisk(
-    "where the cache is: nothing half is served or pinned, and with disk space it completes",
+    "where the cache is: nothing half is served or pinned, and with space again it completes",
     async () => {
       await using disk = await smallDisk(2);
       await using job = await startJob(undefined);

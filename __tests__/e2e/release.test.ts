@@ -42,7 +42,7 @@ async function api(major: "exists" | "absent") {
 async function ourselves(): Promise<Site> {
   const site = await startSite();
   const names = ["action.yml", "dist", ".github", "examples", "scripts", "src", "tsconfig.json"];
-  for (const name of [...names, "package.json", "package-lock.json"]) {
+  for (const name of [...names, "package.json", "package-lock.json", "CHANGELOG.md"]) {
     await cp(name, join(site.repository, name), { recursive: true });
   }
   await site.commit({ ".gitignore": "node_modules/\n" });

@@ -102,7 +102,7 @@ describe(`substituters, on ${NIX}`, () => {
     ]);
     expect(verdicts(step)[".#good"]).toMatchObject({
       kind: "upstream",
-      substituters: [unsaid?.origin],
+      caches: [unsaid?.origin],
     });
     await job.machine.forget();
     const [path = ""] = planned(step.report()).fetch;
@@ -206,7 +206,7 @@ describe(`substituters, on ${NIX}`, () => {
     const step = await job.main({ mode: "warm", substituters: `${lan.origin} ${key.public}` });
     expect(step.exitCode).toBe(0);
     expect(verdicts(step)).toMatchObject({
-      ".#good": { kind: "upstream", substituters: [lan.origin] },
+      ".#good": { kind: "upstream", caches: [lan.origin] },
       ".#other": { kind: "unknown" },
     });
     expect(step.building).toEqual([]);
@@ -350,8 +350,8 @@ describe(`substituters, on ${NIX}`, () => {
     const step = await job.main({ mode: "prefetch", substituters: substituters.join("\n") });
     expect([step.exitCode, step.exitCode === 0 ? "" : step.log]).toEqual([0, ""]);
     expect(verdicts(step)).toMatchObject({
-      ".#good": { kind: "upstream", substituters: [lan.origin] },
-      ".#other": { kind: "upstream", substituters: [lan.origin] },
+      ".#good": { kind: "upstream", caches: [lan.origin] },
+      ".#other": { kind: "upstream", caches: [lan.origin] },
     });
     expect(step.report().fetched.paths).toBe(2);
     expect(step.building).toEqual([]);

@@ -273,7 +273,7 @@ describe(`verdicts are what Nix does, on ${NIX}`, () => {
       substituters: substituter,
     });
     expect(JSON.parse(step.outputs["verdicts"] ?? "")).toMatchObject({
-      ".#top": { kind: "upstream", substituters: [substituter] },
+      ".#top": { kind: "upstream", caches: [substituter] },
     });
     // Nix refuses what is not signed from a substituter that nobody trusts: so do we.
     const distrusted = await job.main({

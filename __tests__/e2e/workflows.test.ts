@@ -175,6 +175,20 @@ withAct(`whole workflows on ${NIX}`, () => {
       return site;
     }
 
+    test.each(["push", "schedule"] as const)(
+      "warms itself on %s: every step succeeds",
+      async (event) => {
+        await using site = await ourselves();
+        const run = await site.run({ workflow: ".github/workflows/warm.yml", ...EVENTS[event] });
+        expect(failed(run)).toEqual([]);
+        expect(run.outputs).toMatchObject({
+          "warm/preflight/any-missing": "true",
+          "warm/preflight/read-only": "false",
+        });
+        expect(run.log).toContain("building '");
+      },
+    );
+
     test.each(["push", "own pull request", "fork pull request"] as const)("%s", async (event) => {
       await using site = await ourselves();
       const run = await site.run({

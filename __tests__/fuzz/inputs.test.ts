@@ -7,11 +7,11 @@ import { trustOf } from "../../src/action/trust.ts";
 import { readPins, writePin } from "../../src/caches/file/pins.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import { formatAttrPath, formatOutputs } from "../../src/domain/installable.ts";
-import { parseCacheLocation } from "../../src/domain/location.ts";
 import { parseTarget, parseTargets } from "../../src/domain/target.ts";
 import { markdown, plainLine } from "../../src/report/page.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
+import { locationOf } from "../support/open-cache.ts";
 import { STORE, storePath } from "../support/paths.ts";
 import { resealed, SEAL } from "../support/seal.ts";
 
@@ -97,7 +97,7 @@ test(
       if (!text.includes(":hunter2@") || text.split("hunter2").length !== 2) continue;
       tried++;
       try {
-        parseCacheLocation(text);
+        locationOf(text);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         if (error.message.includes("hunter2")) told.push(text);
@@ -132,7 +132,7 @@ test(
         event: text,
         ref: "refs/heads/main",
         asked: "auto",
-        cache: parseCacheLocation("file:///cache"),
+        cache: locationOf("file:///cache"),
         token: "given",
         cacheMode: undefined,
       });

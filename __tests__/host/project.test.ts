@@ -5,11 +5,10 @@ import { temporaryFolder } from "../support/folder.ts";
 const KEY = "acme.cachix.org-1:O5CeX0hk1tR7Wn9R4dB5eT8H0o1dO1K9mZyP0gq3c2U=";
 
 describe("where a project configures caches", () => {
-  test("is Nix's configuration, the flake's nixConfig, and what workflows write into nix.conf", async () => {
+  test("is Nix's configuration and the flake's nixConfig; a module's settings are another machine's", async () => {
     const { configurations } = await projectFacts(
       {
-        "flake.nix": `{ nixConfig = {\n  # extra-substituters = [ "https://old.example.org" ];\n  extra-substituters = [ "https://a.cachix.org" "https://b.cachix.org" ];\n  extra-trusted-public-keys = "${KEY}"; }; outputs = _: { }; }`,
-        ".github/workflows/ci.yml": `on: push\njobs:\n  a:\n    steps:\n      - uses: cachix/install-nix-action@v31\n        with:\n          extra_nix_config: |\n            extra-substituters = https://c.cachix.org \${{ vars.MORE }}\n            trusted-public-keys = ${KEY} x\n`,
+        "flake.nix": `{ nixConfig = {\n  # extra-substituters = [ "https://old.example.org" ];\n  extra-substituters = [ "https://a.cachix.org" "https://b.cachix.org" ];\n  extra-trusted-substituters = [ "https://c.cachix.org" ];\n  extra-trusted-public-keys = "${KEY}"; }; outputs = _: { x.nix.settings.substituters = [ "https://d.cachix.org" ]; }; }`,
       },
       { nix: { substituters: ["https://cache.nixos.org"], publicKeys: [] } },
     );
@@ -19,11 +18,6 @@ describe("where a project configures caches", () => {
         where: "flake.nix",
         substituters: ["https://a.cachix.org", "https://b.cachix.org"],
         publicKeys: [KEY],
-      },
-      {
-        where: ".github/workflows/ci.yml:5",
-        substituters: ["https://c.cachix.org"],
-        publicKeys: [KEY, "x"],
       },
     ]);
   });
@@ -35,6 +29,22 @@ describe("where a project configures caches", () => {
     await git(folder, "init", "--quiet");
     const { workflows } = await look(folder.at("nix"), []);
     expect(workflows).toMatchObject([{ kind: "workflow" }]);
+  });
+});
+
+describe("a flake without a lock", () => {
+  const ONE = "outputs = _: { };";
+  test.each([
+    ["has no inputs", `{ ${ONE} }`, []],
+    ["takes itself alone", "{ outputs = { self, ... }: { }; }", []],
+    ["has a set without any", `{ inputs = { }; ${ONE} }`, []],
+    ["has one", `{ inputs.x.url = "x"; ${ONE} }`, ["missing"]],
+    ["takes one of the registry", "{ outputs = { self, nixpkgs }: { }; }", ["missing"]],
+    ["is not written out", "import ./flake-file.nix", ["unknown"]],
+    ["has its inputs in a comment", `{ # inputs.x.url = "x";\n ${ONE} }`, []],
+  ])("that %s", async (_, text, states) => {
+    const { locks } = await projectFacts({ "flake.nix": text });
+    expect(locks.map(({ state }) => state)).toEqual(states);
   });
 });
 

@@ -1,6 +1,6 @@
 import { symlink } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
-import type { Workflow } from "../../src/domain/workflow.ts";
+import { variable, type Workflow } from "../../src/domain/workflow.ts";
 import { readWorkflows } from "../../src/host/workflow-files.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
@@ -23,7 +23,7 @@ describe("workflow files", () => {
     ["on:\n  push:\n  schedule: [{ cron: x }]", ["push", "schedule"]],
     ["'on': push", ["push"]],
   ])("%j starts", async (on, triggers) => {
-    expect([...(await one(`${on}\njobs: {}`)).triggers]).toEqual(triggers);
+    expect([...(await one(`${on}\njobs: {}`)).triggers.keys()]).toEqual(triggers);
   });
 
   test("aliases are what they stand for, on the line where they are written first", async () => {
@@ -31,8 +31,8 @@ describe("workflow files", () => {
       "on: push\njobs:\n  a:\n    runs-on: [self-hosted, arm]\n    steps: &s\n      - run: nix build\n  b:\n    runs-on: { group: g, labels: big }\n    steps: *s\n",
     );
     expect(jobs.map(({ id, runsOn }) => [id, runsOn])).toEqual([
-      ["a", "self-hosted arm"],
-      ["b", "big"],
+      ["a", ["self-hosted", "arm"]],
+      ["b", ["big"]],
     ]);
     expect(jobs.map(({ steps }) => steps[0]?.where)).toEqual(
       Array(2).fill(".github/workflows/a.yml:6"),
@@ -49,9 +49,10 @@ describe("workflow files", () => {
       ["n", "0.1"],
       ["empty", ""],
     ]);
-    expect([...(step?.environment ?? [])]).toEqual([
-      ["A", "1"],
-      ["B", "true"],
+    expect(["A", "B", "C"].map((name) => step && variable(step.scope, name)?.text)).toEqual([
+      "1",
+      "true",
+      undefined,
     ]);
   });
 
@@ -64,8 +65,25 @@ describe("workflow files", () => {
     );
     const steps = jobs[0]?.steps ?? [];
     expect(steps.map(({ uses }) => uses?.name)).toEqual(["./ci", "a/b"]);
-    expect(steps[1]?.inputs.get("token")).toBe("xsecrets.T");
-    expect(steps[1]?.condition).toBe("github.ref == 'x'");
+    expect(steps[1]?.inputs.get("token")).toBe(`x\${{ inputs.t }}`);
+    expect(steps[1]?.scope.inputs?.get("t")?.text).toBe("secrets.T");
+    expect(steps[1]?.conditions.map(({ text }) => text)).toEqual(["github.ref == 'x'"]);
+  });
+
+  test("steps that run side by side stand in their order; what nobody knows is named", async () => {
+    const { jobs } = await one(
+      "on: push\njobs:\n  a:\n    steps:\n      - parallel:\n          - run: one\n          - parallel: [{ run: two }]\n      - wait-all: true\n      - uses: $/ci\n      - teleport: far\n",
+      { "ci/action.yml": "runs:\n  using: composite\n  steps:\n    - run: three\n" },
+    );
+    const steps = jobs[0]?.steps ?? [];
+    expect(steps.map(({ run, composite, odd }) => [run, composite, ...odd])).toEqual([
+      ["one", "no"],
+      ["two", "no"],
+      ["", "no"],
+      ["", "read"],
+      ["three", "no"],
+      ["", "no", "teleport"],
+    ]);
   });
 
   const bomb = [

@@ -1,8 +1,11 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { startMachine } from "../../scripts/machine.ts";
 import { nixCommand, nixMessage, noNix } from "../../src/nix/command.ts";
-import { buildDir, readMachine } from "../../src/nix/machine.ts";
+import { buildDir, readMachine, realStoreDir } from "../../src/nix/machine.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { newSecretKey } from "../support/keys.ts";
 
 const SIGNAL = new AbortController().signal;
 
@@ -26,12 +29,39 @@ describe("where a build writes", () => {
   });
 });
 
+test.each([
+  ["", "/nix/store"],
+  ["auto", "/nix/store"],
+  ["daemon", "/nix/store"],
+  ["unix:///run/nix.sock?root=/r", "/r/nix/store"],
+  ["/chroot", "/chroot/nix/store"],
+  ["/chroot/?require-sigs=false", "/chroot/nix/store"],
+  ["local?root=/r", "/r/nix/store"],
+  ["local?require-sigs=false&root=/r", "/r/nix/store"],
+  ["local?root=/r%20x", "/r x/nix/store"],
+  ["local://?root=/r&state=/s", "/r/nix/store"],
+  ["local:///r", "/r/nix/store"],
+  ["local?real=/elsewhere/store/&root=/r", "/elsewhere/store"],
+])("store = %s is really at %s", (store, real) => {
+  expect(realStoreDir(store, "/nix/store")).toBe(real);
+});
+
 describe("this machine's Nix", () => {
   test("says version, system, store, systems it builds for and what it is configured with", async () => {
+    await using folder = await temporaryFolder();
+    await writeFile(join(folder.path, "key"), newSecretKey("own-1"));
+    await writeFile(
+      join(folder.path, "machines"),
+      "# ours\nssh://risc riscv64-linux - 1 1 kvm big - # behind\n\n",
+    );
     await using machine = await startMachine({
       configuration: [
         "extra-platforms = i686-linux",
-        "builders = ssh://mac aarch64-darwin,x86_64-darwin ; # a comment",
+        `builders = ssh://mac aarch64-darwin,x86_64-darwin ; @${folder.path}/machines ; @/nowhere`,
+        "system-features = kvm-of-ours",
+        "max-jobs = 0",
+        "substitute = false",
+        `secret-key-files = ${folder.path}/key ${folder.path}/none`,
         "extra-substituters = https://cache.example/",
         "extra-trusted-public-keys = test-1:lsbNfweSTD355LPCB4HStuWUrYtGu/wW8TV39WbYnK4= broken",
         "require-sigs = false",
@@ -42,12 +72,21 @@ describe("this machine's Nix", () => {
     expect(setup.version).toMatch(/^2\.\d+/);
     expect(setup.storeDir).toBe(machine.storeDir);
     expect(setup.realStoreDir).toBe(machine.storeDir);
-    expect(setup.buildable).toEqual(
-      expect.arrayContaining([setup.system, "i686-linux", "aarch64-darwin", "x86_64-darwin"]),
-    );
+    expect(setup.builders).toEqual({
+      systems: expect.arrayContaining([setup.system, "i686-linux"]),
+      features: ["kvm-of-ours"],
+      jobs: "none",
+      remote: [
+        { systems: ["aarch64-darwin", "x86_64-darwin"], features: [], mandatory: [] },
+        { systems: ["riscv64-linux"], features: ["kvm"], mandatory: ["big"] },
+      ],
+    });
+    expect(setup.substitution).toBe("never");
     expect(settings.substituters).toContain("https://cache.example/");
     expect(settings.trustedPublicKeys.map(({ name }) => name)).toContain("test-1");
     expect(settings.trustedPublicKeys.map(({ name }) => name)).not.toContain("broken");
+    expect(settings.trustedPublicKeys.at(-1)?.name).toBe("own-1");
+    expect(settings.badKey).toBe('"broken" in trusted-public-keys');
     expect(settings.requireSignatures).toBe("accept any");
   });
 

@@ -1,7 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { parseCacheLocation } from "../../src/domain/location.ts";
-import { grid, linked, linkTo, page, table } from "../../src/report/page.ts";
-import { storePath } from "../support/paths.ts";
+import { grid, linked, page, table } from "../../src/report/page.ts";
 
 describe("a page", () => {
   const section = (title: string, bytes: number) => ({ title, body: "x".repeat(bytes) });
@@ -67,25 +65,6 @@ describe("a table", () => {
 });
 
 describe("the link to a path", () => {
-  const own = parseCacheLocation("cachix:ours");
-  const file = parseCacheLocation("file:///cache");
-  const bws = storePath("bws-1.0.0");
-  const narinfo = `${bws.split("/").at(-1)?.slice(0, 32)}.narinfo`;
-
-  test.each([
-    ["https://cache.nixos.org", "upstream", file, `https://cache.nixos.org/${narinfo}`],
-    ["https://host/a/b/?priority=30", "own", file, `https://host/a/b/${narinfo}`],
-    ["http://127.0.0.1:8080?trusted=1", "own", file, `http://127.0.0.1:8080/${narinfo}`],
-    ["https://ours.cachix.org", "own", own, "https://app.cachix.org/cache/ours"],
-    ["https://other.cachix.org", "upstream", own, "https://app.cachix.org/cache/other"],
-    ["file:///cache", "own", file, undefined],
-    ["ssh-ng://host", "own", file, undefined],
-    ["memory://cache", "own", file, undefined],
-    ["https://", "own", file, undefined],
-  ] as const)("%s (%s) is %#", (url, role, location, expected) => {
-    expect(linkTo(bws, { url, role }, location)).toBe(expected);
-  });
-
   test("is one only to http(s), and cannot end its attribute", () => {
     expect(linked("x", undefined)).toBe("<code>x</code>");
     expect(linked("x", "javascript:alert(1)")).toBe("<code>x</code>");

@@ -68,6 +68,7 @@ export async function checks(
     project: facts,
     ownUrl,
     pins: "none",
+    addresses: here.addresses,
     sizes: undefined,
     now: Date.parse("2026-11-21T12:00:00Z"),
     ...change,

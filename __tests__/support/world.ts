@@ -1,6 +1,7 @@
 /** Owns a world for the engine's tests: its ports, implemented over maps. */
 
 import { DEFAULTS, type InputName, parseInputs } from "../../src/action/inputs.ts";
+import { register } from "../../src/caches/register.ts";
 import type { BuildFigures, FigureStore } from "../../src/domain/build-figures.ts";
 import type {
   BinaryCache,
@@ -74,6 +75,9 @@ export function memoryCache(name: string, options: CacheOptions = {}): MemoryCac
     sent,
     pinned,
     substituter: { url: `memory://${name}`, publicKeys: [], priority: undefined },
+    staging: "never",
+    place: () => `memory://${name}`,
+    page: () => undefined,
     describe: async () => {
       if (options.down) throw options.down;
       return {
@@ -205,7 +209,8 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
     setup: {
       version: "2.26.3",
       system: SYSTEM,
-      buildable: [SYSTEM],
+      builders: { systems: [SYSTEM], features: [], jobs: "some", remote: [] },
+      substitution: "where allowed",
       storeDir: STORE,
       realStoreDir: STORE,
       buildDir: "/build",
@@ -363,6 +368,7 @@ export function world(options: WorldOptions = {}): MemoryWorld {
     code: "ours",
     keyFiles: async (patterns) => patterns.map((name) => ({ name, hash: "0123456789abcdef" })),
     decompress: (_compression, content) => content,
+    addresses: register,
   };
 }
 

@@ -1,4 +1,4 @@
-/** Owns the process that pushes while the job runs: its start in main, its end in post. */
+/** Starts, watches and ends the process that pushes while the job runs, and is what runs in it. */
 
 import { spawn } from "node:child_process";
 import { existsSync, watch as watchFolder } from "node:fs";
@@ -19,7 +19,9 @@ import { maySendAtOnce, watch } from "../engine/background-push.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { identityOf, isRunning, type ProcessIdentity } from "../host/exec.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
+import { plainLine } from "../report/page.ts";
+import { isDebugging, traceJob } from "./console.ts";
 import { contextTrust, readContext } from "./context.ts";
 
 /** Milliseconds that post waits for it to finish what it is pushing. */
@@ -150,6 +152,22 @@ async function endProcess(process_: ProcessIdentity, grace: number): Promise<voi
   if (await isRunning(process_)) process.kill(process_.pid, "SIGKILL");
 }
 
+/** Begins the lines of its log that are post's to show where the job is debugged. */
+const TRACED = "trace: ";
+const LOG_MOST = 16 * 1024 * 1024;
+
+/** What its debug trace said; any step of the job may have written there, so it is plain text. */
+export async function backgroundTrace(folder: string): Promise<string[]> {
+  const { log } = files(folder);
+  const bytes = await stat(log).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  if (bytes > LOG_MOST) return [`${log} is too long to be shown`];
+  const lines = ((await readIfThere(log)) ?? "").split("\n");
+  return lines.flatMap((line) => (line.startsWith(TRACED) ? [line.slice(TRACED.length)] : []));
+}
+
 async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
@@ -184,10 +202,13 @@ export async function background(): Promise<void> {
     group: (title) => console.log(title),
     endGroup: () => undefined,
     info: (line) => console.log(withoutCredentials(line)),
-    debug: () => undefined,
+    debug: (line) => {
+      if (isDebugging(context.environment)) console.log(`${TRACED}${plainLine(line)}`);
+    },
   };
   // Not made anew: a folder that is gone is a job that is over.
   await writeFile(paths.identity, JSON.stringify(await identityOf(process.pid)), { mode: 0o600 });
+  using _trace = traceJob(context, log);
   const controller = new AbortController();
   // Post's file ends the rest between two looks: the end of a job is not to wait for a timer.
   const watcher = watchFolder(context.folder);

@@ -1,11 +1,14 @@
-/** Owns the runner's log: groups, annotations, and no line that the runner would take for a command. */
+/** The runner's log: groups, annotations, masked secrets, and no line that the runner would take for a command. */
 
 import * as core from "@actions/core";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
+import { type Secrets, secretTexts } from "../domain/job.ts";
 import { credentialsIn, withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
 import { steadyWatch } from "../host/clock.ts";
+import type { Environment } from "../host/environment.ts";
+import { showTrace } from "../host/trace.ts";
 import type { Annotation } from "../report/annotations.ts";
 import { plainLine } from "../report/page.ts";
 import { progressLine } from "../report/text.ts";
@@ -32,9 +35,6 @@ export function annotate({ level, title, message }: Annotation): void {
   else core.notice(text, properties);
 }
 
-/** Shorter ones stand in any log: masking them would hide other words. */
-const MASKED_FROM = 12;
-
 const hidden = new Set<string>();
 
 /** From now on the runner takes them out of every line, and we out of what it does not read. */
@@ -55,12 +55,22 @@ export function redacted(text: string): string {
 
 /** Before anything is printed. */
 export function mask({ secrets, addresses }: Pick<Request, "secrets" | "addresses">): void {
-  hide([secrets.token, secrets.signingKey].filter((secret) => secret !== undefined));
-  // A bucket's token is KEYID:SECRET, and each part is a secret without the other.
-  hide((secrets.token?.split(":").slice(1) ?? []).filter((part) => part.length >= MASKED_FROM));
-  // The base64 part alone is just as secret as the key with its name.
-  hide((secrets.signingKey?.split(":").slice(1, 2) ?? []).filter((bare) => bare !== ""));
+  hide(secretTexts(secrets));
   hide(credentialsIn(addresses));
+}
+
+/** Whether the job is run with debug logging; the runner says so in this variable. */
+export function isDebugging(environment: Environment): boolean {
+  return environment["RUNNER_DEBUG"] === "1";
+}
+
+/** Every request and command into the debug log, where there is one. */
+export function traceJob(
+  { environment, secrets }: { readonly environment: Environment; readonly secrets: Secrets },
+  to: Log = log,
+): Disposable {
+  if (!isDebugging(environment)) return { [Symbol.dispose]: () => undefined };
+  return showTrace((line) => to.debug(line), secretTexts(secrets));
 }
 
 /** Adds to the job page; a page that cannot be written fails no job. */

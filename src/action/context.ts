@@ -1,4 +1,4 @@
-/** Owns what the runner tells of the job: event, workspace, folders. */
+/** What the runner tells of the job: event, workspace, folders. */
 
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

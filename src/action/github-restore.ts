@@ -1,4 +1,4 @@
-/** Owns what main and post share of `cache: github`: its folder, its client, and main's record for post. */
+/** The start of `cache: github`: its folder is filled from GitHub's cache, and a record is left for post. */
 
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -92,7 +92,7 @@ export async function restoreGithub(
   signal: AbortSignal,
 ): Promise<RestoredCache> {
   // On Windows there is no Nix to use it.
-  if (job.cache.kind !== "github" || process.platform === "win32") {
+  if (job.cache?.keeper !== "GitHub" || process.platform === "win32") {
     return { record: undefined, notices: [], findings: [] };
   }
   try {

@@ -1,4 +1,4 @@
-/** Owns the end of `cache: github`: what is new is saved, without what nobody reaches any more. */
+/** The end of `cache: github`: what is new is saved, without what nobody reaches any more. */
 
 import { join } from "node:path";
 import { saveEntry } from "../caches/github/client.ts";
@@ -136,7 +136,7 @@ export async function keepGithub(
   memory: JobMemory,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  if (context.job.cache.kind !== "github" || trust.kind !== "write") return [];
+  if (context.job.cache?.keeper !== "GitHub" || trust.kind !== "write") return [];
   const record = await readRecord(context.folder);
   if (!record || !world.nix) return [];
   const notices = await saveGithub(

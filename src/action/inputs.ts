@@ -1,4 +1,4 @@
-/** Owns the action's inputs: text from the workflow becomes a Job, or an error that names the input. */
+/** The action's inputs: text from the workflow becomes a Job, or an error that names the input. */
 
 import type { PinKeep } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";
@@ -11,13 +11,14 @@ import {
   type Secrets,
   VERIFY_LEVELS,
 } from "../domain/job.ts";
-import { parseCacheLocation, parseSubstituters } from "../domain/location.ts";
+import { type Addresses, parseSubstituters } from "../domain/location.ts";
 import { parseRegExp } from "../domain/pattern.ts";
 import { parseSigningKey } from "../domain/signature.ts";
 import { parseSize } from "../domain/size.ts";
 import { didYouMean } from "../domain/suggest.ts";
 import { parseTargets } from "../domain/target.ts";
 import { boundedPattern } from "../host/bounded-pattern.ts";
+import { register } from "../open-caches.ts";
 
 /** Every input of action.yml with its default; a test holds the two together. */
 export const DEFAULTS = {
@@ -92,7 +93,7 @@ export function readInputs(environment: Readonly<Record<string, string>>): Input
 }
 
 /** Reads all inputs before anything runs. */
-export function parseInputs(inputs: Inputs): Request {
+export function parseInputs(inputs: Inputs, addresses: Addresses = register): Request {
   const signingKey = inputs["signing-key"].trim() || undefined;
   if (signingKey) parseSigningKey(signingKey);
   return {
@@ -102,9 +103,9 @@ export function parseInputs(inputs: Inputs): Request {
     job: {
       mode: choice(inputs, "mode"),
       targets: parseTargets(inputs.targets),
-      cache: parseCacheLocation(inputs.cache.trim()),
+      cache: addresses.parse(inputs.cache.trim(), "cache"),
       cacheName: inputs.cache.trim(),
-      substituters: parseSubstituters(inputs.substituters),
+      substituters: parseSubstituters(inputs.substituters, addresses),
       push: choice(inputs, "push"),
       pushFilter:
         inputs["push-filter"].trim() === ""

@@ -1,12 +1,14 @@
-/** Owns `install-nix`: Nix's own release, checked against its SHA-256, by way of the tool cache. */
+/** `install-nix`: Nix's own release, checked against its SHA-256, by way of the tool cache. */
 
 import { access, mkdtemp, readdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { Log } from "../domain/ports.ts";
+import { clock } from "../host/clock.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { exec } from "../host/exec.ts";
 import { sha256File } from "../host/key-files.ts";
+import { descendantsOf, endProcesses } from "../host/processes.ts";
+import { commandName, traced } from "../host/trace.ts";
 
 export interface Release {
   readonly version: string;
@@ -36,10 +38,17 @@ export interface InstallRequest {
   readonly folder: string;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Milliseconds that the installer has. */
+  readonly deadline?: number;
 }
 
 const TOOL = "nix-tarball";
 const INSTALLER_DEADLINE = 15 * 60_000;
+/** Lines of the installer's output that stand in an error. */
+const LINES_KEPT = 20;
+const ENDING_TURNS = 100;
+/** Milliseconds. */
+const ENDING_PAUSE = 100;
 
 /** Whether there is a `nix` on PATH. */
 export async function hasNix(environment: Environment): Promise<boolean> {
@@ -56,7 +65,7 @@ export async function hasNix(environment: Environment): Promise<boolean> {
 
 /** Installs it and returns the folders that PATH needs. A wrong tarball is refused, wherever it was. */
 export async function installNix(request: InstallRequest): Promise<readonly string[]> {
-  const { release, environment, log, signal } = request;
+  const { release, environment, log } = request;
   const system = systemOf(request);
   const expected = release.sha256[system];
   if (expected === undefined) {
@@ -75,23 +84,80 @@ export async function installNix(request: InstallRequest): Promise<readonly stri
   const [top = ""] = await readdir(unpacked);
   const daemon = request.platform === "darwin" ? "--daemon" : "--no-daemon";
   log.info(`installing Nix ${release.version} for ${system}`);
-  const { code, stderr } = await exec(
+  await runInstaller(
     join(unpacked, top, "install"),
     [daemon, "--yes", "--no-channel-add", "--no-modify-profile"],
-    {
-      env: childEnvironment(environment, {
-        // A single-user installation as root has no build users.
-        NIX_CONFIG: `build-users-group =\n${environment["NIX_CONFIG"] ?? ""}`,
+    childEnvironment(environment, {
+      // A single-user installation as root has no build users.
+      NIX_CONFIG: `build-users-group =\n${environment["NIX_CONFIG"] ?? ""}`,
+    }),
+    request,
+  );
+  return ["/nix/var/nix/profiles/default/bin", join(environment["HOME"] ?? "", ".nix-profile/bin")];
+}
+
+/** Long and noisy, it writes straight to the log; @actions/exec can end nothing, so this does. */
+async function runInstaller(
+  program: string,
+  args: readonly string[],
+  env: Environment,
+  { log, signal, deadline = INSTALLER_DEADLINE }: InstallRequest,
+): Promise<void> {
+  const { exec } = await import("@actions/exec");
+  const before = new Set((await descendantsOf(process.pid)).map(({ pid }) => pid));
+  const last: string[] = [];
+  const show = (line: string) => {
+    log.info(line);
+    last.push(line);
+    if (last.length > LINES_KEPT) last.shift();
+  };
+  const running = traced(
+    () => commandName(program, args),
+    () =>
+      exec(`"${program}"`, [...args], {
+        env: { ...env },
+        ignoreReturnCode: true,
+        // The lines go to the log by way of `log`, where none of them is a command to the runner.
+        silent: true,
+        listeners: { stdline: show, errline: show },
       }),
-      signal,
-      deadline: INSTALLER_DEADLINE,
-      onErrorLine: (line) => log.info(line),
+    (code) => `status ${code}`,
+  );
+  const late = AbortSignal.timeout(deadline);
+  const stop = AbortSignal.any([signal, late]);
+  const stopped = Promise.withResolvers<"stopped">();
+  const onStop = () => stopped.resolve("stopped");
+  if (stop.aborted) onStop();
+  stop.addEventListener("abort", onStop, { once: true });
+  const code = await Promise.race([running, stopped.promise]);
+  if (code === 0) return;
+  if (code !== "stopped") {
+    const message = `install-nix: Nix's installer ended with ${code}: ${last.join("\n")}`;
+    throw new UserError("NCP-201", message);
+  }
+  await endInstaller(running, before);
+  signal.throwIfAborted();
+  throw new UserError(
+    "NCP-501",
+    `install-nix: Nix's installer took longer than ${deadline / 1000} s`,
+    {
+      hint: "it was ended; run the job again, or install Nix in a step of its own",
     },
   );
-  if (code !== 0) {
-    throw new UserError("NCP-201", `install-nix: Nix's installer ended with ${code}: ${stderr}`);
+}
+
+/** Whatever we have started since `before`. It may be only about to start, and is then ended as it does. */
+async function endInstaller(running: Promise<unknown>, before: ReadonlySet<number>): Promise<void> {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  running.then(over, over);
+  for (let turn = 0; turn < ENDING_TURNS && !isOver; turn++) {
+    const ours = await descendantsOf(process.pid);
+    await endProcesses(ours.filter(({ pid }) => !before.has(pid)));
+    await clock.sleep(ENDING_PAUSE, new AbortController().signal);
   }
-  return ["/nix/var/nix/profiles/default/bin", join(environment["HOME"] ?? "", ".nix-profile/bin")];
 }
 
 async function fetchTarball(

@@ -1,4 +1,4 @@
-/** Owns our folder in the runner's temporary folder: a use's own one, its end, and what other jobs left there. */
+/** Our folder in the runner's temporary folder: a use's own one, its end, and what other jobs left there. */
 
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

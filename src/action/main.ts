@@ -1,4 +1,4 @@
-/** Owns main: the run, its report, and what it leaves for post. */
+/** What the step does: the run, its report, and what it leaves for post. */
 
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -11,7 +11,7 @@ import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { isHosted, takeEnvironment } from "../host/environment.ts";
-import { folderOf } from "../host/exec.ts";
+import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
@@ -26,6 +26,7 @@ import {
   log,
   mask,
   redacted,
+  traceJob,
   world,
   writeSummary,
 } from "./console.ts";
@@ -42,6 +43,7 @@ export function main(): Promise<void> {
     core.saveState(STATE, firstState(use));
     const given = await readContext(environment, use);
     mask(given);
+    using _trace = traceJob(given);
     const trust = contextTrust(given);
     // Known now, whatever becomes of the rest.
     core.setOutput("read-only", String(trust.kind === "read-only"));
@@ -107,7 +109,7 @@ export function main(): Promise<void> {
           trust,
           memory: { targets, storeNames, origin, silent: silentSubstituters(done.survey) },
           watcher,
-          programs: await folderOf("nix-store", context.environment["PATH"] ?? ""),
+          programs: folderOf("nix-store", context.environment["PATH"] ?? ""),
         },
         context.folder,
         sealFor(context),

@@ -1,4 +1,4 @@
-/** Owns post: what it may believe of main's record, the end of the watcher, the push of what was built. */
+/** What the step does at the end of the job: it reads main's record, ends the background push, and pushes. */
 
 import { readdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -8,12 +8,22 @@ import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, secretOf, takeEnvironment } from "../host/environment.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { BUDGET, endBackground, endLeftBackground } from "./background-push.ts";
-import { annotate, conclude, guarded, log, mask, world, writeSummary } from "./console.ts";
+import { BUDGET, backgroundTrace, endBackground, endLeftBackground } from "./background-push.ts";
+import {
+  annotate,
+  conclude,
+  guarded,
+  isDebugging,
+  log,
+  mask,
+  traceJob,
+  world,
+  writeSummary,
+} from "./console.ts";
 import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
 import { endUse } from "./job-folder.ts";
@@ -46,6 +56,7 @@ async function endJob(
   }
   const given = await readContext(environment, use);
   mask(given);
+  using _trace = traceJob(given);
   const state = await loadState(text, sealFor(given));
   if (!state) return refuseRecord(given);
   const trust = lowerTrust(state.trust, contextTrust(given));
@@ -55,6 +66,9 @@ async function endJob(
   const context = { ...given, environment: withPrograms(environment, state) };
   const ahead =
     state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
+  if (isDebugging(environment)) {
+    for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
+  }
   const { compose } = await world();
   await using composed = await compose({
     ...context,
@@ -66,9 +80,7 @@ async function endJob(
   const { job } = context;
   const done = await runPost(job, trust, composed.world, state.memory, signal);
   const { outcome, withheld } = done;
-  const url = composed.world.own?.substituter.url;
-  const substituter = url === undefined ? undefined : { url, role: "own" as const };
-  await writeSummary(postSummary(done, ahead, trust.why, { own: job.cache, substituter }));
+  await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
     log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
   }

@@ -1,4 +1,4 @@
-/** Owns what main leaves for post: one versioned, sealed record. Never a secret. */
+/** What main leaves for post: one versioned, sealed record, and never a secret. */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -8,7 +8,7 @@ import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
 import { writeWhole } from "../host/atomic.ts";
-import type { ProcessIdentity } from "../host/exec.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import type { Context } from "./context.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;

@@ -1,4 +1,4 @@
-/** Owns trust: what the event that started the job lets this run write. Fails closed. */
+/** What the event that started the job lets this run write; whatever is not clear may write nothing. */
 
 import * as z from "zod/mini";
 import { codeOf, type Trust } from "../domain/job.ts";
@@ -12,7 +12,7 @@ export interface TrustRequest {
   readonly ref: string;
   /** The input `trust`: lowers, never raises. */
   readonly asked: "auto" | "read-only";
-  readonly cache: CacheLocation;
+  readonly cache: CacheLocation | undefined;
   readonly token: "given" | "absent";
   /** ACTIONS_CACHE_MODE. */
   readonly cacheMode: string | undefined;
@@ -41,9 +41,6 @@ const OURS = new Set([
   "merge_group",
 ]);
 
-/** Kinds of cache that are written to with the input `token`. */
-const NEEDS_TOKEN: ReadonlySet<CacheLocation["kind"]> = new Set(["cachix", "attic", "http"]);
-
 export function trustOf(request: TrustRequest): Trust {
   const strange = (why: string): Trust => ({ kind: "read-only", code: "strange", why });
   if (request.asked === "read-only") return strange("trust: read-only was asked for");
@@ -53,13 +50,13 @@ export function trustOf(request: TrustRequest): Trust {
   if (foreign) return strange(foreign);
   const readOnly = (why: string): Trust => ({ kind: "read-only", code: "ours", why });
   const { cache, cacheMode } = request;
-  if (NEEDS_TOKEN.has(cache.kind) && request.token === "absent") {
+  if (!cache) return readOnly("there is no cache to write to");
+  if (cache.token !== "not needed" && request.token === "absent") {
     return readOnly("there is no token (secrets are not passed to forks, nor to Dependabot)");
   }
-  if (cache.kind === "github" && (cacheMode === "read" || cacheMode === "none")) {
+  if (cache.keeper === "GitHub" && (cacheMode === "read" || cacheMode === "none")) {
     return readOnly(`ACTIONS_CACHE_MODE is ${cacheMode}`);
   }
-  if (cache.kind === "none") return readOnly("there is no cache to write to");
   const branch = event.repository?.default_branch;
   const onDefault =
     request.eventName === "schedule" ||

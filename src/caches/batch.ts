@@ -1,4 +1,4 @@
-/** Owns questions that are cheaper together: while some are under way, the next ones gather. */
+/** Gathers questions that are cheaper together: while some are under way, the next ones wait for each other. */
 
 import type { StorePath } from "../domain/store-path.ts";
 

@@ -1,6 +1,6 @@
-/** Owns patience with a cache: a deadline on every question, and one failure too many ends it. */
+/** Patience with a cache: a deadline on every question, and one failure too many ends it. */
 
-import type { AnswerTrouble, BinaryCache, CacheDescription, Presence } from "../domain/cache.ts";
+import type { AnswerTrouble, CacheClient, CacheDescription, Presence } from "../domain/cache.ts";
 import { asError, UserError } from "../domain/errors.ts";
 import { ByteBudget, limiter } from "../domain/limit.ts";
 import { Deadlines } from "../host/clock.ts";
@@ -25,10 +25,10 @@ export const PATIENCE: GuardOptions = { describe: 20_000, query: 45_000, paralle
  * One path without an answer does not make it so where others were answered meanwhile; many of them do.
  */
 export function guarded(
-  cache: BinaryCache,
+  cache: CacheClient,
   options: GuardOptions = PATIENCE,
   answerTrouble?: () => AnswerTrouble,
-): BinaryCache {
+): CacheClient {
   let down: Error | undefined;
   let lastAnswer = Number.NEGATIVE_INFINITY;
   let failures = 0;
@@ -95,7 +95,7 @@ export function guarded(
         };
         try {
           const presence = await later.run(either(signal), (inner) => cache.query(path, inner));
-          if (presence.kind === "unknown") return failed(presence.cause);
+          if (presence.kind === "unknown" && !presence.of) return failed(presence.cause);
           lastAnswer = performance.now();
           return presence;
         } catch (error) {

@@ -1,4 +1,4 @@
-/** Owns a NAR on its way into a cache: compressed, hashed on both sides, refused if it is not ours. */
+/** A NAR on its way into a cache: compressed, hashed on both sides, refused if it is not ours. */
 
 import { createHash } from "node:crypto";
 import type { NarSource, PushProgress, PushResult } from "../domain/cache.ts";

@@ -1,4 +1,4 @@
-/** Owns sending a stream in parts: some side by side, the last one only when the whole is known good. */
+/** Sends a stream in parts: some side by side, the last one only when the whole is known good. */
 
 import { createHash, type Hash } from "node:crypto";
 import { ByteBudget } from "../domain/limit.ts";

@@ -1,4 +1,4 @@
-/** Owns evaluation records on their way into a cache and back: compressed, and sealed against change. */
+/** Evaluation records and build figures on their way into a cache and back: compressed, and sealed against change. */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import {

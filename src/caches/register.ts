@@ -1,29 +1,110 @@
-/** Owns the register: every kind of cache there is, written out. */
+/** The register: every kind of cache there is, written out, and the addresses they read. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import type { CacheLocation } from "../domain/location.ts";
+import { UserError } from "../domain/errors.ts";
+import { type Addresses, type CacheLocation, plainAddress } from "../domain/location.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import { didYouMean } from "../domain/suggest.ts";
 import { PoliteHttp } from "../host/retry.ts";
+import { parseUrl } from "./address.ts";
 import { atticKind } from "./attic/attic.ts";
 import { cachixKind } from "./cachix/cachix.ts";
 import { fileKind } from "./file/file.ts";
 import { githubKind } from "./github/github.ts";
 import { type GuardOptions, guarded, PATIENCE } from "./guard.ts";
 import { httpKind } from "./http/http.ts";
-import type { CacheKind, OpenRequest } from "./kind.ts";
+import type { BadAddress, CacheKind, OpenRequest } from "./kind.ts";
 import { s3Kind } from "./s3/s3.ts";
 import { sshKind } from "./ssh/ssh.ts";
 
-const KINDS = [fileKind, githubKind, httpKind, cachixKind, atticKind, s3Kind, sshKind] as const;
+/** In the order in which an error lists their forms. */
+export const KINDS: readonly CacheKind[] = [
+  githubKind,
+  cachixKind,
+  atticKind,
+  s3Kind,
+  httpKind,
+  fileKind,
+  sshKind,
+];
 
-/** The cache at `location`, with patience around it; undefined for a kind that is not built yet. */
-export function openCache(
-  location: CacheLocation,
-  request: OpenRequest,
-  patience: GuardOptions = PATIENCE,
-): BinaryCache | undefined {
-  // The register pairs each kind with its own shape of location; the compiler cannot see that pairing.
-  const kind = KINDS.find((one) => one.kind === location.kind) as CacheKind | undefined;
-  if (!kind) return undefined;
-  const http = new PoliteHttp(request.http);
-  return guarded(kind.open(location, { ...request, http }), patience, () => http.answerTrouble);
+export interface Register extends Addresses {
+  /** The cache at `location`, with patience around it. */
+  open(location: CacheLocation, request: OpenRequest, patience?: GuardOptions): BinaryCache;
+}
+
+export function registerOf(kinds: readonly CacheKind[]): Register {
+  const kindAt = (text: string) => kinds.find(({ begins }) => begins.some(isBeginningOf(text)));
+  const parse: Register["parse"] = (text, input) => {
+    if (text === "none") return undefined;
+    const bad = badAddress(text, input, kinds);
+    const kind = kindAt(text);
+    if (!kind) throw unknownKind(text, bad);
+    const address = kind.parse(text, bad);
+    const place = kind.place(address);
+    return { ...kind.facts, address: text, place, name: kind.name(address) };
+  };
+  const placeOf: Register["placeOf"] = (text) => {
+    try {
+      return parse(text, "")?.place ?? text;
+    } catch (error) {
+      // Nix takes kinds of store that we do not read: `daemon`, `/a/folder`.
+      if (error instanceof UserError) return plainAddress(text);
+      throw error;
+    }
+  };
+  return {
+    parse,
+    placeOf,
+    kindOf: (text) => kindAt(text)?.facts,
+    open(location, request, patience = PATIENCE) {
+      const bad = badAddress(location.address, "cache", kinds);
+      const kind = kindAt(location.address);
+      if (!kind) throw unknownKind(location.address, bad);
+      const address = kind.parse(location.address, bad);
+      const http = new PoliteHttp(request.http);
+      const client = guarded(
+        kind.open(address, { ...request, http }),
+        patience,
+        () => http.answerTrouble,
+      );
+      // Not spread: the client tells its address anew once the cache has said where it is read.
+      return Object.assign(client, {
+        staging: location.staging,
+        place: () => placeOf(client.substituter.url),
+        page: (path: StorePath) => kind.page(address, path, client.substituter.url),
+      });
+    },
+  };
+}
+
+export const register = registerOf(KINDS);
+
+function isBeginningOf(text: string): (beginning: string) => boolean {
+  return (beginning) => (/[:/]$/.test(beginning) ? text.startsWith(beginning) : text === beginning);
+}
+
+function unknownKind(text: string, bad: BadAddress): UserError {
+  if (!/^[a-z][a-z0-9+-]*:\/\//.test(text)) return bad("it is not a kind of cache");
+  return bad(`"${parseUrl(text, bad).protocol}//" is not a kind of cache`);
+}
+
+function badAddress(text: string, input: string, kinds: readonly CacheKind[]): BadAddress {
+  const forms = [...kinds.map(({ form }) => form), "none"];
+  // What stands in capitals is the user's own.
+  const beginnings = forms.map((form) => form.replace(/[A-Z].*$/, ""));
+  const word = /^[A-Za-z0-9-]*:?\/*/.exec(text)?.[0] ?? text;
+  return (why) =>
+    new UserError(
+      "NCP-103",
+      `${input}: "${withoutPassword(text)}" cannot be used: ${why}.${didYouMean(word, beginnings)}`,
+      { hint: `write one of ${forms.join(", ")}` },
+    );
+}
+
+/** What cannot be read may hold a password all the same, and errors are printed. */
+function withoutPassword(text: string): string {
+  const at = text.lastIndexOf("@");
+  if (at < 0) return text;
+  return `${/^[0-9A-Za-z+.-]*:\/*/.exec(text)?.[0] ?? ""}***${text.slice(at)}`;
 }

@@ -1,5 +1,5 @@
 /**
- * Owns staging: NARs from caches far away, many at once, into a `file://` cache on this disk, from
+ * Staging: NARs from caches far away, many at once, into a `file://` cache on this disk, from
  * which Nix takes them. Signatures are copied as they are, and it is Nix that checks them.
  */
 

@@ -1,4 +1,4 @@
-/** Owns the command line: what was typed becomes a command, or an error that says what would be right. */
+/** Reads the command line: what was typed becomes a command, or an error that says what would be right. */
 
 import { parseArgs } from "node:util";
 import { DEFAULTS, type InputName, type Inputs } from "../action/inputs.ts";
@@ -6,7 +6,7 @@ import { UserError } from "../domain/errors.ts";
 import { MODES, type Mode } from "../domain/job.ts";
 import { didYouMean } from "../domain/suggest.ts";
 import type { Environment } from "../host/environment.ts";
-import { SHELLS, type Shell } from "./completion.ts";
+import { FLAGS, SHELLS, type Shell } from "./completion.ts";
 
 /** Secrets come from the environment: an argument list can be read by every user of the machine. */
 export const SECRETS = {
@@ -29,9 +29,17 @@ export type Command =
   | { readonly kind: "help"; readonly asked: "yes" | "no" }
   | { readonly kind: "version" }
   | { readonly kind: "completion"; readonly shell: Shell }
-  | { readonly kind: "setup"; readonly inputs: Inputs; readonly format: Format }
-  | { readonly kind: "take back"; readonly inputs: Inputs; readonly format: Format }
-  | { readonly kind: "run"; readonly inputs: Inputs; readonly format: Format };
+  | ({ readonly kind: "setup" } & Asked)
+  | ({ readonly kind: "take back" } & Asked)
+  /** An audit of the files alone. */
+  | ({ readonly kind: "files" } & Asked)
+  | ({ readonly kind: "run" } & Asked);
+
+interface Asked {
+  readonly inputs: Inputs;
+  readonly format: Format;
+  readonly log: "usual" | "verbose";
+}
 
 export type Format = "text" | "json";
 
@@ -56,6 +64,15 @@ export function parseCommand(args: readonly string[], environment: Environment):
       hint: "write setup --remove: it takes back what setup added to your Nix configuration",
     });
   }
+  const log = values["verbose"] === true ? "verbose" : "usual";
+  if (values["files-only"] === true) {
+    if (word === "audit" && rest.length === 0) {
+      return { kind: "files", inputs: inputsOf(values, environment), format, log };
+    }
+    throw new UserError("NCP-640", "--files-only is for audit, without targets", {
+      hint: "write audit --files-only: it looks at the project's files, evaluates nothing and asks no cache",
+    });
+  }
   if (word === "setup") {
     if (rest[0] !== undefined) {
       throw new UserError("NCP-640", `setup: "${rest[0]}" is one word too many`, {
@@ -68,11 +85,11 @@ export function parseCommand(args: readonly string[], environment: Environment):
         hint: "leave --cache and --substituters out; setup adds again what is to stay",
       });
     }
-    return { kind: takeBack ? "take back" : "setup", inputs, format };
+    return { kind: takeBack ? "take back" : "setup", inputs, format, log };
   }
   const inputs = inputsOf(values, environment);
   const mode = word as Mode;
-  return { kind: "run", inputs: { ...inputs, mode, targets: rest.join("\n") }, format };
+  return { kind: "run", inputs: { ...inputs, mode, targets: rest.join("\n") }, format, log };
 }
 
 type Values = Readonly<Record<string, string | boolean | undefined>>;
@@ -87,6 +104,8 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
         ...options,
         json: { type: "boolean" as const },
         remove: { type: "boolean" as const },
+        "files-only": { type: "boolean" as const },
+        verbose: { type: "boolean" as const },
         help: { type: "boolean" as const, short: "h" },
         version: { type: "boolean" as const },
       },
@@ -94,7 +113,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
   } catch (error) {
     const message = String(error).replace(/^TypeError[^:]*: /, "");
     const unknown = /^Unknown option '-*([^']*)'/.exec(message)?.[1];
-    const known = [...OPTIONS, "json", "remove", "help", "version"];
+    const known = [...OPTIONS, ...FLAGS];
     const near = unknown === undefined ? "" : didYouMean(unknown, known);
     const said = unknown === undefined ? message : `there is no option --${unknown}.${near}`;
     throw new UserError("NCP-640", said, { hint: "--help lists all options" });

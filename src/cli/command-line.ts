@@ -1,19 +1,28 @@
-/** Owns the command on the command line: the same engine, its words on a terminal instead of a job page. */
+/** Runs a command: the same engine, its words on a terminal instead of a job page. */
 
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, UserError } from "../domain/errors.ts";
-import { codeOf, type Trust } from "../domain/job.ts";
+import { codeOf, secretTexts, type Trust } from "../domain/job.ts";
 import { withoutCredentials } from "../domain/location.ts";
 import { VERSION } from "../domain/version.ts";
+import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
 import { type Run, run } from "../engine/run.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
+import { showTrace } from "../host/trace.ts";
+import { auditLines } from "../report/audit-section.ts";
 import { allFindings, jsonReport } from "../report/json.ts";
 import { findingLines, textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
-import { type Command, OPTIONS, OTHER_COMMANDS, parseCommand, SECRETS } from "./arguments.ts";
+import {
+  type Command,
+  type Format,
+  OPTIONS,
+  OTHER_COMMANDS,
+  parseCommand,
+  SECRETS,
+} from "./arguments.ts";
+import { beginFolder } from "./command-folder.ts";
 import { completionScript } from "./completion.ts";
 import {
   type Display,
@@ -53,6 +62,8 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
         completionScript(command.shell, { options: OPTIONS, commands: OTHER_COMMANDS }),
       );
       return 0;
+    case "files":
+      return request ? auditFiles(command.format, request, environment) : 2;
     case "setup":
     case "take back":
     case "run":
@@ -81,9 +92,13 @@ async function work(
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   const { signal } = controller;
-  const folder = await beginFolder(stateFolder(environment));
+  const folder = await beginFolder(environment);
   try {
-    using shown = await openLog(environment);
+    using shown = await openLog(environment, command.log);
+    using _trace =
+      command.log === "verbose"
+        ? showTrace((line) => shown.log.debug(line), secretTexts(request.secrets))
+        : undefined;
     const commandLine: CommandLine = { environment, folder, log: shown.log, signal };
     if (command.kind === "take back") {
       const done = await remove(commandLine);
@@ -127,14 +142,37 @@ async function work(
   }
 }
 
-/** Loaded only where it is shown: a pipe needs no terminal's library. */
-async function openLog(environment: Environment): Promise<Display> {
-  if (isLively(process.stderr, environment)) {
+/** Neither Nix nor a cache is asked: it works where there is no Nix, and where the flake does not evaluate. */
+async function auditFiles(
+  format: Format,
+  { job }: Request,
+  environment: Environment,
+): Promise<ExitCode> {
+  try {
+    const { openProject } = await import("../compose.ts");
+    const { files, addresses } = openProject(environment, process.cwd());
+    const audit = { checks: fileChecks(await files.look([], NEVER), addresses), sizes: undefined };
+    const findings = auditFindings(job, audit);
+    if (format === "json") print({ audit, findings });
+    else process.stdout.write(`${auditLines(audit).slice(1).join("\n")}\n`);
+    return findings.some(({ level }) => level === "error") ? 1 : 0;
+  } catch (error) {
+    tell(error, format);
+    return 1;
+  }
+}
+
+/** It takes the time of reading some files. */
+const NEVER = new AbortController().signal;
+
+/** Loaded only where it is shown: a pipe needs no terminal's library, and many lines no display. */
+async function openLog(environment: Environment, detail: "usual" | "verbose"): Promise<Display> {
+  if (detail === "usual" && isLively(process.stderr, environment)) {
     const { display } = await import("./display.ts");
     return display(process.stderr, environment);
   }
   return {
-    log: plainLog((line) => process.stderr.write(`${line}\n`)),
+    log: plainLog((line) => process.stderr.write(`${line}\n`), detail),
     end: () => undefined,
     [Symbol.dispose]: () => undefined,
   };
@@ -146,44 +184,6 @@ function commandLineTrust(asked: "auto" | "read-only"): Trust {
     return { kind: "read-only", code: "strange", why: "--trust read-only was asked for" };
   }
   return { kind: "write", pins: "keep", why: "on the command line" };
-}
-
-/**
- * A folder for this command alone, with the netrc file of private caches among its files: it goes at the
- * end. What killed commands left goes now.
- */
-async function beginFolder(state: string): Promise<string> {
-  try {
-    await mkdir(state, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(state)) {
-      const pid = /^run-(\d+)-/.exec(name)?.[1];
-      if (pid !== undefined && !isAlive(Number(pid)))
-        await rm(join(state, name), { recursive: true, force: true });
-    }
-    // Where earlier versions kept it.
-    await rm(join(state, "netrc"), { force: true });
-    return await mkdtemp(join(state, `run-${process.pid}-`));
-  } catch {
-    // A home that cannot be written to.
-    return mkdtemp(join(tmpdir(), "nix-cache-preflight-"));
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-function stateFolder(environment: Environment): string {
-  const home = environment["HOME"] ?? homedir();
-  return join(
-    environment["XDG_STATE_HOME"] || join(home, ".local", "state"),
-    "nix-cache-preflight",
-  );
 }
 
 /** What is not for the user is a fault of ours, and is told with its stack. */
@@ -245,6 +245,8 @@ one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
 Options are the action's inputs, with its defaults, but for --cache (none):
 ${wrapped(OPTIONS.map((name) => `--${name}`))}
   --json (the report on standard output)  --version  --help
+  --verbose (every request and every command of Nix, on standard error)
+  --files-only (audit: the project's files alone; nothing is evaluated or asked)
 Secrets: ${Object.values(SECRETS).join(", ")}.
 Exit status: 0 fine, 1 findings that --fail-on names, 2 a wrong command line.
 `;

@@ -1,4 +1,4 @@
-/** Owns completion for shells: commands, options, their values; targets are Nix's own to complete. Pure. */
+/** Completion for shells: commands, options, their values; targets are Nix's own to complete. Pure. */
 
 import { CHOICES } from "../action/inputs.ts";
 import { MODES } from "../domain/job.ts";
@@ -27,9 +27,9 @@ export function completionScript(shell: Shell, words: Words): string {
   }
 }
 
-/** Options with few legal values, and those. */
+/** Options with few legal values, and those; options without a value. */
 const VALUES = Object.entries(CHOICES).filter(([name]) => name !== "mode");
-const SETTINGS = ["json", "help", "version"];
+export const FLAGS = ["json", "remove", "files-only", "verbose", "help", "version"] as const;
 
 /** Nix completes installables when it is asked so; the first line says what kind they are. */
 const ASK_NIX = "nix --extra-experimental-features 'nix-command flakes' build";
@@ -42,11 +42,11 @@ _nix_cache_preflight() {
   case $prev in
 ${values.join("\n")}
     completion) words="${SHELLS.join(" ")}" ;;
-    --*) case $prev in ${SETTINGS.map((name) => `--${name}`).join("|")}) ;; *) return ;; esac ;;
+    --*) case $prev in ${FLAGS.map((name) => `--${name}`).join("|")}) ;; *) return ;; esac ;;
   esac
   if [ -z "$words" ]; then
     if [ "$COMP_CWORD" -eq 1 ]; then words="${[...MODES, ...commands].join(" ")}"
-    elif [ "\${cur#-}" != "$cur" ]; then words="${[...options, ...SETTINGS].map((name) => `--${name}`).join(" ")}"
+    elif [ "\${cur#-}" != "$cur" ]; then words="${[...options, ...FLAGS].map((name) => `--${name}`).join(" ")}"
     else words=$(NIX_GET_COMPLETIONS=6 ${ASK_NIX} "$cur" 2> /dev/null | tail -n +2 | cut -f 1)
     fi
   fi
@@ -78,7 +78,7 @@ _nix_cache_preflight() {
   _arguments -S \\
     '1:command:(${[...MODES, ...commands].join(" ")})' \\
     '*:target:_nix_cache_preflight_rest' \\
-    ${SETTINGS.map((name) => `'--${name}'`).join(" ")} \\
+    ${FLAGS.map((name) => `'--${name}'`).join(" ")} \\
 ${specs.join(" \\\n")}
 }
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _nix_cache_preflight "$@"
@@ -98,7 +98,7 @@ complete -c ${NAME} -f
 complete -c ${NAME} -n __fish_use_subcommand -a "${[...MODES, ...commands].join(" ")}"
 complete -c ${NAME} -n "__fish_seen_subcommand_from completion" -a "${SHELLS.join(" ")}"
 complete -c ${NAME} -n "__fish_seen_subcommand_from ${MODES.join(" ")}" -a "(NIX_GET_COMPLETIONS=6 ${ASK_NIX} (commandline -ct) 2> /dev/null | tail -n +2 | cut -f 1)"
-${SETTINGS.map((name) => `complete -c ${NAME} -l ${name}`).join("\n")}
+${FLAGS.map((name) => `complete -c ${NAME} -l ${name}`).join("\n")}
 ${lines.join("\n")}
 `;
 }

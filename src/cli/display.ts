@@ -1,4 +1,4 @@
-/** Owns the live display: the phase at work, a bar for what is counted, and Nix's last line. */
+/** The live display: the phase at work, a bar for what is counted, and Nix's last line. */
 
 import type { WriteStream } from "node:tty";
 import { styleText } from "node:util";
@@ -108,11 +108,11 @@ export function display(output: Output, environment: Environment): Display {
 export function barLine(state: WorkState, seconds: number, width: number, signs: Signs): string {
   const words = progressWords(state, seconds);
   const part = fraction(state);
-  const diskSpace = Math.min(BAR_MOST, Math.floor(width / 3));
+  const cells = Math.min(BAR_MOST, Math.floor(width / 3));
   let line = "";
   if (part !== undefined) {
-    const full = Math.round(part * diskSpace);
-    line = `${signs.full.repeat(full)}${signs.empty.repeat(diskSpace - full)} `;
+    const full = Math.round(part * cells);
+    line = `${signs.full.repeat(full)}${signs.empty.repeat(cells - full)} `;
   }
   const [first = "", ...rest] = words;
   line += first;
@@ -199,14 +199,19 @@ export function wrap(line: string, width: number): string {
   return `${indent}${broken.split("\n").join(`\n${hanging}`)}`;
 }
 
-export function plainLog(print: (line: string) => void): Log {
+export function plainLog(
+  print: (line: string) => void,
+  detail: "usual" | "verbose" = "usual",
+): Log {
   return {
     group: (title) => print(plainLine(title)),
     endGroup: () => undefined,
     info: (text) => {
       for (const line of text.split("\n")) print(`  ${plainLine(line)}`);
     },
-    debug: () => undefined,
+    debug: (line) => {
+      if (detail === "verbose") print(`  ${plainLine(line)}`);
+    },
     watch: steadyWatch((line) => print(`  ${line}`), progressLine),
   };
 }

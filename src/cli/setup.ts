@@ -1,4 +1,4 @@
-/** Owns the command `setup`: caches added to the user's Nix configuration, and what came of it. */
+/** The command `setup`: caches added to the user's Nix configuration, and what came of it. */
 
 import type { Request } from "../action/inputs.ts";
 import type { SetUp, TakenBack } from "../compose-setup.ts";
@@ -8,7 +8,7 @@ import { count } from "../domain/size.ts";
 import type { Environment } from "../host/environment.ts";
 import { plainLine } from "../report/page.ts";
 
-/** What a command on the command line works with. */
+/** What a command works with, wherever it was typed. */
 export interface CommandLine {
   readonly environment: Environment;
   readonly folder: string;

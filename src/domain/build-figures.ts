@@ -1,4 +1,4 @@
-/** Owns what a build took: the figures of earlier runs, by the name of the derivation. */
+/** What builds took: the figures of earlier runs, by the name of the derivation. */
 
 export interface BuildFigures {
   /** As `figuresName` gives it: every version of a package has the same. */

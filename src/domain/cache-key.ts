@@ -1,4 +1,4 @@
-/** Owns the cache key: what a shell step would compute from the same lock files. */
+/** The cache key: what a shell step would compute from the same lock files. */
 
 export interface KeyFile {
   /** The glob or name as listed in `key-files`. */

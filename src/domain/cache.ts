@@ -1,7 +1,8 @@
-/** Owns what a binary cache is to the rest of the program: the questions and the verbs. */
+/** What a binary cache is to the rest of the program: the questions and the verbs. */
 
-import type { UserError } from "./errors.ts";
+import { UserError } from "./errors.ts";
 import type { RecordStore } from "./evaluation-record.ts";
+import type { KindFacts } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { PublicKey } from "./signature.ts";
 import { count, formatSeconds } from "./size.ts";
@@ -25,6 +26,11 @@ export function needsCredentials({ substituter }: Pick<BinaryCache, "substituter
   return substituter.credentials !== undefined || substituter.environment !== undefined;
 }
 
+/** What a netrc file says, by host. */
+export interface Netrc {
+  get(host: string): Credentials | undefined;
+}
+
 /** What a netrc file says of one host. */
 export interface Credentials {
   readonly machine: string;
@@ -38,13 +44,15 @@ export interface Credentials {
  * - `gone`: it serves the narinfo, and the NAR behind it is not there.
  * - `refused`: it answered, and the answer must not be believed (signature, store, format); `corrupt`
  *   where it is no narinfo at all: Nix passes over the others, and stops at that.
+ * - `unknown`: it did not answer; `this path` where it did, with what we do not follow: that says
+ *   nothing against the cache.
  */
 export type Presence =
   | { readonly kind: "hit"; readonly narInfo: NarInfo; readonly origin: "own" | "upstream" }
   | { readonly kind: "miss" }
   | { readonly kind: "gone"; readonly narInfo: NarInfo }
   | { readonly kind: "refused"; readonly why: string; readonly form?: "corrupt" }
-  | { readonly kind: "unknown"; readonly cause: Error };
+  | { readonly kind: "unknown"; readonly cause: Error; readonly of?: "this path" };
 
 export interface CacheDescription {
   /** Undefined where nothing was written yet: a `file://` cache that does not exist. */
@@ -93,8 +101,11 @@ export interface StoredPin {
   readonly keep?: PinKeep;
 }
 
-/** A missing verb is the capability flag: a cache without `pin` has no pins. */
-export interface BinaryCache {
+/**
+ * What a kind of cache makes of one address: the questions and the verbs. A missing verb is the
+ * capability flag: a cache without `pin` has no pins.
+ */
+export interface CacheClient {
   /** How the user named it; in every report. */
   readonly name: string;
   readonly substituter: Substituter;
@@ -135,6 +146,15 @@ export interface BinaryCache {
   readonly records?: RecordStore;
 }
 
+/** A cache, and what its kind knows of it. */
+export interface BinaryCache extends CacheClient {
+  readonly staging: KindFacts["staging"];
+  /** Of where Nix reads it, which some caches tell only when they are described: equal ones are one cache. */
+  place(): string;
+  /** Where a person can look at `path`; undefined where there is no such page. */
+  page(path: StorePath): string | undefined;
+}
+
 export type Can<Verb extends "push" | "pin" | "pins"> = BinaryCache &
   Required<Pick<BinaryCache, Verb>>;
 
@@ -146,30 +166,63 @@ export function can<Verb extends "push" | "pin" | "pins">(
 }
 
 export interface CacheInfo {
-  readonly storeDir: string | undefined;
+  /** Every one that it names. */
+  readonly storeDirs: readonly string[];
   /** Lower is asked first; cache.nixos.org says 40, Cachix 41. */
-  readonly priority: number | undefined;
+  readonly priority: number | "no number" | undefined;
   readonly wantMassQuery: boolean;
 }
 
-/** Reads nix-cache-info; undefined when `text` is something else, an HTML page for instance. */
+/**
+ * Reads nix-cache-info as Nix does: lines `Name: value`, of which it knows three and passes over the rest.
+ * Undefined for a page of HTML, which Nix would take for a cache that says nothing of itself.
+ */
 export function parseCacheInfo(text: string): CacheInfo | undefined {
-  const fields = new Map<string, string>();
-  for (const line of text.slice(0, 65_536).split("\n")) {
-    if (line.trim() === "") continue;
+  const head = text.slice(0, 65_536);
+  if (head.trimStart().startsWith("<")) return undefined;
+  const storeDirs: string[] = [];
+  let priority: CacheInfo["priority"];
+  let wantMassQuery = false;
+  for (const line of head.split("\n")) {
     const colon = line.indexOf(":");
-    const name = line.slice(0, Math.max(0, colon));
-    if (!/^[A-Za-z][A-Za-z-]*$/.test(name)) return undefined;
+    if (colon < 0) continue;
     // Not one expression for the whole line: over a long run of blanks it would take for ever.
-    fields.set(name, line.slice(colon + 1).trim());
+    const value = line.slice(colon + 1).trim();
+    const name = line.slice(0, colon);
+    if (name === "StoreDir") storeDirs.push(value);
+    else if (name === "WantMassQuery") wantMassQuery = value === "1";
+    else if (name === "Priority") priority = parsePriority(value);
+    if (priority === "no number") return { storeDirs, priority, wantMassQuery };
   }
-  const priority = fields.get("Priority");
-  if (priority !== undefined && !/^\d{1,9}$/.test(priority)) return undefined;
-  return {
-    storeDir: fields.get("StoreDir"),
-    priority: priority === undefined ? undefined : Number(priority),
-    wantMassQuery: fields.get("WantMassQuery") === "1",
-  };
+  return { storeDirs, priority, wantMassQuery };
+}
+
+/** As C++ has it (`std::stoi`): what follows the digits is not looked at. */
+function parsePriority(text: string): number | "no number" {
+  const value = Number(/^[+-]?\d{1,12}/.exec(text)?.[0] ?? Number.NaN);
+  return value >= -(2 ** 31) && value < 2 ** 31 ? value : "no number";
+}
+
+/** A cache's own word on itself, as far as this machine can use it; throws a UserError where it cannot. */
+export function usableInfo(
+  name: string,
+  { storeDirs, priority }: CacheInfo,
+  storeDir: string,
+): Pick<CacheDescription, "storeDir" | "priority"> {
+  const other = storeDirs.find((named) => named !== storeDir);
+  if (other !== undefined) {
+    throw new UserError(
+      "NCP-304",
+      `${name} is for the store ${other}, and this machine's is ${storeDir}`,
+      { hint: "leave it out here, or use a cache of your own for this store" },
+    );
+  }
+  if (priority === "no number") {
+    throw new UserError("NCP-353", `${name}: the Priority in its nix-cache-info is no number`, {
+      hint: "Nix ends as soon as it is to ask this cache: mend the file there",
+    });
+  }
+  return { storeDir, priority };
 }
 
 export function formatCacheInfo(storeDir: string, priority: number): string {

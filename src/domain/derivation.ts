@@ -1,5 +1,5 @@
 /**
- * Owns derivations: the `.drv` file (ATerm text) and what kind of build one is.
+ * Derivations: the `.drv` file (ATerm text) and what kind of build one is.
  * Source: nix/src/libstore/derivations.cc, `parseDerivation`. The file is the same in every Nix
  * we support, which the output of `nix derivation show` is not (docs/adr/0003).
  */
@@ -223,27 +223,46 @@ class Reader {
   }
 }
 
-/** A boolean of the derivation's attributes, plain or structured (`__json`). */
+/** A boolean of the derivation's attributes, plain or structured. */
 function attribute(derivation: Derivation, name: string): boolean | undefined {
+  const structured = structuredAttributes(derivation);
+  if (structured) {
+    const value = structured[name];
+    return typeof value === "boolean" ? value : undefined;
+  }
   const plain = derivation.environment.get(name);
-  if (plain !== undefined) return plain === "1";
-  const value = structured(derivation)?.[name];
-  return typeof value === "boolean" ? value : undefined;
+  return plain === undefined ? undefined : plain === "1";
 }
 
-/** Attributes as `__structuredAttrs` has them. */
-function structured(derivation: Derivation): Readonly<Record<string, unknown>> | undefined {
+export function structuredAttributes(derivation: Derivation): Record<string, unknown> | undefined {
   const json = derivation.environment.get("__json");
   if (json === undefined) return undefined;
   try {
     return JSON.parse(json) as Record<string, unknown>;
   } catch {
-    return undefined; // Nix itself refuses to build it; it is no reason to stop looking
+    return {}; // Nix itself refuses to build it; it is no reason to stop looking
   }
 }
 
+/** `requiredSystemFeatures`: what a machine has to have (`system-features`) that builds it. */
+export function requiredFeatures(derivation: Derivation): readonly string[] {
+  const structured = structuredAttributes(derivation);
+  const value = structured
+    ? structured["requiredSystemFeatures"]
+    : derivation.environment.get("requiredSystemFeatures");
+  const named = Array.isArray(value) ? value.map(String) : String(value ?? "").split(/\s+/);
+  return [...new Set(named)].filter(Boolean);
+}
+
+/** What Nix may take from caches: nothing (`substitute = false`), what a derivation lets it, or all. */
+export type Substitution = "never" | "where allowed" | "always";
+
 /** Whether Nix may take its outputs from a cache at all (`allowSubstitutes`, true unless said). */
-export function allowsSubstitutes(derivation: Derivation): boolean {
+export function allowsSubstitutes(
+  derivation: Derivation,
+  substitution: Substitution = "where allowed",
+): boolean {
+  if (substitution !== "where allowed") return substitution === "always";
   return attribute(derivation, "allowSubstitutes") ?? true;
 }
 
@@ -254,17 +273,8 @@ export function isFixedOutput(derivation: Derivation): boolean {
   return false;
 }
 
-/** Variables of the builder's environment that a fixed output asks for; of others Nix passes none. */
-export function impureVariables(derivation: Derivation): readonly string[] {
-  if (!isFixedOutput(derivation)) return [];
-  const plain = derivation.environment.get("impureEnvVars");
-  if (plain !== undefined) return plain.split(/\s+/).filter((name) => name !== "");
-  const listed = structured(derivation)?.["impureEnvVars"];
-  return Array.isArray(listed) ? listed.filter((name) => typeof name === "string") : [];
-}
-
 export function buildKind(derivation: Derivation): BuildKind {
-  // A fixed output says what it is by its hash: it is a download even where it is preferred locally.
+  // What it is its hash says, also where it is preferred locally.
   if (isFixedOutput(derivation)) return "download";
   if (attribute(derivation, "preferLocalBuild") || !allowsSubstitutes(derivation)) return "trivial";
   return "source";

@@ -1,4 +1,4 @@
-/** Owns the errors a user can act on: what happened, why, what to do, and a stable code. */
+/** The errors a user can act on: what happened, why, what to do, and a stable code. */
 
 /** Every code has a section in docs/troubleshooting.md; a code is never reused for another meaning. */
 export type ErrorCode =
@@ -29,6 +29,9 @@ export type ErrorCode =
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
   | "NCP-353" // a cache's narinfos cannot be read, and Nix would stop at them
+  | "NCP-354" // a narinfo leads to another host
+  | "NCP-356" // a program that a run needs is not on this machine
+  | "NCP-357" // this Nix is too old
   | "NCP-401" // not enough disk space
   | "NCP-402" // something that must not be missing is missing
   | "NCP-403" // not enough inodes
@@ -36,7 +39,7 @@ export type ErrorCode =
   | "NCP-405" // the build directory cannot be used
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
-  | "NCP-408" // reclaiming could not be had
+  | "NCP-408" // disk space could not be reclaimed
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
@@ -75,6 +78,11 @@ export type ErrorCode =
   | "NCP-631" // nothing pushes
   | "NCP-632" // nothing looks after the cache
   | "NCP-633" // a lock file is not committed
+  | "NCP-634" // a stranger's code runs with our rights
+  | "NCP-635" // strangers' pull requests run on a machine that stays
+  | "NCP-636" // a push's failure is not seen
+  | "NCP-637" // a cache is set up after the build
+  | "NCP-638" // work that no binary cache gets
   | "NCP-640" // the command line is wrong
   | "NCP-641" // Nix's configuration cannot be written
   | "NCP-642" // there is no cache to set up

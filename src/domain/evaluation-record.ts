@@ -1,4 +1,4 @@
-/** Owns the evaluation record: what a verified run found, so that the next one need not evaluate it again. */
+/** The evaluation record: what a verified run found, so that the next one need not evaluate it again. */
 
 import { formatNarInfo, type NarInfo, parseNarInfo } from "./narinfo.ts";
 import { parseStorePath, type StorePath } from "./store-path.ts";
@@ -58,7 +58,7 @@ export function formatRecord(record: EvaluationRecord): string {
   });
 }
 
-/** Reads what `formatMemo` wrote; throws for anything else, with what is wrong. */
+/** Reads what `formatRecord` wrote; throws for anything else, with what is wrong. */
 export function parseRecord(text: string, storeDir: string): EvaluationRecord {
   const raw = JSON.parse(text) as Record<string, unknown>;
   if (raw["version"] !== VERSION) throw new Error(`it is of version ${String(raw["version"])}`);

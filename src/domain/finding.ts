@@ -1,4 +1,4 @@
-/** Owns findings: what a run has to tell, how loud, and under which name `fail-on` knows it. */
+/** Findings: what a run has to tell, how loud, and under which name `fail-on` knows it. */
 
 import type { ErrorCode } from "./errors.ts";
 import type { FailOn } from "./job.ts";

@@ -1,4 +1,4 @@
-/** Owns SHA-256 sums as Nix writes them (hex, Nix base 32, base 64, SRI) and the one form we keep. */
+/** SHA-256 sums as Nix writes them (hex, Nix base 32, base 64, SRI) and the one form we keep. */
 
 declare const brand: unique symbol;
 
@@ -26,6 +26,68 @@ export function parseSha256(text: string): Sha256 | undefined {
   }
   if (/^[0-9A-Za-z+/]{43}=$/.test(sum)) return sha256FromBytes(Buffer.from(sum, "base64"));
   return undefined;
+}
+
+export type HashAlgorithm = "md5" | "sha1" | "sha256" | "sha512";
+
+/** A sum with its algorithm, as bytes. */
+export interface Sum {
+  readonly algorithm: HashAlgorithm;
+  readonly bytes: Uint8Array;
+}
+
+const LENGTHS: ReadonlyMap<string, number> = new Map<HashAlgorithm, number>([
+  ["md5", 16],
+  ["sha1", 20],
+  ["sha256", 32],
+  ["sha512", 64],
+]);
+
+/** Reads `ALGORITHM:SUM` or `ALGORITHM-BASE64`, as narinfos have them. Source: `Hash::parseAnyPrefixed`. */
+export function parsePrefixedSum(text: string): Sum | undefined {
+  const colon = text.indexOf(":");
+  const end = colon < 0 ? text.indexOf("-") : colon;
+  if (end < 0) return undefined;
+  const algorithm = text.slice(0, end);
+  const rest = text.slice(end + 1);
+  return colon < 0 ? sumOf(algorithm, rest, "base 64 only") : sumOf(algorithm, rest, "any");
+}
+
+/** Undefined where it is another algorithm's. */
+export function sha256Of({ algorithm, bytes }: Sum): Sha256 | undefined {
+  return algorithm === "sha256" ? sha256FromBytes(bytes) : undefined;
+}
+
+/** A bare sum of an algorithm; how it is written shows by its length. */
+export function sumOf(
+  algorithm: string,
+  text: string,
+  encoding: "any" | "base 64 only" = "any",
+): Sum | undefined {
+  const length = LENGTHS.get(algorithm);
+  if (length === undefined) return undefined;
+  const bytes = bytesOf(text, length, encoding);
+  return bytes && { algorithm: algorithm as HashAlgorithm, bytes };
+}
+
+function bytesOf(
+  text: string,
+  length: number,
+  encoding: "any" | "base 64 only",
+): Uint8Array | undefined {
+  if (encoding === "any" && text.length === length * 2) {
+    return /^[0-9a-fA-F]*$/.test(text) ? Buffer.from(text, "hex") : undefined;
+  }
+  if (encoding === "any" && text.length === nix32Length(length)) return decodeNix32(text, length);
+  if (encoding === "any" && text.length !== Math.ceil(length / 3) * 4) return undefined;
+  const bytes = decodeBase64(text);
+  return bytes?.length === length ? bytes : undefined;
+}
+
+/** Base 64 as Nix reads it: what follows a `=` is not looked at, and no other character is passed over. */
+export function decodeBase64(text: string): Uint8Array | undefined {
+  const [digits = ""] = text.split("=", 1);
+  return /^[0-9A-Za-z+/]*$/.test(digits) ? Buffer.from(digits, "base64") : undefined;
 }
 
 /** The form narinfos and fingerprints use: `sha256:` and 52 characters of Nix base 32. */

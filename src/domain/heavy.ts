@@ -1,4 +1,4 @@
-/** Owns `heavy`: what must never be built from source unnoticed. */
+/** The input `heavy`: what must never be built from source unnoticed. */
 
 import { UserError } from "./errors.ts";
 import { matchesGlob } from "./pattern.ts";

@@ -1,4 +1,4 @@
-/** Owns installables: what a user names to be built, as Nix's own command line reads it. */
+/** Installables: what a user names to be built, as Nix's own command line reads it. */
 
 import { UserError } from "./errors.ts";
 import { type StorePath, storePathFromBaseName } from "./store-path.ts";

@@ -1,4 +1,4 @@
-/** Owns the job: what the user asked for, every default resolved, no secret in it. */
+/** The job: what the user asked for, every default resolved, no secret in it. */
 
 import type { PinKeep } from "./cache.ts";
 import type { HeavyRule } from "./heavy.ts";
@@ -19,7 +19,8 @@ export interface Job {
   readonly mode: Mode;
   /** Empty: every package of the flake for this system. */
   readonly targets: readonly Target[];
-  readonly cache: CacheLocation;
+  /** Our own, the one that is written to; undefined for `none`. */
+  readonly cache: CacheLocation | undefined;
   /** The input `cache` as written: the name of our cache in every report. */
   readonly cacheName: string;
   /** Undefined: those Nix is configured with, and no others. */
@@ -64,4 +65,19 @@ export function codeOf(trust: Trust): Code {
 export interface Secrets {
   readonly token: string | undefined;
   readonly signingKey: string | undefined;
+}
+
+/** Shorter parts stand in any log: masking them would hide other words. */
+const MASKED_FROM = 12;
+
+/** Every text that would give one of them away. */
+export function secretTexts({ token, signingKey }: Secrets): string[] {
+  return [
+    token,
+    signingKey,
+    // A bucket's token is KEYID:SECRET, and each part is a secret without the other.
+    ...(token?.split(":").slice(1) ?? []).filter((part) => part.length >= MASKED_FROM),
+    // The base64 part alone is just as secret as the key with its name.
+    signingKey?.split(":")[1],
+  ].filter((text) => text !== undefined && text !== "") as string[];
 }

@@ -1,4 +1,4 @@
-/** Owns doing many things at once, but not too many. */
+/** Doing many things at once, but not too many: by number, and by the bytes they hold. */
 
 /** Runs `task` for every item, at most `most` at a time, and keeps the order of the results. */
 export async function mapLimited<T, R>(

@@ -1,61 +1,29 @@
-/** Owns the places caches are at, as the inputs `cache` and `substituters` name them. */
+/** What is known of a cache by its address: the facts of its kind, and the place it is at. */
 
 import { UserError } from "./errors.ts";
 import { type PublicKey, parsePublicKey } from "./signature.ts";
-import { didYouMean } from "./suggest.ts";
 
-export type CacheLocation =
-  | { readonly kind: "github" }
-  | { readonly kind: "none" }
-  | { readonly kind: "cachix"; readonly name: string; readonly host: URL }
-  | { readonly kind: "attic"; readonly server: URL; readonly cache: string }
-  | { readonly kind: "http"; readonly url: URL }
-  | { readonly kind: "file"; readonly url: URL; readonly directory: string }
-  | { readonly kind: "s3"; readonly url: URL }
-  | { readonly kind: "ssh-ng"; readonly url: URL };
-
-const FORMS = [
-  "github",
-  "cachix:NAME",
-  "attic:SERVER/CACHE",
-  "s3://BUCKET",
-  "https://HOST",
-  "file:///DIRECTORY",
-  "ssh-ng://HOST",
-  "none",
-];
-
-const CACHE_NAME = /^[0-9A-Za-z][0-9A-Za-z_-]{0,62}$/;
-
-function bad(input: string, text: string, why: string): UserError {
-  const schemes = [
-    "github",
-    "none",
-    "cachix:",
-    "attic:",
-    "s3://",
-    "https://",
-    "file:///",
-    "ssh-ng://",
-  ];
-  const word = /^[A-Za-z0-9-]*:?\/*/.exec(text)?.[0] ?? text;
-  return new UserError(
-    "NCP-103",
-    `${input}: "${withoutPassword(text)}" cannot be used: ${why}.${didYouMean(word, schemes)}`,
-    { hint: `write one of ${FORMS.join(", ")}` },
-  );
+/** What is so of every cache of a kind. Who asks it knows no kind: each one answers all of it. */
+export interface KindFacts {
+  /** Its name: `cachix`, `s3`. */
+  readonly kind: string;
+  /** Whether anything can be written there without the input `token`. */
+  readonly token: "needed to write" | "not needed";
+  /** Who reads such a cache: a developer's own Nix as well, or this job or machine alone. */
+  readonly readers: "everybody" | "this job or machine";
+  /** Who keeps it while no job runs: the cache itself, or GitHub's cache, whose rules hold then. */
+  readonly keeper: "itself" | "GitHub";
+  /** What is fetched ahead of Nix. `needed`: everything, since not every Nix can read such a cache. */
+  readonly staging: "never" | "where it pays" | "needed";
 }
 
-/** A part of `text` for an error about it: not where a password may reach into it. */
-function quote(part: string, text: string): string {
-  return text.includes("@") ? "a part of it" : `"${part}"`;
-}
-
-/** What cannot be read may hold a password all the same, and errors are printed. */
-function withoutPassword(text: string): string {
-  const at = text.lastIndexOf("@");
-  if (at < 0) return text;
-  return `${/^[0-9A-Za-z+.-]*:\/*/.exec(text)?.[0] ?? ""}***${text.slice(at)}`;
+/** The address of a cache, read. Plain data: what else is in it, its kind reads when it opens it. */
+export interface CacheLocation extends KindFacts {
+  readonly address: string;
+  /** The address with that alone in it which makes it another cache: equal ones are one cache. */
+  readonly place: string;
+  /** What the user calls it there; undefined where nobody gave it a name. */
+  readonly name: string | undefined;
 }
 
 /** What stands between `://` and `@`; a password may hold an `@` of its own. */
@@ -99,52 +67,14 @@ function decoded(text: string): string {
   }
 }
 
-/** Reads the input `cache`. `input` names it in the error. */
-export function parseCacheLocation(text: string, input = "cache"): CacheLocation {
-  if (text === "github" || text === "none") return { kind: text };
-  if (text.startsWith("cachix:")) return cachix(text, input);
-  if (text.startsWith("attic:")) return attic(text, input);
-  if (!/^[a-z][a-z0-9+-]*:\/\//.test(text)) throw bad(input, text, "it is not a kind of cache");
-  const url = parseUrl(text, input);
-  switch (url.protocol) {
-    case "http:":
-    case "https:":
-      return { kind: "http", url };
-    case "file:":
-      if (url.host !== "" || url.pathname === "/") {
-        throw bad(input, text, "a file cache needs an absolute directory");
-      }
-      return { kind: "file", url, directory: directoryOf(url, text, input) };
-    case "s3:":
-    case "ssh-ng:":
-      if (url.host === "") throw bad(input, text, "there is no name behind the //");
-      return { kind: url.protocol === "s3:" ? "s3" : "ssh-ng", url };
-    default:
-      throw bad(input, text, `"${url.protocol}//" is not a kind of cache`);
-  }
-}
-
-/** `whole` is what the user wrote, of which `text` is a part. */
-function parseUrl(text: string, input: string, whole = text): URL {
-  if (!URL.canParse(text)) throw bad(input, whole, "it is not a URL");
-  const url = new URL(text);
-  if (url.password !== "") {
-    // The URL reaches logs, summaries and Nix's configuration: a password in it is a leak.
-    throw bad(input, whole, "it holds a password: give it in the input token");
-  }
-  // Nix's configuration would take what follows for a comment.
-  if (url.hash !== "") throw bad(input, whole, "it holds a #");
-  return url;
-}
-
-function directoryOf(url: URL, text: string, input: string): string {
-  try {
-    const directory = decodeURIComponent(url.pathname).replace(/\/+$/, "");
-    if (!directory.includes("\0")) return directory;
-  } catch {
-    // A percent sign that encodes nothing: said below.
-  }
-  throw bad(input, text, "its directory is not percent-encoded text");
+/** What can be said of addresses; the kinds of cache there are know it. */
+export interface Addresses {
+  /** Undefined for `none`. Throws a UserError, which names `input`. */
+  parse(text: string, input: string): CacheLocation | undefined;
+  /** By the beginning alone, since an expression may follow: `cachix:${{ vars.NAME }}`. */
+  kindOf(text: string): KindFacts | undefined;
+  /** The place of any address that Nix takes; one that no kind knows is a place of its own. */
+  placeOf(text: string): string;
 }
 
 /** The URL of a directory, as Nix reads it: what would begin a query or a comment is encoded, too. */
@@ -152,55 +82,24 @@ export function fileUrl(directory: string): string {
   return `file://${encodeURI(directory).replace(/[?#]/g, encodeURIComponent)}`;
 }
 
-function cachix(text: string, input: string): CacheLocation {
-  const [name = "", query = ""] = text.slice("cachix:".length).split("?", 2);
-  if (!CACHE_NAME.test(name)) {
-    throw bad(
-      input,
-      text,
-      `${quote(name, text)} is not the name of a Cachix cache (letters, digits, - and _)`,
-    );
-  }
-  const options = new URLSearchParams(query);
-  for (const key of options.keys()) {
-    if (key !== "host") {
-      throw bad(input, text, `${quote(key, text)} is not an option of cachix:NAME?host=URL`);
-    }
-  }
-  const host = options.get("host") ?? "https://cachix.org";
-  if (!/^https?:\/\//.test(host)) {
-    throw bad(input, text, `${quote(host, text)} is not an http(s) URL`);
-  }
-  return { kind: "cachix", name, host: parseUrl(host, input, text) };
-}
-
-function attic(text: string, input: string): CacheLocation {
-  const rest = text.slice("attic:".length);
-  const slash = rest.lastIndexOf("/");
-  const cache = rest.slice(slash + 1);
-  const server = rest.slice(0, Math.max(0, slash));
-  if (server === "" || !CACHE_NAME.test(cache)) {
-    throw bad(input, text, "it is not attic:SERVER/CACHE");
-  }
-  const url = parseUrl(/^https?:\/\//.test(server) ? server : `https://${server}`, input, text);
-  return { kind: "attic", server: url, cache };
-}
-
 /** A line of the input `substituters`. */
 export interface SubstituterLine {
-  readonly location: CacheLocation;
+  readonly location: CacheLocation | undefined;
   readonly text: string;
   readonly publicKeys: readonly PublicKey[];
 }
 
-export function parseSubstituters(lines: string): SubstituterLine[] {
+export function parseSubstituters(
+  lines: string,
+  addresses: Pick<Addresses, "parse">,
+): SubstituterLine[] {
   return lines
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && line !== "#" && !line.startsWith("# "))
     .map((line) => {
       const [text = "", ...keys] = line.split(/\s+/);
-      const location = parseCacheLocation(text, "substituters");
+      const location = addresses.parse(text, "substituters");
       const publicKeys = keys.map((key) => {
         const parsed = parsePublicKey(key);
         if (parsed) return parsed;

@@ -1,15 +1,22 @@
 /**
- * Owns narinfo: what a binary cache says of one store path.
+ * A narinfo: what a binary cache says of one store path.
  * Source: nix/src/libstore/nar-info.cc (fields) and path-info.cc (fingerprint).
  */
 
+import { parseContentAddress } from "./content-address.ts";
 import { UserError } from "./errors.ts";
-import { formatSha256, parseSha256, type Sha256 } from "./hash.ts";
-import { baseName, type StorePath, storePathFromBaseName } from "./store-path.ts";
+import { formatSha256, parsePrefixedSum, type Sha256, type Sum, sha256Of } from "./hash.ts";
+import {
+  baseName,
+  namePart,
+  parseStorePath,
+  type StorePath,
+  storePathFromBaseName,
+} from "./store-path.ts";
 
 export interface NarInfo {
   readonly storePath: StorePath;
-  /** Where the NAR is: relative to the cache, checked so that it cannot leave it. */
+  /** Where the NAR is, as the cache writes it: `narPlace` says whether it is followed. */
   readonly url: string;
   readonly compression: string;
   readonly fileHash: Sha256 | undefined;
@@ -32,110 +39,222 @@ export interface PathInfo {
   readonly deriver: StorePath | undefined;
 }
 
+/** Versions of Nix that read alike; those between were not looked at. */
+export type NixReading = "up to 2.26" | "from 2.34";
+
+export function nixReading(version: string): NixReading | undefined {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  if (major === 2 && minor <= 26) return "up to 2.26";
+  return major > 2 || minor >= 34 ? "from 2.34" : undefined;
+}
+
+/** What a Nix makes of a narinfo; `unknown` where it is not told, or not followed. */
+export type Taking = "taken" | "passed over" | "stops" | "unknown";
+
+/** A narinfo that the parser took, and not every Nix does. */
+export class NotTakenError extends UserError {
+  readonly taking: Taking;
+
+  constructor(message: string, taking: Taking) {
+    super("NCP-354", message, { hint: "ask whoever runs the cache to write it as nix copy does" });
+    this.taking = taking;
+  }
+}
+
 /** The largest narinfo we read: a path with 5,000 references has about 300 kB. */
 export const NARINFO_MAX_BYTES = 4 * 1024 * 1024;
 
-const FIELDS = new Set([
-  "StorePath",
-  "URL",
-  "Compression",
-  "FileHash",
-  "FileSize",
-  "NarHash",
-  "NarSize",
-  "References",
-  "Deriver",
-  "CA",
-]);
-
 /**
- * Reads a narinfo of `storeDir`. `where` (a URL or file) and the line stand in every error.
- * Unknown fields are passed over, as Nix does.
+ * Reads a narinfo of `storeDir` as Nix does, field by field: it throws where Nix stops, and passes over
+ * what Nix does. `where` (a URL or file) and the line stand in every error.
  */
 export function parseNarInfo(text: string, where: string, storeDir: string): NarInfo {
-  const fail = (line: number, why: string): never => {
+  let line = 1;
+  const fail = (why: string): never => {
     throw new UserError("NCP-301", `${where}, line ${line}: ${why}`, {
       hint: "the cache serves something that is not a narinfo; look at it with curl",
     });
   };
-  const fields = new Map<string, { value: string; line: number }>();
-  const signatures: string[] = [];
-  let end = 0;
-  for (let at = 0; at <= text.length; ) {
-    const newline = text.indexOf("\n", at);
-    const next = newline < 0 ? text.length : newline;
-    const line = text.slice(at, text[next - 1] === "\r" ? next - 1 : next);
-    at = next + 1;
-    end++;
-    if (line === "") continue;
-    const colon = line.indexOf(": ");
-    const bare = line.endsWith(":") ? line.length - 1 : -1;
-    if (colon < 0 && bare < 0) fail(end, `"${line.slice(0, 60)}" is not "Name: value"`);
-    const name = line.slice(0, colon < 0 ? bare : colon);
-    const value = colon < 0 ? "" : line.slice(colon + 2);
-    if (name === "Sig") signatures.push(value);
-    else if (!fields.has(name)) fields.set(name, { value, line: end });
-    // Of two, Nix takes the last: to read another one than Nix does would be to prove the wrong thing.
-    else if (FIELDS.has(name)) fail(end, `a second ${name}`);
+  let storePath: StorePath | undefined;
+  let url = "";
+  let compression = "";
+  let fileHash: Sum | undefined;
+  let fileSize: number | undefined;
+  let narHash: Sum | undefined;
+  let narSize = 0;
+  let references: readonly StorePath[] = [];
+  let deriver: string | undefined;
+  let contentAddress: string | undefined;
+  const signatures = new Set<string>();
+  const sum = (name: string, value: string): Sum =>
+    parsePrefixedSum(value) ?? fail(`${name} "${value.slice(0, 80)}" is not a sum of a known kind`);
+  const size = (name: string, value: string): number =>
+    parseSize(value) ?? fail(`${name} "${value.slice(0, 40)}" is not a number of bytes`);
+
+  for (let at = 0; at < text.length; line++) {
+    // The colon may stand on a later line, and a value may begin there: Nix does not look for line ends
+    // before it has found both.
+    const colon = text.indexOf(":", at);
+    if (colon < 0) fail(`"${text.slice(at, at + 60)}" is not "Name: value"`);
+    const name = text.slice(at, colon);
+    const end = colon + 2 > text.length ? -1 : text.indexOf("\n", colon + 2);
+    if (end < 0) fail(`${name.slice(0, 40)} does not end with a line`);
+    const value = text.slice(colon + 2, end);
+    at = end + 1;
+    switch (name) {
+      case "StorePath":
+        storePath =
+          parseStorePath(canonical(value), storeDir) ??
+          fail(`"${value.slice(0, 120)}" is not in ${storeDir}`);
+        break;
+      case "URL":
+        url = value;
+        break;
+      case "Compression":
+        compression = value;
+        break;
+      case "FileHash":
+        fileHash = sum(name, value);
+        break;
+      case "FileSize":
+        fileSize = size(name, value);
+        break;
+      case "NarHash":
+        narHash = sum(name, value);
+        break;
+      case "NarSize":
+        narSize = size(name, value);
+        break;
+      case "References":
+        if (references.length > 0) fail("a second References");
+        references = [...new Set(value.split(" "))]
+          .filter((base) => base !== "")
+          .map(
+            (base) =>
+              storePathFromBaseName(base, storeDir) ??
+              fail(`reference "${base.slice(0, 80)}" is not a store path`),
+          )
+          .sort();
+        break;
+      case "Deriver":
+        if (value === "unknown-deriver") break;
+        if (!storePathFromBaseName(value, storeDir)) {
+          fail(`Deriver "${value.slice(0, 80)}" is not the name of a store path`);
+        }
+        deriver = value;
+        break;
+      case "Sig":
+        signatures.add(value);
+        break;
+      case "CA":
+        if (contentAddress !== undefined) fail("a second CA");
+        if (value !== "" && !parseContentAddress(value)) {
+          fail(`CA "${value.slice(0, 80)}" is not a content address`);
+        }
+        contentAddress = value || undefined;
+        break;
+      default: // unknown: passed over
+    }
   }
-  const need = (name: string) => fields.get(name) ?? fail(end, `there is no ${name}`);
-
-  const path = need("StorePath");
-  const storePath = path.value.startsWith(`${storeDir}/`)
-    ? storePathFromBaseName(path.value.slice(storeDir.length + 1), storeDir)
-    : undefined;
-  if (!storePath) return fail(path.line, `"${path.value.slice(0, 120)}" is not in ${storeDir}`);
-
-  const size = (field: { value: string; line: number }, name: string): number =>
-    /^\d{1,15}$/.test(field.value)
-      ? Number(field.value)
-      : fail(field.line, `${name} "${field.value.slice(0, 40)}" is not a number of bytes`);
-  const sum = (field: { value: string; line: number }, name: string): Sha256 =>
-    parseSha256(field.value) ??
-    fail(field.line, `${name} "${field.value.slice(0, 80)}" is not a SHA-256 sum`);
-
-  const narHash = need("NarHash");
-  const narSize = need("NarSize");
-  const fileHash = fields.get("FileHash");
-  const fileSize = fields.get("FileSize");
-  const url = need("URL");
-  if (!isInsideCache(url.value)) {
-    fail(url.line, `URL "${url.value.slice(0, 120)}" leaves the cache`);
+  if (!storePath) return fail("there is no StorePath");
+  if (!narHash) return fail("there is no NarHash");
+  if (url === "") fail("there is no URL");
+  if (narSize === 0) fail("there is no NarSize, or it is 0");
+  const sha256 = sha256Of(narHash);
+  if (!sha256) {
+    throw new NotTakenError(`${where}: its NarHash is not of SHA-256`, "passed over");
   }
-  const narBytes = size(narSize, "NarSize");
-  if (narBytes === 0) fail(narSize.line, "NarSize is 0");
-  const references = fields.get("References");
   return {
     storePath,
-    url: url.value,
+    url,
     // No Compression means bzip2: older than the line itself.
-    compression: fields.get("Compression")?.value || "bzip2",
-    fileHash: fileHash && sum(fileHash, "FileHash"),
-    fileSize: fileSize && size(fileSize, "FileSize"),
-    narHash: sum(narHash, "NarHash"),
-    narSize: narBytes,
-    references: [...new Set((references?.value ?? "").split(" "))]
-      .filter((base) => base !== "")
-      .map(
-        (base) =>
-          storePathFromBaseName(base, storeDir) ??
-          fail(references?.line ?? end, `reference "${base.slice(0, 80)}" is not a store path`),
-      )
-      .sort(),
-    deriver: known(fields.get("Deriver")?.value),
-    signatures,
-    contentAddress: fields.get("CA")?.value || undefined,
+    compression: compression || "bzip2",
+    fileHash: fileHash && sha256Of(fileHash),
+    fileSize,
+    narHash: sha256,
+    narSize,
+    references,
+    deriver,
+    signatures: [...signatures],
+    contentAddress,
   };
 }
 
-function known(deriver: string | undefined): string | undefined {
-  return deriver === "" || deriver === "unknown-deriver" ? undefined : deriver;
+/** As Nix reads a whole number without a sign: 64 bits, a `+` and zeros before it allowed. */
+function parseSize(value: string): number | undefined {
+  if (!/^\+?\d{1,400}$/.test(value)) return undefined;
+  const exact = BigInt(value.replace("+", ""));
+  return exact < 1n << 64n ? Number(exact) : undefined;
 }
 
-/** A relative URL of plain segments: no scheme, host, query, backslash, `..` or percent trick. */
-function isInsideCache(url: string): boolean {
-  if (!/^[0-9A-Za-z][0-9A-Za-z+\-._=?/~@]*$/.test(url)) return false;
-  return !url.split(/[/?]/).includes("..") && !url.includes("//");
+/** Without doubled slashes, `.` and `..`: only an absolute path has such a form. */
+function canonical(path: string): string {
+  if (!path.startsWith("/")) return path;
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+/**
+ * Where the NAR is of a narinfo that stands at `root`, a folder's URL with its last slash: wherever on
+ * the same host, however it is written. Throws a NotTakenError where it leads elsewhere: a cache is not
+ * followed to a host that nobody named, nor out of a folder on this disk.
+ */
+export function narPlace(url: string, root: URL, reading?: NixReading): URL {
+  const no = (why: string, taking: Taking) =>
+    new NotTakenError(`${root.href}: a NAR's URL "${url.slice(0, 120)}" ${why}`, taking);
+  if (/[\0-\x20\\]/.test(url)) throw no("holds what no address has", "passed over");
+  const behind = /^(?:https?|file):\/\//.test(url) ? url : `${root.href}${url}`;
+  const ways = [
+    // 2.34 reads it as a browser does, earlier ones as what follows the address of the cache.
+    ...(reading === "from 2.34" ? [] : [URL.parse(behind)]),
+    ...(reading === "up to 2.26" || root.protocol === "file:" ? [] : [URL.parse(url, root.href)]),
+  ];
+  const [place] = ways.length > 0 ? ways : [URL.parse(behind)];
+  if (!place) throw no("is not an address", "passed over");
+  if (ways.some((other) => withoutDoubled(other) !== withoutDoubled(place))) {
+    throw no("is read in two ways by Nix's versions", "unknown");
+  }
+  const inside = root.protocol !== "file:" || place.href.startsWith(root.href);
+  if (place.protocol !== root.protocol || place.host !== root.host || !inside) {
+    throw no("leads away from the cache, and is not followed: not supported here", "unknown");
+  }
+  return place;
+}
+
+function withoutDoubled(url: URL | null): string | undefined {
+  return url?.href.replace(/\/+/g, "/");
+}
+
+/** What Nix's programs call their NARs' compression, in every version. */
+const COMPRESSIONS = new Set(["none", "xz", "bzip2", "gzip", "zstd", "br", "lzma", "lz4", "lzip"]);
+
+/** Throws a NotTakenError where Nix's versions part over what the parser took. */
+export function checkTaken(info: NarInfo, where: string, reading?: NixReading): void {
+  const part = (why: string, old: Taking, now: Taking) => {
+    const taking = reading === undefined ? "unknown" : reading === "from 2.34" ? now : old;
+    if (taking !== "taken") throw new NotTakenError(`${where}: ${why}`, taking);
+  };
+  if (!COMPRESSIONS.has(info.compression)) {
+    // 2.8 goes by the NAR's first bytes, 2.26 does not take it, and 2.34 may stop.
+    part(
+      `compression "${info.compression.slice(0, 40)}" is not one of Nix's`,
+      "unknown",
+      "unknown",
+    );
+  }
+  if (!info.signatures.every((signature) => signature.indexOf(":") > 0)) {
+    part("a Sig names no key", "taken", "stops");
+  }
+  if (info.signatures.some((signature) => /^\s/.test(signature))) {
+    part("a Sig begins with a blank", "taken", "unknown");
+  }
+  if (info.references.some((path) => /^\.\.?(?:-|$)/.test(namePart(path)))) {
+    part("the name of a reference begins with a dot", "unknown", "stops");
+  }
 }
 
 /** The text Nix signs: `1;PATH;sha256:NIX32;SIZE;REF,REF`, references whole and sorted. */

@@ -1,4 +1,4 @@
-/** Owns the two kinds of pattern users write: names with `*`, and regular expressions. */
+/** The two kinds of pattern users write: names with `*`, and regular expressions. */
 
 import { UserError } from "./errors.ts";
 

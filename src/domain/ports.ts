@@ -1,12 +1,14 @@
-/** Owns what the engine needs of the world; compose.ts hands it the real things. */
+/** What the engine needs of the world; compose.ts hands it the real things. */
 
 import type { BuildFigures, FigureStore } from "./build-figures.ts";
+import type { Builders } from "./builders.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
-import type { Derivation } from "./derivation.ts";
+import type { Derivation, Substitution } from "./derivation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { Code } from "./job.ts";
+import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
@@ -15,8 +17,10 @@ export interface NixSetup {
   /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
-  /** Systems this machine can build for: its own, its extra platforms, its remote builders'. */
-  readonly buildable: readonly string[];
+  /** Who builds what, this machine's remote builders among them. */
+  readonly builders: Builders;
+  /** What Nix is set to take from caches. */
+  readonly substitution: Substitution;
   readonly storeDir: string;
   /** Where the store really is, where that is another place (a chroot store). */
   readonly realStoreDir: string;
@@ -277,6 +281,8 @@ export interface World {
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
   readonly substituters: readonly BinaryCache[];
+  /** What the kinds of cache say of an address that no cache was opened for. */
+  readonly addresses: Addresses;
   /** Without one, Nix fetches everything itself. */
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
@@ -285,7 +291,7 @@ export interface World {
   readonly figures?: FigureStore;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
-  /** Without it no reclaiming is looked for. */
+  /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   /** What putting the world together had to leave out. */
   readonly notices: readonly string[];

@@ -1,11 +1,12 @@
 /**
- * Owns Nix's signing keys and signatures: Ed25519 over a fingerprint.
+ * Nix's signing keys and signatures: Ed25519 over a fingerprint.
  * Source: nix/src/libutil/signature/local-keys.cc. Keys are `NAME:BASE64`, public 32 bytes,
  * secret 64 (seed, then public), signatures 64.
  */
 
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { UserError } from "./errors.ts";
+import { decodeBase64 } from "./hash.ts";
 
 export interface PublicKey {
   readonly name: string;
@@ -93,33 +94,48 @@ export function findGoodSignature(
   keys: readonly PublicKey[],
 ): PublicKey | undefined {
   for (const { key, bytes } of candidates(signatures, keys)) {
-    if (verify(null, Buffer.from(fingerprint), key.key, bytes)) return key;
+    if (bytes && verify(null, Buffer.from(fingerprint), key.key, bytes)) return key;
   }
   return undefined;
 }
 
-/** The same off the main thread: a check takes some 100 µs, and a closure has thousands. */
+/**
+ * The same off the main thread: a check takes some 100 µs, and a closure has thousands. `malformed`
+ * where a signature by one of `keys` is none at all: Nix looks at every one, and stops at that.
+ */
 export async function findGoodSignatureAside(
   fingerprint: string,
   signatures: readonly string[],
   keys: readonly PublicKey[],
-): Promise<PublicKey | undefined> {
+): Promise<PublicKey | "malformed" | undefined> {
+  let found: PublicKey | undefined;
   for (const { key, bytes } of candidates(signatures, keys)) {
+    if (!bytes) return "malformed";
+    if (found) continue;
     const good = await new Promise<boolean>((resolve, reject) => {
       verify(null, Buffer.from(fingerprint), key.key, bytes, (error, result) => {
         if (error) reject(error);
         else resolve(result);
       });
     });
-    if (good) return key;
+    if (good) found = key;
   }
-  return undefined;
+  return found;
 }
 
+/** Of two keys of one name Nix knows the first. */
+export function keyOfName(keys: readonly PublicKey[], name: string): PublicKey | undefined {
+  return keys.find((key) => key.name === name);
+}
+
+/** Signatures by one of `keys`, each with its bytes, or without where it is no signature. */
 function* candidates(signatures: readonly string[], keys: readonly PublicKey[]) {
   for (const signature of signatures) {
-    const parts = split(signature);
-    if (parts?.bytes.length !== 64) continue;
-    for (const key of keys) if (key.name === parts.name) yield { key, bytes: parts.bytes };
+    const key = keyOfName(keys, signatureKeyName(signature));
+    if (!key) continue;
+    const bytes = decodeBase64(signature.slice(key.name.length + 1));
+    yield { key, bytes: bytes?.length === SIGNATURE_BYTES ? bytes : undefined };
   }
 }
+
+const SIGNATURE_BYTES = 64;

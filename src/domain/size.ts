@@ -1,4 +1,4 @@
-/** Owns sizes and durations as people write and read them. */
+/** Sizes and durations as people write and read them. */
 
 import { UserError } from "./errors.ts";
 

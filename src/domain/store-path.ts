@@ -1,4 +1,4 @@
-/** Owns store paths: what one looks like, and the parts of its name. */
+/** Store paths: what one looks like, and the parts of its name. */
 
 declare const brand: unique symbol;
 

@@ -1,4 +1,4 @@
-/** Owns "did you mean": the nearest names to a misspelt one. */
+/** "Did you mean": the nearest names to a misspelt one. */
 
 /** Edits (insert, delete, replace, swap neighbours) that turn `a` into `b`. */
 export function editDistance(a: string, b: string): number {

@@ -1,4 +1,4 @@
-/** Owns target lines: an installable and its attributes. */
+/** Target lines: an installable and its attributes. */
 
 import { UserError } from "./errors.ts";
 import { type Installable, parseInstallable } from "./installable.ts";

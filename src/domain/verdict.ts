@@ -1,4 +1,4 @@
-/** Owns verdicts: what a fresh machine would have to do for a target. */
+/** Verdicts: what a fresh machine would have to do for a target. */
 
 import type { StorePath } from "./store-path.ts";
 

@@ -1,4 +1,4 @@
-/** Owns our own version: what another one of ours wrote may mean something else. */
+/** Our own version: what another one of ours wrote may mean something else. */
 
 /** As in package.json; a test holds the two together. */
 export const VERSION = "1.0.0";

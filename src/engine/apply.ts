@@ -1,4 +1,4 @@
-/** Owns acting: the plan's steps in order; what one failed is not built upon by the next. */
+/** Acts: the plan's steps in order; what one failed is not built upon by the next. */
 
 import type { BinaryCache } from "../domain/cache.ts";
 import { describeError, UserError } from "../domain/errors.ts";
@@ -220,7 +220,7 @@ class Application {
     });
   }
 
-  /** Reclaiming that fails is told; whether space lacks for it, the builds find out. */
+  /** A failure to reclaim is told; whether space is lacking then, the builds find out. */
   private async reclaim(reclaim: Reclaim): Promise<void> {
     const { world, nix, signal } = this;
     try {

@@ -1,4 +1,4 @@
-/** Owns pushing while the job runs: what it builds is found and pushed as it appears. */
+/** Pushes while the job runs: what it builds is found and pushed as it appears. */
 
 import { type Can, can, type PushProgress } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";

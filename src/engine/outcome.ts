@@ -1,4 +1,4 @@
-/** Owns what came of a plan: what was done, in bytes and seconds, and what went wrong. */
+/** What came of a plan: what was done, in bytes and seconds, and what went wrong. */
 
 import type { BuildFigures } from "../domain/build-figures.ts";
 import type { PushProgress } from "../domain/cache.ts";

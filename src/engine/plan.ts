@@ -1,4 +1,4 @@
-/** Owns deciding: (Job, Survey, Disk space) → Plan. Pure. */
+/** Decides: job, survey and disk space become a plan. Pure. */
 
 import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type Pin, type StoredPin } from "../domain/cache.ts";
@@ -9,7 +9,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix/matrix.ts";
 import { buildSteps, knownOutputs } from "./plan/build-order.ts";
 import type { DiskSpace } from "./plan/disk-space.ts";
-import { findingsOf, trustedUserFindings } from "./plan/findings.ts";
+import { findingsOf, untrustedUserFindings } from "./plan/findings.ts";
 import type { Fitted } from "./plan/fit.ts";
 import { hasToBeMade, type Work, workOf } from "./plan/work.ts";
 import { MAY, type PushRoots, type Reclaim, type Step } from "./step.ts";
@@ -47,7 +47,7 @@ export function plan(
   const findings = [
     ...fit.findings,
     ...findingsOf(job, survey, diskSpace, MAY[job.mode].has("build") ? "builds" : "looks"),
-    ...trustedUserFindings(job, survey, caches),
+    ...untrustedUserFindings(job, survey, caches),
     ...matrixFindings(matrix),
   ];
   const withheld: PushRoots[] = [];

@@ -1,4 +1,4 @@
-/** Owns the end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
+/** The end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
 import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";

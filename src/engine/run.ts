@@ -1,4 +1,4 @@
-/** Owns the sentence: survey → plan → apply → report. */
+/** The sentence that every run is: survey → plan → apply → report. */
 
 import { UserError } from "../domain/errors.ts";
 import { isFresh } from "../domain/evaluation-record.ts";
@@ -10,7 +10,7 @@ import { audit } from "./audit/audit.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Directories, measureDiskSpace } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
-import { lookForReclaims } from "./plan/reclaim.ts";
+import { findReclaimable } from "./plan/reclaim.ts";
 import { workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
 import { MAY } from "./step.ts";
@@ -119,7 +119,7 @@ export async function decide(
   const work = workOf(job, seen);
   const directories = directoriesOf(job, world);
   const diskSpace = await measureDiskSpace(world.disk, directories, work.load);
-  const options = await lookForReclaims(job, seen, world, diskSpace, signal);
+  const options = await findReclaimable(job, seen, world, diskSpace, signal);
   const fitted = fitWork(job, seen, work, diskSpace, directories, options);
   return plan(job, seen, work, fitted, world);
 }

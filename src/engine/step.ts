@@ -1,4 +1,4 @@
-/** Owns the steps a plan is made of: one shape each, and what reclaiming is called. */
+/** The steps a plan is made of: one shape each, which of them a mode may hold, and what they are called. */
 
 import type { BinaryCache, Can, Pin } from "../domain/cache.ts";
 import type { Mode } from "../domain/job.ts";

@@ -1,6 +1,7 @@
-/** Owns looking: everything a plan needs to know, and nothing that changes the world. */
+/** Looks: everything a plan needs to know, and nothing that changes the world. */
 
 import type { BuildFigures } from "../domain/build-figures.ts";
+import { foreignSystem, hindrance } from "../domain/builders.ts";
 import { can, type StoredPin } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError } from "../domain/errors.ts";
@@ -9,6 +10,7 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
+import { judge } from "./survey/judge.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
 import {
@@ -22,6 +24,8 @@ import { type FoundTargets, findTargets } from "./survey/targets.ts";
 export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */
   readonly local: "here" | "absent";
+  /** Why what it lacks cannot be built here, and of which derivation that is so. */
+  readonly hindered: { readonly drvPath: StorePath; readonly why: string } | undefined;
 }
 
 export interface Survey extends Assessment {
@@ -91,10 +95,15 @@ export async function survey(
     system: world.nix?.setup.system,
     untrusted: world.nix?.setup.untrusted,
     nixVersion: world.nix?.setup.version,
-    targets: assessment.targets.map((target) => ({
-      ...target,
-      local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
-    })),
+    targets: assessment.targets.map((target) => {
+      const hindered = hinderedBy(target, assessment, local, world);
+      return {
+        ...target,
+        local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
+        hindered,
+        buildable: target.wanted?.kind === "derivation" ? whereBuilt(hindered) : target.buildable,
+      };
+    }),
     substituters: substituters.map(({ substituter, state }) => ({
       ...placed(substituter),
       state,
@@ -108,6 +117,29 @@ export async function survey(
     foundNotices: found.notices,
     figures,
   };
+}
+
+function whereBuilt(hindered: SurveyedTarget["hindered"]): AssessedTarget["buildable"] {
+  return hindered ? "elsewhere" : "here";
+}
+
+/** Of all that would have to be built for it here, the first that nobody can build. */
+function hinderedBy(
+  { wanted }: AssessedTarget,
+  { facts }: Assessment,
+  local: ReadonlySet<StorePath>,
+  { nix }: World,
+): SurveyedTarget["hindered"] {
+  if (!nix || wanted?.kind !== "derivation") return undefined;
+  const { build } = judge(facts, [wanted], (path) => local.has(path));
+  for (const drvPath of [wanted.drvPath, ...build.keys()]) {
+    const derivation = facts.derivations.get(drvPath);
+    const why = derivation && hindrance(derivation, nix.setup.builders);
+    if (!derivation || why === undefined) continue;
+    // Another system is worth a word in any case: nothing of it runs here.
+    if (build.has(drvPath) || why === foreignSystem(derivation.system)) return { drvPath, why };
+  }
+  return undefined;
 }
 
 /** An evaluation record, where there is one; else the evaluation begins while the caches are described. */

@@ -1,4 +1,4 @@
-/** Owns writing files so that nobody ever sees half of one. */
+/** Writes files so that nobody ever sees half of one. */
 
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";

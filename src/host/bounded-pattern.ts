@@ -1,4 +1,4 @@
-/** Owns a user's regular expression with an end: one that backtracks without end is stopped and named. */
+/** Runs a user's regular expression with an end: one that backtracks without end is stopped and named. */
 
 import { UserError } from "../domain/errors.ts";
 import type { NamePattern } from "../domain/pattern.ts";

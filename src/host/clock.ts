@@ -1,4 +1,4 @@
-/** Owns time: now, and waiting that can be interrupted. */
+/** Time: now, and waiting that can be interrupted. */
 
 import { setTimeout as wait } from "node:timers/promises";
 import type { Clock, Log, WorkState } from "../domain/ports.ts";

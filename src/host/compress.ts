@@ -1,4 +1,4 @@
-/** Owns compression as streams: Node's own where it has one, the system's xz and bzip2 otherwise. */
+/** Compression as streams: Node's own where it has one, the system's xz and bzip2 otherwise. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -6,6 +6,8 @@ import { PassThrough, Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import * as zlib from "node:zlib";
 import { UserError } from "../domain/errors.ts";
+import { toolEnvironment } from "./environment.ts";
+import { missingProgram } from "./programs.ts";
 
 export type Compression = "zstd" | "xz" | "none";
 
@@ -82,7 +84,10 @@ async function* atOnce(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
   yield zlib.zstdCompressSync(Buffer.concat(chunks));
 }
 
-/** Decompresses what a narinfo calls `compression`; throws for one we cannot read. */
+/**
+ * Decompresses what a narinfo calls `compression`. As in Nix that name says only whether there is any:
+ * which, the first bytes tell (libarchive), but for Brotli, which has no mark of its own.
+ */
 export function decompress(
   compression: string,
   content: AsyncIterable<Uint8Array>,
@@ -92,20 +97,62 @@ export function decompress(
     case "none":
     case "":
       return content;
-    case "zstd":
-      return through(zlib.createZstdDecompress(), content, signal);
-    case "gzip":
-      return through(zlib.createGunzip(), content, signal);
     case "br":
       return through(zlib.createBrotliDecompress(), content, signal);
-    case "xz":
-      return filter("xz", ["--decompress", "--stdout"], content, signal);
-    case "bzip2":
-      return filter("bzip2", ["--decompress", "--stdout"], content, signal);
     default:
-      throw new UserError("NCP-306", `a NAR is compressed with "${compression}", unknown here`, {
-        hint: "use verify: nar for this cache",
-      });
+      return byMark(compression, content, signal);
+  }
+}
+
+/** The first bytes of what each program makes, in hex. */
+const MARKS: readonly (readonly [string, "zstd" | "gzip" | "xz" | "bzip2"])[] = [
+  ["28b52ffd", "zstd"],
+  ["1f8b", "gzip"],
+  ["fd377a585a00", "xz"],
+  ["5d0000", "xz"], // .lzma, which xz reads
+  ["425a68", "bzip2"],
+];
+const LONGEST_MARK = 6;
+
+async function* byMark(
+  compression: string,
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const chunks = content[Symbol.asyncIterator]();
+  let begin: Uint8Array = Buffer.alloc(0);
+  while (begin.length < LONGEST_MARK) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    begin = begin.length === 0 ? value : Buffer.concat([begin, value]);
+  }
+  const hex = Buffer.from(begin.subarray(0, LONGEST_MARK)).toString("hex");
+  const made = MARKS.find(([mark]) => hex.startsWith(mark))?.[1];
+  const whole = (async function* () {
+    try {
+      yield begin;
+      for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+    } finally {
+      await chunks.return?.();
+    }
+  })();
+  switch (made) {
+    case "zstd":
+      return yield* through(zlib.createZstdDecompress(), whole, signal);
+    case "gzip":
+      return yield* through(zlib.createGunzip(), whole, signal);
+    case "xz":
+    case "bzip2":
+      return yield* filter(made, ["--decompress", "--stdout"], whole, signal);
+    case undefined:
+      await chunks.return?.();
+      throw new UserError(
+        "NCP-306",
+        `a NAR that is called "${compression.slice(0, 40)}" is compressed in no way known here`,
+        { hint: "use verify: nar for this cache" },
+      );
+    default:
+      return made satisfies never;
   }
 }
 
@@ -122,12 +169,13 @@ async function* through(
 }
 
 async function* filter(
-  command: string,
+  command: "xz" | "bzip2",
   args: readonly string[],
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env: {} });
+  const env = { ...toolEnvironment() } as NodeJS.ProcessEnv;
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaint = (complaint + text).slice(-2_000);
@@ -144,9 +192,7 @@ async function* filter(
     if (code !== 0) throw new Error(`${command} ended with ${code}: ${complaint.trim()}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new UserError("NCP-306", `there is no ${command} on this machine`, {
-        hint: `install ${command}, or use verify: nar`,
-      });
+      throw missingProgram(command, `a NAR that is compressed with ${command}`);
     }
     throw error;
   } finally {

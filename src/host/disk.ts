@@ -1,4 +1,4 @@
-/** Owns free space: which file system a path is on and what is left there. */
+/** Free disk space: which file system a path is on and what is left there. */
 
 import { statfsSync } from "node:fs";
 import { lstat, readdir, readFile, stat, statfs } from "node:fs/promises";

@@ -1,7 +1,8 @@
-/** Owns the process's environment: the one place that reads it, and what a child may see of it. */
+/** The process's environment: the one place that reads it, and what a child may see of it. */
 
 import { setFlagsFromString } from "node:v8";
 import type { Code, Secrets } from "../domain/job.ts";
+import { searchPath } from "./programs.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -110,7 +111,12 @@ export function processEnvironment(): Environment {
   for (const [name, value] of Object.entries(process.env)) {
     if (value !== undefined) found[name] = value;
   }
-  return found;
+  return { ...found, PATH: searchPath(found) };
+}
+
+/** For a program that reads its input and writes its output: it is to be found, and learns nothing. */
+export function toolEnvironment(): Environment {
+  return { PATH: processEnvironment()["PATH"] ?? "", LC_ALL: "C" };
 }
 
 /** A machine of GitHub's, which is one job's and thrown away after it. The runner says it, and no step can. */

@@ -1,10 +1,9 @@
-/** Owns child processes: no shell, no secret in their environment, a deadline on every one. */
+/** Child processes: no shell, no secret in their environment, a deadline on every one. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, constants, readFile } from "node:fs/promises";
-import { delimiter, isAbsolute, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
+import { beginTrace, commandName, traced } from "./trace.ts";
 
 export interface ExecOptions {
   readonly cwd?: string;
@@ -35,6 +34,18 @@ const GRACE = 5_000;
  * when it cannot be started, is aborted, is too slow or prints without end.
  */
 export function exec(
+  command: string,
+  args: readonly string[],
+  options: ExecOptions,
+): Promise<ExecResult> {
+  return traced(
+    () => commandName(command, args),
+    () => execute(command, args, options),
+    ({ code }) => (code === undefined ? "ended by a signal" : `status ${code}`),
+  );
+}
+
+function execute(
   command: string,
   args: readonly string[],
   options: ExecOptions,
@@ -133,6 +144,8 @@ export async function* execStream(
   failure: (stderr: string) => Error,
 ): AsyncGenerator<Uint8Array> {
   options.signal.throwIfAborted();
+  const trace = beginTrace(() => commandName(command, args));
+  let ending = "left before its end";
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: options.env as NodeJS.ProcessEnv,
@@ -170,6 +183,7 @@ export async function* execStream(
       watch();
     }
     const [code] = (await closed) as [number | null];
+    ending = code === null ? "ended by a signal" : `status ${code}`;
     if (code !== 0) throw failure(stderr);
   } catch (error) {
     options.signal.throwIfAborted();
@@ -178,56 +192,6 @@ export async function* execStream(
     clearTimeout(timer);
     options.signal.removeEventListener("abort", onAbort);
     if (child.exitCode === null) end();
+    trace(ending);
   }
-}
-
-/** The folder of the program that a child would be started from; undefined where there is none. */
-export async function folderOf(program: string, path: string): Promise<string | undefined> {
-  for (const folder of path.split(delimiter)) {
-    if (!isAbsolute(folder)) continue;
-    const found = await access(join(folder, program), constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) return folder;
-  }
-  return undefined;
-}
-
-const DEADLINE = 5_000;
-
-/** A number and when it was given; undefined where no process has it now. */
-export interface ProcessIdentity {
-  readonly pid: number;
-  /** Of no meaning but to be compared. */
-  readonly began: string;
-}
-
-export async function identityOf(pid: number): Promise<ProcessIdentity | undefined> {
-  const began = process.platform === "linux" ? await ticksOf(pid) : await startOf(pid);
-  return began === undefined ? undefined : { pid, began };
-}
-
-export async function isRunning({ pid, began }: ProcessIdentity): Promise<boolean> {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-  return (await identityOf(pid))?.began === began;
-}
-
-/** Field 22 of /proc/PID/stat, behind a name that may hold anything. Source: proc(5). */
-async function ticksOf(pid: number): Promise<string | undefined> {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
-}
-
-async function startOf(pid: number): Promise<string | undefined> {
-  const { stdout } = await exec("ps", ["-o", "lstart=", "-p", String(pid)], {
-    env: { LC_ALL: "C", PATH: "/usr/bin:/bin" },
-    signal: new AbortController().signal,
-    deadline: DEADLINE,
-  });
-  return stdout.trim() || undefined;
 }

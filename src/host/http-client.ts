@@ -7,6 +7,7 @@ import { type Body, bodyOf, type HttpRequest, sendBody, Timed, wholeBody } from 
 
 export type { HttpRequest } from "./http-body.ts";
 
+import { exchangeWords, requestName, traced } from "./trace.ts";
 import { type WireAnswer, wireRequest } from "./wire-answer.ts";
 import { WirePool } from "./wire-pool.ts";
 
@@ -151,6 +152,20 @@ export class HttpClient implements Http {
     body: Body | undefined,
     timed: Timed,
   ): Promise<Streamed> {
+    return traced(
+      () => requestName(method, url),
+      () => this.begin(method, url, fields, body, timed),
+      ({ status, sent }) => exchangeWords(status, "http/1.1", sent.reusedSocket ? "kept" : "new"),
+    );
+  }
+
+  private begin(
+    method: string,
+    url: URL,
+    fields: Fields,
+    body: Body | undefined,
+    timed: Timed,
+  ): Promise<Streamed> {
     return new Promise((resolve, reject) => {
       const length = body?.kind === "pieces" ? { "content-length": String(body.bytes) } : {};
       const options = { method, headers: { ...AGENT, ...fields, ...length } };
@@ -186,7 +201,11 @@ function exchange(
   const headers = { ...AGENT, ...credentialsOf(url), ...fields };
   const sending = wire.send(url, wireRequest(method, url, headers, body?.pieces ?? [], most));
   timed.attach(sending);
-  return sending.answer;
+  return traced(
+    () => requestName(method, url),
+    () => sending.answer,
+    ({ status, isNew }) => exchangeWords(status, "http/1.1", isNew ? "new" : "kept"),
+  );
 }
 
 /** `https://token@host/` is the token as a user name, and no password. */

@@ -1,4 +1,4 @@
-/** Owns hashing lock files, byte for byte as `sha256sum FILE | head -c 16` does. */
+/** Hashes lock files, byte for byte as `sha256sum FILE | head -c 16` does. */
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";

@@ -1,7 +1,7 @@
-/** Owns looking at the project: its workflows, where it configures caches, whether its locks are committed. */
+/** Looks at the project: its workflows, where it configures caches, whether its locks are committed. */
 
 import { dirname, join } from "node:path";
-import type { CacheConfiguration, LockFile, Project, WorkflowFile } from "../domain/workflow.ts";
+import type { CacheConfiguration, LockFile, Project } from "../domain/workflow.ts";
 import { readIfThere } from "./disk.ts";
 import { childEnvironment, type Environment } from "./environment.ts";
 import { exec } from "./exec.ts";
@@ -21,20 +21,21 @@ export function project(options: ProjectOptions): Project {
       const top = await topOf(workspace);
       // Loaded by an audit alone: a YAML parser would cost every other run its start.
       const { readWorkflows } = await import("./workflow-files.ts");
-      const [workflows, flake, locks] = await Promise.all([
+      const [workflows, flake, locks, repository] = await Promise.all([
         readWorkflows(top),
         readIfThere(join(workspace, "flake.nix")),
         lockFiles(options, keyFiles, signal),
+        repositoryName(top, options.environment),
       ]);
       return {
         workflows,
+        ...(repository === undefined ? {} : { repository }),
         signatures,
         token,
         locks,
         configurations: [
           { where: "Nix's configuration", ...nix },
-          ...(flake === undefined ? [] : configured("flake.nix", flake)),
-          ...workflows.flatMap(workflowConfigurations),
+          ...(flake === undefined ? [] : flakeConfiguration(flake)),
         ],
       };
     },
@@ -49,35 +50,13 @@ async function topOf(workspace: string): Promise<string> {
   }
 }
 
-/** Inputs that become lines of nix.conf: install-nix-action, nix-installer-action, quick-install. */
-const NIX_CONF_INPUTS = ["extra_nix_config", "extra-conf", "nix_conf"];
-
-function workflowConfigurations(file: WorkflowFile): CacheConfiguration[] {
-  if (file.kind !== "workflow") return [];
-  return file.workflow.jobs.flatMap(({ steps }) =>
-    steps.flatMap(({ where, inputs }) =>
-      NIX_CONF_INPUTS.flatMap((name) => configured(where, inputs.get(name) ?? "")),
-    ),
-  );
-}
-
-/** `substituters` and keys of a nix.conf, or of a flake's `nixConfig`; an expression is not evaluated. */
-function configured(where: string, text: string): CacheConfiguration[] {
-  const plain = text.slice(0, 1024 * 1024).replace(/(^|\s)#[^\n]*/g, "$1");
-  const words = (setting: string) =>
-    [
-      ...plain.matchAll(
-        new RegExp(
-          `\\b(?:extra-)?${setting}\\s*=\\s*(?:\\[([^\\]]*)\\]|"([^"]*)"|([^\\n;]*))`,
-          "g",
-        ),
-      ),
-    ]
-      .flatMap(([, list, quoted, line]) => (list ?? quoted ?? line ?? "").split(/[\s"]+/))
-      .filter((word) => word !== "" && !/[${}]|^(?:secrets|vars|env|inputs)\./.test(word));
-  const substituters = words("(?:trusted-)?substituters");
-  const publicKeys = words("trusted-public-keys");
-  return substituters.length + publicKeys.length > 0 ? [{ where, substituters, publicKeys }] : [];
+/** `owner/name` on GitHub: the runner says it, and at other places git's configuration does. */
+async function repositoryName(top: string, environment: Environment): Promise<string | undefined> {
+  const said = environment["GITHUB_REPOSITORY"];
+  if (said !== undefined && said !== "") return said;
+  const config = (await readIfThere(join(top, ".git", "config"))) ?? "";
+  const remote = /\[remote "origin"\]\s*\n(?:(?!\[)[^\n]*\n)*?\s*url\s*=\s*(\S+)/.exec(config)?.[1];
+  return /github\.com[:/]([\w.-]+\/[\w.-]+?)(?:\.git)?$/.exec(remote ?? "")?.[1];
 }
 
 /** What locks what: the one without the other is built from whatever there is today. */
@@ -94,10 +73,14 @@ async function lockFiles(
   const names = new Set(keyFiles);
   const missing: LockFile[] = [];
   for (const [source, lock] of LOCKED) {
-    if ((await readIfThere(join(workspace, source))) === undefined) continue;
-    if ((await readIfThere(join(workspace, lock))) === undefined) {
-      missing.push({ name: lock, state: "missing" });
-    } else names.add(lock);
+    const text = await readIfThere(join(workspace, source));
+    if (text === undefined) continue;
+    if ((await readIfThere(join(workspace, lock))) !== undefined) names.add(lock);
+    else {
+      const needed = source === "flake.nix" ? needsLock(text) : "yes";
+      if (needed !== "no")
+        missing.push({ name: lock, state: needed === "yes" ? "missing" : "unknown" });
+    }
   }
   const tracked = await trackedFiles(workspace, environment, [...names], signal);
   const present = [...names].map((name): LockFile => {
@@ -129,4 +112,96 @@ async function trackedFiles(
     signal.throwIfAborted();
     return undefined;
   }
+}
+
+const BYTES_MOST = 1024 * 1024;
+
+type Token = { readonly kind: "word" | "text" | "sign"; readonly text: string };
+
+/** Nix's words, strings and signs; comments are left out. */
+function tokensOf(source: string): Token[] {
+  const tokens: Token[] = [];
+  const pattern =
+    /\s+|#[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|"((?:[^"\\]|\\[\s\S])*)"|''((?:[^']|'(?!'))*)''|([A-Za-z_][\w'-]*(?:\.[A-Za-z_][\w'-]*)*)|([\s\S])/g;
+  for (const [, quoted, indented, word, sign] of source.slice(0, BYTES_MOST).matchAll(pattern)) {
+    const text = quoted ?? indented;
+    if (text !== undefined) tokens.push({ kind: "text", text });
+    else if (word !== undefined) tokens.push({ kind: "word", text: word });
+    else if (sign !== undefined) tokens.push({ kind: "sign", text: sign });
+  }
+  return tokens;
+}
+
+const OPEN = new Set(["{", "[", "("]);
+const CLOSE = new Set(["}", "]", ")"]);
+
+interface Attribute {
+  readonly name: string;
+  readonly value: readonly Token[];
+}
+
+/** `name = value;` of the set that begins at `from`, one level deep. */
+function attributesOf(tokens: readonly Token[], from: number): Attribute[] {
+  const found: Attribute[] = [];
+  let name: string | undefined;
+  let begin = -1;
+  let depth = 0;
+  for (let at = from + 1; at < tokens.length; at++) {
+    const { kind, text } = tokens[at] ?? { kind: "sign", text: "" };
+    const isSign = kind === "sign";
+    if (isSign && OPEN.has(text)) depth++;
+    else if (isSign && CLOSE.has(text)) {
+      if (depth === 0) break;
+      depth--;
+    } else if (depth === 0 && begin < 0 && kind === "word") name = text;
+    else if (depth === 0 && begin < 0 && isSign && text === "=" && name !== undefined)
+      begin = at + 1;
+    else if (depth === 0 && isSign && text === ";") {
+      if (name !== undefined && begin >= 0) found.push({ name, value: tokens.slice(begin, at) });
+      name = undefined;
+      begin = -1;
+    }
+  }
+  return found;
+}
+
+function attributesAtTop(source: string): Attribute[] | undefined {
+  const tokens = tokensOf(source);
+  // A flake is a set; one that is written otherwise is not read here.
+  return tokens[0]?.text === "{" ? attributesOf(tokens, 0) : undefined;
+}
+
+/** `nixConfig` of the flake, as far as it is written out. */
+function flakeConfiguration(source: string): CacheConfiguration[] {
+  const settings = (attributesAtTop(source) ?? []).flatMap(({ name, value }): Attribute[] => {
+    if (name === "nixConfig") return value[0]?.text === "{" ? attributesOf(value, 0) : [];
+    return name.startsWith("nixConfig.") ? [{ name: name.slice("nixConfig.".length), value }] : [];
+  });
+  const words = (setting: string) =>
+    settings
+      .filter(({ name }) => name === setting || name === `extra-${setting}`)
+      .flatMap(({ value }) =>
+        value.flatMap(({ kind, text }) => (kind === "text" ? text.split(/\s+/) : [])),
+      )
+      .filter((word) => word !== "" && !word.includes("${"));
+  const substituters = words("substituters");
+  const publicKeys = words("trusted-public-keys");
+  if (substituters.length + publicKeys.length === 0) return [];
+  return [{ where: "flake.nix", substituters, publicKeys }];
+}
+
+/** A flake without inputs has no lock: Nix writes none. */
+function needsLock(source: string): "yes" | "no" | "unknown" {
+  const top = attributesAtTop(source);
+  if (!top) return "unknown";
+  const inputs = top.filter(({ name }) => name === "inputs" || name.startsWith("inputs."));
+  if (inputs.some(({ value, name }) => name !== "inputs" || value.length !== 2)) return "yes";
+  const outputs = top.find(({ name }) => name === "outputs")?.value ?? [];
+  const [first, second] = outputs;
+  if (first?.kind === "word" && second?.text === ":") return "no";
+  if (first?.text !== "{") return "unknown";
+  const end = outputs.findIndex(({ text }) => text === "}");
+  const names = outputs.slice(1, end).flatMap(({ kind, text }) => (kind === "word" ? [text] : []));
+  // What it takes and does not name comes from the registry, and is locked.
+  return names.every((name) => name === "self") ? "no" : "yes";
 }

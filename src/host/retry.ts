@@ -1,4 +1,4 @@
-/** Owns trying again: what is worth it, how long to wait, and when to stop. */
+/** Trying again: what is worth it, how long to wait, and when to stop. */
 
 import { type AnswerTrouble, SLOW } from "../domain/cache.ts";
 import { describeError, UserError } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns the tool folders of hosted runners: a fixed list, looked at and deleted with every care. */
+/** The tool folders of hosted runners: a fixed list, looked at and deleted with every care. */
 
 import { constants } from "node:fs";
 import { access, lstat, mkdir, readFile, realpath, stat } from "node:fs/promises";

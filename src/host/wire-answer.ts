@@ -10,6 +10,8 @@ export interface WireAnswer {
   readonly body: Buffer;
   /** Whether the connection may carry another request. */
   readonly connection: "keep" | "close";
+  /** Whether the connection was opened for this request. */
+  readonly isNew?: boolean;
 }
 
 type Expecting =

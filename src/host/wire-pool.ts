@@ -80,7 +80,7 @@ class Origin {
     connection.send(request).then(
       (answer) => {
         turn.isOver = true;
-        turn.resolve(answer);
+        turn.resolve({ ...answer, isNew: isFirst });
         this.next(connection);
       },
       (error) => {
@@ -98,7 +98,7 @@ class Origin {
     );
   }
 
-  /** A connection is free, or there is disk space for another one. */
+  /** A connection is free, or another one may be opened. */
   private next(free?: WireConnection): void {
     let turn = this.waiting.shift();
     while (turn?.isOver) turn = this.waiting.shift();

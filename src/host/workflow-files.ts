@@ -1,21 +1,27 @@
-/** Owns reading workflow files: other people's YAML, so nothing in it may cost more than its size. */
+/** Reading workflow files into what an audit looks at: jobs, steps, and composite actions put in their place. */
 
-import { lstat, readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join, normalize } from "node:path";
-import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { describeError } from "../domain/errors.ts";
 import {
+  type Bound,
+  NO_SCOPE,
+  type Permissions,
   parseUses,
+  type Scope,
+  type Trigger,
+  type Workflow,
   type WorkflowFile,
   type WorkflowJob,
   type WorkflowStep,
 } from "../domain/workflow.ts";
 import { isMissing } from "./disk.ts";
+import { YamlFile, type YamlNode } from "./yaml-file.ts";
 
 const FOLDER = ".github/workflows";
 const FILES_MOST = 200;
-/** Composite actions that use composite actions, and steps that all of it comes to. */
-const DEPTH_MOST = 4;
+/** Composite actions that use composite actions (GitHub allows ten), and steps that all of it comes to. */
+const DEPTH_MOST = 10;
 const STEPS_MOST = 2_000;
 
 /** Every workflow of the repository at `root`; an empty list where there is none. */
@@ -43,12 +49,19 @@ const OURS = "nix-cache-preflight";
 
 class TooMuch extends Error {}
 
-type Environment = ReadonlyMap<string, string>;
+/** Keys of a step that are known, and say nothing of what runs. */
+const STEP_KEYS = new Set(
+  "id if name uses run with env shell working-directory continue-on-error timeout-minutes parallel background wait wait-all cancel".split(
+    " ",
+  ),
+);
 
 class Reader {
   private readonly root: string;
   private readonly yaml: YamlFile;
   private readonly count: { steps: number };
+  /** What `defaults:` of the job or the workflow say. */
+  private shell = "";
 
   constructor(root: string, yaml: YamlFile, count = { steps: 0 }) {
     this.root = root;
@@ -56,15 +69,45 @@ class Reader {
     this.count = count;
   }
 
-  async workflow() {
-    const root = this.yaml.root;
-    const on = this.yaml.get(root, "on");
-    const environment = this.yaml.texts(this.yaml.get(root, "env"));
+  async workflow(): Promise<Workflow> {
+    const { yaml } = this;
+    const { root } = yaml;
+    const on = yaml.get(root, "on");
+    const scope = this.inner(NO_SCOPE, yaml.get(root, "env"));
+    const cacheMode = yaml.text(yaml.get(root, "cache-mode"));
     const jobs: WorkflowJob[] = [];
-    for (const [id, job] of this.yaml.entries(this.yaml.get(root, "jobs"))) {
-      jobs.push(await this.job(id, job, environment));
+    for (const [id, job] of yaml.entries(yaml.get(root, "jobs"))) {
+      jobs.push(await this.job(id, job, scope, cacheMode));
     }
-    return { file: this.yaml.file, triggers: new Set(this.yaml.names(on)), jobs };
+    const declared = ["workflow_call", "workflow_dispatch"].flatMap((event) =>
+      yaml.entries(yaml.get(yaml.get(on, event), "inputs")),
+    );
+    return {
+      file: yaml.file,
+      name: yaml.text(yaml.get(root, "name")) || yaml.file,
+      triggers: new Map(yaml.names(on).map((name) => [name, this.trigger(yaml.get(on, name))])),
+      permissions: this.permissions(yaml.get(root, "permissions")),
+      inputs: new Map(
+        declared.map(([name, one]) => [name.toLowerCase(), yaml.text(yaml.get(one, "default"))]),
+      ),
+      jobs,
+    };
+  }
+
+  private trigger(node: YamlNode): Trigger {
+    const names = (key: string) => this.yaml.names(this.yaml.get(node, key));
+    return {
+      types: names("types"),
+      branches: names("branches"),
+      tags: names("tags"),
+      workflows: names("workflows"),
+    };
+  }
+
+  private permissions(node: YamlNode): Permissions {
+    if (node === null) return undefined;
+    const all = /^(read|write)-all$/.exec(this.yaml.text(node))?.[1];
+    return all === undefined ? this.yaml.texts(node) : new Map([["*", all]]);
   }
 
   /** What an action.yml calls itself, as a repository would be called. */
@@ -72,177 +115,155 @@ class Reader {
     return this.yaml.text(this.yaml.get(this.yaml.root, "name")).toLowerCase().replaceAll(" ", "-");
   }
 
-  /** The steps of a composite action; none of what runs on its own. */
-  async compositeSteps(environment: Environment, depth: number): Promise<WorkflowStep[]> {
-    return this.steps(
-      this.yaml.get(this.yaml.get(this.yaml.root, "runs"), "steps"),
-      environment,
-      depth,
-    );
+  /** The steps of a composite action, with what its caller gives it; none of what runs on its own. */
+  async compositeSteps(caller: WorkflowStep, depth: number): Promise<WorkflowStep[]> {
+    const { yaml } = this;
+    const inputs = new Map<string, Bound>();
+    for (const [name, input] of yaml.entries(yaml.get(yaml.root, "inputs"))) {
+      inputs.set(name.toLowerCase(), {
+        text: yaml.text(yaml.get(input, "default")),
+        scope: NO_SCOPE,
+      });
+    }
+    for (const [name, text] of caller.inputs) inputs.set(name, { text, scope: caller.scope });
+    const scope = { environment: new Map(), above: caller.scope, inputs };
+    const steps = yaml.get(yaml.get(yaml.root, "runs"), "steps");
+    return this.steps(steps, scope, caller.conditions, depth);
   }
 
-  private async job(id: string, job: YamlNode, above: Environment): Promise<WorkflowJob> {
-    const environment = new Map([...above, ...this.yaml.texts(this.yaml.get(job, "env"))]);
-    const runsOn = this.yaml.get(job, "runs-on");
-    const calls = this.yaml.get(job, "uses");
-    const container = this.yaml.get(job, "container");
+  private async job(
+    id: string,
+    job: YamlNode,
+    above: Scope,
+    cacheMode: string,
+  ): Promise<WorkflowJob> {
+    const { yaml } = this;
+    const scope = this.inner(above, yaml.get(job, "env"));
+    const calls = yaml.get(job, "uses");
+    const secrets = yaml.get(job, "secrets");
+    const matrix = yaml.get(yaml.get(job, "strategy"), "matrix");
+    this.shell = this.shellOf(job) || this.shellOf(yaml.root);
     return {
       id,
-      where: this.yaml.where(job),
-      condition: this.yaml.text(this.yaml.get(job, "if")),
-      container: this.yaml.text(this.yaml.either(container, "image")),
-      runsOn: this.yaml.names(this.yaml.either(runsOn, "labels")).join(" "),
-      steps: await this.steps(this.yaml.get(job, "steps"), environment, 0),
-      calls: parseUses(this.yaml.text(calls), this.yaml.comment(calls)),
+      where: yaml.where(job),
+      condition: yaml.text(yaml.get(job, "if")),
+      needs: yaml.names(yaml.get(job, "needs")),
+      container: yaml.text(yaml.either(yaml.get(job, "container"), "image")),
+      runsOn: yaml.names(yaml.either(yaml.get(job, "runs-on"), "labels")),
+      environment: yaml.text(yaml.either(yaml.get(job, "environment"), "name")),
+      permissions: this.permissions(yaml.get(job, "permissions")),
+      cacheMode: yaml.text(yaml.get(job, "cache-mode")) || cacheMode,
+      matrix: this.matrix(matrix),
+      steps: await this.steps(yaml.get(job, "steps"), scope, [], 0),
+      outputs: yaml.texts(yaml.get(job, "outputs")),
+      calls: parseUses(yaml.text(calls), yaml.comment(calls)),
+      given: lower(yaml.texts(yaml.get(job, "with"))),
+      secrets: yaml.text(secrets) === "inherit" ? "inherit" : upper(yaml.texts(secrets)),
+      scope,
     };
   }
 
-  private async steps(list: YamlNode, above: Environment, depth: number) {
+  /** Its own lists, and what `include:` puts beside them. */
+  private matrix(node: YamlNode): ReadonlyMap<string, readonly string[] | undefined> {
+    const { yaml } = this;
+    const values = new Map<string, readonly string[] | undefined>();
+    const add = (name: string, more: readonly string[] | undefined) => {
+      const before = values.get(name);
+      if (values.has(name) && !before) return;
+      const all = more && [...(before ?? []), ...more];
+      values.set(name, all?.some((text) => text.includes("${{")) ? undefined : all);
+    };
+    for (const [name, value] of yaml.entries(node)) {
+      if (name === "exclude") continue;
+      if (name !== "include") add(name, yaml.isList(value) ? yaml.names(value) : undefined);
+    }
+    for (const one of yaml.items(yaml.get(node, "include"))) {
+      for (const [name, value] of yaml.entries(one)) add(name, [yaml.text(value)]);
+    }
+    return values;
+  }
+
+  private shellOf(node: YamlNode): string {
+    const { yaml } = this;
+    return yaml.text(yaml.get(yaml.get(yaml.get(node, "defaults"), "run"), "shell"));
+  }
+
+  private inner(above: Scope, node: YamlNode): Scope {
+    const environment = this.yaml.texts(node);
+    return environment.size === 0 ? above : { environment, above, inputs: above.inputs };
+  }
+
+  private async steps(
+    list: YamlNode,
+    above: Scope,
+    conditions: readonly Bound[],
+    depth: number,
+  ): Promise<WorkflowStep[]> {
+    const { yaml } = this;
     const steps: WorkflowStep[] = [];
-    for (const node of this.yaml.items(list)) {
+    for (const node of yaml.items(list)) {
       if (++this.count.steps > STEPS_MOST) throw new TooMuch(`it has over ${STEPS_MOST} steps`);
-      const uses = this.yaml.get(node, "uses");
-      const step: WorkflowStep = {
-        where: this.yaml.where(node),
-        uses: parseUses(this.yaml.text(uses), this.yaml.comment(uses)),
-        inputs: new Map(
-          [...this.yaml.texts(this.yaml.get(node, "with"))].map(([name, value]) => [
-            name.toLowerCase(),
-            value,
-          ]),
-        ),
-        run: this.yaml.text(this.yaml.get(node, "run")),
-        condition: this.yaml.text(this.yaml.get(node, "if")),
-        environment: new Map([...above, ...this.yaml.texts(this.yaml.get(node, "env"))]),
-      };
-      steps.push(...(await this.inlined(step, depth)));
+      // Steps that run side by side stand here one after the other: what each does is the same.
+      const side = yaml.get(node, "parallel");
+      if (side !== null && depth <= DEPTH_MOST) {
+        const guard = { text: yaml.text(yaml.get(node, "if")), scope: above };
+        const within = guard.text === "" ? conditions : [...conditions, guard];
+        steps.push(...(await this.steps(side, above, within, depth + 1)));
+        continue;
+      }
+      steps.push(...(await this.inlined(this.step(node, above, conditions), depth)));
     }
     return steps;
   }
 
+  private step(node: YamlNode, above: Scope, conditions: readonly Bound[]): WorkflowStep {
+    const { yaml } = this;
+    const uses = yaml.get(node, "uses");
+    const scope = this.inner(above, yaml.get(node, "env"));
+    const own = { text: yaml.text(yaml.get(node, "if")), scope };
+    return {
+      where: yaml.where(node),
+      id: yaml.text(yaml.get(node, "id")),
+      uses: parseUses(yaml.text(uses), yaml.comment(uses)),
+      inputs: lower(yaml.texts(yaml.get(node, "with"))),
+      run: yaml.text(yaml.get(node, "run")),
+      conditions: own.text === "" ? conditions : [...conditions, own],
+      scope,
+      continueOnError: yaml.text(yaml.get(node, "continue-on-error")),
+      odd: yaml.entries(node).flatMap(([name]) => (STEP_KEYS.has(name) ? [] : [name])),
+      folder: yaml.text(yaml.get(node, "working-directory")),
+      shell: yaml.text(yaml.get(node, "shell")) || this.shell,
+      composite: "no",
+    };
+  }
+
   /** A composite action of this repository as its own steps; anything else as it is. */
   private async inlined(step: WorkflowStep, depth: number): Promise<WorkflowStep[]> {
-    if (!step.uses?.name.startsWith("./") || depth >= DEPTH_MOST) return [step];
+    if (!step.uses || step.uses.from === "elsewhere") return [step];
     const inside = normalize(step.uses.name);
-    if (inside.startsWith("..")) return [step];
+    const unread = [{ ...step, composite: "unread" as const }];
+    if (inside.startsWith("..") || depth >= DEPTH_MOST) return unread;
     for (const name of ["action.yml", "action.yaml"]) {
       const file = join(inside, name);
       try {
         const reader = new Reader(this.root, await YamlFile.read(this.root, file), this.count);
         if (reader.title() === OURS)
           return [{ ...step, uses: { ...step.uses, name: `./${OURS}` } }];
-        const steps = await reader.compositeSteps(step.environment, depth + 1);
-        return [step, ...steps.map((one) => this.withInputs(one, step))];
+        const steps = await reader.compositeSteps(step, depth + 1);
+        return steps.length === 0 ? unread : [{ ...step, composite: "read" }, ...steps];
       } catch (error) {
         if (error instanceof TooMuch) throw error;
-        // No such file, or one that GitHub would refuse: its own use says so.
+        // No such file, or one that GitHub would refuse.
       }
     }
-    return [step];
-  }
-
-  /** `${{ inputs.x }}` of a composite action is what its caller gives. */
-  private withInputs(step: WorkflowStep, caller: WorkflowStep): WorkflowStep {
-    const put = (text: string) =>
-      text.replace(
-        /\$\{\{\s*inputs\.([A-Za-z_][0-9A-Za-z_-]*)\s*\}\}/g,
-        (whole, name: string) => caller.inputs.get(name.toLowerCase()) ?? whole,
-      );
-    return {
-      ...step,
-      run: put(step.run),
-      inputs: new Map([...step.inputs].map(([name, value]) => [name, put(value)])),
-      condition: [caller.condition, step.condition].filter((one) => one !== "").join(" && "),
-    };
+    return unread;
   }
 }
 
-/** Bytes of one file; GitHub itself takes less. */
-const BYTES_MOST = 512 * 1024;
-/** Nodes that aliases may stand for: a few kilobytes of them can mean gigabytes. */
-const ALIASES_MOST = 100;
+function lower(texts: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...texts].map(([name, value]) => [name.toLowerCase(), value]));
+}
 
-export type YamlNode = Node | null;
-
-export class YamlFile {
-  /** Below the root it was read from. */
-  readonly file: string;
-  private readonly lines = new LineCounter();
-  private readonly document: Document;
-
-  private constructor(file: string, text: string) {
-    this.file = file;
-    this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false });
-    const [error] = this.document.errors;
-    if (error) {
-      throw new Error(`line ${this.lines.linePos(error.pos[0]).line}: ${error.message}`);
-    }
-    // Throws where aliases stand for more than that; the nodes are read one by one.
-    this.document.toJS({ maxAliasCount: ALIASES_MOST });
-  }
-
-  /** Throws with what is wrong: no plain file, too large, no YAML, too many aliases. */
-  static async read(root: string, file: string): Promise<YamlFile> {
-    const path = join(root, file);
-    const stats = await lstat(path);
-    // A link could lead anywhere, and what is wrong with a file is quoted.
-    if (!stats.isFile()) throw new Error("it is no plain file");
-    if (stats.size > BYTES_MOST) throw new Error(`it has ${stats.size} bytes, over ${BYTES_MOST}`);
-    return new YamlFile(file, await readFile(path, "utf8"));
-  }
-
-  get root(): YamlNode {
-    return this.document.contents;
-  }
-
-  private resolve(node: unknown): YamlNode {
-    const alias = node as { resolve?: (document: Document) => Node | undefined } | null;
-    return typeof alias?.resolve === "function"
-      ? (alias.resolve(this.document) ?? null)
-      : ((node as YamlNode | undefined) ?? null);
-  }
-
-  get(node: YamlNode, name: string): YamlNode {
-    return isMap(node) ? this.resolve(node.get(name, true)) : null;
-  }
-
-  entries(node: YamlNode): [string, YamlNode][] {
-    if (!isMap(node)) return [];
-    return node.items.map(({ key, value }) => [this.text(this.resolve(key)), this.resolve(value)]);
-  }
-
-  texts(node: YamlNode): Map<string, string> {
-    return new Map(this.entries(node).map(([name, value]) => [name, this.text(value)]));
-  }
-
-  /** `push`, `[push, pull_request]` or the keys of a map. */
-  names(node: YamlNode): string[] {
-    if (isMap(node)) return this.entries(node).map(([name]) => name);
-    if (isSeq(node)) return node.items.map((item) => this.text(this.resolve(item)));
-    const text = this.text(node);
-    return text === "" ? [] : [text];
-  }
-
-  text(node: YamlNode): string {
-    return isScalar(node) && node.value !== null ? String(node.value) : "";
-  }
-
-  comment(node: YamlNode): string {
-    return isScalar(node) ? (node.comment ?? "") : "";
-  }
-
-  where(node: YamlNode): string {
-    const at = node?.range?.[0];
-    return at === undefined ? this.file : `${this.file}:${this.lines.linePos(at).line}`;
-  }
-
-  /** The items of a list; none where it is no list. */
-  items(node: YamlNode): YamlNode[] {
-    return isSeq(node) ? node.items.map((item) => this.resolve(item)) : [];
-  }
-
-  /** Itself, or where it is a map the value of `name`. */
-  either(node: YamlNode, name: string): YamlNode {
-    return isMap(node) ? this.get(node, name) : node;
-  }
+function upper(texts: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...texts].map(([name, value]) => [name.toUpperCase(), value]));
 }

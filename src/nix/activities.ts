@@ -1,4 +1,4 @@
-/** Owns what Nix says of its work while it works: lines for people, and how far each path is. */
+/** What Nix says of its work while it works: lines for people, and how far each path is. */
 
 import * as z from "zod/mini";
 import type { Progress } from "../domain/ports.ts";

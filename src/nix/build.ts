@@ -1,5 +1,6 @@
-/** Owns having Nix build and fetch: `nix-store --realise`, the same in every version. */
+/** Has Nix build and fetch: `nix-store --realise`, the same in every version. */
 
+import { type Derivation, isFixedOutput, structuredAttributes } from "../domain/derivation.ts";
 import { isFullDisk } from "../domain/errors.ts";
 import type {
   BuildControl,
@@ -56,6 +57,15 @@ function substituterOptions(call: CallSubstituters): string[] {
         ]
       : []),
   ];
+}
+
+/** Variables of the builder's environment that a fixed output asks for; of others Nix passes none. */
+export function impureVariables(derivation: Derivation): readonly string[] {
+  if (!isFixedOutput(derivation)) return [];
+  const plain = derivation.environment.get("impureEnvVars");
+  if (plain !== undefined) return plain.split(/\s+/).filter((name) => name !== "");
+  const listed = structuredAttributes(derivation)?.["impureEnvVars"];
+  return Array.isArray(listed) ? listed.filter((name) => typeof name === "string") : [];
 }
 
 export interface BuildRequest {

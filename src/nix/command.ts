@@ -1,4 +1,4 @@
-/** Owns running Nix's commands: which options every call has, and what its errors say. */
+/** Runs Nix's commands: which options every call has, and what its errors say. */
 
 import { stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
@@ -75,6 +75,12 @@ async function isFolder(path: string): Promise<boolean> {
     if (isMissing(error)) return false;
     throw error;
   }
+}
+
+/** Whether it is Nix 2.`least`, or newer. */
+export function isAtLeast(version: string, least: number): boolean {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 2 || minor >= least;
 }
 
 export function noNix(): UserError {

@@ -1,4 +1,4 @@
-/** Owns Nix's configuration: the job's own file for the steps that follow, and the lines of `setup` in the user's. */
+/** Nix's configuration: the job's own file for the steps that follow, and the lines of `setup` in the user's. */
 
 import { statSync } from "node:fs";
 import { realpath, rm } from "node:fs/promises";
@@ -9,8 +9,8 @@ import { plainAddress } from "../domain/location.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
-import { DEADLINES, type NixCommand } from "./command.ts";
-import { isAtLeast, readSettings } from "./machine.ts";
+import { DEADLINES, isAtLeast, type NixCommand } from "./command.ts";
+import { readSettings } from "./machine.ts";
 
 export interface NixConfiguration {
   readonly substituters: readonly string[];

@@ -1,4 +1,4 @@
-/** Owns evaluation: an installable with its `*`s becomes derivations, or Nix's own message. */
+/** Evaluates: an installable with its `*`s becomes derivations, or Nix's own message. */
 
 import { UserError } from "../domain/errors.ts";
 import { type AttrSegment, formatAttrPath, type OutputSelection } from "../domain/installable.ts";

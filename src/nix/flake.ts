@@ -1,4 +1,4 @@
-/** Owns the flake of the working directory: whether there is one and what its lock pins. */
+/** The flake of the working directory: whether there is one and what its lock pins. */
 
 import { dirname, join } from "node:path";
 import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";

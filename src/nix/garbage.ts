@@ -1,4 +1,4 @@
-/** Owns garbage in the store: how much there is beside what a plan needs, and collecting so much of it. */
+/** Garbage in the store: how much there is beside what a plan needs, and collecting so much of it. */
 
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Owns what Nix is told of the caches: for a single call, and for the steps that follow. */
+/** What Nix is told of the caches: for a single call, and for the steps that follow. */
 
 import { type BinaryCache, needsCredentials } from "../domain/cache.ts";
 import type { Code } from "../domain/job.ts";
@@ -124,9 +124,9 @@ export class KnownCaches {
   ): Promise<readonly BinaryCache[]> {
     const { code } = this.parts;
     const caches = code === "ours" ? all : all.filter((cache) => !needsCredentials(cache));
-    if (!caches.some(isS3)) return caches;
+    if (!caches.some(isBucket)) return caches;
     this.readingS3 ??= readsS3(this.parts.command, signal);
-    return (await this.readingS3) ? caches : caches.filter((cache) => !isS3(cache));
+    return (await this.readingS3) ? caches : caches.filter((cache) => !isBucket(cache));
   }
 
   /** The netrc file, written where a private cache needs one, and where the daemon would read it. */
@@ -174,8 +174,8 @@ export async function readsS3(nix: NixCommand, signal: AbortSignal): Promise<boo
   return !/don't know how to open Nix store/.test(asked?.stderr ?? "");
 }
 
-export function isS3({ substituter }: BinaryCache): boolean {
-  return substituter.url.startsWith("s3:");
+function isBucket({ staging }: BinaryCache): boolean {
+  return staging === "needed";
 }
 
 /** For a process that only fetches: one that evaluates or builds is told no credentials. */

@@ -1,18 +1,22 @@
-/** Owns what this machine's Nix is: version, system, store, build directory. */
+/** What this machine's Nix is: version, system, store, build directory, and whether we are a trusted user. */
 
 import { access, constants, stat } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
+import { parseBuilders } from "../domain/builders.ts";
+import type { Substitution } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
 import type { NixSetup, Untrusted } from "../domain/ports.ts";
-import { type PublicKey, parsePublicKey } from "../domain/signature.ts";
+import { type PublicKey, parsePublicKey, parseSigningKey } from "../domain/signature.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
-import { DEADLINES, type NixCommand, type RunOptions } from "./command.ts";
+import { DEADLINES, isAtLeast, type NixCommand, type RunOptions } from "./command.ts";
 
 export interface NixSettings {
   readonly substituters: readonly string[];
   readonly trustedPublicKeys: readonly PublicKey[];
+  /** What is no key among them, in words: Nix ends at the first signature that it checks. */
+  readonly badKey: string | undefined;
   /** The same as written, with those that are no keys. */
   readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
@@ -44,7 +48,7 @@ export async function readMachine(
     readSettings(nix, options),
   ]);
   // Not beside the others: two at once that make a new store's database get in each other's way.
-  const untrusted = await findTrustedUser(nix, environment, settings.text("store"), signal);
+  const untrusted = await findUntrusted(nix, environment, settings.text("store"), signal);
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
@@ -53,6 +57,7 @@ export async function readMachine(
   const builder = await builderOf(text("store"), text("build-users-group"), environment);
   // A key that only this user's files name is none to the daemon.
   const keys = untrusted?.publicKeys ?? list("trusted-public-keys");
+  const trusted = await trustedKeys(keys, untrusted ? [] : list("secret-key-files"));
   return {
     builder,
     // `relaxed` is off for whatever derivation asks for it.
@@ -60,13 +65,13 @@ export async function readMachine(
     setup: {
       version,
       system,
-      buildable: [
-        ...new Set([
-          system,
-          ...list("extra-platforms"),
-          ...(await builderSystems(text("builders"))),
-        ]),
-      ],
+      builders: {
+        systems: [...new Set([system, ...list("extra-platforms")])],
+        features: list("system-features"),
+        jobs: text("max-jobs") === "0" ? "none" : "some",
+        remote: await parseBuilders(text("builders"), system, readMachinesFile),
+      },
+      substitution: substitutionOf(settings),
       storeDir,
       realStoreDir: realStoreDir(text("store"), storeDir),
       buildDir: buildDir(version, text("build-dir"), environment),
@@ -76,7 +81,8 @@ export async function readMachine(
     },
     settings: {
       substituters: [...list("substituters")],
-      trustedPublicKeys: keys.flatMap((key) => parsePublicKey(key) ?? []),
+      trustedPublicKeys: trusted.keys,
+      badKey: trusted.bad,
       publicKeyTexts: keys,
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
@@ -88,10 +94,22 @@ export async function readMachine(
 const FACTS =
   "{ storeDir = builtins.storeDir; system = builtins.currentSystem; version = builtins.nixVersion; }";
 
-/** `store = /chroot` puts the store folder below another root. */
-function realStoreDir(store: string, storeDir: string): string {
-  const root = /^(?:local\?root=)?(\/[^?]*)/.exec(store)?.[1];
-  return root ? `${root.replace(/\/+$/, "")}${storeDir}` : storeDir;
+/**
+ * Where the store folder really is: `store = /chroot` and `root=` put it below another root, `real=` says it
+ * outright. 2.34 shows `local:///chroot` and `local://?root=/chroot`.
+ */
+export function realStoreDir(store: string, storeDir: string): string {
+  const [place = "", query = ""] = store.split("?", 2);
+  const options = new URLSearchParams(query);
+  const real = options.get("real");
+  if (real) return withoutSlash(real);
+  const named = /^(?:local:\/\/)?(\/.*)$/.exec(place)?.[1];
+  const root = named ?? options.get("root");
+  return root ? `${withoutSlash(root)}${storeDir}` : storeDir;
+}
+
+function withoutSlash(path: string): string {
+  return path.replace(/\/+$/, "");
 }
 
 /**
@@ -109,12 +127,6 @@ export function buildDir(version: string, setting: string, environment: Environm
 /** 2.30 and later make a build directory that is not there; earlier ones fail. */
 export function makesBuildDir(version: string): boolean {
   return isAtLeast(version, 30);
-}
-
-/** Whether it is Nix 2.`least`, or newer. */
-export function isAtLeast(version: string, least: number): boolean {
-  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
-  return major > 2 || minor >= least;
 }
 
 /** As Nix's `auto`: the store itself where its state can be written, else the daemon. */
@@ -147,17 +159,42 @@ function buildDirBy(
   return hasSetting ? "setting" : "environment";
 }
 
-/** Systems of the remote builders, from the setting or the file it names. */
-async function builderSystems(builders: string): Promise<string[]> {
-  const text = builders.startsWith("@")
-    ? ((await readIfThere(builders.slice(1)).catch(() => undefined)) ?? "")
-    : builders;
-  return text
-    .split(/[\n;]/)
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"))
-    .flatMap((line) => line.split(/\s+/)[1]?.split(",") ?? [])
-    .filter((system) => system !== "" && system !== "-");
+/** One that cannot be read names no builder that we know of; Nix will say so. */
+async function readMachinesFile(file: string): Promise<string | undefined> {
+  return readIfThere(file).catch(() => undefined);
+}
+
+function substitutionOf({ has }: Settings): Substitution {
+  if (has("substitute", false)) return "never";
+  return has("always-allow-substitutes", true) ? "always" : "where allowed";
+}
+
+/**
+ * The keys Nix trusts: those that are named, then the public halves of its own. A file that this user may not
+ * read is none of this user's keys. `bad`: what is no key; Nix ends at the first signature that it checks.
+ */
+async function trustedKeys(
+  named: readonly string[],
+  secretKeyFiles: readonly string[],
+): Promise<{ readonly keys: readonly PublicKey[]; readonly bad: string | undefined }> {
+  const keys: PublicKey[] = [];
+  let bad: string | undefined;
+  for (const text of named) {
+    const key = parsePublicKey(text);
+    if (key) keys.push(key);
+    // Who takes the wrong file has a secret key here: its name is enough to find it by.
+    else bad ??= `"${text.split(":")[0]?.slice(0, 40)}" in trusted-public-keys`;
+  }
+  for (const file of secretKeyFiles) {
+    const text = await readIfThere(file).catch(() => undefined);
+    if (text === undefined) continue;
+    try {
+      keys.push(parseSigningKey(text).publicKey);
+    } catch {
+      bad ??= `${file} in secret-key-files`;
+    }
+  }
+  return { keys, bad };
 }
 
 export interface Settings {
@@ -193,7 +230,7 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
     },
     text(name) {
       const value = settingOf(name);
-      return typeof value === "string" ? value : "";
+      return typeof value === "string" || typeof value === "number" ? String(value) : "";
     },
     has: (name, value) => settingOf(name) === value,
     knows: (name) => name in parsed,
@@ -213,7 +250,7 @@ const REFUSED = "ignoring untrusted substituter";
  * Undefined where there is no daemon, or one that trusts this user. `store` is the setting. A short
  * process where there is a daemon, and two more where it does not trust.
  */
-export async function findTrustedUser(
+export async function findUntrusted(
   nix: NixCommand,
   environment: Environment,
   store: string,

@@ -1,4 +1,4 @@
-/** Owns what builds took, once they are over: which were made, in what time, and how large they are. */
+/** What builds took, once they are over: which were made, in what time, and how large they are. */
 
 import { lstat, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
 /**
- * Owns the NAR format: a file tree as one stream of bytes, the same bytes everywhere.
+ * The NAR format: a file tree as one stream of bytes, the same bytes everywhere.
  * Source: nix/src/libutil/archive.cc. Strings are their length in 8 bytes, little endian, the
  * bytes, and zeros up to a multiple of 8. `nix-store --dump` gives the same, one process a path.
  */

@@ -1,10 +1,10 @@
 /**
- * Owns the netrc file that lets Nix into private caches: whatever one was there before, and ours.
+ * The netrc file that lets Nix into private caches: whatever one was there before, and ours.
  * It is the only file that ever holds a token: mode 600, in the runner's temporary folder, until post.
  */
 
 import { join } from "node:path";
-import type { Credentials } from "../domain/cache.ts";
+import type { Credentials, Netrc } from "../domain/cache.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
 
@@ -45,46 +45,54 @@ export async function writeNetrc(
   return "written";
 }
 
-/** The entries of the netrc file that Nix reads, if it reads one, by host; curl takes the first one of a host. */
-export async function readNetrc(
-  file: string | undefined,
-): Promise<ReadonlyMap<string, Credentials>> {
-  return file === undefined ? new Map() : parseNetrc(await readOther(file));
+/** The entries of the netrc file that Nix reads, if it reads one. */
+export async function readNetrc(file: string | undefined): Promise<Netrc> {
+  return parseNetrc(file === undefined ? "" : await readOther(file));
 }
 
 /**
- * Words, in any lines: `machine HOST login NAME password SECRET`. `default` stands for no host in
- * particular, and we hand a secret to none that is not named; `macdef` ends at an empty line.
+ * Words, in any lines: `machine HOST login NAME password SECRET`, or `default` for whatever host is asked;
+ * the first entry that fits counts, and keywords in any case. `macdef` ends at an empty line. Hosts are
+ * those of caches that Nix would ask, and it would tell them the same.
  * Source: netrc(5), and curl's lib/netrc.c.
  */
-export function parseNetrc(text: string): ReadonlyMap<string, Credentials> {
-  const found = new Map<string, Credentials>();
-  const plain = text.replace(/^\s*#.*$/gm, "").replace(/\bmacdef\b[\s\S]*?(\n\s*\n|$)/g, "\n");
+export function parseNetrc(text: string): Netrc {
+  const entries: { host: string | "any"; login: string; password: string }[] = [];
+  const plain = text.replace(/^\s*#.*$/gm, "").replace(/\bmacdef\b[\s\S]*?(\n\s*\n|$)/gi, "\n");
   const words = plain.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
-  let entry: { machine: string; login: string; password: string } | undefined;
   for (let at = 0; at < words.length; at++) {
-    const word = words[at];
-    if (word === "default") entry = undefined;
-    if (word !== "machine" && word !== "login" && word !== "password") continue;
-    const value = unquote(words[++at] ?? "");
-    if (word === "machine") {
-      entry = { machine: value, login: "", password: "" };
-      if (!found.has(value)) found.set(value, entry);
-    } else if (entry) entry[word] = value;
+    const word = words[at]?.toLowerCase();
+    const entry = entries.at(-1);
+    if (word === "default") entries.push({ host: "any", login: "", password: "" });
+    else if (word === "machine") {
+      entries.push({ host: unquote(words[++at] ?? ""), login: "", password: "" });
+    } else if (entry && (word === "login" || word === "password")) {
+      entry[word] = unquote(words[++at] ?? "");
+    }
   }
-  return found;
+  return {
+    get(host) {
+      const found = entries.find(
+        (entry) => entry.host === "any" || entry.host.toLowerCase() === host.toLowerCase(),
+      );
+      return found && { machine: host, login: found.login, password: found.password };
+    },
+  };
 }
 
 function unquote(word: string): string {
   return word.startsWith('"') ? word.slice(1, -1).replace(/\\(.)/g, "$1") : word;
 }
 
+/** To Nix as well it is as if there were none. */
+const UNREADABLE = new Set(["EACCES", "EISDIR", "ENOTDIR"]);
+
 /** A file that only the daemon may read has entries that only the daemon could use. */
 async function readOther(file: string): Promise<string> {
   try {
     return (await readIfThere(file)) ?? "";
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EACCES") return "";
+    if (UNREADABLE.has((error as NodeJS.ErrnoException).code ?? "")) return "";
     throw error;
   }
 }

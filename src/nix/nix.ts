@@ -1,14 +1,14 @@
-/** Owns the engine's port to Nix: one object, put together from the files of this disk space. */
+/** The engine's port to Nix: one object, put together from the files of this folder. */
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { impureVariables, outputPaths, parseDerivation } from "../domain/derivation.ts";
+import { outputPaths, parseDerivation } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import { buildEnvironment } from "../host/environment.ts";
-import { build, importFrom, substitute } from "./build.ts";
+import { build, importFrom, impureVariables, substitute } from "./build.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes } from "./garbage.ts";

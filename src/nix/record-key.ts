@@ -1,4 +1,4 @@
-/** Owns what an evaluation depends on, as one hash: the git tree, the lock, the lines, the Nix. */
+/** What an evaluation depends on, as one hash: the git tree, the lock, the lines, the Nix. */
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Owns stores elsewhere, through Nix's own client: batches of questions, streams, copies. */
+/** Stores elsewhere, through Nix's own client: batches of questions, streams, copies. */
 
 import type { OpenRemoteStore, RemotePath, RemoteStore } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns questions to the store's database, many paths to a process, and what of it a job built. */
+/** Questions to the store's database, many paths to a process, and what of it a job built. */
 
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";

@@ -1,4 +1,4 @@
-/** Owns which findings become annotations: the most important ten of each level, the rest counted. Pure. */
+/** Which findings become annotations: the most important ten of each level, the rest counted. Pure. */
 
 import type { Finding, FindingKind } from "../domain/finding.ts";
 

@@ -1,4 +1,4 @@
-/** Owns the disk space plan in words and bars, for the summary, the log and the JSON report. Pure. */
+/** The disk space plan in words and bars, for the summary, the log and the JSON report. Pure. */
 
 import { count, formatBytes } from "../domain/size.ts";
 import type { DiskSpace, Need, SpaceOnFileSystem } from "../engine/plan/disk-space.ts";
@@ -31,11 +31,11 @@ export function diskSection({ plan, job, outcome }: Run): string {
   const done = outcome.reclaimed.map(({ what, bytes }) =>
     bytes === undefined ? what : `${what}: ${formatBytes(bytes)} freed`,
   );
-  const reclaimer = done.length > 0 ? done : reclaims.map(reclaimWords);
-  const reclaimList = reclaimer.map((line) => `- ${markdown(line)}`).join("\n");
+  const lines = done.length > 0 ? done : reclaims.map(reclaimWords);
+  const list = lines.map((line) => `- ${markdown(line)}`).join("\n");
   return [
     `${grid(columns, rows)}\n\n${legend}`,
-    ...(reclaimer.length > 0 ? [`Disk space was freed:\n\n${reclaimList}`] : []),
+    ...(lines.length > 0 ? [`Disk space was freed:\n\n${list}`] : []),
     ...buildsTable(diskSpace.load.builds),
   ].join("\n\n");
 }

@@ -1,20 +1,16 @@
-/** Owns what a run did, as tables: fetched, built, pushed, verified, pinned, with bytes and seconds. Pure. */
+/** What a run did, as tables: fetched, built, pushed, verified, pinned, with bytes and seconds. Pure. */
 
-import type { CacheLocation } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { namePart } from "../domain/store-path.ts";
 import type { Outcome, TimedStep } from "../engine/outcome.ts";
 import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
-import { code, fold, grid, linked, linkTo, markdown } from "./page.ts";
+import { code, fold, grid, linked, markdown } from "./page.ts";
 
-/** Where a pushed path can be looked at. */
-export interface Place {
-  readonly own: CacheLocation;
-  readonly substituter: Pick<SurveyedSubstituter, "url" | "role"> | undefined;
-}
+/** Where a pushed path can be looked at: undefined where our cache was not opened. */
+export type Page = SurveyedSubstituter["page"] | undefined;
 
-export function done(outcome: Outcome, place: Place): string {
-  return [totals(outcome), builtTable(outcome), pushedTable(outcome, place), readBack(outcome)]
+export function done(outcome: Outcome, page: Page): string {
+  return [totals(outcome), builtTable(outcome), pushedTable(outcome, page), readBack(outcome)]
     .filter((part) => part !== "")
     .join("\n\n");
 }
@@ -76,11 +72,11 @@ function builtTable({ built }: Outcome): string {
   return fold(`Built: ${names}`, grid(["derivation", ">size", ">time"], rows));
 }
 
-function pushedTable({ pushed }: Outcome, { own, substituter }: Place): string {
+function pushedTable({ pushed }: Outcome, page: Page): string {
   if (pushed.length === 0) return "";
   const ordered = [...pushed].sort((a, b) => b.bytes - a.bytes);
   const rows = ordered.map(({ path, bytes, seconds }) => [
-    linked(namePart(path), substituter && linkTo(path, substituter, own)),
+    linked(namePart(path), page?.(path)),
     formatBytes(bytes),
     seconds === undefined ? "" : formatSeconds(seconds),
   ]);

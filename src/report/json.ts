@@ -1,4 +1,4 @@
-/** Owns the JSON report and the outputs' values: the run as data, for machines. Pure. */
+/** The JSON report and the outputs' values: the run as data, for machines. Pure. */
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";

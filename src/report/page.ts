@@ -1,14 +1,12 @@
-/** Owns the parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
+/** The parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
 
-import { type CacheLocation, withoutCredentials } from "../domain/location.ts";
-import { hashPart, type StorePath } from "../domain/store-path.ts";
-import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
+import { withoutCredentials } from "../domain/location.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
 const ROWS_SHOWN = 20;
 const ROWS_MOST = 2_000;
-/** One long table leaves disk space for the others. */
+/** One long table leaves space for the others. */
 const TABLE_MOST = 300 * 1024;
 
 export interface Section {
@@ -135,23 +133,4 @@ export function code(text: string): string {
       .match(new RegExp(`.{1,${UNBROKEN}}`, "gsu")) ?? [];
   const plain = parts.map(markdown).join("<wbr>");
   return `<code>${plain.replaceAll("://", "&#58;//").replace(/\bwww\./gi, "www&#46;")}</code>`;
-}
-
-/** Where people look at a Cachix cache; its narinfos are for machines. */
-const CACHIX_PAGES = "https://app.cachix.org/cache/";
-
-/** Undefined where there is nothing to point to: a cache on this disk, or of another protocol. */
-export function linkTo(
-  path: StorePath,
-  { url: address, role }: Pick<SurveyedSubstituter, "url" | "role">,
-  own: CacheLocation,
-): string | undefined {
-  if (role === "own" && own.kind === "cachix" && own.host.hostname === "cachix.org") {
-    return `${CACHIX_PAGES}${encodeURIComponent(own.name)}`;
-  }
-  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) return undefined;
-  const url = new URL(address);
-  const cachix = /^([^.]+)\.cachix\.org$/.exec(url.hostname)?.[1];
-  if (cachix !== undefined) return `${CACHIX_PAGES}${encodeURIComponent(cachix)}`;
-  return `${url.origin}${url.pathname.replace(/\/+$/, "")}/${hashPart(path)}.narinfo`;
 }

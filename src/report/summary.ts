@@ -1,4 +1,4 @@
-/** Owns the job summary: the run as a Markdown page, what matters most first. Pure. */
+/** The job summary: the run as a Markdown page, what matters most first. Pure. */
 
 import type { PushProgress } from "../domain/cache.ts";
 import { count, formatSeconds } from "../domain/size.ts";
@@ -9,7 +9,7 @@ import type { PushRoots } from "../engine/step.ts";
 import { byImportance } from "./annotations.ts";
 import { auditSections } from "./audit-section.ts";
 import { diskSection } from "./disk-table.ts";
-import { done, type Place } from "./done.ts";
+import { done, type Page } from "./done.ts";
 import { allFindings, hitRate } from "./json.ts";
 import { code, fold, grid, markdown, page, type Section } from "./page.ts";
 import { substituters, targets } from "./target-table.ts";
@@ -20,7 +20,7 @@ const FINDINGS_SHOWN = 10;
 const FINDINGS_MOST = 200;
 
 export function summary(run: Run): string {
-  const { survey, job, outcome } = run;
+  const { survey, outcome } = run;
   const own = survey.substituters.find(({ role }) => role === "own");
   const sections: Section[] = [
     {
@@ -32,7 +32,7 @@ export function summary(run: Run): string {
     ...auditSections(run.outcome.audit, run.job.quota),
     { title: "Targets", body: targets(run) },
     { title: outcome.built.length > 0 ? "Was in no cache" : "In no cache", body: missing(run) },
-    { title: "Done", body: done(outcome, { own: job.cache, substituter: own }) },
+    { title: "Done", body: done(outcome, own?.page) },
     { title: "Timeline", body: timeline(run) },
     { title: "Read-only", body: readOnly(run) },
     { title: "Disk space", body: diskSection(run) },
@@ -47,11 +47,11 @@ export function postSummary(
   { outcome, withheld }: PostRun,
   ahead: readonly PushProgress[],
   why: string,
-  place: Place,
+  pageOf: Page,
 ): string {
   const before = ahead.map((one) => ({ ...one, seconds: undefined }));
   const all = { ...outcome, pushed: [...before, ...outcome.pushed] };
-  const body = [done(all, place), withheldTable(withheld, why)]
+  const body = [done(all, pageOf), withheldTable(withheld, why)]
     .filter((part) => part !== "")
     .join("\n\n");
   return body === "" ? "" : page([{ title: "At the end of the job", body }]);

@@ -1,4 +1,4 @@
-/** Owns the targets' table: verdict, substituter, size and link of each, what is missing first. Pure. */
+/** The targets' table: verdict, substituter, size and link of each, what is missing first. Pure. */
 
 import { formatBytes } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -6,7 +6,7 @@ import { answeredBy, holderWords, isHit } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
-import { code, grid, linked, linkTo, markdown } from "./page.ts";
+import { code, grid, linked, markdown } from "./page.ts";
 import { provedTargets, reachWords, verdictWords } from "./words.ts";
 
 /** Paths walked for all sizes together: 5,000 targets with 5,000 paths each would take minutes. */
@@ -49,7 +49,7 @@ function sign({ outcome }: Run, target: SurveyedTarget): string {
 }
 
 /** The cache, as a link to what it says of the target's own path where that is one's to follow. */
-function cacheCell({ survey, job }: Run, target: SurveyedTarget): string {
+function cacheCell({ survey }: Run, target: SurveyedTarget): string {
   const { verdict, outputs } = target;
   if (verdict.kind !== "own" && verdict.kind !== "upstream") return "";
   const [path] = outputs ?? [];
@@ -59,10 +59,7 @@ function cacheCell({ survey, job }: Run, target: SurveyedTarget): string {
       const name = answeredBy(holder);
       const cache = survey.substituters.find((one) => one.name === name);
       const isIts = served && answeredBy(served) === name;
-      return linked(
-        holderWords(holder),
-        path && cache && isIts ? linkTo(path, cache, job.cache) : undefined,
-      );
+      return linked(holderWords(holder), path && cache && isIts ? cache.page(path) : undefined);
     })
     .join(", ");
 }

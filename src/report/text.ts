@@ -1,4 +1,4 @@
-/** Owns the report as lines of a log or a terminal. Pure. */
+/** The report as lines of a log or a terminal. Pure. */
 
 import { describeError } from "../domain/errors.ts";
 import type { WorkState } from "../domain/ports.ts";

@@ -1,4 +1,4 @@
-/** Owns the timeline: when what was done, as a Mermaid gantt chart. Pure. */
+/** The timeline: when what was done, as a Mermaid gantt chart. Pure. */
 
 import { count } from "../domain/size.ts";
 import type { Outcome, TimedStep } from "../engine/outcome.ts";

@@ -1,4 +1,4 @@
-/** Owns the sentences: what the log, the summary and the terminal say in the same words. Pure. */
+/** The sentences that the log, the summary and the terminal say in the same words. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { holderWords, type Verdict } from "../domain/verdict.ts";

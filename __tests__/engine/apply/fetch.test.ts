@@ -1,4 +1,5 @@
 import { expect, test } from "@jest/globals";
+import { register } from "../../../src/caches/register.ts";
 import type { BinaryCache, Presence } from "../../../src/domain/cache.ts";
 import type { NarInfo } from "../../../src/domain/narinfo.ts";
 import type { Nix, Stageable, Staging, World } from "../../../src/domain/ports.ts";
@@ -21,6 +22,7 @@ function cacheOf(url: string, all: readonly Served[]): BinaryCache {
   return {
     name: url,
     substituter: { url, publicKeys: [], priority: undefined },
+    staging: register.kindOf(url)?.staging,
     query: async (path: StorePath): Promise<Presence> => {
       const found = byPath.get(path);
       if (!found) return { kind: "miss" };

@@ -264,7 +264,7 @@ const ROWS: readonly Row[] = [
   ],
   [
     "NCP-617",
-    "a cache that no desk reads",
+    "a cache that no developer's machine reads",
     { facts: configured(["memory://acme"]) },
     {},
     { status: "warn", mend: 'nixConfig.extra-substituters = [ "memory://acme" ]; in flake.nix' },
@@ -334,13 +334,13 @@ describe("an audit", () => {
   test("counts what several pins share once, the largest first", async () => {
     const pins = [pin("lib", out(lib)), pin(PIN), pin("stray", storePath("nowhere"))];
     const { sizes } = await audited({ own: { pins } });
-    expect(sizes).toEqual({
+    expect(sizes).toMatchObject({
       bytes: 2000,
       complete: "complete",
       pins: [
-        { name: PIN, bytes: 2000, paths: 2 },
-        { name: "lib", bytes: 1000, paths: 1 },
-        { name: "stray", bytes: 0, paths: 0 },
+        { name: PIN, bytes: 2000, paths: 2, alone: 1000 },
+        { name: "lib", bytes: 1000, paths: 1, alone: 0 },
+        { name: "stray", bytes: 0, paths: 0, alone: 0 },
       ],
     });
   });

@@ -67,12 +67,33 @@ const CASES: readonly Case[] = [
   },
   {
     code: "NCP-621",
-    what: "a stranger's code is pushed beside ours, which guards itself",
-    fails: workflow(`${FOREIGN}\n- uses: Mic92/hestia@${COMMIT}`, { on: "pull_request_target" }),
-    says: "mic92/hestia pushes",
-    passes: workflow(`${FOREIGN}\n${OURS}\n  with: { mode: warm, cache: github }`, {
+    what: "a stranger's code is pushed to GitHub's cache, where cache-mode lets it be",
+    fails: workflow(`${FOREIGN}\n- uses: Mic92/hestia@${COMMIT}`, {
       on: "pull_request_target",
+      more: "    cache-mode: write\n",
     }),
+    says: "mic92/hestia pushes in a pull_request_target run that builds a stranger's code, which cache-mode: write lets it do for every branch",
+    passes: workflow(`${FOREIGN}\n- uses: Mic92/hestia@${COMMIT}`, { on: "pull_request_target" }),
+  },
+  {
+    code: "NCP-621",
+    what: "our own action is handed a secret beside a stranger's flake",
+    fails: workflow(
+      `${FOREIGN}\n${OURS}\n  with: { mode: warm, cache: "cachix:acme", token: "${SECRET}" }`,
+      { on: "pull_request_target" },
+    ),
+    says: "this action (mode: warm) runs a stranger's code in a pull_request_target run and is handed CACHIX_AUTH_TOKEN",
+    passes: workflow(
+      `- uses: actions/checkout@v5\n${OURS}\n  with: { mode: warm, cache: "cachix:acme", token: "${SECRET}" }`,
+      { on: "pull_request_target" },
+    ),
+  },
+  {
+    code: "NCP-634",
+    what: "a stranger's code runs with our rights, without any secret",
+    fails: workflow(`${FOREIGN}\n- run: npm ci && npm test`, { on: "pull_request_target" }),
+    says: "\"npm ci\" runs a stranger's code in a pull_request_target run: it has that run's rights",
+    passes: workflow(`${FOREIGN}\n- run: cat VERSION && git log -1`, { on: "pull_request_target" }),
   },
   {
     code: "NCP-622",
@@ -83,11 +104,15 @@ const CASES: readonly Case[] = [
   },
   {
     code: "NCP-622",
-    what: "no token, and no word that it is meant so",
+    what: "no token for a cache that is given one in another place",
     status: "warn",
-    fails: workflow(`${CACHIX}\n  with: { name: acme }`),
-    says: "cachix/cachix-action has no authtoken: it reads, and pushes nothing",
-    passes: workflow(`${CACHIX}\n  with: { name: acme, skipPush: true }`),
+    fails: workflow(
+      `${CACHIX}\n  with: { name: acme, authToken: "${SECRET}" }\n${CACHIX}\n  with: { name: acme }`,
+    ),
+    says: "cachix/cachix-action has no authtoken for acme, as it has at .github/workflows/ci.yml:6: it reads, and pushes nothing",
+    passes: workflow(
+      `${CACHIX}\n  with: { name: acme, authToken: "${SECRET}" }\n${CACHIX}\n  with: { name: acme, skipPush: true }\n${CACHIX}\n  with: { name: others }`,
+    ),
   },
   {
     code: "NCP-622",
@@ -133,6 +158,7 @@ const CASES: readonly Case[] = [
   {
     code: "NCP-624",
     what: "an action at a branch",
+    status: "warn",
     fails: workflow("- uses: cachix/install-nix-action@master"),
     says: "cachix/install-nix-action is used at the branch master",
     passes: workflow(`- uses: cachix/install-nix-action@${COMMIT}`),
@@ -140,6 +166,7 @@ const CASES: readonly Case[] = [
   {
     code: "NCP-624",
     what: "an action without a version",
+    status: "warn",
     fails: workflow("- uses: cachix/install-nix-action"),
     says: "without a version",
     passes: workflow("- uses: cachix/install-nix-action@v31"),
@@ -159,11 +186,11 @@ const CASES: readonly Case[] = [
     what: "a reusable workflow at a branch",
     fails: {
       ".github/workflows/a.yml":
-        "on: push\njobs:\n  a:\n    uses: acme/flows/.github/workflows/x.yml@main\n",
+        "on: push\njobs:\n  a:\n    uses: acme/flows/.github/workflows/x.yml@main\n    secrets: inherit\n",
     },
-    says: "acme/flows/.github/workflows/x.yml is used at the branch main",
+    says: "acme/flows/.github/workflows/x.yml is used at the branch main: it is another program every day, and is given all secrets",
     passes: {
-      ".github/workflows/a.yml": `on: push\njobs:\n  a:\n    uses: acme/flows/.github/workflows/x.yml@${COMMIT}\n`,
+      ".github/workflows/a.yml": `on: push\njobs:\n  a:\n    uses: acme/flows/.github/workflows/x.yml@${COMMIT}\n    secrets: inherit\n`,
     },
   },
   {
@@ -210,7 +237,7 @@ const CASES: readonly Case[] = [
     what: "a job that builds without a cache",
     status: "warn",
     fails: workflow(`${INSTALL}\n- run: nix build .#a`),
-    says: "the job build builds with Nix and uses no cache",
+    says: "the job build builds with Nix and reads no cache but cache.nixos.org",
     passes: workflow(
       `- uses: cachix/install-nix-action@v31\n  with: { extra_nix_config: "extra-substituters = https://acme.cachix.org" }\n- run: nix build .#a`,
     ),
@@ -218,9 +245,9 @@ const CASES: readonly Case[] = [
   {
     code: "NCP-628",
     what: "the cache is in a composite action of the repository",
-    status: "warn",
+    status: "unknown",
     fails: workflow("- uses: ./.github/actions/setup\n- run: nix build"),
-    says: "uses no cache",
+    says: "to be known: what ./.github/actions/setup sets up",
     passes: {
       ...workflow("- uses: ./.github/actions/setup\n- run: nix build"),
       ".github/actions/setup/action.yaml": `runs:\n  using: composite\n  steps:\n    ${INSTALL}\n    ${CACHIX}\n      with: { name: a }\n`,
@@ -270,7 +297,7 @@ const CASES: readonly Case[] = [
     code: "NCP-632",
     what: "nothing looks on a schedule",
     status: "warn",
-    fails: workflow(OURS),
+    fails: workflow(`${OURS}\n  with: { mode: warm }`),
     says: "no workflow looks at the cache on a schedule",
     passes: workflow(`${OURS}\n  with: { mode: audit }`, {
       on: '{ schedule: [{ cron: "1 1 * * 1" }] }',
@@ -289,7 +316,9 @@ describe("a workflow file", () => {
         expect(status).toBe(one.status ?? "fail");
         expect(mend).toMatch(/\S/);
       }
-      expect((await of(one.code, one.passes)).map(({ status }) => status)).toEqual(["pass"]);
+      expect((await of(one.code, one.passes)).filter(({ status }) => status !== "pass")).toEqual(
+        [],
+      );
     },
   );
 
@@ -308,9 +337,21 @@ describe("a workflow file", () => {
     expect(await of("NCP-621", caller("pull_request_target", `    if: ${SAME}\n`))).toMatchObject([
       { status: "pass" },
     ]);
+    const without = caller("push");
+    without[".github/workflows/outer.yml"] = without[".github/workflows/outer.yml"].replace(
+      "    secrets: inherit\n",
+      "",
+    );
+    expect(await of("NCP-622", without)).toMatchObject([
+      {
+        status: "warn",
+        message: expect.stringContaining("hands no secret to ./.github/workflows/inner.yml"),
+        where: ".github/workflows/outer.yml:4",
+      },
+    ]);
     expect(await of("NCP-631", caller("push"))).toMatchObject([{ status: "pass" }]);
-    // Told once, though it is looked at twice.
-    expect(await of("NCP-630", caller("push"))).toHaveLength(1);
+    // Told once, though it is looked at for each event and each caller.
+    expect(await of("NCP-621", caller("[pull_request_target, issue_comment]"))).toHaveLength(1);
   });
 
   test("that uses the action of its own repository uses ours", async () => {

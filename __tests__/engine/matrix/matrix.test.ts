@@ -27,6 +27,7 @@ function target(
     wanted: { kind: "derivation", drvPath: storePath(`${name.slice(2)}.drv`), outputNames: [] },
     outputs: [],
     buildable: "here",
+    hindered: undefined,
     pinName: `${name.slice(2)}-pin`,
     failure: undefined,
     local: "absent",

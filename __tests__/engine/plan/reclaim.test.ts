@@ -6,8 +6,8 @@ import { measureDiskSpace } from "../../../src/engine/plan/disk-space.ts";
 import type { Estimate } from "../../../src/engine/plan/estimate.ts";
 import {
   NOTHING_TO_RECLAIM,
+  planReclaims,
   type ReclaimOptions,
-  relieve,
 } from "../../../src/engine/plan/reclaim.ts";
 import { decide, run } from "../../../src/engine/run.ts";
 import { survey } from "../../../src/engine/survey.ts";
@@ -48,7 +48,7 @@ function build(gigabytes: number, basis: Estimate["basis"] = "figures"): Estimat
   return { drvPath, name: "a", basis, bytes: gigabytes * GB, inodes: 1, outputBytes: 0 };
 }
 
-async function relieved(
+async function planReclaimsd(
   free: Readonly<Record<string, number>>,
   options: Partial<ReclaimOptions>,
   load: { readonly fetch?: number; readonly builds?: readonly Estimate[] } = {},
@@ -58,7 +58,7 @@ async function relieved(
   const builds = load.builds ?? [build(10)];
   const what = { fetchBytes: (load.fetch ?? 0) * GB, fetchPaths: 1, downloadBytes: 0, builds };
   const diskSpace = await measureDiskSpace(disk({ work: 100, ...free }), places, what);
-  const found = relieve(diskSpace, { ...NOTHING_TO_RECLAIM, ...options }, GB);
+  const found = planReclaims(diskSpace, { ...NOTHING_TO_RECLAIM, ...options }, GB);
   return found.reclaims.map((one) =>
     one.kind === "build directory"
       ? `build in ${one.to}`
@@ -82,28 +82,28 @@ const elsewhere = (mount: string, free: number) => ({
 describe("reclaimer", () => {
   test("is none where there is disk space", async () => {
     const all = { toolFolders: folders, buildDirectories: [elsewhere("/big", 900)] };
-    expect(await relieved({ build: 11, nix: 5 }, all)).toEqual([]);
+    expect(await planReclaimsd({ build: 11, nix: 5 }, all)).toEqual([]);
   });
 
   test("begins with the roomiest place to build in", async () => {
     const places = [elsewhere("/some", 20), elsewhere("/big", 900), elsewhere("/tiny", 1)];
     const options = { toolFolders: folders, buildDirectories: places };
-    expect(await relieved({ build: 5, nix: 5 }, options)).toEqual(["build in /big/build"]);
+    expect(await planReclaimsd({ build: 5, nix: 5 }, options)).toEqual(["build in /big/build"]);
   });
 
   test("stays where no other place has more", async () => {
     const options = { buildDirectories: [elsewhere("/tiny", 1), elsewhere("/build", 5)] };
-    expect(await relieved({ build: 5, nix: 5 }, options)).toEqual([]);
+    expect(await planReclaimsd({ build: 5, nix: 5 }, options)).toEqual([]);
   });
 
   test("deletes the largest tools first, of that file system alone, and no more than lacks", async () => {
     const options = { toolFolders: folders };
-    expect(await relieved({ build: 5.5, nix: 5 }, options)).toEqual(["delete /tools/large"]);
-    expect(await relieved({ build: 4, nix: 5 }, options)).toEqual([
+    expect(await planReclaimsd({ build: 5.5, nix: 5 }, options)).toEqual(["delete /tools/large"]);
+    expect(await planReclaimsd({ build: 4, nix: 5 }, options)).toEqual([
       "delete /tools/large",
       "delete /tools/middle",
     ]);
-    expect(await relieved({ build: 0, nix: 5 }, options)).toEqual([
+    expect(await planReclaimsd({ build: 0, nix: 5 }, options)).toEqual([
       "delete /tools/large",
       "delete /tools/middle",
       "delete /tools/small",
@@ -113,22 +113,26 @@ describe("reclaimer", () => {
   test("collects so much garbage as lacks in the store, after the rest", async () => {
     const garbage = { bytes: 50 * GB, keep: [] };
     const load = { fetch: 8, builds: [] };
-    expect(await relieved({ nix: 5, build: 5 }, { garbage }, load)).toEqual(["collect 4"]);
+    expect(await planReclaimsd({ nix: 5, build: 5 }, { garbage }, load)).toEqual(["collect 4"]);
     const little = { bytes: 2 * GB, keep: [] };
-    expect(await relieved({ nix: 5, build: 5 }, { garbage: little }, load)).toEqual(["collect 2"]);
+    expect(await planReclaimsd({ nix: 5, build: 5 }, { garbage: little }, load)).toEqual([
+      "collect 2",
+    ]);
     // What lacks for building on another disk is no matter of the store's.
-    expect(await relieved({ nix: 50, build: 5 }, { garbage })).toEqual([]);
+    expect(await planReclaimsd({ nix: 50, build: 5 }, { garbage })).toEqual([]);
   });
 
   test("is looked for with what rests on the rule, too", async () => {
     const options = { buildDirectories: [elsewhere("/big", 900)] };
     const load = { builds: [build(10, "rule")] };
-    expect(await relieved({ build: 5, nix: 5 }, options, load)).toEqual(["build in /big/build"]);
+    expect(await planReclaimsd({ build: 5, nix: 5 }, options, load)).toEqual([
+      "build in /big/build",
+    ]);
   });
 
   test("moves away from a directory that cannot be used, whatever disk space it has", async () => {
     const options = { unusable: "absent" as const, buildDirectories: [elsewhere("/big", 20)] };
-    expect(await relieved({ build: 500, nix: 5 }, options)).toEqual(["build in /big/build"]);
+    expect(await planReclaimsd({ build: 500, nix: 5 }, options)).toEqual(["build in /big/build"]);
   });
 });
 

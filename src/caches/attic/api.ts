@@ -1,4 +1,4 @@
-/** Owns talking to an Attic server: its three calls, the token at home, and refusals put into words. */
+/** The calls of an Attic server: the token stays with its host, and refusals are put into words. */
 
 import * as z from "zod/mini";
 import { UserError } from "../../domain/errors.ts";

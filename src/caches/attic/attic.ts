@@ -1,15 +1,16 @@
-/** Owns `attic:SERVER/CACHE`: read as any binary cache, written through its API (docs/adr/0012). */
+/** The cache `attic:SERVER/CACHE`: read as any binary cache, written through its API (docs/adr/0012). */
 
-import type { BinaryCache, Presence } from "../../domain/cache.ts";
+import type { CacheClient, Presence } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import type { NarInfo } from "../../domain/narinfo.ts";
 import type { PublicKey } from "../../domain/signature.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http } from "../../host/http-client.ts";
 import type { RetryPolicy } from "../../host/retry.ts";
+import { CACHE_NAME, narInfoPage, parseUrl, withoutSlash } from "../address.ts";
 import { Batch } from "../batch.ts";
 import { below, httpCache } from "../http/http.ts";
-import type { CacheKind } from "../kind.ts";
+import type { BadAddress, CacheKind } from "../kind.ts";
 import { AtticApi, type AtticConfig, readAtticToken } from "./api.ts";
 import { atticPush } from "./push.ts";
 
@@ -30,7 +31,7 @@ export interface AtticOptions {
 
 interface Reader {
   readonly config: AtticConfig;
-  readonly cache: BinaryCache;
+  readonly cache: CacheClient;
 }
 
 /** Fewer are asked for one by one: a question before the question would be one journey more. */
@@ -38,7 +39,7 @@ const FEW = 32;
 const HASHES_MOST = 5_000;
 const STALL = 60_000;
 
-export function atticCache(options: AtticOptions): BinaryCache {
+export function atticCache(options: AtticOptions): CacheClient {
   const { label, role, storeDir, token } = options;
   const api = new AtticApi(options);
   const said = token === undefined ? undefined : readAtticToken(token, options.cache);
@@ -74,7 +75,7 @@ export function atticCache(options: AtticOptions): BinaryCache {
     },
   });
 
-  const reading: BinaryCache = {
+  const reading: CacheClient = {
     name: label,
     questionsAtOnce: 4_096,
     get substituter() {
@@ -137,7 +138,7 @@ function rootOf({ server, cache }: AtticOptions): string {
 }
 
 /** Its binary cache endpoint. The token goes to the server's own host and to no other it names. */
-function readerOf(options: AtticOptions, config: AtticConfig): BinaryCache {
+function readerOf(options: AtticOptions, config: AtticConfig): CacheClient {
   const { label, server, storeDir, token, http, signatures } = options;
   const publicKeys = [...config.keys, ...options.publicKeys];
   const isOurs = token !== undefined && config.endpoint.hostname === server.hostname;
@@ -191,8 +192,35 @@ async function servedSize(
   return length === undefined ? "not told" : Number(length);
 }
 
-export const atticKind: CacheKind<"attic"> = {
-  kind: "attic",
+interface AtticAddress {
+  readonly server: URL;
+  readonly cache: string;
+}
+
+function parseAddress(text: string, bad: BadAddress): AtticAddress {
+  const rest = text.slice("attic:".length);
+  const slash = rest.lastIndexOf("/");
+  const cache = rest.slice(slash + 1);
+  const server = rest.slice(0, Math.max(0, slash));
+  if (server === "" || !CACHE_NAME.test(cache)) throw bad("it is not attic:SERVER/CACHE");
+  const url = /^https?:\/\//.test(server) ? server : `https://${server}`;
+  return { server: parseUrl(url, bad), cache };
+}
+
+export const atticKind: CacheKind<AtticAddress> = {
+  facts: {
+    kind: "attic",
+    token: "needed to write",
+    readers: "everybody",
+    keeper: "itself",
+    staging: "where it pays",
+  },
+  form: "attic:SERVER/CACHE",
+  begins: ["attic:"],
+  parse: parseAddress,
+  place: ({ server, cache }) => `attic:${withoutSlash(server.href)}/${cache}`,
+  name: ({ cache }) => cache,
+  page: (_address, path, url) => narInfoPage(url, path),
   open: ({ server, cache }, request) =>
     atticCache({
       label: request.name,

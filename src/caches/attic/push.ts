@@ -1,6 +1,6 @@
-/** Owns bringing one path into an Attic cache: the NAR as it is; the server compresses and signs. */
+/** Uploads one path into an Attic cache: the NAR as it is; the server compresses and signs. */
 
-import type { BinaryCache, NarSource } from "../../domain/cache.ts";
+import type { CacheClient, NarSource } from "../../domain/cache.ts";
 import { formatSha256 } from "../../domain/hash.ts";
 import { ByteBudget } from "../../domain/limit.ts";
 import type { PathInfo } from "../../domain/narinfo.ts";
@@ -15,7 +15,7 @@ const MEMORY = 64 * 1024 * 1024;
 const STREAM = 4 * 1024 * 1024;
 
 /** A path is served as soon as it is uploaded: it is so when its references are. */
-export function atticPush(api: AtticApi): NonNullable<BinaryCache["push"]> {
+export function atticPush(api: AtticApi): NonNullable<CacheClient["push"]> {
   const budget = new ByteBudget(MEMORY);
   return (paths, nar, progress, signal) => {
     const publish = async (info: PathInfo) => {

@@ -1,4 +1,4 @@
-/** Owns talking to Cachix: its calls, retried, with the token at home, and refusals put into words. */
+/** The calls of Cachix: retried, the token stays with its host, and refusals are put into words. */
 
 import type * as z from "zod/mini";
 import { UserError } from "../../domain/errors.ts";

@@ -1,6 +1,6 @@
-/** Owns `cachix:NAME`: the protocol spoken by ourselves, so that every answer is understood. */
+/** The cache `cachix:NAME`: we speak its protocol ourselves, so that every answer is understood. */
 
-import type { BinaryCache, Substituter } from "../../domain/cache.ts";
+import type { CacheClient, Substituter } from "../../domain/cache.ts";
 import { asError } from "../../domain/errors.ts";
 import type { PathInfo } from "../../domain/narinfo.ts";
 import type { PublicKey, SigningKey } from "../../domain/signature.ts";
@@ -8,7 +8,8 @@ import { hashPart } from "../../domain/store-path.ts";
 import { keepGarbageSmall } from "../../host/environment.ts";
 import type { Http } from "../../host/http-client.ts";
 import type { RetryPolicy } from "../../host/retry.ts";
-import type { CacheKind } from "../kind.ts";
+import { CACHE_NAME, cachixPage, narInfoPage, parseUrl } from "../address.ts";
+import type { BadAddress, CacheKind } from "../kind.ts";
 import { pushInOrder } from "../nar-file.ts";
 import { PartMemory } from "../parts.ts";
 import { CachixApi } from "./api.ts";
@@ -45,7 +46,7 @@ const PATHS_AT_ONCE = 64;
 /** Bytes of all parts and compressors together: two large parts under way. The rest of 256 MB is Node's. */
 const MEMORY = 76 * 1024 * 1024;
 
-export function cachixCache(options: CachixOptions): BinaryCache {
+export function cachixCache(options: CachixOptions): CacheClient {
   const { label, name, host, storeDir, role, signingKey } = options;
   const api = new CachixApi(options);
   const bulk = new BulkQuestion(api);
@@ -66,7 +67,7 @@ export function cachixCache(options: CachixOptions): BinaryCache {
     return asked;
   };
 
-  const reading: BinaryCache = {
+  const reading: CacheClient = {
     name: label,
     // Bulk questions are made of what is asked side by side.
     questionsAtOnce: 4_096,
@@ -149,8 +150,44 @@ function guess(name: string, host: URL): Substituter {
   return { url, publicKeys: [], priority: undefined };
 }
 
-export const cachixKind: CacheKind<"cachix"> = {
-  kind: "cachix",
+interface CachixAddress {
+  readonly name: string;
+  readonly host: URL;
+}
+
+const HOST = "https://cachix.org";
+
+function parseAddress(text: string, bad: BadAddress): CachixAddress {
+  const [name = "", query = ""] = text.slice("cachix:".length).split("?", 2);
+  // Not where a password may reach into it.
+  const quote = (part: string) => (text.includes("@") ? "a part of it" : `"${part}"`);
+  if (!CACHE_NAME.test(name)) {
+    throw bad(`${quote(name)} is not the name of a Cachix cache (letters, digits, - and _)`);
+  }
+  const options = new URLSearchParams(query);
+  for (const key of options.keys()) {
+    if (key !== "host") throw bad(`${quote(key)} is not an option of cachix:NAME?host=URL`);
+  }
+  const host = options.get("host") ?? HOST;
+  if (!/^https?:\/\//.test(host)) throw bad(`${quote(host)} is not an http(s) URL`);
+  return { name, host: parseUrl(host, bad) };
+}
+
+export const cachixKind: CacheKind<CachixAddress> = {
+  facts: {
+    kind: "cachix",
+    token: "needed to write",
+    readers: "everybody",
+    keeper: "itself",
+    staging: "where it pays",
+  },
+  form: "cachix:NAME",
+  begins: ["cachix:"],
+  parse: parseAddress,
+  place: ({ name, host }) => `cachix:${name}?${new URLSearchParams({ host: host.href })}`,
+  name: ({ name }) => name,
+  page: ({ name, host }, path, url) =>
+    host.hostname === "cachix.org" ? cachixPage(name) : narInfoPage(url, path),
   open: ({ name, host }, request) =>
     cachixCache({
       label: request.name,

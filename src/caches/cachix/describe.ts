@@ -1,7 +1,7 @@
-/** Owns what a Cachix cache says of itself, and each way of not being allowed in, told apart. */
+/** What a Cachix cache says of itself, and each way of not being allowed in, told apart. */
 
 import * as z from "zod/mini";
-import { parseCacheInfo } from "../../domain/cache.ts";
+import { parseCacheInfo, usableInfo } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import { type PublicKey, parsePublicKey, type SigningKey } from "../../domain/signature.ts";
 import type { Compression } from "../../host/compress.ts";
@@ -67,13 +67,9 @@ export async function describeCachix(
   const permission = said.permission === "Write" || said.permission === "Admin" ? "write" : "read";
   if (token !== undefined) trouble ??= troubleWithWriting(request, permission, keys);
   const cacheInfo = info?.status === 200 ? parseCacheInfo(info.body.toString("utf8")) : undefined;
-  if (cacheInfo?.storeDir !== undefined && cacheInfo.storeDir !== storeDir) {
-    throw new UserError(
-      "NCP-302",
-      `${api.label} is for the store ${cacheInfo.storeDir}, and this machine's is ${storeDir}`,
-      { hint: "use a cache of your own for this store" },
-    );
-  }
+  const told = cacheInfo
+    ? usableInfo(api.label, cacheInfo, storeDir)
+    : { storeDir: undefined, priority: undefined };
   return {
     uri,
     keys,
@@ -81,8 +77,8 @@ export async function describeCachix(
     permission: token !== undefined && !trouble ? permission : "read",
     token,
     compression: said.preferredCompressionMethod?.toUpperCase() === "XZ" ? "xz" : "zstd",
-    storeDir: cacheInfo?.storeDir,
-    priority: cacheInfo?.priority ?? PRIORITY,
+    storeDir: told.storeDir,
+    priority: told.priority ?? PRIORITY,
     trouble,
   };
 }

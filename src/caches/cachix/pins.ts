@@ -1,4 +1,4 @@
-/** Owns the pins of a Cachix cache: set once, and listed where the server lists them. */
+/** The pins of a Cachix cache: set once, and listed where the server lists them. */
 
 import * as z from "zod/mini";
 import type { Pin, PinKeep, StoredPin } from "../../domain/cache.ts";

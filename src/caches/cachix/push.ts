@@ -1,4 +1,4 @@
-/** Owns bringing one path into a Cachix cache: dump, compress, hash, parts, completion. */
+/** Uploads one path into a Cachix cache: dump, compress, hash, parts, completion. */
 
 import * as z from "zod/mini";
 import type { NarSource } from "../../domain/cache.ts";

@@ -1,4 +1,4 @@
-/** Owns reading a Cachix cache as Nix does, and whose each answer is: its own, or an upstream's. */
+/** Reads a Cachix cache as Nix does, and tells its own answers from those of an upstream. */
 
 import * as z from "zod/mini";
 import type { Presence } from "../../domain/cache.ts";
@@ -77,7 +77,11 @@ async function judge(
   { body }: HttpResponse,
 ): Promise<Presence> {
   const text = body.toString("utf8");
-  const own = await judgeNarInfo(text, where, path, { kind: "by key", keys: cache.keys });
+  const own = await judgeNarInfo(text, where, path, {
+    kind: "by key",
+    keys: cache.keys,
+    contentAddressed: "signed too",
+  });
   if (own.kind === "hit") return own;
   const anybody = await judgeNarInfo(
     text,

@@ -1,26 +1,27 @@
-/** Owns `file://` caches: a directory in the layout of Nix's own binary caches, and pins beside it. */
+/** The caches `file://`: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
 import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  type BinaryCache,
+  type CacheClient,
   formatCacheInfo,
   type Presence,
   parseCacheInfo,
+  usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import type { RecordStore } from "../../domain/evaluation-record.ts";
 import { fileUrl } from "../../domain/location.ts";
-import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
+import { formatNarInfo, type NarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { stage, sweep, writeWhole } from "../../host/atomic.ts";
 import { type Compression, EXTENSIONS } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parseCompression } from "../address-options.ts";
-import type { CacheKind } from "../kind.ts";
+import { parseCompression, parsePriority, parseUrl, signingOf, withoutSlash } from "../address.ts";
+import type { BadAddress, CacheKind } from "../kind.ts";
 import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
 import { readPins, writePin } from "./pins.ts";
 
@@ -29,6 +30,8 @@ export interface FileCacheOptions {
   readonly directory: string;
   readonly storeDir: string;
   readonly policy: SignaturePolicy;
+  /** As its address says it. */
+  readonly priority?: number | undefined;
   readonly compression: Compression;
   readonly signingKey: SigningKey | undefined;
 }
@@ -39,7 +42,7 @@ const PARALLEL = 8;
 const STALE = 6 * 3_600_000;
 
 /** A cache that can be read; `writableFileCache` adds the verbs. */
-export function fileCache(options: FileCacheOptions): BinaryCache {
+export function fileCache(options: FileCacheOptions): CacheClient {
   const { name, directory, storeDir, policy, signingKey } = options;
   const trusted = policy.kind === "by location" ? "?trusted=1" : "";
   return {
@@ -47,7 +50,7 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
     substituter: {
       url: `${fileUrl(directory)}${trusted}`,
       publicKeys: signingKey ? [signingKey.publicKey] : policy.kind === "by key" ? policy.keys : [],
-      priority: undefined,
+      priority: options.priority,
     },
     async describe() {
       const text = await readIfThere(join(directory, "nix-cache-info"));
@@ -57,17 +60,9 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
           hint: "delete the file; it is written anew",
         });
       }
-      if (info?.storeDir !== undefined && info.storeDir !== storeDir) {
-        throw new UserError(
-          "NCP-304",
-          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
-          { hint: "use a cache of your own for this store" },
-        );
-      }
       return {
-        storeDir: info?.storeDir,
-        // Nix writes none into a cache that it makes, and what it means by that is said elsewhere.
-        priority: info ? info.priority : PRIORITY,
+        // Nix writes no priority into a cache that it makes, and what it means by that is said elsewhere.
+        ...(info ? usableInfo(name, info, storeDir) : { storeDir: undefined, priority: PRIORITY }),
         publicKeys: signingKey ? [signingKey.publicKey] : [],
         permission: undefined,
       };
@@ -82,9 +77,9 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    narSize: (narInfo) => sizeOf(join(directory, narInfo.url)),
+    narSize: async (narInfo) => sizeOf(narPath(directory, narInfo)),
     async *readNar(narInfo, signal) {
-      yield* createReadStream(join(directory, narInfo.url), { signal }) as AsyncIterable<Buffer>;
+      yield* createReadStream(narPath(directory, narInfo), { signal }) as AsyncIterable<Buffer>;
     },
   };
 }
@@ -93,9 +88,16 @@ export function fileCache(options: FileCacheOptions): BinaryCache {
 async function withNar(presence: Presence, directory: string): Promise<Presence> {
   if (presence.kind !== "hit") return presence;
   const { narInfo } = presence;
-  const size = await sizeOf(join(directory, narInfo.url));
+  const size = await sizeOf(narPath(directory, narInfo));
   const whole = size !== undefined && (narInfo.fileSize ?? size) === size;
   return whole ? presence : { kind: "gone", narInfo };
+}
+
+/** As Nix has it: a file's name is no URL, and nothing in it is decoded. */
+function narPath(directory: string, { url }: NarInfo): string {
+  const file = join(directory, url);
+  if (!file.startsWith(`${directory}/`)) throw new Error(`${url} leads out of ${directory}`);
+  return file;
 }
 
 async function sizeOf(file: string): Promise<number | undefined> {
@@ -107,11 +109,11 @@ async function sizeOf(file: string): Promise<number | undefined> {
   }
 }
 
-export function writableFileCache(options: FileCacheOptions): BinaryCache {
+export function writableFileCache(options: FileCacheOptions): CacheClient {
   const { directory, storeDir, compression, signingKey } = options;
   const upload = async (
     info: PathInfo,
-    nar: Parameters<NonNullable<BinaryCache["push"]>>[1],
+    nar: Parameters<NonNullable<CacheClient["push"]>>[1],
     signal: AbortSignal,
   ): Promise<Uploaded> => {
     const file = narFile(info, nar, compression, signal);
@@ -159,24 +161,52 @@ export function writableFileCache(options: FileCacheOptions): BinaryCache {
   };
 }
 
-export const fileKind: CacheKind<"file"> = {
-  kind: "file",
+interface FileAddress {
+  readonly url: URL;
+  readonly directory: string;
+}
+
+function parseAddress(text: string, bad: BadAddress): FileAddress {
+  const url = parseUrl(text, bad);
+  if (url.host !== "" || url.pathname === "/") {
+    throw bad("a file cache needs an absolute directory");
+  }
+  try {
+    const directory = withoutSlash(decodeURIComponent(url.pathname));
+    if (!directory.includes("\0")) return { url, directory };
+  } catch {
+    // A percent sign that encodes nothing: said below.
+  }
+  throw bad("its directory is not percent-encoded text");
+}
+
+export const fileKind: CacheKind<FileAddress> = {
+  facts: {
+    kind: "file",
+    token: "not needed",
+    readers: "this job or machine",
+    keeper: "itself",
+    // It is near already; and it may be trusted for where it is, which staging is not.
+    staging: "never",
+  },
+  form: "file:///DIRECTORY",
+  begins: ["file://"],
+  parse: parseAddress,
+  place: ({ directory }) => fileUrl(directory),
+  name: () => undefined,
+  page: () => undefined,
   open({ url, directory }, request) {
-    const trusted =
-      request.signatures === "accept any" ||
-      url.searchParams.get("trusted") === "1" ||
-      (request.role === "own" && request.signingKey === undefined);
-    const keys = [
-      ...request.publicKeys,
-      ...(request.signingKey ? [request.signingKey.publicKey] : []),
-    ];
+    const { policy, signingKey } = signingOf(url, request);
+    const isOwn = request.role === "own";
     const options: FileCacheOptions = {
       name: request.name,
       directory,
       storeDir: request.storeDir,
-      policy: trusted ? { kind: "by location" } : { kind: "by key", keys },
-      compression: parseCompression(url),
-      signingKey: request.signingKey,
+      // Ours, on this disk, is trusted for where it is, unless it signs.
+      policy: isOwn && !signingKey ? { kind: "by location", reading: policy.reading } : policy,
+      priority: parsePriority(url),
+      compression: isOwn ? parseCompression(url) : "none",
+      signingKey,
     };
     return request.role === "own" ? writableFileCache(options) : fileCache(options);
   },

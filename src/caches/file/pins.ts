@@ -1,4 +1,4 @@
-/** Owns the pins of a `file://` cache: a file each, beside the NARs. */
+/** The pins of a `file://` cache: a file each, beside the NARs. */
 
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";

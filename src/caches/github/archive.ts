@@ -1,4 +1,4 @@
-/** Owns unpacking an entry of GitHub's cache: looked through to its end before the first file is written. */
+/** Unpacking an entry of GitHub's cache: looked through to its end before the first file is written. */
 
 import { createReadStream } from "node:fs";
 import { mkdir, open, rm } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** Owns calls of GitHub's cache client: a process each, ended where it does not answer in time. */
+/** Calls GitHub's cache client: in a process for each call, ended where it does not answer in time. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, rm } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** Owns the files of our cache on their way into entries and back: by layer, and only what is reached. */
+/** Moves the files of our cache into GitHub's entries and back: by layer, and only what is reached. */
 
 import { link, lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Owns how our cache is cut into entries of GitHub's cache: one for each layer of the key. Pure. */
+/** How our cache is cut into entries of GitHub's cache: one for each layer of the key. Pure. */
 
 import { createHash } from "node:crypto";
 import { cacheKey, type KeyFile } from "../../domain/cache-key.ts";

@@ -1,6 +1,7 @@
-/** Owns the process that runs `@actions/cache`: one request over standard input, answers as messages. */
+/** What runs in the process of `@actions/cache`: one request over standard input, answers as messages. */
 
-import { join } from "node:path";
+import { mkdtemp, symlink } from "node:fs/promises";
+import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
 // biome-ignore lint/style/noRestrictedImports: the package exports but its whole, which hands every archive to `tar -P`
 import * as service from "../../../node_modules/@actions/cache/lib/internal/cacheHttpClient.js";
@@ -13,6 +14,7 @@ import { CompressionMethod } from "../../../node_modules/@actions/cache/lib/inte
 // biome-ignore lint/style/noRestrictedImports: the package exports but its whole, which hands every archive to `tar -P`
 import { internalCacheTwirpClient } from "../../../node_modules/@actions/cache/lib/internal/shared/cacheTwirpClient.js";
 import { describeError } from "../../domain/errors.ts";
+import { findGnuTar, folderOf, howToInstall } from "../../host/programs.ts";
 import { unpack } from "./archive.ts";
 
 export interface Asked {
@@ -30,6 +32,8 @@ export type ClientRequest =
 
 export type ClientAnswer =
   | { readonly kind: "unavailable" }
+  /** A program that the client runs is not on this machine; how one comes by it. */
+  | { readonly kind: "lacks"; readonly program: string; readonly install: string }
   /** The key that matched; null where none did, or the client gave up. */
   | { readonly kind: "restored"; readonly entry: number; readonly key: string | null }
   /** An entry's number; -1 where it was not saved, and only the log says why. */
@@ -78,8 +82,11 @@ export async function serve(): Promise<void> {
 }
 
 async function answer(request: ClientRequest): Promise<void> {
-  const cache = await import("@actions/cache");
+  const [cache, tar] = await Promise.all([import("@actions/cache"), provideTar()]);
   if (!cache.isFeatureAvailable()) return send({ kind: "unavailable" });
+  if (tar === "lacking") {
+    return send({ kind: "lacks", program: "GNU tar", install: howToInstall("GNU tar") });
+  }
   if (request.verb === "save") {
     const [{ folder, key }] = request.entries;
     return send({ kind: "saved", id: await cache.saveCache([folder], key) });
@@ -153,6 +160,23 @@ async function askOld(
   const entry = await service.getCacheEntry([...keys], [folder], { compressionMethod });
   if (!entry?.archiveLocation) return undefined;
   return { key: entry.cacheKey ?? "", url: entry.archiveLocation };
+}
+
+/**
+ * On Linux the client takes the first `tar` on PATH for GNU's. Where that is BusyBox's, every save fails
+ * after the work, so GNU's is looked for everywhere, and put first. macOS' own it knows how to talk to.
+ */
+async function provideTar(): Promise<"there" | "lacking"> {
+  if (process.platform !== "linux") return "there";
+  const { env } = process;
+  const { PATH: path = "", RUNNER_TEMP: temporary = "" } = env;
+  const gnu = await findGnuTar(path);
+  if (gnu === undefined) return "lacking";
+  if (gnu === join(folderOf("tar", path) ?? "", "tar")) return "there";
+  const folder = await mkdtemp(join(temporary, "tar-"));
+  await symlink(gnu, join(folder, "tar"));
+  env["PATH"] = [folder, path].join(delimiter);
+  return "there";
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Owns what the silence, the log lines and the numbers of GitHub's cache client mean. Pure. */
+/** What the silence, the log lines and the numbers of GitHub's cache client mean. Pure. */
 
 import { formatSeconds } from "../../domain/size.ts";
 import { FOREIGN } from "./archive.ts";
@@ -6,6 +6,7 @@ import type { ClientDeadlines, ClientEnd } from "./transfer.ts";
 
 export type TroubleKind =
   | "unavailable"
+  | "tools"
   | "mode"
   | "denied"
   | "race"
@@ -48,6 +49,10 @@ export function troubleOf({ answers, lines, late, code }: ClientEnd): Trouble | 
   if (answers.some(({ kind }) => kind === "unavailable")) {
     return { kind: "unavailable", detail: "" };
   }
+  for (const answer of answers) {
+    if (answer.kind !== "lacks") continue;
+    return { kind: "tools", detail: `it needs ${answer.program}: ${answer.install}` };
+  }
   const tries = lines.filter((line) => TRY.test(line));
   if (late) {
     const within = `${LATE[late.deadline]} within ${formatSeconds(late.after / 1000)}`;
@@ -74,11 +79,11 @@ export function troubleOf({ answers, lines, late, code }: ClientEnd): Trouble | 
 
 const WHY: Readonly<Record<TroubleKind, string>> = {
   unavailable: "this runner offers no GitHub Actions cache",
+  tools: "this machine lacks a program that GitHub's cache client runs",
   mode: "the workflow's cache-mode does not allow it",
   denied: "this run's token does not allow it (an untrusted event, or another repository's)",
   race: "another job has saved an entry of this key meanwhile",
-  quota:
-    "the repository's cache storage is full; GitHub frees disk space by deleting what was not used",
+  quota: "the repository's cache storage is full; GitHub makes space by deleting what was not used",
   rate: "GitHub limits how often its cache is asked, and this repository is over it",
   unreachable: "the cache service cannot be reached",
   slow: "the cache service is too slow",

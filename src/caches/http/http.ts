@@ -1,20 +1,29 @@
-/** Owns plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
+/** Plain HTTP binary caches: nix-serve, cache.nixos.org, a bucket behind a web server. */
 
 import {
-  type BinaryCache,
+  type CacheClient,
   type CacheDescription,
   type Credentials,
   type Presence,
   parseCacheInfo,
   type Substituter,
+  usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
-import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
+import { NARINFO_MAX_BYTES, type NarInfo, narPlace } from "../../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, retry, retryStream } from "../../host/retry.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parseCompression, parsePriority, signedPathsOnly, signingOf } from "../address-options.ts";
+import {
+  narInfoPage,
+  parseCompression,
+  parsePriority,
+  parseUrl,
+  signedPathsOnly,
+  signingOf,
+  withoutSlash,
+} from "../address.ts";
 import type { CacheKind } from "../kind.ts";
 import { httpPush } from "./push.ts";
 
@@ -45,7 +54,7 @@ const SMALL = 128 * 1024;
 /** Absent, in the words of Nix's own client: 403 is what S3 says of a missing key. */
 const ABSENT = new Set([404, 410]);
 
-export function httpCache(options: HttpCacheOptions): BinaryCache {
+export function httpCache(options: HttpCacheOptions): CacheClient {
   const { name, base, http, headers, policy, storeDir } = options;
   const at = (path: string) => below(base, path);
   const request = (path: string, signal: AbortSignal): HttpRequest => ({
@@ -55,6 +64,10 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
     signal,
     deadline: DEADLINE,
     maxBytes: NARINFO_MAX_BYTES,
+  });
+  const narRequest = ({ url }: NarInfo, signal: AbortSignal): HttpRequest => ({
+    ...request("", signal),
+    url: narPlace(url, at("."), policy.reading),
   });
   return {
     name,
@@ -80,16 +93,8 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
           hint: "something else answers there: a login page, a proxy",
         });
       }
-      if (info.storeDir !== undefined && info.storeDir !== storeDir) {
-        throw new UserError(
-          "NCP-304",
-          `${name} is for the store ${info.storeDir}, and this machine's is ${storeDir}`,
-          { hint: "leave it out of substituters here" },
-        );
-      }
       return {
-        storeDir: info.storeDir ?? storeDir,
-        priority: info.priority,
+        ...usableInfo(name, info, storeDir),
         publicKeys: [],
         permission: undefined,
       };
@@ -112,7 +117,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       }
     },
     async narSize(narInfo: NarInfo, signal) {
-      const ask: HttpRequest = { ...request(narInfo.url, signal), method: "HEAD" };
+      const ask: HttpRequest = { ...narRequest(narInfo, signal), method: "HEAD" };
       const { status, headers: answer } = await retry(() => http.request(ask), signal, ASK);
       if (ABSENT.has(status)) return undefined;
       if (status !== 200) throw new Error(`HEAD ${ask.url.href} answers ${status}`);
@@ -121,7 +126,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       return Number.isSafeInteger(length) ? length : "not told";
     },
     async *readNar(narInfo: NarInfo, signal) {
-      const ask: HttpRequest = { ...request(narInfo.url, signal), deadline: STALL };
+      const ask: HttpRequest = { ...narRequest(narInfo, signal), deadline: STALL };
       const { fileSize } = narInfo;
       if (fileSize !== undefined && fileSize <= SMALL) {
         const whole = { ...ask, maxBytes: SMALL };
@@ -138,7 +143,7 @@ export function httpCache(options: HttpCacheOptions): BinaryCache {
       yield* stream.body;
     },
     async *readNarRange(narInfo: NarInfo, { from, to }, signal) {
-      const ask = { ...request(narInfo.url, signal), deadline: STALL };
+      const ask = { ...narRequest(narInfo, signal), deadline: STALL };
       const range = `bytes=${from}-${to - 1}`;
       const stream = await retryStream(http, { ...ask, headers: { ...headers, range } }, ASK);
       if (stream.status !== 206) {
@@ -163,15 +168,27 @@ function troubleOf(
   });
 }
 
-export const httpKind: CacheKind<"http"> = {
-  kind: "http",
-  open({ url }, request) {
-    const { name, role, signingKey, token, http, storeDir } = request;
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+export const httpKind: CacheKind<URL> = {
+  facts: {
+    kind: "http",
+    token: "needed to write",
+    readers: "everybody",
+    keeper: "itself",
+    staging: "where it pays",
+  },
+  form: "https://HOST",
+  begins: ["https://", "http://"],
+  parse: parseUrl,
+  place: ({ origin, pathname }) => withoutSlash(`${origin}${pathname}`),
+  name: ({ hostname }) => hostname,
+  page: (_address, path, url) => narInfoPage(url, path),
+  open(url, request) {
+    const { name, role, token, http, storeDir } = request;
+    const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
     const options: HttpCacheOptions = {
       name,
       base: new URL(url.pathname, url.origin),
-      substituter: { url: url.href, publicKeys, priority: parsePriority(url) },
+      substituter: { url: readAt, publicKeys, priority: parsePriority(url) },
       policy,
       storeDir,
       http,
@@ -205,7 +222,7 @@ export function below(base: URL, path: string): URL {
   return new URL(path, base.href.endsWith("/") ? base : `${base.href}/`);
 }
 
-async function unsigned(cache: BinaryCache, signal: AbortSignal): Promise<CacheDescription> {
+async function unsigned(cache: CacheClient, signal: AbortSignal): Promise<CacheDescription> {
   const info = await cache.describe(signal);
   return { ...info, permission: "read", trouble: signedPathsOnly(cache.name) };
 }

@@ -1,6 +1,6 @@
-/** Owns pushing to a plain HTTP cache: NAR, then narinfo, each by PUT, as Nix's own client does. */
+/** Pushes to a plain HTTP cache: NAR, then narinfo, each by PUT, as Nix's own client does. */
 
-import type { BinaryCache, NarSource } from "../../domain/cache.ts";
+import type { CacheClient, NarSource } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import { formatSha256 } from "../../domain/hash.ts";
 import { ByteBudget } from "../../domain/limit.ts";
@@ -36,7 +36,7 @@ const STREAM = 16 * 1024 * 1024;
 /** Milliseconds for a small body, and for each piece of a large one. */
 const DEADLINE = 60_000;
 
-export function httpPush(options: HttpPushOptions): NonNullable<BinaryCache["push"]> {
+export function httpPush(options: HttpPushOptions): NonNullable<CacheClient["push"]> {
   const budget = new ByteBudget(MEMORY);
   // Before anything is asked: the space that looking for 10,000 paths grew is not given back.
   keepGarbageSmall();

@@ -1,4 +1,4 @@
-/** Owns requests to a bucket: where it is, signed anew on each try, refusals put into words. */
+/** Requests to a bucket: where it is, signed anew on each try, refusals put into words. */
 
 import { createHash, createHmac } from "node:crypto";
 import { UserError } from "../../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** Owns AWS credentials where that house's tools leave them: variables, then the shared file. */
+/** AWS credentials from where AWS's own tools leave them: variables, then the shared file. */
 
 import { join } from "node:path";
 import { readIfThere } from "../../host/disk.ts";

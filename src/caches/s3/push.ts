@@ -1,4 +1,4 @@
-/** Owns a large NAR on its way into a bucket: in parts, and completed only when it is known good. */
+/** Uploads a large NAR into a bucket: in parts, and completed only when it is known good. */
 
 import type { NarSource } from "../../domain/cache.ts";
 import { formatSha256 } from "../../domain/hash.ts";

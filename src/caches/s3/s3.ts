@@ -1,10 +1,17 @@
-/** Owns `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
+/** The cache `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
 
-import { type BinaryCache, type CacheDescription, formatCacheInfo } from "../../domain/cache.ts";
+import { type CacheClient, type CacheDescription, formatCacheInfo } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { HttpRequest } from "../../host/http-client.ts";
 import { retry } from "../../host/retry.ts";
-import { parseCompression, parsePriority, signedPathsOnly, signingOf } from "../address-options.ts";
+import {
+  parseCompression,
+  parseHostUrl,
+  parsePriority,
+  placeAt,
+  signedPathsOnly,
+  signingOf,
+} from "../address.ts";
 import { below, httpCache } from "../http/http.ts";
 import { accepted, type HttpPushOptions, httpPush } from "../http/push.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
@@ -19,12 +26,24 @@ const PRIORITY = 50;
 const MEMORY = 76 * 1024 * 1024;
 const DEADLINE = 15_000;
 
-export const s3Kind: CacheKind<"s3"> = {
-  kind: "s3",
-  open({ url }, request) {
-    const { name, role, storeDir, signingKey } = request;
+export const s3Kind: CacheKind<URL> = {
+  facts: {
+    kind: "s3",
+    token: "not needed",
+    readers: "everybody",
+    keeper: "itself",
+    staging: "needed",
+  },
+  form: "s3://BUCKET",
+  begins: ["s3://"],
+  parse: parseHostUrl,
+  place: (url) => placeAt(url, ["endpoint"]),
+  name: ({ hostname }) => hostname,
+  page: () => undefined,
+  open(url, request) {
+    const { name, role, storeDir } = request;
     const { base, region } = parseBucket(url, name);
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+    const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
     let known: Promise<AwsCredentials | undefined> | undefined;
     const credentials = () => {
       known ??= credentialsOf(url, request);
@@ -36,7 +55,7 @@ export const s3Kind: CacheKind<"s3"> = {
       name,
       base,
       substituter: {
-        url: url.href,
+        url: readAt,
         publicKeys,
         priority: parsePriority(url),
         environment: async () => variablesOf(await credentials()),
@@ -85,7 +104,7 @@ export const s3Kind: CacheKind<"s3"> = {
 
 async function writeInfo(
   options: HttpPushOptions,
-  cache: BinaryCache,
+  cache: CacheClient,
   storeDir: string,
   signal: AbortSignal,
 ): Promise<void> {

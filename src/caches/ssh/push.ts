@@ -1,12 +1,12 @@
 /**
- * Owns a push into a store that only Nix speaks to: paths are laid into a `file://` cache here,
+ * A push into a store that only Nix speaks to: paths are laid into a `file://` cache here,
  * hashed and signed, and Nix copies them from there, references first.
  */
 
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { BinaryCache, PushProgress, RemoteStore } from "../../domain/cache.ts";
+import type { CacheClient, PushProgress, RemoteStore } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { dependencies, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
@@ -27,7 +27,7 @@ const BATCH_BYTES = 512 * 1024 * 1024;
 const BATCH_PATHS = 500;
 
 /** Nix signs nothing on this way, and is told no key: what it copies is signed already. */
-export function storePush(options: StorePushOptions): NonNullable<BinaryCache["push"]> {
+export function storePush(options: StorePushOptions): NonNullable<CacheClient["push"]> {
   return async (paths, nar, progress, signal) => {
     const failed = new Map<StorePath, Error>();
     const pushed: PushProgress[] = [];
@@ -78,7 +78,7 @@ function withoutOrphans(batch: readonly PathInfo[], failed: Map<StorePath, Error
 async function sendBatch(
   { store, storeDir, folder, signingKey }: StorePushOptions,
   batch: readonly PathInfo[],
-  nar: Parameters<NonNullable<BinaryCache["push"]>>[1],
+  nar: Parameters<NonNullable<CacheClient["push"]>>[1],
   signal: AbortSignal,
 ): Promise<{ readonly failed: ReadonlyMap<StorePath, Error> }> {
   await mkdir(folder, { recursive: true });

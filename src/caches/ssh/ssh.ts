@@ -1,7 +1,7 @@
-/** Owns `ssh-ng://`: a store on another machine, read and written by Nix's own client. */
+/** The cache `ssh-ng://`: a store on another machine, read and written by Nix's own client. */
 
 import type {
-  BinaryCache,
+  CacheClient,
   Presence,
   RemotePath,
   RemoteStore,
@@ -9,7 +9,7 @@ import type {
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { judge, type SignaturePolicy } from "../accept.ts";
-import { parsePriority, signedPathsOnly, signingOf } from "../address-options.ts";
+import { parseHostUrl, parsePriority, placeAt, signedPathsOnly, signingOf } from "../address.ts";
 import { Batch } from "../batch.ts";
 import type { CacheKind } from "../kind.ts";
 import { storePush } from "./push.ts";
@@ -30,7 +30,7 @@ const QUESTIONS = 500;
 /** A connection and a process for each NAR. */
 const NARS = 4;
 
-export function sshCache(options: SshCacheOptions): BinaryCache {
+export function sshCache(options: SshCacheOptions): CacheClient {
   const { name, store, storeDir, policy } = options;
   const batch = new Batch<RemotePath | undefined>({
     parallel: BATCHES,
@@ -82,11 +82,24 @@ function troubleOf(
   });
 }
 
-export const sshKind: CacheKind<"ssh-ng"> = {
-  kind: "ssh-ng",
-  open({ url }, request) {
-    const { name, role, storeDir, signingKey, folder } = request;
-    const { policy, publicKeys, canWrite } = signingOf(url, request);
+export const sshKind: CacheKind<URL> = {
+  facts: {
+    kind: "ssh-ng",
+    token: "not needed",
+    readers: "this job or machine",
+    keeper: "itself",
+    // A process for each NAR: Nix brings them all through one connection.
+    staging: "never",
+  },
+  form: "ssh-ng://HOST",
+  begins: ["ssh-ng://"],
+  parse: parseHostUrl,
+  place: (url) => placeAt(url, ["remote-store", "remote-program"]),
+  name: ({ hostname }) => hostname,
+  page: () => undefined,
+  open(url, request) {
+    const { name, role, storeDir, folder } = request;
+    const { policy, publicKeys, signingKey, canWrite } = signingOf(url, request);
     const store = request.remoteStore(url.href, name);
     const writer = canWrite ? (signingKey ? "signs" : "does not sign") : "whom no reader takes";
     const cache = sshCache({

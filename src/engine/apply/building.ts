@@ -1,4 +1,4 @@
-/** Owns building while disk space is watched: near the floor nothing more is begun, and that is said once. */
+/** Builds while the free disk space is watched: near the floor nothing more is begun, and that is said once. */
 
 import type { BuildFigures } from "../../domain/build-figures.ts";
 import { isFullDisk } from "../../domain/errors.ts";

@@ -1,6 +1,6 @@
-/** Owns fetching: what caches far away serve is staged on this disk first, the rest is Nix's own affair. */
+/** Fetches: what caches far away serve is staged on this disk first, the rest is left to Nix. */
 
-import { type BinaryCache, needsCredentials } from "../../domain/cache.ts";
+import { needsCredentials } from "../../domain/cache.ts";
 import { describeError } from "../../domain/errors.ts";
 import type { Code } from "../../domain/job.ts";
 import { dependencies } from "../../domain/narinfo.ts";
@@ -74,7 +74,7 @@ async function inOrder(lookup: Lookup, paths: readonly StorePath[]): Promise<Mem
         references: served ? dependencies(served.narInfo) : [],
         narSize: served?.narInfo.narSize ?? 0,
         stageable:
-          served && cache && isStageable(cache) && served.narInfo.signatures.length > 0
+          served && cache && cache.staging !== "never" && served.narInfo.signatures.length > 0
             ? { narInfo: served.narInfo, cache }
             : undefined,
       });
@@ -110,14 +110,6 @@ function withoutDependents(ordered: readonly Member[]): Member[] {
   });
 }
 
-/**
- * A cache on this disk is near already; and it may be trusted for where it is, which staging is not.
- * A store over SSH takes a process for each NAR: Nix brings them all through one connection.
- */
-function isStageable({ substituter }: BinaryCache): boolean {
-  return /^(https?|s3):/.test(substituter.url);
-}
-
 export interface FetchAhead {
   readonly staging: Staging;
   readonly nix: Pick<Nix, "importFrom">;
@@ -144,8 +136,7 @@ function batchesOf(members: readonly Stageable[], { bytes }: Staging, code: Code
   const all = members.reduce((sum, member) => sum + sizeOf(member), 0);
   // Not every Nix can read a bucket, nor has its daemon our credentials.
   const onlyOurs = members.some(
-    ({ cache }) =>
-      cache.substituter.url.startsWith("s3:") || (code === "strange" && needsCredentials(cache)),
+    ({ cache }) => cache.staging === "needed" || (code === "strange" && needsCredentials(cache)),
   );
   if (all > members.length * LARGE_ON_AVERAGE && !onlyOurs) return [];
   const batches: Stageable[][] = [];

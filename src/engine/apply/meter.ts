@@ -1,4 +1,4 @@
-/** Owns counting long work as it goes: paths and bytes, done and in all. */
+/** Counts long work as it goes: paths and bytes, done and in all. */
 
 import type { PushProgress } from "../../domain/cache.ts";
 import type { PathInfo } from "../../domain/narinfo.ts";

@@ -1,4 +1,4 @@
-/** Owns which paths a push sends: what the closure holds and no cache has. */
+/** Which paths a push sends: what the closure holds and no cache has. */
 
 import type { Can, PushProgress } from "../../domain/cache.ts";
 import { describeError, UserError } from "../../domain/errors.ts";

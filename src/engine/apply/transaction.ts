@@ -1,4 +1,4 @@
-/** Owns push → verify → pin of each target: what one failed is not built upon by the next. */
+/** Push → verify → pin of each target: what one failed is not built upon by the next. */
 
 import {
   type BinaryCache,

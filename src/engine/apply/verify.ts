@@ -1,4 +1,4 @@
-/** Owns proof: read back from outside, past every local lookup cache, what our cache really serves. */
+/** Proves a push: reads back from outside, past every local lookup cache, what our cache really serves. */
 
 import { createHash } from "node:crypto";
 import type { BinaryCache, Presence } from "../../domain/cache.ts";

@@ -1,17 +1,25 @@
-/** Owns the audit: every group of checks over what was seen. Pure but for the sizes of pins. */
+/** The audit: every group of checks over what was seen. Pure but for the sizes of pins. */
 
 import { can } from "../../domain/cache.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
+import type { Addresses } from "../../domain/location.ts";
 import type { World } from "../../domain/ports.ts";
+import { count } from "../../domain/size.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
+import type { ProjectFacts } from "../../domain/workflow.ts";
 import type { Survey } from "../survey.ts";
-import { cacheChecks } from "./cache-checks.ts";
-import type { Audit, AuditRequest, Check } from "./check.ts";
-import { keyChecks } from "./key-checks.ts";
-import { closureChecks, measurePins, pinChecks, quotaChecks } from "./pin-checks.ts";
-import { secretChecks, tokenChecks } from "./token-checks.ts";
-import { actionChecks, forkChecks, habitChecks, lockChecks } from "./workflow-checks.ts";
+import { actionChecks } from "./action-checks.ts";
+import { cacheChecks, configurationChecks, tokenChecks } from "./cache-checks.ts";
+import { type Audit, type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
+import { forkChecks } from "./fork-checks.ts";
+import { habitChecks, type Intent } from "./habit-checks.ts";
+import { auditedJobs, type Jobs } from "./jobs.ts";
+import { keyChecks, placeholderChecks } from "./key-checks.ts";
+import { workflowConfigurations } from "./nix-settings.ts";
+import { closureChecks, pinChecks, quotaChecks } from "./pin-checks.ts";
+import { measurePins } from "./pin-sizes.ts";
+import { secretChecks } from "./token-checks.ts";
 
 export async function audit(
   job: Job,
@@ -32,13 +40,18 @@ export async function audit(
     project,
     pins: !listed ? "none" : pins ? "listed" : "hidden",
     ownUrl: world.own?.substituter.url,
+    addresses: world.addresses,
     sizes,
     now: world.clock.now(),
   };
   return { checks: checksOf(request), sizes };
 }
 
-export function checksOf(request: AuditRequest): Check[] {
+export function checksOf(asked: AuditRequest): Check[] {
+  const request = {
+    ...asked,
+    project: asked.project && withWorkflows(asked.project, asked.addresses),
+  };
   return [
     ...closureChecks(request),
     ...pinChecks(request),
@@ -46,52 +59,131 @@ export function checksOf(request: AuditRequest): Check[] {
     ...keyChecks(request),
     ...cacheChecks(request),
     ...tokenChecks(request),
-    ...workflowChecks(request),
-    ...lockChecks(request),
+    ...projectChecks(request.project, {
+      cache: request.job.cache === undefined ? "none" : "named",
+      addresses: request.addresses,
+    }),
   ];
 }
 
-function workflowChecks(request: AuditRequest): Check[] {
-  const workflows = request.project?.workflows ?? [];
+function projectChecks(project: ProjectFacts | undefined, intent: Intent): Check[] {
+  return project ? [...workflowChecks(project, intent), ...lockChecks(project)] : [];
+}
+
+/** What the project's files alone can tell: no cache is asked, and nothing is evaluated. */
+export function fileChecks(files: ProjectFacts, addresses: Addresses): Check[] {
+  const project = withWorkflows(files, addresses);
+  return [
+    ...placeholderChecks(project),
+    ...configurationChecks(project, { input: [], refused: [], addresses }),
+    ...projectChecks(project, { cache: "none", addresses }),
+  ];
+}
+
+/** The project with what its workflows say to Nix beside what Nix and the flake say. */
+function withWorkflows(project: ProjectFacts, addresses: Addresses): ProjectFacts {
+  const found = workflowConfigurations(auditedJobs(project, addresses).all);
+  return { ...project, configurations: [...project.configurations, ...found] };
+}
+
+function workflowChecks(project: ProjectFacts, intent: Intent): Check[] {
+  const { workflows } = project;
   const unreadable = workflows.flatMap((file): Check[] => {
     if (file.kind === "workflow") return [];
     const message = `${file.file} cannot be read: ${file.why}`;
-    return [
-      {
-        group: "workflows",
-        code: "NCP-620",
-        status: "warn",
-        message,
-        mend: "GitHub does not run it either: mend its YAML",
-      },
-    ];
+    const mend =
+      "mend its YAML, or divide it: what is too large for this is hard to read for people, too";
+    return [{ group: "workflows", code: "NCP-620", status: "warn", message, mend }];
   });
+  const base = {
+    group: "workflows" as const,
+    code: "NCP-600" as const,
+    status: "unknown" as const,
+  };
   if (workflows.length === unreadable.length) {
-    const message = "there is no workflow file here that could be looked at";
-    return [...unreadable, { group: "workflows", code: "NCP-600", status: "unknown", message }];
+    return [
+      ...unreadable,
+      { ...base, message: "there is no workflow file here that could be looked at" },
+    ];
   }
+  const jobs = auditedJobs(project, intent.addresses);
+  const doubts = rule("workflows", "NCP-600", undefined, doubtsOf(jobs));
+  const found = [
+    ...forkChecks(jobs),
+    ...secretChecks(jobs, intent.addresses),
+    ...actionChecks(jobs),
+    ...habitChecks(jobs, project, intent),
+  ];
+  // What was not understood may hold just what a rule looks for: it does not pass then.
+  const shown = doubts.length === 0 ? found : found.filter(({ status }) => status !== "pass");
+  return [...unreadable, ...doubts, ...shown];
+}
+
+/** What is not judged, and why. */
+function doubtsOf({ all, left }: Jobs): Trouble[] {
+  const odd = all.flatMap(({ steps }) =>
+    steps.flatMap(({ step }) =>
+      step.odd.map((key): Trouble => {
+        const message = `what the key "${key}" of this step does is not known here`;
+        return { status: "unknown", kind: "odd", message, where: step.where };
+      }),
+    ),
+  );
+  if (left === 0) return odd;
   return [
-    ...unreadable,
-    ...forkChecks(request),
-    ...secretChecks(request),
-    ...actionChecks(request),
-    ...habitChecks(request),
+    ...odd,
+    { status: "unknown", message: `${left} jobs are not judged: there are too many` },
   ];
 }
 
-/** What is not well, as findings; what verification told already is not told again. */
+function lockChecks({ locks }: ProjectFacts): Check[] {
+  const known = locks.filter(({ state }) => state !== "unknown");
+  const open: Check[] =
+    known.length < locks.length
+      ? [
+          {
+            group: "locks",
+            code: "NCP-600",
+            status: "unknown",
+            message: `whether ${locks.flatMap(({ name, state }) => (state === "unknown" ? [name] : [])).join(", ")} is committed, or needed, cannot be told from here`,
+          },
+        ]
+      : [];
+  const troubles = known.flatMap(({ name, state }): Trouble[] => {
+    if (state === "missing") {
+      const make = name === "flake.lock" ? "nix flake lock" : "cargo generate-lockfile";
+      return [{ message: `there is no ${name}`, mend: `${make} && git add ${name}` }];
+    }
+    if (state === "committed") return [];
+    const message = `${name} is not committed: it is another one on every machine`;
+    return [{ message, mend: `git add --force ${name} && git commit` }];
+  });
+  const names = known.map(({ name }) => name).join(", ");
+  return [
+    ...open,
+    ...rule("locks", "NCP-633", names === "" ? undefined : `committed: ${names}`, troubles),
+  ];
+}
+
+/**
+ * What is not well, as findings; what verification told already is not told again. What lets somebody in
+ * fails the step unless nothing shall.
+ */
 export function auditFindings(job: Job, { checks }: Audit): Finding[] {
-  const failed = job.failOn.includes("audit") ? ("error" as const) : ("warning" as const);
+  const asked = job.failOn.includes("audit");
   return checks
     .filter(
       ({ status, group }) => status !== "pass" && !(status === "fail" && group === "closures"),
     )
-    .map(({ status, code, message, mend, where }) => ({
-      kind: "audit" as const,
-      level:
-        status === "fail" ? failed : status === "warn" ? ("warning" as const) : ("notice" as const),
-      code,
-      message: where === undefined ? message : `${where}: ${message}`,
-      ...(mend === undefined ? {} : { hint: mend }),
-    }));
+    .map(({ status, code, message, mend, where, nature, more = [] }): Finding => {
+      const fails = asked || (nature === "security" && job.failOn.length > 0);
+      const places = more.length === 0 ? "" : ` (and ${count(more.length, "more place")})`;
+      return {
+        kind: "audit",
+        level: status === "fail" && fails ? "error" : status === "unknown" ? "notice" : "warning",
+        code,
+        message: `${where === undefined ? message : `${where}: ${message}`}${places}`,
+        ...(mend === undefined ? {} : { hint: mend }),
+      };
+    });
 }

@@ -1,7 +1,9 @@
-/** Owns checks: what an audit found of one thing, and the line that mends it. */
+/** Checks: what an audit found of one thing, and the line that mends it. */
 
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
+import type { Addresses } from "../../domain/location.ts";
+import type { StorePath } from "../../domain/store-path.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { ProjectFacts } from "../../domain/workflow.ts";
 import type { Survey } from "../survey.ts";
@@ -30,6 +32,10 @@ export interface Check {
   readonly mend?: string;
   /** `.github/workflows/ci.yml:12`. */
   readonly where?: string;
+  /** A fault that lets somebody in: it fails the job without being asked to. */
+  readonly nature?: "security";
+  /** Further places of the same finding. */
+  readonly more?: readonly Place[];
 }
 
 /** The bytes of a pin's closure in our own cache. */
@@ -38,11 +44,25 @@ export interface PinSize {
   /** As stored, each path once. */
   readonly bytes: number;
   readonly paths: number;
+  /** What no other pin holds: so much could go with this one. */
+  readonly alone: number;
+}
+
+/** A path that takes much of our cache. */
+export interface HeavyPath {
+  readonly path: StorePath;
+  readonly bytes: number;
+  /** Who holds it. */
+  readonly pins: readonly string[];
+  /** Why: the shortest way to it, from a pin's own path down; each refers to the next. */
+  readonly way: readonly StorePath[];
 }
 
 export interface PinSizes {
   /** The largest first. */
   readonly pins: readonly PinSize[];
+  /** At most ten, the largest first. */
+  readonly largest: readonly HeavyPath[];
   /** What several share is counted once. */
   readonly bytes: number;
   /** Whether a path's answer was missing, so that there may be more. */
@@ -57,6 +77,7 @@ export interface AuditRequest {
   readonly project: ProjectFacts | undefined;
   /** Where Nix reads our cache. */
   readonly ownUrl: string | undefined;
+  readonly addresses: Addresses;
   /** `none`: our cache has no such thing; `hidden`: it does not list them to us. */
   readonly pins: "listed" | "hidden" | "none";
   readonly sizes: PinSizes | undefined;
@@ -69,24 +90,54 @@ export interface Audit {
   readonly sizes: PinSizes | undefined;
 }
 
-export type Trouble = Pick<Check, "message" | "mend" | "where"> & {
+/** One place of a finding, and what is so there. */
+export interface Place {
+  readonly where: string;
+  readonly message: string;
+}
+
+export type Trouble = Pick<Check, "message" | "mend" | "where" | "nature"> & {
   readonly status?: Exclude<CheckStatus, "pass">;
+  /** Troubles of one kind are one finding; the message itself, where nothing is said. */
+  readonly kind?: string;
 };
 
-/** A rule's troubles, `fail` unless they say otherwise; without any, that it holds. */
+/** A rule's troubles, `fail` unless they say otherwise, one for each kind; without any, that it holds. */
 export function rule(
   group: CheckGroup,
   code: ErrorCode,
-  holds: string,
+  holds: string | undefined,
   troubles: readonly Trouble[],
 ): Check[] {
-  if (troubles.length === 0) return [{ group, code, status: "pass", message: holds }];
-  // A workflow that others call is looked at in each of its callers, too.
-  const once = new Map(troubles.map((trouble) => [`${trouble.where} ${trouble.message}`, trouble]));
-  return [...once.values()].map((trouble) => ({
-    group,
-    code,
-    ...trouble,
-    status: trouble.status ?? "fail",
-  }));
+  if (troubles.length === 0) {
+    return holds === undefined ? [] : [{ group, code, status: "pass", message: holds }];
+  }
+  const kinds = new Map<string, Map<string, Trouble>>();
+  for (const trouble of troubles) {
+    const kind = `${trouble.status} ${trouble.kind ?? trouble.message}`;
+    const places = kinds.get(kind) ?? new Map<string, Trouble>();
+    kinds.set(kind, places);
+    // A workflow that others call, or that several events start, is looked at each time.
+    places.set(`${trouble.where} ${trouble.message}`, trouble);
+  }
+  return [...kinds.values()].flatMap((places): Check[] => {
+    const [first, ...rest] = [...places.values()];
+    if (!first) return [];
+    const { status = "fail", message, mend, where, nature } = first;
+    const more = rest.flatMap((one) =>
+      one.where === undefined ? [] : [{ where: one.where, message: one.message }],
+    );
+    return [
+      {
+        group,
+        code,
+        status,
+        message,
+        ...(mend === undefined ? {} : { mend }),
+        ...(where === undefined ? {} : { where }),
+        ...(nature === undefined || status !== "fail" ? {} : { nature }),
+        ...(more.length > 0 ? { more } : {}),
+      },
+    ];
+  });
 }

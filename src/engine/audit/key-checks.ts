@@ -1,12 +1,12 @@
-/** Owns the cache's name and keys: is it named, and is its key the one that Nix trusts. Pure. */
+/** Checks of the cache's name and keys: is it named, and is its key the one that Nix trusts. Pure. */
 
-import type { CacheLocation } from "../../domain/location.ts";
+import type { Addresses } from "../../domain/location.ts";
 import { parsePublicKey } from "../../domain/signature.ts";
-import type { CacheConfiguration } from "../../domain/workflow.ts";
+import type { CacheConfiguration, ProjectFacts } from "../../domain/workflow.ts";
 import { type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
 
 export function keyChecks(request: AuditRequest): Check[] {
-  return [...nameChecks(request), ...placeholderChecks(request), ...trustChecks(request)];
+  return [...nameChecks(request), ...placeholderChecks(request.project), ...trustChecks(request)];
 }
 
 const PLACEHOLDER_NAME =
@@ -14,11 +14,10 @@ const PLACEHOLDER_NAME =
 
 function nameChecks({ job }: AuditRequest): Check[] {
   const { cache, cacheName } = job;
-  const name = nameOf(cache);
   const troubles: Trouble[] =
-    cache.kind === "none"
+    cache === undefined
       ? [{ message: "no cache is named", mend: "cache: cachix:NAME, or another kind" }]
-      : name !== undefined && PLACEHOLDER_NAME.test(name)
+      : cache.name !== undefined && PLACEHOLDER_NAME.test(cache.name)
         ? [
             {
               message: `${cacheName} is the name of an example`,
@@ -27,25 +26,6 @@ function nameChecks({ job }: AuditRequest): Check[] {
           ]
         : [];
   return rule("keys", "NCP-610", `the cache is named: ${cacheName}`, troubles);
-}
-
-function nameOf(cache: CacheLocation): string | undefined {
-  switch (cache.kind) {
-    case "cachix":
-      return cache.name;
-    case "attic":
-      return cache.cache;
-    case "http":
-    case "s3":
-    case "ssh-ng":
-      return cache.url.hostname;
-    case "file":
-    case "github":
-    case "none":
-      return undefined;
-    default:
-      return cache satisfies never;
-  }
 }
 
 /** What people leave in an example for others to fill in. */
@@ -58,7 +38,7 @@ function isPlaceholder(text: string): boolean {
   return ONE_LETTER.test(text) || (!parsePublicKey(text) && TO_FILL_IN.test(text));
 }
 
-function placeholderChecks({ project }: AuditRequest): Check[] {
+export function placeholderChecks(project: ProjectFacts | undefined): Check[] {
   const troubles = (project?.configurations ?? []).flatMap(({ where, publicKeys }) =>
     publicKeys.flatMap((text): Trouble[] => {
       const shown = text.slice(0, 60);
@@ -70,10 +50,16 @@ function placeholderChecks({ project }: AuditRequest): Check[] {
       return [{ message: `"${shown}" is not a public key`, mend, where }];
     }),
   );
-  return rule("keys", "NCP-612", "every key that is configured is one", troubles);
+  const some = project?.configurations.some(({ publicKeys }) => publicKeys.length > 0);
+  return rule(
+    "keys",
+    "NCP-612",
+    some ? "every key that is configured is one" : undefined,
+    troubles,
+  );
 }
 
-function trustChecks({ survey, project, ownUrl }: AuditRequest): Check[] {
+function trustChecks({ survey, project, ownUrl, addresses }: AuditRequest): Check[] {
   const own = survey.substituters.find(({ role }) => role === "own");
   const published = own?.state.kind === "reachable" ? own.state.info.publicKeys : [];
   const [nix, ...others] = project?.configurations ?? [];
@@ -105,7 +91,7 @@ function trustChecks({ survey, project, ownUrl }: AuditRequest): Check[] {
     wrong.length === 0 &&
     project.signatures === "require" &&
     ownUrl !== undefined &&
-    reads(nix, ownUrl)
+    reads(nix, ownUrl, addresses)
       ? trustLack(nix, texts, own.name, right)
       : [];
   const holds = `the key of ${own.name} is the one that is trusted`;
@@ -130,14 +116,11 @@ function trustLack(
 }
 
 /** Whether the configuration names the cache at `url`. */
-export function reads({ substituters }: CacheConfiguration, url: string): boolean {
-  return substituters.some((one) => placeOf(one) === placeOf(url));
-}
-
-/** A cache's address without its options: by it two lines are one cache. */
-export function placeOf(url: string): string {
-  return url
-    .replace(/[?#].*$/, "")
-    .replace(/\/+$/, "")
-    .toLowerCase();
+export function reads(
+  { substituters }: CacheConfiguration,
+  url: string,
+  addresses: Addresses,
+): boolean {
+  const place = addresses.placeOf(url);
+  return substituters.some((one) => addresses.placeOf(one) === place);
 }

@@ -1,12 +1,9 @@
-/** Owns what is asked of pins: are they there, on the expected path, and for how long yet. Pure. */
+/** What is asked of pins: are they there, on the expected path, and for how long yet. Pure. */
 
 import type { PinKeep, StoredPin } from "../../domain/cache.ts";
-import { mapLimited } from "../../domain/limit.ts";
-import { dependencies } from "../../domain/narinfo.ts";
 import { count, formatBytes } from "../../domain/size.ts";
-import { baseName, type StorePath } from "../../domain/store-path.ts";
+import { baseName } from "../../domain/store-path.ts";
 import { isHit, type VerifiedTarget } from "../../domain/verdict.ts";
-import type { Lookup } from "../survey/lookup.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import { type AuditRequest, type Check, type PinSizes, rule } from "./check.ts";
 
@@ -14,7 +11,7 @@ const DAY = 86_400_000;
 const MEND = "run this action with mode: warm on the default branch: it moves the pin";
 
 export function pinChecks(request: AuditRequest): Check[] {
-  const { survey, pins, job } = request;
+  const { survey, pins, job, sizes } = request;
   const base = { group: "pins" as const, code: "NCP-603" as const };
   if (pins === "none") return [{ ...base, status: "pass", message: "our cache has no pins" }];
   if (pins === "hidden" || !survey.pins) {
@@ -35,7 +32,7 @@ export function pinChecks(request: AuditRequest): Check[] {
       ? []
       : targets.flatMap((target) => targetChecks(request, target, byName))),
     ...nearestEnd(request, survey.pins),
-    ...strangers(survey.targets, survey.pins),
+    ...strangers(survey.targets, survey.pins, sizes),
   ];
 }
 
@@ -116,9 +113,19 @@ function nearestEnd({ job, now }: AuditRequest, pins: readonly StoredPin[]): Che
 
 const NAMED = 5;
 
-function strangers(targets: readonly SurveyedTarget[], pins: readonly StoredPin[]): Check[] {
+function strangers(
+  targets: readonly SurveyedTarget[],
+  pins: readonly StoredPin[],
+  sizes: PinSizes | undefined,
+): Check[] {
   const known = new Set(targets.map(({ pinName }) => pinName));
   const unknown = pins.filter(({ name }) => !known.has(name)).map(({ name }) => name);
+  // What several of them share is not counted: at least so much.
+  const alone = (sizes?.pins ?? []).reduce(
+    (all, pin) => all + (unknown.includes(pin.name) ? pin.alone : 0),
+    0,
+  );
+  const goes = alone > 0 ? `; without them at least ${formatBytes(alone)} could go` : "";
   const more = unknown.length > NAMED ? ` and ${unknown.length - NAMED} more` : "";
   return rule(
     "pins",
@@ -129,7 +136,7 @@ function strangers(targets: readonly SurveyedTarget[], pins: readonly StoredPin[
       : [
           {
             status: "warn",
-            message: `${unknown.slice(0, NAMED).join(", ")}${more}: no target of this audit has such a pin`,
+            message: `${unknown.slice(0, NAMED).join(", ")}${more}: no target of this audit has such a pin${goes}`,
             mend: "name its target here, or remove the pin: it keeps bytes that nobody asks for",
           },
         ],
@@ -205,64 +212,8 @@ function ofVerdict({ name, verdict }: SurveyedTarget): Check {
   return { ...base, code: "NCP-600", status: "unknown", message: `${name}: ${why}` };
 }
 
-const PARALLEL = 64;
 /** Of the quota: from here on the next release may be one too many. */
 const NEAR = 0.8;
-
-/** Only what our own cache holds counts: what an upstream passes on takes none of our disk space. */
-export async function measurePins(
-  lookup: Lookup,
-  pins: readonly { readonly name: string; readonly storePath: StorePath }[],
-): Promise<PinSizes> {
-  const sizes = new Map<StorePath, number>();
-  const references = new Map<StorePath, readonly StorePath[]>();
-  let complete: PinSizes["complete"] = "complete";
-  for (let wave = pins.map(({ storePath }) => storePath); wave.length > 0; ) {
-    const fresh = [...new Set(wave)].filter((path) => !references.has(path));
-    const next: StorePath[] = [];
-    await mapLimited(fresh, PARALLEL, async (path) => {
-      const { own, served, unknown } = await lookup.ask(path);
-      if (!served && unknown) complete = "at least";
-      const below = served ? dependencies(served.narInfo) : [];
-      references.set(path, below);
-      if (own) sizes.set(path, own.narInfo.fileSize ?? own.narInfo.narSize);
-      next.push(...below);
-    });
-    wave = next;
-  }
-  const measured = pins.map(({ name, storePath }) => {
-    const paths = closureOf(storePath, references);
-    const held = [...paths].filter((path) => sizes.has(path));
-    return { name, paths: held.length, bytes: sum(held.map((path) => sizes.get(path) ?? 0)) };
-  });
-  return {
-    pins: measured.sort((a, b) => b.bytes - a.bytes || (a.name < b.name ? -1 : 1)),
-    bytes: sum(sizes.values()),
-    complete,
-  };
-}
-
-function closureOf(
-  root: StorePath,
-  references: ReadonlyMap<StorePath, readonly StorePath[]>,
-): Set<StorePath> {
-  const seen = new Set([root]);
-  const stack = [root];
-  for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
-    for (const one of references.get(path) ?? []) {
-      if (seen.has(one)) continue;
-      seen.add(one);
-      stack.push(one);
-    }
-  }
-  return seen;
-}
-
-function sum(values: Iterable<number>): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
-}
 
 export function quotaChecks({ job, sizes }: AuditRequest): Check[] {
   if (!sizes) return [];

@@ -1,4 +1,4 @@
-/** Owns the graph of what is missing, as the stages of a matrix look at it. Pure. */
+/** The graph of what is missing, as the stages of a matrix look at it. Pure. */
 
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import type { Facts } from "../survey/facts.ts";

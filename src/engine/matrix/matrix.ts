@@ -1,4 +1,4 @@
-/** Owns the matrix: what is missing, shared out to jobs so that no derivation is built twice. Pure. */
+/** The matrix: what is missing, shared out to jobs so that no derivation is built twice. Pure. */
 
 import type { Finding } from "../../domain/finding.ts";
 import { count } from "../../domain/size.ts";

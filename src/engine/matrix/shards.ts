@@ -1,4 +1,4 @@
-/** Owns the jobs of one stage: groups that must stay together, balanced over runners. Pure. */
+/** The jobs of one stage: groups that must stay together, balanced over runners. Pure. */
 
 import type { StorePath } from "../../domain/store-path.ts";
 import type { SurveyedTarget } from "../survey.ts";

@@ -1,4 +1,4 @@
-/** Owns the first stage: what several jobs would build, built once before them. Pure. */
+/** The first stage: what several jobs would build, built once before them. Pure. */
 
 import type { StorePath } from "../../domain/store-path.ts";
 import { idOf } from "../survey/below.ts";

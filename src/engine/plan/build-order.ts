@@ -1,4 +1,4 @@
-/** Owns the order of building: heavy first, shared next, then the targets; each derivation once. Pure. */
+/** The order of building: heavy first, shared next, then the targets; each derivation once. Pure. */
 
 import type { Can } from "../../domain/cache.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";

@@ -1,4 +1,4 @@
-/** Owns the disk space plan: the bytes and inodes a run needs, on the file systems it really writes to. */
+/** The disk space plan: the bytes and inodes a run needs, on the file systems it really writes to. */
 
 import { describeError } from "../../domain/errors.ts";
 import type { Disk, FileSystem, NixSetup } from "../../domain/ports.ts";

@@ -1,4 +1,4 @@
-/** Owns what a build will take: the last figure of its name, else `space=`, else a rule. Pure. */
+/** What a build will take: the last figure of its name, else `space=`, else a rule. Pure. */
 
 import { dependencies } from "../../domain/narinfo.ts";
 import type { StorePath } from "../../domain/store-path.ts";

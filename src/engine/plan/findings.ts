@@ -1,11 +1,12 @@
-/** Owns what a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
+/** What a survey is worth telling: one sentence each, as loud as `fail-on` says. Pure. */
 
+import { foreignSystem } from "../../domain/builders.ts";
 import type { BinaryCache } from "../../domain/cache.ts";
 import { describeError, type ErrorCode, UserError } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
 import { count } from "../../domain/size.ts";
-import { baseName } from "../../domain/store-path.ts";
+import { baseName, derivationName } from "../../domain/store-path.ts";
 import { isAllowed, type SurveyedSubstituter } from "../survey/substituters.ts";
 import { findTwins } from "../survey/twins.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
@@ -108,14 +109,29 @@ function twinFindings(survey: Survey): Finding[] {
 }
 
 function systemFindings(survey: Survey): Finding[] {
-  return survey.targets
-    .filter(({ wanted, buildable }) => wanted?.kind === "derivation" && buildable === "elsewhere")
-    .map(({ name, system }) => ({
-      kind: "system" as const,
-      level: "notice" as const,
-      message: `${name} is for ${system}, which this machine cannot build: it is looked up, and left out of builds`,
-      hint: `run this step on a runner for ${system}, or give Nix a remote builder`,
-    }));
+  return survey.targets.flatMap(({ name, system, wanted, hindered }): Finding[] => {
+    if (wanted?.kind !== "derivation" || !hindered) return [];
+    const { drvPath, why } = hindered;
+    if (drvPath === wanted.drvPath && why === foreignSystem(system)) {
+      return [
+        {
+          kind: "system",
+          level: "notice",
+          message: `${name} is for ${system}, which this machine cannot build: it is looked up, and left out of builds`,
+          hint: `run this step on a runner for ${system}, or give Nix a remote builder`,
+        },
+      ];
+    }
+    const what = drvPath === wanted.drvPath ? "" : ` without ${derivationName(drvPath)}:`;
+    return [
+      {
+        kind: "system",
+        level: "warning",
+        message: `${name} cannot be built here:${what} ${why}; it is looked up, and left out of builds`,
+        hint: "run this step on a machine that has it (system-features, max-jobs), or give Nix a remote builder",
+      },
+    ];
+  });
 }
 
 /** What is here may yet be pushed; a run has no work to do for what is nowhere. */
@@ -204,7 +220,7 @@ function adviceOf(error: Error): Pick<Finding, "code" | "hint"> {
   return { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }
 
-export function trustedUserFindings(
+export function untrustedUserFindings(
   job: Job,
   survey: Survey,
   caches: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },

@@ -1,4 +1,4 @@
-/** Owns fitting the work into the disk space there is: reclaiming, then the cut, then the pace of building. Pure. */
+/** Fits the work into the disk space there is: reclaiming, then leaving targets out, then a slower pace. Pure. */
 
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
@@ -18,7 +18,7 @@ import {
   spaceFor,
 } from "./disk-space.ts";
 import type { Estimate } from "./estimate.ts";
-import { NOTHING_TO_RECLAIM, type ReclaimOptions, relieve } from "./reclaim.ts";
+import { NOTHING_TO_RECLAIM, planReclaims, type ReclaimOptions } from "./reclaim.ts";
 import type { Work } from "./work.ts";
 
 export interface Fitted {
@@ -41,7 +41,7 @@ export function fitWork(
   options: ReclaimOptions = NOTHING_TO_RECLAIM,
 ): Fitted {
   const level = job.failOn.includes("disk") ? "error" : "warning";
-  const { diskSpace, reclaims } = relieve(measured, options, job.minFree);
+  const { diskSpace, reclaims } = planReclaims(measured, options, job.minFree);
   const movedTo = reclaims.find((one) => one.kind === "build directory")?.to;
   const findings: Finding[] = options.notices.map((message) => ({
     kind: "notice",
@@ -90,7 +90,7 @@ function paceOf(diskSpace: DiskSpace, buildsAtOnce: number, minFree: number): Pa
 }
 
 export interface Cut {
-  /** Names of the targets that have their disk space. */
+  /** Names of the targets that fit on the disk. */
   readonly kept: ReadonlySet<string>;
   /** In the order of their priority. */
   readonly left: readonly string[];
@@ -115,7 +115,7 @@ export function cutToFit(
   for (const { name } of byPriority) {
     const judgement = work.judgements.get(name);
     if (!judgement) continue;
-    // A path and a derivation that several targets want take their disk space once.
+    // What several targets want takes its space once.
     const paths = [...judgement.fetch].filter((path) => !taken.has(path));
     const builds = [...judgement.build.keys()].filter((drvPath) => !taken.has(drvPath));
     const next = added(

@@ -1,4 +1,4 @@
-/** Owns reclaiming: where space lacks, what is done about it, in order and only as much as is lacking. */
+/** How disk space is reclaimed where it is not enough: in order of what it costs, and only as much as is lacking. */
 
 import { describeError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
@@ -17,7 +17,7 @@ export interface ReclaimOptions {
   }[];
   readonly toolFolders: readonly ToolFolder[];
   readonly garbage: { readonly bytes: number; readonly keep: readonly StorePath[] } | undefined;
-  /** Where builds cannot write, whatever disk space there is. */
+  /** Where builds cannot write, however much space is free there. */
   readonly unusable: "absent" | "not writable" | undefined;
   readonly notices: readonly string[];
 }
@@ -30,8 +30,8 @@ export const NOTHING_TO_RECLAIM: ReclaimOptions = {
   notices: [],
 };
 
-/** Looks for reclaiming where space lacks, and at nothing where it does not. */
-export async function lookForReclaims(
+/** Looks for what could be reclaimed where space is lacking, and at nothing where it is not. */
+export async function findReclaimable(
   job: Job,
   survey: Survey,
   world: World,
@@ -86,7 +86,7 @@ function neededPaths(survey: Survey): StorePath[] {
   return [...new Set([...survey.local, ...survey.facts.derivations.keys()])];
 }
 
-export interface Relieved {
+export interface AfterReclaims {
   readonly diskSpace: DiskSpace;
   readonly reclaims: readonly Reclaim[];
 }
@@ -95,7 +95,11 @@ export interface Relieved {
  * The build directory first, which costs nothing; then tool folders, largest first; then garbage:
  * each only for a file system that still lacks disk space, with what rests on the rule counted in. Pure.
  */
-export function relieve(diskSpace: DiskSpace, options: ReclaimOptions, minFree: number): Relieved {
+export function planReclaims(
+  diskSpace: DiskSpace,
+  options: ReclaimOptions,
+  minFree: number,
+): AfterReclaims {
   const reclaims: Reclaim[] = [];
   let needs = diskSpace.needs;
   const places = new Map(diskSpace.places);

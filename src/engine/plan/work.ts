@@ -1,4 +1,4 @@
-/** Owns what this machine has to do: the survey's other question, beside that of a fresh machine. Pure. */
+/** What this machine has to do: the survey's other question, beside that of a fresh machine. Pure. */
 
 import type { Job } from "../../domain/job.ts";
 import type { StorePath } from "../../domain/store-path.ts";
@@ -22,7 +22,7 @@ export interface Work {
   sizeOf(path: StorePath): { readonly nar: number; readonly file: number };
 }
 
-/** `kept`: the targets that have their disk space; all of them unless said. */
+/** `kept`: the targets that fit on the disk; all of them unless said. */
 export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Work {
   const targets = survey.targets.filter(
     (target) =>

@@ -1,4 +1,4 @@
-/** Owns assessing targets: ask what has to be asked, and give each its verdict. */
+/** Assesses targets: asks what has to be asked, and gives each its verdict. */
 
 import type { BuildFigures } from "../../domain/build-figures.ts";
 import { UserError } from "../../domain/errors.ts";
@@ -41,10 +41,11 @@ export async function assess(
   figures: ReadonlyMap<string, BuildFigures>,
   signal: AbortSignal,
 ): Promise<Assessment> {
-  const facts = new FactFinder(lookup, (path) => {
+  const read = (path: StorePath) => {
     if (!world.nix) throw new Error("derivations are read by Nix only");
     return world.nix.derivation(path);
-  });
+  };
+  const facts = new FactFinder(lookup, read, world.nix?.setup.substitution);
   const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap((target) => (target.wanted ? [target.wanted] : []));
   const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found), figures);

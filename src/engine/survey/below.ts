@@ -1,4 +1,4 @@
-/** Owns finding derivations by name below another one, as a second machine has to that shares no store. */
+/** Finds derivations by name below another one, as a second machine has to that shares no store. */
 
 import { mapLimited } from "../../domain/limit.ts";
 import type { DerivationOutputs, Nix } from "../../domain/ports.ts";

@@ -1,6 +1,12 @@
-/** Owns gathering: which derivations there are under a target, and who has their outputs. */
+/** Gathers the facts: which derivations there are under a target, and who has their outputs. */
 
-import { allowsSubstitutes, type Derivation, outputPaths } from "../../domain/derivation.ts";
+import {
+  allowsSubstitutes,
+  type Derivation,
+  outputPaths,
+  type Substitution,
+} from "../../domain/derivation.ts";
+import { mapLimited } from "../../domain/limit.ts";
 import { dependencies } from "../../domain/narinfo.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
@@ -10,6 +16,10 @@ export interface Facts {
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
   readonly answers: ReadonlyMap<StorePath, Answer>;
   readonly availability: ReadonlyMap<StorePath, Availability>;
+  /** What Nix may take from caches; undefined: what a derivation lets it. */
+  readonly substitution?: Substitution;
+  /** Sources that no cache has: evaluation puts them into the store, so that nobody need. */
+  readonly sources?: ReadonlySet<StorePath>;
 }
 
 /** How far to look below an output that a cache has. */
@@ -19,13 +29,26 @@ export class FactFinder implements Facts {
   readonly derivations = new Map<StorePath, Derivation>();
   readonly answers: ReadonlyMap<StorePath, Answer>;
   readonly availability: ReadonlyMap<StorePath, Availability>;
+  readonly substitution: Substitution;
+  readonly sources: ReadonlySet<StorePath>;
+  private readonly roots = new Set<StorePath>();
+  private allSources: Promise<ReadonlySet<StorePath>> | undefined;
   private readonly closures: Closures;
   private readonly read: (path: StorePath) => Promise<Derivation>;
   private readonly explored = new Map<string, Promise<void>>();
   private readonly reading = new Map<StorePath, Promise<Derivation>>();
 
-  constructor(lookup: Lookup, read: (path: StorePath) => Promise<Derivation>) {
-    this.closures = new Closures(lookup);
+  constructor(
+    lookup: Lookup,
+    read: (path: StorePath) => Promise<Derivation>,
+    substitution: Substitution = "where allowed",
+  ) {
+    this.substitution = substitution;
+    this.closures = new Closures(lookup, async (path) => {
+      this.allSources ??= this.findSources();
+      return (await this.allSources).has(path);
+    });
+    this.sources = this.closures.sources;
     this.answers = this.closures.answers;
     this.availability = this.closures.availability;
     this.read = read;
@@ -49,6 +72,7 @@ export class FactFinder implements Facts {
    */
   explore({ drvPath, outputNames }: DerivationOutputs, depth: Depth): Promise<void> {
     const key = `${depth} ${drvPath}!${[...outputNames].sort().join(",")}`;
+    this.roots.add(drvPath);
     let done = this.explored.get(key);
     if (!done) {
       done = this.exploreOnce(drvPath, outputNames, depth);
@@ -64,13 +88,14 @@ export class FactFinder implements Facts {
   ): Promise<void> {
     const derivation = await this.derivation(drvPath);
     const paths = outputPaths(derivation, outputNames);
-    if (paths && (allowsSubstitutes(derivation) || depth === "until upstream")) {
+    const allowed = allowsSubstitutes(derivation, this.substitution);
+    if (paths && (allowed || depth === "until upstream")) {
       const found = await Promise.all(paths.map((path) => this.path(path)));
       const cached = found.every((availability) => availability === "whole");
       // Where a substituter did not answer, looking further down would only guess.
       const unsure =
         found.includes("unknown") && !found.includes("absent") && !found.includes("broken");
-      if (allowsSubstitutes(derivation)) {
+      if (allowed) {
         if (depth === "until cached" && (cached || unsure)) return;
         if (depth === "until upstream" && paths.every((path) => this.answers.get(path)?.upstream)) {
           return;
@@ -85,11 +110,32 @@ export class FactFinder implements Facts {
     );
   }
 
+  /** Of every derivation below those that were asked for: only where something lacks is that much read. */
+  private async findSources(): Promise<ReadonlySet<StorePath>> {
+    const sources = new Set<StorePath>();
+    const seen = new Set(this.roots);
+    for (let wave = [...seen]; wave.length > 0; ) {
+      const derivations = await mapLimited(wave, FILES_AT_ONCE, this.read);
+      wave = [];
+      for (const derivation of derivations) {
+        for (const source of derivation.sources) sources.add(source);
+        for (const input of derivation.inputs.keys()) {
+          if (seen.has(input)) continue;
+          seen.add(input);
+          wave.push(input);
+        }
+      }
+    }
+    return sources;
+  }
+
   /** Asks for a path and for everything it refers to. */
   path(path: StorePath): Promise<Availability> {
     return this.closures.of(path);
   }
 }
+
+const FILES_AT_ONCE = 64;
 
 /**
  * Whether a path can be had from caches together with all it refers to.
@@ -116,21 +162,24 @@ export class Closures {
   private readonly open = new Set<Member>();
   private asking = 0;
   private failure: { readonly reason: unknown } | undefined;
+  readonly sources = new Set<StorePath>();
+  private readonly isSource: (path: StorePath) => Promise<boolean>;
 
-  constructor(lookup: Lookup) {
+  constructor(lookup: Lookup, isSource: (path: StorePath) => Promise<boolean> = async () => false) {
     this.lookup = lookup;
+    this.isSource = isSource;
   }
 
   /** Asks for a path and for everything it refers to, each once. Rejects for the signal alone. */
   of(path: StorePath): Promise<Availability> {
-    const member = this.member(path);
+    const member = this.member(path, "asked for");
     if (member.state) return Promise.resolve(member.state);
     if (this.failure) return Promise.reject(this.failure.reason);
     member.result ??= Promise.withResolvers();
     return member.result.promise;
   }
 
-  private member(path: StorePath): Member {
+  private member(path: StorePath, how: "asked for" | "referred to"): Member {
     const known = this.members.get(path);
     if (known) return known;
     const member: Member = {
@@ -144,20 +193,28 @@ export class Closures {
     this.members.set(path, member);
     this.open.add(member);
     this.asking++;
-    this.lookup.ask(path).then(
-      (answer) => this.answered(member, answer),
-      (error) => this.fail(error),
-    );
+    this.look(member, how).catch((error) => this.fail(error));
     return member;
+  }
+
+  private async look(member: Member, how: "asked for" | "referred to"): Promise<void> {
+    const { path } = member;
+    const answer = await this.lookup.ask(path);
+    // What is asked for is made by a derivation, and no source.
+    if (!answer.served && how === "referred to" && (await this.isSource(path))) {
+      this.sources.add(path);
+    }
+    this.answered(member, answer);
   }
 
   private answered(member: Member, answer: Answer): void {
     this.answers.set(member.path, answer);
     const { served } = answer;
-    if (!served) this.settle(member, answer.unknown ? "unknown" : "absent");
+    if (this.sources.has(member.path)) this.settle(member, "whole");
+    else if (!served) this.settle(member, answer.unknown ? "unknown" : "absent");
     else {
       for (const path of dependencies(served.narInfo)) {
-        const reference = this.member(path);
+        const reference = this.member(path, "referred to");
         if (reference.state) worsen(member, reference.state);
         else {
           reference.dependents.push(member);

@@ -1,4 +1,4 @@
-/** Owns the judgement: out of the facts, what would be built and what fetched. Pure. */
+/** The judgement: out of the facts, what would be built and what fetched. Pure. */
 
 import { allowsSubstitutes, outputPaths } from "../../domain/derivation.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
@@ -42,7 +42,7 @@ export function judge(
   const fetchClosure = (root: StorePath) => {
     const stack = [root];
     for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
-      if (fetch.has(path) || has(path)) continue;
+      if (fetch.has(path) || has(path) || facts.sources?.has(path)) continue;
       fetch.add(path);
       const answer = facts.answers.get(path);
       const served = answer?.served;
@@ -67,7 +67,8 @@ export function judge(
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
     if (next.kind !== "derivation") {
       for (const path of next.kind === "path" ? [next.path] : next.paths) {
-        if (settle([path]) === "absent") lost.add(path);
+        if (has(path)) continue;
+        if (facts.substitution === "never" || settle([path]) === "absent") lost.add(path);
       }
       continue;
     }
@@ -81,7 +82,7 @@ export function judge(
     if (paths) {
       // What is here is used however it came to be here; only fetching is what a derivation may forbid.
       if (paths.every(has)) continue;
-      if (allowsSubstitutes(derivation) && settle(paths) !== "absent") continue;
+      if (allowsSubstitutes(derivation, facts.substitution) && settle(paths) !== "absent") continue;
     }
     const before = build.get(drvPath);
     build.set(drvPath, new Set([...(before ?? []), ...outputNames]));

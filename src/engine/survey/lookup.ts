@@ -1,4 +1,4 @@
-/** Owns asking: every cache at once, no path twice, the first in order that has it wins. */
+/** Asks for paths: every cache at once, no path twice, the first in order that has it wins. */
 
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
 import type { NarInfo } from "../../domain/narinfo.ts";
@@ -201,7 +201,7 @@ export class Lookup {
       this.hits++;
     } else if (presence.kind === "unknown") {
       count.unknown++;
-      count.failure ??= presence.cause;
+      if (!presence.of) count.failure ??= presence.cause;
     } else if (presence.kind === "refused") {
       count.refused.push(presence.why);
       if (presence.form === "corrupt") count.corrupt++;

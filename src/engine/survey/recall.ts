@@ -1,4 +1,4 @@
-/** Owns remembering: when an evaluation record answers for the evaluation, and what a run leaves for the next. */
+/** When an evaluation record answers for the evaluation, and what a run leaves for the next. */
 
 import {
   type EvaluationRecord,

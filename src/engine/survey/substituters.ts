@@ -1,4 +1,4 @@
-/** Owns the caches in the order in which Nix would ask them: who is there, and who is left out. */
+/** The caches in the order in which Nix would ask them: who is there, and who is left out. */
 
 import {
   answerTroubleWords,
@@ -25,8 +25,8 @@ export type SubstituterState =
 export interface SurveyedSubstituter {
   readonly name: string;
   readonly role: "own" | "upstream";
-  /** Where Nix reads it. */
-  readonly url: string;
+  /** Where a person can look at a path of it. */
+  readonly page: BinaryCache["page"];
   /** Whether a path can be pinned there. */
   readonly pins: "kept" | "none";
   readonly state: SubstituterState;
@@ -67,9 +67,9 @@ export async function describeSubstituters(
     }),
   );
   // Nix may be configured with our own cache already, by an earlier run for one: an upstream it is not.
-  const mine = own && placeOf(own);
+  const mine = own?.place();
   return answered
-    .filter(({ substituter }) => substituter.role === "own" || placeOf(substituter.cache) !== mine)
+    .filter(({ substituter }) => substituter.role === "own" || substituter.cache.place() !== mine)
     .sort((a, b) => priorityOf(a) - priorityOf(b));
 }
 
@@ -79,18 +79,12 @@ export function placed({
   role,
 }: RankedSubstituter): Omit<SurveyedSubstituter, "state" | "count"> {
   const pins = can(cache, "pin") ? "kept" : "none";
-  return { name: cache.name, role, url: cache.substituter.url, pins };
+  return { name: cache.name, role, page: (path) => cache.page(path), pins };
 }
 
 function priorityOf({ substituter, state }: DescribedSubstituter): number {
   if (state.kind === "reachable") return state.priority;
   return substituter.cache.substituter.priority ?? Number.MAX_SAFE_INTEGER;
-}
-
-/** Where Nix reads a cache: host and path, without the options behind them where those name no place. */
-function placeOf({ substituter }: BinaryCache): string {
-  if (!/^(https?|file):/.test(substituter.url)) return substituter.url;
-  return substituter.url.replace(/[?#].*$/, "").replace(/\/+$/, "");
 }
 
 /** What only a refused cache has, a later step builds. Our own is read to know what to push. */

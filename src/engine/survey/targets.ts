@@ -1,5 +1,6 @@
-/** Owns turning the job's target lines into derivations, one evaluation for a whole set. */
+/** Turns the job's target lines into derivations, one evaluation for a whole set. */
 
+import { hindrance } from "../../domain/builders.ts";
 import { outputPaths } from "../../domain/derivation.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { formatOutputs, type Installable, type OutputSelection } from "../../domain/installable.ts";
@@ -177,10 +178,7 @@ export async function withDerivation(
       system: derivation.system,
       wanted: { kind: "derivation", drvPath, outputNames },
       outputs: outputPaths(derivation, outputNames),
-      buildable:
-        derivation.system === "builtin" || nix.setup.buildable.includes(derivation.system)
-          ? "here"
-          : "elsewhere",
+      buildable: hindrance(derivation, nix.setup.builders) === undefined ? "here" : "elsewhere",
       failure: undefined,
     };
   } catch (error) {

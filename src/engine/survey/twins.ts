@@ -1,4 +1,4 @@
-/** Owns twins: a target and another derivation of the same name that the other targets want. Pure. */
+/** Twins: a target and another derivation of the same name that the other targets want. Pure. */
 
 import { buildKind } from "../../domain/derivation.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";

@@ -1,4 +1,4 @@
-/** Owns the verdict on each target, out of the facts. Pure. */
+/** The verdict on each target, out of the facts. Pure. */
 
 import { type BuildFigures, figuresOf } from "../../domain/build-figures.ts";
 import { type BuildKind, buildKind, outputPaths } from "../../domain/derivation.ts";

@@ -1,0 +1,53 @@
+/** Owns the table of deviations: where we say something else than Nix does, and why. docs/decisions.md shows it. */
+
+export interface Deviation {
+  /** The comparison it belongs to. */
+  readonly kind: string;
+  /** A regular expression over what the world is. */
+  readonly what: string;
+  /** What Nix does there; undefined: whatever it does. */
+  readonly nix?: string;
+  /** What we say. */
+  readonly ours: string;
+  readonly reason: "safety" | "unknown is not a miss";
+  /** In a sentence, for the document. */
+  readonly why: string;
+}
+
+export const DEVIATIONS: readonly Deviation[] = [
+  {
+    kind: "nix-cache-info",
+    what: "an HTML page",
+    ours: "b only",
+    reason: "unknown is not a miss",
+    why: "a page of HTML in place of nix-cache-info: Nix takes it for a cache that says nothing of itself; a login page is no cache, what it would have is unknown, and Nix is not told of it",
+  },
+  {
+    kind: "narinfo",
+    what: "an absolute URL of another host|a URL with two slashes before",
+    ours: "unknown",
+    reason: "safety",
+    why: "a NAR that lies on another host than its narinfo is not fetched from there: a cache is not followed to hosts nobody named; the path counts as unknown, and the cache stays",
+  },
+  {
+    kind: "narinfo",
+    what: "Compression (nobody knows|in upper case)|one CRLF|NUL in a field",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "a Compression that no version of Nix writes: 2.8 goes by the NAR's first bytes, 2.26 passes over it, 2.34 stops",
+  },
+  {
+    kind: "narinfo",
+    what: "a signature with two blanks before",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "a Sig that begins with a blank: up to 2.26 its key is one nobody knows, 2.34 passes over the blank",
+  },
+  {
+    kind: "narinfo",
+    what: "a reference with a name (that begins with a point|of two points)",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "a reference whose name is a dot or two: 2.8 takes it, 2.26 does not take the narinfo, and the version between is not known",
+  },
+];

@@ -1,0 +1,47 @@
+/** Owns the differential suite: each kind of world, judged by real Nix and by us. */
+
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import type { LoopbackServer } from "../servers/http.ts";
+import { cacheInfos } from "./cache-infos.ts";
+import { type Comparison, compare, explain, type World } from "./difference.ts";
+import { graphs } from "./graphs.ts";
+import { type Court, openCourt, serveFolder } from "./judges.ts";
+import { narInfos } from "./narinfos.ts";
+import { ALLOWED, settings } from "./settings.ts";
+
+/** Milliseconds: ten thousand worlds take their time. */
+const PATIENCE = 4 * 3_600_000;
+
+let court: Court;
+let elsewhere: LoopbackServer;
+/** Lets in whoever knows a user and a password. */
+let secret: LoopbackServer;
+beforeAll(async () => {
+  court = await openCourt();
+  elsewhere = await serveFolder(court.folder);
+  secret = await serveFolder(court.folder, ALLOWED);
+}, PATIENCE);
+afterAll(async () => {
+  await secret[Symbol.asyncDispose]();
+  await elsewhere[Symbol.asyncDispose]();
+  await court[Symbol.asyncDispose]();
+}, PATIENCE);
+
+async function agree<W extends World>(comparison: Comparison<W>): Promise<void> {
+  const tally = await compare(comparison);
+  const answers = [...tally.answers].map(([answer, n]) => `${n} ${answer}`).join(", ");
+  console.log(`${comparison.name}: ${tally.worlds} worlds (Nix: ${answers})`);
+  if (tally.differences.length > 0) throw new Error(explain(tally));
+  // A judge who always says the same proves nothing.
+  expect(tally.answers.size).toBeGreaterThan(1);
+}
+
+describe("Nix and we decide alike", () => {
+  test("of nix-cache-info", () => agree(cacheInfos(court)), PATIENCE);
+
+  test("by settings", async () => agree(await settings(court, secret.origin)), PATIENCE);
+
+  test("of graphs", () => agree(graphs(court)), PATIENCE);
+
+  test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
+});

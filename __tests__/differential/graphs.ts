@@ -1,0 +1,299 @@
+/** Owns graphs of derivations and what caches hold of them: what is built, and what fetched. */
+
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseDerivation } from "../../src/domain/derivation.ts";
+import type { StorePath } from "../../src/domain/store-path.ts";
+import { FactFinder } from "../../src/engine/survey/facts.ts";
+import { judge, nothing } from "../../src/engine/survey/judge.ts";
+import { Lookup } from "../../src/engine/survey/lookup.ts";
+import { describeSubstituters } from "../../src/engine/survey/substituters.ts";
+import { parseDryRun, parseRun } from "../e2e/real-nix.ts";
+import { type Chance, chance } from "../support/fuzz.ts";
+import { openAt } from "../support/open-cache.ts";
+import type { Comparison } from "./difference.ts";
+import type { Court } from "./judges.ts";
+import { narInfoText, narOf, withPath, writeCache } from "./made-up.ts";
+
+interface Node {
+  readonly name: string;
+  readonly outputs: readonly string[];
+  readonly kind: "plain" | "never" | "preferred" | "structured" | "structured never" | "fixed";
+  /** Earlier nodes, each with the output that is used. */
+  readonly inputs: readonly { readonly node: number; readonly output: string }[];
+  readonly source: "none" | "text";
+}
+
+interface Held {
+  readonly node: number;
+  readonly output: string;
+  /** Those of the inputs that the cache says it refers to, by number; `extra`: nodes it says so of, too. */
+  readonly refers: readonly number[];
+  readonly extra: readonly number[];
+  readonly source: boolean;
+}
+
+export interface GraphWorld {
+  readonly what: string;
+  readonly nodes: readonly Node[];
+  readonly caches: readonly (readonly Held[])[];
+  readonly wanted: readonly { readonly node: number; readonly outputs: readonly string[] }[];
+  readonly at: string;
+}
+
+interface Made {
+  readonly drv: string;
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly source: string | null;
+}
+
+const KINDS: readonly Node["kind"][] = [
+  "plain",
+  "plain",
+  "plain",
+  "plain",
+  "never",
+  "preferred",
+  "structured",
+  "structured never",
+  "fixed",
+];
+
+function makeNodes(next: Chance): Node[] {
+  return Array.from({ length: 3 + next(6) }, (_, n): Node => {
+    const kind = KINDS[next(KINDS.length)] ?? "plain";
+    const count = kind === "fixed" ? 1 : 1 + (next(4) === 0 ? 1 + next(2) : 0);
+    const inputs: { node: number; output: string }[] = [];
+    for (let tries = n === 0 ? 0 : next(4); tries > 0; tries--) {
+      const node = next(n);
+      if (!inputs.some((input) => input.node === node)) inputs.push({ node, output: "out" });
+    }
+    return {
+      name: `n${n}`,
+      outputs: ["out", "dev", "doc"].slice(0, count),
+      kind,
+      inputs,
+      source: next(4) === 0 ? "text" : "none",
+    };
+  });
+}
+
+/** What a node is built from, near and far. */
+function below(nodes: readonly Node[], node: number, found = new Set<number>()): Set<number> {
+  for (const { node: input } of nodes[node]?.inputs ?? []) {
+    if (found.has(input)) continue;
+    found.add(input);
+    below(nodes, input, found);
+  }
+  return found;
+}
+
+/** `complementary`: each part is in some cache; `contradicting`: they do not say the same of a path. */
+function makeWorld(next: Chance, number: number): GraphWorld {
+  const nodes = makeNodes(next).map((node, _, all) => ({
+    ...node,
+    inputs: node.inputs.map(({ node: at }) => {
+      const outputs = all[at]?.outputs ?? ["out"];
+      return { node: at, output: outputs[next(outputs.length)] ?? "out" };
+    }),
+  }));
+  const caches = Array.from({ length: 1 + next(3) }, () => {
+    const held: Held[] = [];
+    const rate = 1 + next(5);
+    nodes.forEach(({ outputs, inputs, source }, node) => {
+      for (const output of outputs) {
+        if (next(6) >= rate) continue;
+        // A fixed output refers to nothing.
+        const refers = inputs.flatMap((_, index) => (next(2) === 0 ? [index] : []));
+        const far = [...below(nodes, node)];
+        const extra = far.length > 0 && next(8) === 0 ? [far[next(far.length)] ?? 0] : [];
+        held.push({ node, output, refers, extra, source: source === "text" && next(2) === 0 });
+      }
+    });
+    return held;
+  });
+  const wanted = [...new Set([nodes.length - 1, next(nodes.length)])].map((node) => {
+    const outputs = nodes[node]?.outputs ?? ["out"];
+    return { node, outputs: next(3) === 0 ? outputs : [outputs[next(outputs.length)] ?? "out"] };
+  });
+  return { what: `graph ${number}`, nodes, caches, wanted, at: `graphs/${number}` };
+}
+
+function expressionOf(worlds: readonly GraphWorld[]): string {
+  const text = worlds.map(({ nodes }, w) => {
+    const lines = nodes.map(({ name, outputs, kind, inputs, source }, n) => {
+      const uses = inputs.map(({ node, output }) => `\${n${node}.${output}}`).join(" ");
+      const files = source === "text" ? `\${s${n}}` : "";
+      const fill = outputs.map((output) => `echo ${uses} ${files} > $${output}`).join("; ");
+      const structured = kind.startsWith("structured");
+      const script = structured
+        ? `. .attrs.sh; ${outputs.map((o) => `echo ${uses} ${files} > \${outputs[${o}]}`).join("; ")}`
+        : fill;
+      const attributes = [
+        `name = "w${w}-${name}"; system = builtins.currentSystem; builder = "${structured ? "/bin/bash" : "/bin/sh"}";`,
+        `outputs = [ ${outputs.map((o) => `"${o}"`).join(" ")} ];`,
+        `args = [ "-c" "${script.replace(/\$\{outputs/g, "\\${outputs").replace(/\$(?=(out|dev|doc)\b)/g, "\\$")}" ];`,
+        kind === "never" || kind === "structured never" ? "allowSubstitutes = false;" : "",
+        kind === "preferred" ? "preferLocalBuild = true;" : "",
+        structured ? "__structuredAttrs = true;" : "",
+        kind === "fixed"
+          ? `outputHashMode = "recursive"; outputHashAlgo = "sha256"; outputHash = "${"0".repeat(52)}";`
+          : "",
+      ];
+      const own = source === "text" ? `s${n} = builtins.toFile "w${w}-s${n}" "source ${n}";` : "";
+      return `${own} n${n} = derivation { ${attributes.join(" ")} };`;
+    });
+    const told = nodes.map(({ outputs, source }, n) => {
+      const paths = outputs.map((o) => `${o} = n${n}.${o}.outPath;`).join(" ");
+      return `{ drv = n${n}.drvPath; outputs = { ${paths} }; source = ${source === "text" ? `"\${s${n}}"` : "null"}; }`;
+    });
+    return `(let ${lines.join("\n")} in [ ${told.join(" ")} ])`;
+  });
+  return `[ ${text.join("\n")} ]`;
+}
+
+export function graphs(court: Court): Comparison<GraphWorld> {
+  const { storeDir } = court.machine;
+  const once = chance(13);
+  const batches = new Map<GraphWorld, Promise<readonly Made[]>>();
+  const waiting: GraphWorld[] = [];
+  /** Evaluated together: an evaluation for each would be most of the time. */
+  const evaluate = (world: GraphWorld): Promise<readonly Made[]> => {
+    const known = batches.get(world);
+    if (known) return known;
+    const batch = waiting.splice(0, waiting.length);
+    const results = (async () => {
+      const file = join(court.machine.root, `graphs-${batch[0]?.at.replace("/", "-")}.nix`);
+      await writeFile(file, expressionOf(batch));
+      const args = ["--eval", "--read-write-mode", "--strict", "--json", file];
+      return JSON.parse(await court.machine.nix("nix-instantiate", args)) as Made[][];
+    })();
+    batch.forEach((one, index) => {
+      batches.set(
+        one,
+        results.then((all) => all[index] ?? []),
+      );
+    });
+    return evaluate(world);
+  };
+  let number = 0;
+  const create = (next: Chance): GraphWorld => {
+    const world = makeWorld(next, number++);
+    waiting.push(world);
+    return world;
+  };
+  const urls = ({ at, caches }: GraphWorld) =>
+    caches.map((_, n) => `file://${join(court.folder, at, `c${n}`)}?trusted=1&priority=${n + 1}`);
+  const writeCaches = async (world: GraphWorld, made: readonly Made[]) => {
+    for (const [n, held] of world.caches.entries()) {
+      const paths = held.flatMap(({ node, output, refers, extra, source }) => {
+        const one = made[node];
+        const path = one?.outputs[output];
+        if (!one || !path) return [];
+        const inputs = world.nodes[node]?.inputs ?? [];
+        const references = [
+          ...refers.map(
+            (index) =>
+              made[inputs[index]?.node ?? 0]?.outputs[inputs[index]?.output ?? "out"] ?? path,
+          ),
+          ...extra.map((other) => made[other]?.outputs["out"] ?? path),
+          ...(source && one.source ? [one.source] : []),
+        ].filter((reference) => reference !== path);
+        const nar = narOf(
+          Buffer.from(`${path} in c${world.nodes[node]?.kind === "fixed" ? "" : n} ${references}`),
+        );
+        const it = withPath(path, nar, [...new Set(references)]);
+        return [{ made: it, text: narInfoText(it, undefined) }];
+      });
+      const directory = join(court.folder, world.at, `c${n}`);
+      await mkdir(directory, { recursive: true });
+      await writeCache({ directory, storeDir }, paths);
+    }
+  };
+  const facts = async (world: GraphWorld, made: readonly Made[]) => {
+    const signal = AbortSignal.timeout(60_000);
+    const caches = urls(world).map((url) =>
+      openAt(url, { role: "substituter", storeDir, publicKeys: [], http: court.http }),
+    );
+    const clock = { now: () => 0, sleep: async () => undefined };
+    const described = await describeSubstituters(
+      { own: undefined, substituters: caches, nix: undefined, clock },
+      signal,
+    );
+    const finder = new FactFinder(
+      new Lookup(
+        described.map(({ substituter }) => substituter),
+        signal,
+      ),
+      async (path) => parseDerivation(await readFile(path, "utf8"), path),
+    );
+    const wanted = world.wanted.map(({ node, outputs }) => ({
+      kind: "derivation" as const,
+      drvPath: made[node]?.drv as StorePath,
+      outputNames: outputs,
+    }));
+    await Promise.all(wanted.map((one) => finder.explore(one, "until cached")));
+    return { finder, wanted };
+  };
+  const say = (
+    build: Iterable<string>,
+    fetch: Iterable<string>,
+    made: readonly Made[],
+    mode: "dry" | "real",
+  ) => {
+    const sources = new Set(made.map(({ source }) => source));
+    const name = (path: string) =>
+      path.replace(/^.*\/[0-9a-z]{32}-w\d+-/, "").replace(/\.drv$/, "");
+    const built = [...build].map(name).sort();
+    if (mode === "real") return built.length === 0 ? "fetches all" : "builds";
+    const fetched = [...fetch]
+      .filter((path) => !sources.has(path))
+      .map(name)
+      .sort();
+    return `builds ${built.join(" ")}; fetches ${fetched.join(" ")}`;
+  };
+  /** Whether some path that a cache has refers to one that none has and evaluation does not make. */
+  const hasHole = ({ caches, nodes }: GraphWorld): boolean => {
+    const there = new Set(caches.flat().map(({ node, output }) => `${node} ${output}`));
+    return caches
+      .flat()
+      .some(({ node, refers, extra }) =>
+        [
+          ...refers.flatMap((index) => nodes[node]?.inputs[index] ?? []),
+          ...extra.map((other) => ({ node: other, output: "out" })),
+        ].some((input) => !there.has(`${input.node} ${input.output}`)),
+      );
+  };
+  return {
+    name: "graphs",
+    usual: 150,
+    share: 35,
+    always: Array.from({ length: 20 }, () => create(once)),
+    make: create,
+    async nix(world) {
+      const made = await evaluate(world);
+      await writeCaches(world, made);
+      const drvs = world.wanted.map(
+        ({ node, outputs }) => `${made[node]?.drv}!${outputs.join(",")}`,
+      );
+      const settings = `substituters = ${urls(world).join(" ")}`;
+      const dry = hasHole(world) ? [] : ["--dry-run"];
+      const args = ["--realise", ...dry, ...drvs];
+      const { code, text } = await court.run("nix-store", args, settings);
+      if (dry.length > 0) {
+        if (code !== 0) return `ends with ${code}: ${text.slice(-300)}`;
+        const { build, fetch } = parseDryRun(text);
+        return say(build, fetch, made, "dry");
+      }
+      const done = parseRun(text);
+      if (code !== 0 && done.build.length === 0) return `ends: ${text.slice(-300)}`;
+      return say(done.build, done.fetch, made, "real");
+    },
+    async ours(world) {
+      const made = await evaluate(world);
+      const { finder, wanted } = await facts(world, made);
+      const { build, fetch } = judge(finder, wanted, nothing);
+      return say(build.keys(), fetch, made, hasHole(world) ? "real" : "dry");
+    },
+  };
+}

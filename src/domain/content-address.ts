@@ -1,0 +1,81 @@
+/**
+ * Owns content addresses: what a path's name says of its content, so that nobody need vouch for it.
+ * Source: nix/src/libstore/content-address.cc (text) and store-api.cc (`makeFixedOutputPath`, `makeTextPath`).
+ */
+
+import { createHash } from "node:crypto";
+import { encodeNix32, type Sum, sumOf } from "./hash.ts";
+import { namePart, type StorePath, storeDirOf } from "./store-path.ts";
+
+export interface ContentAddress {
+  /** `text`: a file with references, such as a `.drv`; `flat`: one file; `recursive`: its NAR. */
+  readonly method: "text" | "flat" | "recursive";
+  readonly sum: Sum;
+}
+
+/** Reads `text:sha256:SUM`, `fixed:ALGORITHM:SUM` or `fixed:r:ALGORITHM:SUM`. */
+export function parseContentAddress(text: string): ContentAddress | undefined {
+  const [, prefix, recursive, algorithm = "", rest = ""] =
+    /^(text|fixed):(r:)?([^:]*):(.*)$/s.exec(text) ?? [];
+  const sum = sumOf(algorithm, rest);
+  if (!sum) return undefined;
+  if (prefix === "fixed") return { method: recursive ? "recursive" : "flat", sum };
+  return recursive || algorithm !== "sha256" ? undefined : { method: "text", sum };
+}
+
+/**
+ * What a path's `CA` is worth. `good`: it is this path's, and its name vouches for the content. `other`: it is
+ * not; Nix does not take the path then, whoever signed it. `impossible`: Nix knows no such path, and stops.
+ */
+export function contentAddressOf(info: {
+  readonly storePath: StorePath;
+  readonly references: readonly StorePath[];
+  readonly contentAddress: string | undefined;
+}): "none" | "good" | "other" | "impossible" {
+  const address = info.contentAddress && parseContentAddress(info.contentAddress);
+  if (!address) return "none";
+  const path = addressedPath(address, info);
+  if (path === undefined) return "impossible";
+  return path === info.storePath ? "good" : "other";
+}
+
+function addressedPath(
+  { method, sum }: ContentAddress,
+  {
+    storePath,
+    references,
+  }: { readonly storePath: StorePath; readonly references: readonly StorePath[] },
+): string | undefined {
+  const others = references.filter((path) => path !== storePath).sort();
+  const itself = others.length < references.length;
+  const hex = Buffer.from(sum.bytes).toString("hex");
+  if (method === "text") {
+    const type = ["text", ...others, ...(itself ? ["self"] : [])].join(":");
+    return made(storePath, type, `sha256:${hex}`);
+  }
+  if (method === "recursive" && sum.algorithm === "sha256") {
+    const type = ["source", ...others, ...(itself ? ["self"] : [])].join(":");
+    return made(storePath, type, `sha256:${hex}`);
+  }
+  // Such a path has no references: Nix knows no name for one that has.
+  if (references.length > 0) return undefined;
+  const prefix = method === "recursive" ? "r:" : "";
+  const inner = sha256(`fixed:out:${prefix}${sum.algorithm}:${hex}:`).toString("hex");
+  return made(storePath, "output:out", `sha256:${inner}`);
+}
+
+/** The path in the same store and of the same name that such content has. */
+function made(path: StorePath, type: string, sum: string): string {
+  const storeDir = storeDirOf(path);
+  const name = namePart(path);
+  const whole = sha256(`${type}:${sum}:${storeDir}:${name}`);
+  const folded = Buffer.alloc(20);
+  for (const [index, byte] of whole.entries()) {
+    folded[index % 20] = (folded[index % 20] ?? 0) ^ byte;
+  }
+  return `${storeDir}/${encodeNix32(folded)}-${name}`;
+}
+
+function sha256(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
