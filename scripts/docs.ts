@@ -1,7 +1,8 @@
-/** Owns the generated parts of the documents: tables out of action.yml, between markers. */
+/** Owns the generated parts of the documents: tables out of action.yml and the suite's deviations, between markers. */
 
 import { readFile, writeFile } from "node:fs/promises";
 import { parse } from "yaml";
+import { DEVIATIONS } from "../__tests__/differential/deviations.ts";
 
 interface ActionFile {
   readonly inputs: Record<string, { description: string; default?: string }>;
@@ -43,8 +44,20 @@ function replace(text: string, name: string, content: string): string {
   const end = `<!-- /${name} -->`;
   const from = text.indexOf(begin);
   const to = text.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`README.md has no ${begin} … ${end}`);
+  if (from < 0 || to < from) throw new Error(`there is no ${begin} … ${end}`);
   return `${text.slice(0, from + begin.length)}\n${content}\n${text.slice(to)}`;
 }
 
-if (import.meta.main) await writeFile("README.md", await renderReadme());
+/** docs/decisions.md with the table of what the differential suite lets differ. */
+export async function renderDecisions(): Promise<string> {
+  const rows = DEVIATIONS.map(
+    ({ kind, why, ours, reason }) => `| ${kind} | ${cell(why)} | ${ours} | ${reason} |`,
+  );
+  const table = ["| of | where we part from Nix | we say | why |", "|-|-|-|-|", ...rows].join("\n");
+  return replace(await readFile("docs/decisions.md", "utf8"), "deviations", table);
+}
+
+if (import.meta.main) {
+  await writeFile("README.md", await renderReadme());
+  await writeFile("docs/decisions.md", await renderDecisions());
+}

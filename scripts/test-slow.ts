@@ -7,7 +7,13 @@ import { join } from "node:path";
 
 /** How much of each; a caller may ask for less of it, or for other moments and inputs. */
 // biome-ignore lint/style/noProcessEnv: this script is the caller's to steer
-const { FUZZ = "100000", KILLS = "50", SEED = "20261121", ...inherited } = process.env;
+const {
+  FUZZ = "100000",
+  KILLS = "50",
+  WORLDS = "10000",
+  SEED = "20261121",
+  ...inherited
+} = process.env;
 
 interface Suite {
   readonly script: "test" | "test:nix";
@@ -22,6 +28,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   "poisoned caches": { script: "test:nix", pattern: "e2e/poison" },
   kills: { script: "test:nix", pattern: "e2e/(interrupt|machine-faults)" },
   faults: { script: "test:nix", pattern: "e2e/faults" },
+  decisions: { script: "test:nix", pattern: "__tests__/differential" },
   "damaged inputs": { script: "test", pattern: "__tests__/fuzz" },
 };
 
@@ -60,9 +67,11 @@ async function run(name: string, { script, pattern }: Suite): Promise<number> {
   const what =
     name === "damaged inputs"
       ? ` (${FUZZ} of each kind)`
-      : name === "kills"
-        ? ` (${KILLS} of a run into a folder, ${Math.round(Number(KILLS) / 2)} of one to Cachix, seed ${SEED})`
-        : "";
+      : name === "decisions"
+        ? ` (${WORLDS} worlds by chance, against this machine's Nix)`
+        : name === "kills"
+          ? ` (${KILLS} of a run into a folder, ${Math.round(Number(KILLS) / 2)} of one to Cachix, seed ${SEED})`
+          : "";
   console.log(`\n${name}: ${numPassedTests} passed, ${bad} failed${what}, ${seconds} s`);
   return bad > 0 || code === 0 ? bad : 1;
 }
@@ -75,6 +84,7 @@ function npm(args: readonly string[]): Promise<number> {
         ...inherited,
         FUZZ,
         KILLS,
+        WORLDS,
         SEED,
         SLOW: "1",
         // What piles up while 100,000 inputs are read would end the process.

@@ -43,10 +43,10 @@ interface Found {
 /** Writes nothing where no cache that was named answers. Throws a UserError. */
 export async function setUp(request: ComposeRequest): Promise<SetUp> {
   const { environment, workspace, signal, log } = request;
-  const http = new HttpClient(environment);
+  const machine = await readMachine(nixCommand(environment, workspace), environment, signal);
+  const { settings } = machine;
+  const http = new HttpClient(environment, { certificates: settings.certificates });
   try {
-    const machine = await readMachine(nixCommand(environment, workspace), environment, signal);
-    const { settings } = machine;
     const { untrusted, ...setup } = machine.setup;
     // Those that Nix has already are not named, and no concern of ours.
     const named = { ...machine, setup, settings: { ...settings, substituters: [] } };

@@ -4,7 +4,7 @@ import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { Code } from "./domain/job.ts";
 import { credentialsIn } from "./domain/location.ts";
-import type { Log, World } from "./domain/ports.ts";
+import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
@@ -21,8 +21,9 @@ import { findFlake } from "./nix/flake.ts";
 import { makesBuildDir, type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { recordKey } from "./nix/record-key.ts";
+import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
+import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
@@ -35,6 +36,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly platform: NodeJS.Platform;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
+  readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
 
 export interface Composed extends AsyncDisposable {
@@ -45,7 +48,6 @@ export interface Composed extends AsyncDisposable {
 
 export async function compose(request: ComposeRequest): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const http = new HttpClient(environment);
   const base = {
     code: request.code,
     disk,
@@ -56,7 +58,6 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     decompress,
     addresses: register,
   };
-  const dispose = async () => http.close();
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
     const world = {
@@ -67,7 +68,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       memory: undefined,
       notices,
     };
-    return { world, storeNames: async () => new Set(), [Symbol.asyncDispose]: dispose };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
@@ -77,6 +78,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
+  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
   const also = [
@@ -92,6 +94,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
           setup: machine.setup,
           flake,
           targets: job.targets,
+          without: job.without.map(({ line }) => line),
           also,
           environment,
           signal: request.signal,
@@ -110,6 +113,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     jobFolders: [workspace, ...(environment["RUNNER_TEMP"] ? [environment["RUNNER_TEMP"]] : [])],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
+    buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
     world: {
@@ -118,16 +122,24 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
-      project: project({
-        workspace,
-        environment,
-        nix: {
-          substituters: machine.settings.substituters,
-          publicKeys: machine.settings.publicKeyTexts,
-        },
-        signatures: machine.settings.requireSignatures,
-        token: request.secrets.token === undefined ? "absent" : "given",
-      }),
+      project: {
+        ...project({
+          workspace,
+          environment,
+          nix: {
+            substituters: machine.settings.substituters,
+            publicKeys: machine.settings.publicKeyTexts,
+          },
+          signatures: machine.settings.requireSignatures,
+          token: request.secrets.token === undefined ? "absent" : "given",
+        }),
+        ...(request.laterSteps === undefined
+          ? {
+              largestPaths: (most: number, signal: AbortSignal) =>
+                largestPaths(command, machine.setup, most, signal),
+            }
+          : {}),
+      },
       reclaimer: machineReclaimer({
         environment,
         folder: request.folder,
@@ -139,17 +151,30 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
-          ? memory({
-              store,
-              key,
-              storeDir: machine.setup.storeDir,
-              secret: request.secrets.signingKey ?? request.secrets.token,
-              log,
-            })
+          ? onlyLocked(
+              memory({
+                store,
+                key,
+                storeDir: machine.setup.storeDir,
+                secret: request.secrets.signingKey ?? request.secrets.token,
+                log,
+              }),
+              (signal) => isLockWhole(command, flake, signal),
+            )
           : undefined,
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
-    [Symbol.asyncDispose]: dispose,
+    [Symbol.asyncDispose]: async () => http.close(),
+  };
+}
+
+/** What a lock leaves open may be another thing tomorrow: no record of it is written. */
+function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<boolean>): Memory {
+  return {
+    ...kept,
+    remember: async (record, signal) => {
+      if (await isWhole(signal)) await kept.remember(record, signal);
+    },
   };
 }
 

@@ -1,11 +1,11 @@
 /** Opens the caches of a run: our own, those of the input, those Nix is configured with. */
 
+import { nixReading } from "./caches/accept.ts";
 import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import type { CacheLocation } from "./domain/location.ts";
-import { nixReading } from "./domain/narinfo.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";

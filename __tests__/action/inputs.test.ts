@@ -93,6 +93,7 @@ describe("inputs", () => {
         passEnv: [],
         pin: "auto",
         pinKeep: { kind: "revisions", revisions: 3 },
+        without: [],
         verify: "nar",
         onPushFailure: "warn",
         failOn: ["disk", "eval"],

@@ -22,6 +22,7 @@ const STATE: StepState = {
     ],
     storeNames: new Set(["x-1", "y-2"]),
     silent: ["http://lan:5000"],
+    pushEnded: "PUT answers 507",
   },
   programs: "/usr/bin",
   watcher: { pid: 4711, began: "123456" },

@@ -6,13 +6,19 @@ import { HttpClient } from "../../src/host/http-client.ts";
 import { type AtticServer, atticServer } from "../servers/attic.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
+import { WIRES } from "./contract-faults.ts";
 import { httpFaults } from "./http-faults.ts";
 import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 
 const signal = new AbortController().signal;
-const http = new HttpClient({});
+const plain = new HttpClient({});
 
-function open(server: AtticServer, token: string | undefined, origin = server.origin): BinaryCache {
+function open(
+  server: AtticServer,
+  token: string | undefined,
+  origin = server.origin,
+  http = plain,
+): BinaryCache {
   return openAt(`attic:${origin}/${server.cache}`, { http, token }, SHORT);
 }
 
@@ -35,15 +41,19 @@ for (const visibility of ["public", "private"] as const) {
       };
     },
     {
-      start: async () => {
+      wires: WIRES,
+      start: async (wire) => {
         const server = await atticServer({ visibility });
         const token = server.token("team-*", ["r", "w"]);
-        return httpFaults({
-          origin: server.origin,
-          open: (origin) => open(server, token, origin),
-          withoutInfo: "known from elsewhere",
-          end: () => server[Symbol.asyncDispose](),
-        });
+        return httpFaults(
+          {
+            origin: server.origin,
+            open: (origin, http) => open(server, token, origin, http),
+            withoutInfo: "known from elsewhere",
+            end: () => server[Symbol.asyncDispose](),
+          },
+          wire,
+        );
       },
     },
   );
@@ -130,7 +140,7 @@ test("a private cache is read by Nix with the token as its password", async () =
 test("another store's cache is named and not used", async () => {
   await using server = await atticServer();
   const name = `attic:${server.origin}/${server.cache}`;
-  const cache = openAt(name, { http, storeDir: "/other/store" });
+  const cache = openAt(name, { http: plain, storeDir: "/other/store" });
   await expect(cache.describe(signal)).rejects.toMatchObject({ code: "NCP-304" });
   const path = parseStorePath(`/other/store/${"0".repeat(32)}-x`, "/other/store");
   if (!path) throw new Error("it is one");

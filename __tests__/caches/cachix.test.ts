@@ -1,24 +1,27 @@
-import { HttpClient } from "../../src/host/http-client.ts";
 import { startCachix } from "../servers/cachix.ts";
 import { generateSecretKey } from "../servers/cachix-state.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
 import { Client, TOKEN } from "./cachix-client.ts";
 import { cacheContract } from "./contract.ts";
+import { WIRES } from "./contract-faults.ts";
 import { httpFaults } from "./http-faults.ts";
 
 const secret = generateSecretKey("mycache.cachix.org-1");
 
 cacheContract("cachix: (zstd, signed by the server)", () => subject({}), {
-  start: async () => {
+  wires: WIRES,
+  start: async (wire) => {
     const server = await startCachix({ tokens: { [TOKEN]: "Write" } });
-    const http = new HttpClient({});
-    return httpFaults({
-      origin: server.origin,
-      withoutInfo: "known from elsewhere",
-      open: (origin) =>
-        openAt(`cachix:${server.name}?host=${origin}`, { http, token: TOKEN }, SHORT),
-      end: () => server[Symbol.asyncDispose](),
-    });
+    return httpFaults(
+      {
+        origin: server.origin,
+        withoutInfo: "known from elsewhere",
+        open: (origin, http) =>
+          openAt(`cachix:${server.name}?host=${origin}`, { http, token: TOKEN }, SHORT),
+        end: () => server[Symbol.asyncDispose](),
+      },
+      wire,
+    );
   },
 });
 cacheContract("cachix: (xz, redirects off)", () =>

@@ -7,7 +7,11 @@ import { verify } from "../../src/engine/apply/verify.ts";
 import { Lookup } from "../../src/engine/survey/lookup.ts";
 import { clock } from "../../src/host/clock.ts";
 import { decompress } from "../../src/host/compress.ts";
+import type { Wire } from "../servers/http.ts";
 import { type MadeUp, madeUp } from "./made-up.ts";
+
+/** What caches are reached over: every fault is tried on both. */
+export const WIRES: readonly Wire[] = ["HTTP/1.1", "HTTP/2 over TLS"];
 
 /** Where nobody, or somebody else, answers. What TLS is to HTTP, the host's key is to SSH. */
 export const NOWHERE = ["unknown host", "refused", "never answers", "TLS error"] as const;
@@ -37,7 +41,9 @@ export interface FaultSubject extends AsyncDisposable {
 }
 
 export interface FaultSuite {
-  start(): Promise<FaultSubject>;
+  start(wire: Wire): Promise<FaultSubject>;
+  /** What its servers speak; default: nothing that a test could choose. */
+  readonly wires?: readonly Wire[];
   /** Faults that this kind of cache cannot have, each with the reason; all others are tried. */
   readonly cannotBe?: Partial<Readonly<Record<Nowhere | Spoilt, string>>>;
 }
@@ -52,13 +58,18 @@ export const PATH: MadeUp = madeUp("faulty", [], {
 
 const signal = new AbortController().signal;
 
-export function faultContract(name: string, { start, cannotBe = {} }: FaultSuite): void {
+export function faultContract(name: string, suite: FaultSuite): void {
+  const { wires = ["HTTP/1.1"] } = suite;
+  for (const wire of wires) suiteOver(wires.length > 1 ? `${name} (${wire})` : name, wire, suite);
+}
+
+function suiteOver(name: string, wire: Wire, { start, cannotBe = {} }: FaultSuite): void {
   const possible = <Fault extends Nowhere | Spoilt>(faults: readonly Fault[]) =>
     faults.filter((fault) => cannotBe[fault] === undefined);
   describe(`${name} behind a fault`, () => {
     let subject: FaultSubject;
     beforeAll(async () => {
-      subject = await start();
+      subject = await start(wire);
     });
     afterAll(async () => {
       await subject[Symbol.asyncDispose]();
@@ -69,7 +80,7 @@ export function faultContract(name: string, { start, cannotBe = {} }: FaultSuite
         const cache = await subject.nowhere(where);
         const error = await cache.describe(signal).catch((thrown: unknown) => thrown);
         if (!(error instanceof UserError)) throw error;
-        expect(error.code).toMatch(/^NCP-(302|331|501)$/);
+        expect(error.code).toMatch(/^NCP-(302|331|333|501)$/);
         expect((await ask(cache)).kind).toBe("unknown");
       });
     }

@@ -18,7 +18,7 @@ function layers({
   storeDir?: string;
 } = {}) {
   return layersOf({
-    job: { keyPrefix: prefix, keySuffix: suffix, targets: parseTargets(targets) },
+    job: { keyPrefix: prefix, keySuffix: suffix, ...parseTargets(targets) },
     keyFiles: [FLAKE],
     platform: "linux",
     arch,

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "@jest/globals";
 import { guarded } from "../../src/caches/guard.ts";
-import type { BinaryCache, Presence } from "../../src/domain/cache.ts";
+import type { BinaryCache, CacheClient, Presence } from "../../src/domain/cache.ts";
+import { UserError } from "../../src/domain/errors.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
 import { storePath } from "../support/paths.ts";
-import { memoryCache, SIGNAL } from "../support/world.ts";
+import { memoryCache, SIGNAL, served } from "../support/world.ts";
 
 const PATIENCE = { describe: 40, query: 40, parallel: 8 };
 const paths = Array.from({ length: 100 }, (_, index) => storePath(`path-${index}`));
@@ -129,4 +130,52 @@ test("a failure that is thrown is unknown, too", async () => {
   });
   const answer = await ask("a");
   expect(answer).toEqual({ kind: "unknown", cause: new Error("broken") });
+});
+
+describe("a NAR that stops in the middle", () => {
+  const late = () => new UserError("NCP-501", "GET: no answer within 60 s");
+  const { narInfo } = served(storePath("path-0")) as Extract<Presence, { kind: "hit" }>;
+  const read = async (cache: CacheClient) => {
+    for await (const chunk of cache.readNar(narInfo, SIGNAL)) expect(chunk).toBeDefined();
+  };
+
+  test("ends the cache where nothing else came from it meanwhile", async () => {
+    const base: CacheClient = {
+      ...memoryCache("lan"),
+      async *readNar() {
+        yield Buffer.from("half");
+        throw late();
+      },
+    };
+    const cache = guarded(base, PATIENCE);
+    await cache.describe(SIGNAL);
+    await expect(read(cache)).rejects.toThrow("no answer within 60 s");
+    await expect(cache.describe(SIGNAL)).rejects.toThrow("no answer within 60 s");
+    expect((await cache.query(storePath("path-1"), SIGNAL)).kind).toBe("unknown");
+  });
+
+  test("is its own affair where others go on", async () => {
+    const other = Promise.withResolvers<void>();
+    let reads = 0;
+    const base: CacheClient = {
+      ...memoryCache("lan"),
+      async *readNar() {
+        const isFirst = reads++ === 0;
+        yield Buffer.from("half");
+        if (isFirst) {
+          await other.promise;
+          throw late();
+        }
+        yield Buffer.from("more");
+      },
+    };
+    const cache = guarded(base, PATIENCE);
+    const first = read(cache);
+    // Not in the same instant: what came in it may have come before.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await read(cache);
+    other.resolve();
+    await expect(first).rejects.toThrow("no answer");
+    expect((await cache.describe(SIGNAL)).storeDir).toBe("/nix/store");
+  });
 });

@@ -2,8 +2,11 @@
 
 import type { BinaryCache } from "../../src/domain/cache.ts";
 import { can } from "../../src/domain/cache.ts";
+import { HttpClient } from "../../src/host/http-client.ts";
 import { faultProxy, type ProxyOptions } from "../servers/fault-proxy.ts";
+import type { Wire } from "../servers/http.ts";
 import { nowhere } from "../servers/nowhere.ts";
+import { loopbackCertificate } from "../support/certificate.ts";
 import type { FaultSubject } from "./contract-faults.ts";
 import { PATH } from "./contract-faults.ts";
 import { narsOf } from "./made-up.ts";
@@ -12,18 +15,20 @@ export interface HttpFaults extends Pick<FaultSubject, "withoutInfo" | "clockMat
   /** The server's own address. */
   readonly origin: string;
   readonly proxy?: ProxyOptions;
-  /** A client that remembers nothing, of a server at `scheme://host`. */
-  open(origin: string): BinaryCache;
+  /** A cache that remembers nothing, of a server at `scheme://host`. */
+  open(origin: string, http: HttpClient): BinaryCache;
   /** Ends the server. */
   end(): PromiseLike<void>;
 }
 
 const signal = new AbortController().signal;
 
-export async function httpFaults(faults: HttpFaults): Promise<FaultSubject> {
-  const proxy = await faultProxy(faults.origin, faults.proxy);
+export async function httpFaults(faults: HttpFaults, wire: Wire): Promise<FaultSubject> {
+  const proxy = await faultProxy(faults.origin, faults.proxy, wire);
   const dead = await nowhere();
-  const cache = faults.open(proxy.origin);
+  const http = new HttpClient(loopbackCertificate().environment);
+  const open = (origin: string) => faults.open(origin, http);
+  const cache = open(proxy.origin);
   if (!can(cache, "push")) throw new Error(`${cache.name} cannot push`);
   const { failed } = await cache.push([PATH.info], narsOf([PATH]), () => undefined, signal);
   for (const error of failed.values()) throw error;
@@ -32,23 +37,24 @@ export async function httpFaults(faults: HttpFaults): Promise<FaultSubject> {
     ...(faults.clockMatters ? { clockMatters: faults.clockMatters } : {}),
     async behind(fault) {
       proxy.fault = fault;
-      return faults.open(proxy.origin);
+      return open(proxy.origin);
     },
     async nowhere(where) {
       switch (where) {
         case "unknown host":
-          return faults.open("http://nowhere.invalid");
+          return open("http://nowhere.invalid");
         case "refused":
-          return faults.open(`http://127.0.0.1:${dead.refused}`);
+          return open(`http://127.0.0.1:${dead.refused}`);
         case "never answers":
-          return faults.open(`http://127.0.0.1:${dead.silent}`);
+          return open(`http://127.0.0.1:${dead.silent}`);
         case "TLS error":
-          return faults.open(`https://127.0.0.1:${dead.untrusted}`);
+          return open(`https://127.0.0.1:${dead.untrusted}`);
         default:
           return where satisfies never;
       }
     },
     async [Symbol.asyncDispose]() {
+      http.close();
       await proxy[Symbol.asyncDispose]();
       await dead[Symbol.asyncDispose]();
       await faults.end();

@@ -6,11 +6,13 @@ import { can } from "../../src/domain/cache.ts";
 import type { UserError } from "../../src/domain/errors.ts";
 import type { SigningKey } from "../../src/domain/signature.ts";
 import { HttpClient } from "../../src/host/http-client.ts";
+import type { Wire } from "../servers/http.ts";
 import { type S3Server, s3Server } from "../servers/moto.ts";
 import { putServer } from "../servers/put.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
+import { WIRES } from "./contract-faults.ts";
 import { httpFaults } from "./http-faults.ts";
 import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 
@@ -38,7 +40,7 @@ cacheContract(
       [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
     };
   },
-  { start: faulty },
+  { start: faulty, wires: WIRES },
 );
 
 /** What S3 says to a signature that is fifteen minutes old. */
@@ -48,18 +50,22 @@ const SKEWED = {
   body: "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message></Error>",
 };
 
-async function faulty() {
+async function faulty(wire: Wire) {
   const at = await s3Server();
   const signingKey = newKey();
   const environment = { AWS_ACCESS_KEY_ID: at.keyId, AWS_SECRET_ACCESS_KEY: at.secret };
-  return httpFaults({
-    origin: at.origin,
-    withoutInfo: "not written yet",
-    clockMatters: "yes",
-    proxy: { skewed: SKEWED },
-    open: (origin) => openAt(at.urlThrough(origin), { http, signingKey, environment }, SHORT),
-    end: () => at[Symbol.asyncDispose](),
-  });
+  return httpFaults(
+    {
+      origin: at.origin,
+      withoutInfo: "not written yet",
+      clockMatters: "yes",
+      proxy: { skewed: SKEWED },
+      open: (origin, client) =>
+        openAt(at.urlThrough(origin), { http: client, signingKey, environment }, SHORT),
+      end: () => at[Symbol.asyncDispose](),
+    },
+    wire,
+  );
 }
 
 /** The examples of AWS's S3 API reference, "Signature Calculations for the Authorization Header". */

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { LoopbackServer } from "../servers/http.ts";
+import { builders } from "./builders.ts";
 import { cacheInfos } from "./cache-infos.ts";
 import { type Comparison, compare, explain, type World } from "./difference.ts";
 import { graphs } from "./graphs.ts";
@@ -42,6 +43,19 @@ describe("Nix and we decide alike", () => {
   test("by settings", async () => agree(await settings(court, secret.origin)), PATIENCE);
 
   test("of graphs", () => agree(graphs(court)), PATIENCE);
+
+  test(
+    "of who can build what",
+    async () => {
+      const system = await court.machine.nix("nix-instantiate", [
+        "--eval",
+        "-E",
+        "builtins.currentSystem",
+      ]);
+      await agree(builders(court, JSON.parse(system)));
+    },
+    PATIENCE,
+  );
 
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });

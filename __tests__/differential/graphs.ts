@@ -119,6 +119,34 @@ function makeWorld(next: Chance, number: number): GraphWorld {
   return { what: `graph ${number}`, nodes, caches, wanted, at: `graphs/${number}` };
 }
 
+/** Two caches that do not say the same of a path, and one of them names what nobody has. */
+const CONTRADICTIONS: readonly (readonly [string, readonly (readonly Held[])[]])[] = (() => {
+  const plain = (node: number, refers: readonly number[] = []): Held => ({
+    node,
+    output: "out",
+    refers,
+    extra: [],
+    source: false,
+  });
+  return [
+    ["the first with a hole", [[plain(1, [0])], [plain(1)]]],
+    ["the second with a hole", [[plain(1)], [plain(1, [0])]]],
+    ["both with a hole", [[plain(1, [0])], [plain(1, [0])]]],
+    ["each with a part", [[plain(1, [0])], [plain(0)]]],
+    ["above it, the first with a hole", [[plain(2, [0]), plain(1, [0])], [plain(1)]]],
+    ["above it, the second with a hole", [[plain(2, [0]), plain(1)], [plain(1, [0])]]],
+    ["of three the last is whole", [[plain(1, [0])], [plain(1, [0])], [plain(1)]]],
+  ];
+})();
+
+const CHAIN: readonly Node[] = [0, 1, 2].map((n) => ({
+  name: `n${n}`,
+  outputs: ["out"],
+  kind: "plain",
+  inputs: n === 0 ? [] : [{ node: n - 1, output: "out" }],
+  source: "none",
+}));
+
 function expressionOf(worlds: readonly GraphWorld[]): string {
   const text = worlds.map(({ nodes }, w) => {
     const lines = nodes.map(({ name, outputs, kind, inputs, source }, n) => {
@@ -179,6 +207,12 @@ export function graphs(court: Court): Comparison<GraphWorld> {
   let number = 0;
   const create = (next: Chance): GraphWorld => {
     const world = makeWorld(next, number++);
+    waiting.push(world);
+    return world;
+  };
+  const chain = (what: string, caches: GraphWorld["caches"], node: number): GraphWorld => {
+    const at = `graphs/${number++}`;
+    const world = { what, nodes: CHAIN, caches, wanted: [{ node, outputs: ["out"] }], at };
     waiting.push(world);
     return world;
   };
@@ -268,7 +302,13 @@ export function graphs(court: Court): Comparison<GraphWorld> {
     name: "graphs",
     usual: 150,
     share: 35,
-    always: Array.from({ length: 20 }, () => create(once)),
+    always: [
+      ...CONTRADICTIONS.flatMap(([what, caches]) => [
+        chain(`two caches that part: ${what}`, caches, 1),
+        chain(`two caches that part below: ${what}`, caches, 2),
+      ]),
+      ...Array.from({ length: 20 }, () => create(once)),
+    ],
     make: create,
     async nix(world) {
       const made = await evaluate(world);

@@ -2,8 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { nixReading } from "../../src/caches/accept.ts";
 import { encodeNix32 } from "../../src/domain/hash.ts";
-import { nixReading } from "../../src/domain/narinfo.ts";
 import { type Chance, chance } from "../support/fuzz.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt } from "../support/open-cache.ts";

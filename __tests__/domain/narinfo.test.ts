@@ -5,7 +5,6 @@ import {
   fingerprint,
   formatNarInfo,
   NotTakenError,
-  narPlace,
   parseNarInfo,
 } from "../../src/domain/narinfo.ts";
 import { findGoodSignature, parsePublicKey } from "../../src/domain/signature.ts";
@@ -198,64 +197,6 @@ test("a NAR by another algorithm's sum is read, and taken by no Nix", () => {
   const error = userError(() => parse(change("NarHash", `NarHash: sha512:${"0".repeat(128)}`)));
   expect(error).toBeInstanceOf(NotTakenError);
   expect(error).toMatchObject({ taking: "passed over" });
-});
-
-describe("where a NAR is", () => {
-  const ROOT = new URL("https://cache.example/base/");
-  const DISK = new URL("file:///srv/cache/");
-
-  test.each([
-    ["nar/a.nar.xz", "https://cache.example/base/nar/a.nar.xz"],
-    ["./nar/a.nar", "https://cache.example/base/nar/a.nar"],
-    ["nar//a.nar", "https://cache.example/base/nar//a.nar"],
-    ["n%61r/a.nar", "https://cache.example/base/n%61r/a.nar"],
-    ["nar/a.nar?hash=x&sig=a%2Fb:c", "https://cache.example/base/nar/a.nar?hash=x&sig=a%2Fb:c"],
-    ["../other/a.nar", "https://cache.example/other/a.nar"],
-    ["https://cache.example/elsewhere/a.nar", "https://cache.example/elsewhere/a.nar"],
-  ])("%s is followed on its own host", (url, place) => {
-    expect(narPlace(url, ROOT).href).toBe(place);
-  });
-
-  test("where Nix's versions part, it is where this one looks", () => {
-    const at = (reading: "up to 2.26" | "from 2.34") => narPlace("/nar/x.nar", ROOT, reading).href;
-    expect(at("up to 2.26")).toBe("https://cache.example/base//nar/x.nar");
-    expect(at("from 2.34")).toBe("https://cache.example/nar/x.nar");
-  });
-
-  test.each([
-    "https://evil.example/x.nar",
-    "http://cache.example/x.nar",
-    "https://cache.example:444/x.nar",
-    "https://cache.example@evil.example/x.nar",
-    "file:///etc/passwd",
-    "//evil.example/x.nar",
-    "/nar/x.nar",
-    "HTTPS://evil.example/x.nar",
-  ])("%j is not followed, and nobody says that Nix does not take it", (url) => {
-    expect(userError(() => narPlace(url, ROOT))).toMatchObject({
-      code: "NCP-354",
-      taking: "unknown",
-    });
-  });
-
-  test.each(["nar/x y.nar", "nar/x\u0000.nar", "nar/\u001b[31m", "nar/x.nar ", "nar\\..\\x.nar"])(
-    "%j is no address to any Nix",
-    (url) => {
-      expect(userError(() => narPlace(url, ROOT))).toMatchObject({ taking: "passed over" });
-    },
-  );
-
-  test.each([
-    "../x.nar",
-    "nar/../../x.nar",
-    "nar/%2e%2e/%2e%2e/x.nar",
-    "https://cache.example/x.nar",
-  ])("%j leads out of a folder on this disk", (url) => {
-    expect(userError(() => narPlace(url, DISK))).toMatchObject({
-      code: "NCP-354",
-      taking: "unknown",
-    });
-  });
 });
 
 describe("what the store says beside what a cache says", () => {

@@ -104,6 +104,7 @@ describe("a target line", () => {
       system: undefined,
       closure: "runtime",
       derivations: [],
+      develop: undefined,
     });
   });
 
@@ -165,7 +166,7 @@ describe("a target line", () => {
 
   test("legal values stand in the hint", () => {
     expect(userError(() => parseTarget(".#a x=1")).hint).toBe(
-      "attributes are pin=, priority=, space=, system=, closure=, derivation=",
+      "attributes are pin=, priority=, space=, system=, closure=, derivation=, develop=",
     );
     expect(userError(() => parseTarget(".#a system=x")).hint).toContain("aarch64-darwin");
   });
@@ -177,13 +178,60 @@ describe("a target line", () => {
   });
 });
 
+describe("names that no letter has to be left out of", () => {
+  test.each([
+    ['.#"with space" pin=x', [{ kind: "name", name: "with space" }]],
+    [
+      '.#packages."SYSTEM"',
+      [
+        { kind: "name", name: "packages" },
+        { kind: "name", name: "SYSTEM" },
+      ],
+    ],
+    [".#packages.SYSTEM", [{ kind: "name", name: "packages" }, { kind: "system" }]],
+    [".#a%20b", [{ kind: "name", name: "a b" }]],
+    ['.#"a^b"', [{ kind: "name", name: "a^b" }]],
+    ['.#a"b.c"d', [{ kind: "name", name: "ab.cd" }]],
+    ['.#"a%0Ab"', [{ kind: "name", name: "a\nb" }]],
+  ])("%s", (line, attrPath) => {
+    expect(parseTarget(line).installable).toMatchObject({ attrPath });
+  });
+
+  test.each([
+    ['.#"a b', "a quote has no end"],
+    [".#a%2", "a % in it stands for no character"],
+    [".#a%20b.c*", "holds a *"],
+  ])("%s is refused", (line, why) => {
+    expect(userError(() => parseTarget(line)).message).toContain(why);
+  });
+});
+
+describe("what is taken away", () => {
+  test.each([
+    ["!docs", ".#packages.x86_64-linux.docs", true],
+    ["!docs", ".#packages.x86_64-linux.docs-2", false],
+    ["!docs*", '.#packages.x86_64-linux."docs.all"', true],
+    ["!.#packages.SYSTEM.d*", ".#packages.x86_64-linux.docs", true],
+    ["!.#checks.*", ".#packages.x86_64-linux.docs", false],
+    ["!docs", "docs", true],
+  ])("%s of %s: %s", (line, name, taken) => {
+    const [one] = parseTargets(`.#*\n${line}`).without;
+    expect(one?.takes(name, "x86_64-linux")).toBe(taken);
+    expect(one?.line).toBe(line);
+  });
+
+  test.each(["!", "!a b", "! "])("%j is refused", (line) => {
+    expect(userError(() => parseTargets(line)).message).toContain("takes nothing away");
+  });
+});
+
 describe("target lines", () => {
   test("are read in order; empty ones and comments are passed over", () => {
     const lines = "\n.#a\r\n# a comment\n\n  #b pin=b  \n#\n";
-    expect(parseTargets(lines).map(({ text }) => text)).toEqual([".#a", "#b"]);
+    expect(parseTargets(lines).targets.map(({ text }) => text)).toEqual([".#a", "#b"]);
   });
 
   test("none are none", () => {
-    expect(parseTargets(" \n \n")).toEqual([]);
+    expect(parseTargets(" \n \n").targets).toEqual([]);
   });
 });

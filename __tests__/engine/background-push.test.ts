@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../src/action/inputs.ts";
 import type { BinaryCache, PushProgress } from "../../src/domain/cache.ts";
+import { UserError } from "../../src/domain/errors.ts";
 import type { Trust } from "../../src/domain/job.ts";
 import { baseName, type StorePath } from "../../src/domain/store-path.ts";
 import { maySendAtOnce, watch } from "../../src/engine/background-push.ts";
@@ -59,6 +60,7 @@ async function watched({ looks, cache, substituters = [], wrap, signal = SIGNAL 
   };
   const here = world({ nix, own, substituters });
   const progress: PushProgress[] = [];
+  const ended: string[] = [];
   await watch(
     {
       job: job(),
@@ -69,10 +71,11 @@ async function watched({ looks, cache, substituters = [], wrap, signal = SIGNAL 
         events.push("rest");
       },
       progress: (done) => progress.push(done),
+      ended: (why) => ended.push(why),
     },
     signal,
   );
-  return { own: memory, described, since, events, lines: here.lines, progress };
+  return { own: memory, described, since, events, lines: here.lines, progress, ended };
 }
 
 describe("watching what the job builds", () => {
@@ -103,6 +106,17 @@ describe("watching what the job builds", () => {
     hold(upstream, library);
     const beside = await watched({ looks: [[program]], substituters: [upstream] });
     expect(beside.own.sent).toEqual([program]);
+  });
+
+  test("is over where the cache fails whatever it is sent, and says why", async () => {
+    const broken = new UserError("NCP-305", "own: PUT answers 507 (full)");
+    const { own, ended, since } = await watched({
+      looks: [[library], [library, program], [tool]],
+      wrap: (memory) => ({ ...memory, pushEnded: () => broken }),
+    });
+    expect(ended).toEqual([broken.message]);
+    expect(own.sent).toEqual([library]);
+    expect(since).toHaveLength(1);
   });
 
   test("pushes what was built just before the end", async () => {

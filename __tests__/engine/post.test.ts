@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../src/action/inputs.ts";
-import type { StoredPin } from "../../src/domain/cache.ts";
+import type { BinaryCache, StoredPin } from "../../src/domain/cache.ts";
+import { UserError } from "../../src/domain/errors.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
 import { type JobMemory, runPost } from "../../src/engine/post.ts";
 import { STORE, storePath } from "../support/paths.ts";
@@ -118,6 +119,49 @@ describe("the end of the job", () => {
     await runPost(job({}), WRITE, here, memory, SIGNAL);
     expect(asked).toEqual(["lively"]);
     expect(own.sent).toEqual([program]);
+  });
+
+  const wanting = (change: Partial<BinaryCache>, inputs: Options["inputs"] = {}, memory = {}) => {
+    const own = memoryCache("own", { verbs: ["push"] });
+    const nix = memoryNix({ store: new Map([[program, []]]), built: [program] });
+    const here = world({ nix, own: { ...own, ...change } });
+    const left = { targets: [], storeNames: new Set<string>(), ...memory };
+    return { own, done: runPost(job(inputs), WRITE, here, left, SIGNAL) };
+  };
+
+  test.each([
+    ["error", "error"],
+    ["warn", "warning"],
+  ] as const)("a cache that is gone: on-push-failure: %s", async (onPushFailure, level) => {
+    const { own, done } = wanting(
+      { describe: () => Promise.reject(new UserError("NCP-302", "ECONNREFUSED")) },
+      { "on-push-failure": onPushFailure },
+    );
+    const { outcome, withheld } = await done;
+    expect(own.sent).toEqual([]);
+    expect(withheld).toEqual([]);
+    expect(outcome.findings).toEqual([
+      expect.objectContaining({ kind: "push", level, code: "NCP-305" }),
+    ]);
+    expect(outcome.findings[0]?.message).toContain("own at its end: ECONNREFUSED");
+  });
+
+  test("a cache that failed everything in the step is sent nothing, and it says why", async () => {
+    const { own, done } = wanting({}, {}, { pushEnded: "PUT answers 507 (full)" });
+    const { outcome } = await done;
+    expect(own.sent).toEqual([]);
+    expect(outcome.findings.map(({ message }) => message)).toEqual([
+      "of 1 path that this job built, nothing is pushed to own at its end: PUT answers 507 (full)",
+    ]);
+  });
+
+  test("our own that was silent in the step is asked once, and not waited for", async () => {
+    const never = () => new Promise<never>(() => undefined);
+    const { done } = wanting({ describe: never }, {}, { silent: ["own"] });
+    expect((await done).outcome.findings[0]?.message).toContain("does not now");
+    const back = wanting({}, {}, { silent: ["own"] });
+    await back.done;
+    expect(back.own.sent).toEqual([program]);
   });
 
   test("read-only, it says what it would have pushed", async () => {

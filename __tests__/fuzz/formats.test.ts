@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
+import { narPlace } from "../../src/caches/accept.ts";
 import { memory } from "../../src/caches/records.ts";
 import { formatCacheInfo, parseCacheInfo } from "../../src/domain/cache.ts";
 import { buildKind, outputPaths, parseDerivation } from "../../src/domain/derivation.ts";
@@ -15,7 +16,6 @@ import {
   fingerprint,
   formatNarInfo,
   NotTakenError,
-  narPlace,
   parseNarInfo,
 } from "../../src/domain/narinfo.ts";
 import { findGoodSignature, parsePublicKey } from "../../src/domain/signature.ts";

@@ -6,7 +6,12 @@ import { loadState, saveState } from "../../src/action/state.ts";
 import { trustOf } from "../../src/action/trust.ts";
 import { readPins, writePin } from "../../src/caches/file/pins.ts";
 import { UserError } from "../../src/domain/errors.ts";
-import { formatAttrPath, formatOutputs } from "../../src/domain/installable.ts";
+import {
+  type AttrSegment,
+  formatAttrPath,
+  formatOutputs,
+  isNameable,
+} from "../../src/domain/installable.ts";
 import { parseTarget, parseTargets } from "../../src/domain/target.ts";
 import { markdown, plainLine } from "../../src/report/page.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -26,7 +31,7 @@ test(
       "# a comment\n\n.#a\n.#b pin=*\n",
     ];
     const words = ["pin=", "priority=", "space=", "system=", "closure=", "^", "*", "#", ".", '"'];
-    const tally = tryAll(damaged(whole, words, 11), parseTargets, (targets) => {
+    const tally = tryAll(damaged(whole, words, 11), parseTargets, ({ targets }) => {
       for (const { installable, text, priority, space } of targets) {
         if (text.startsWith("-")) throw new Error("an option");
         if (!(priority >= 0 && priority <= 100)) throw new Error(`priority ${priority}`);
@@ -35,12 +40,43 @@ test(
         // What we make of it for Nix is read as the same thing.
         const { flake, attrPath, outputs } = installable;
         const line = `${flake}#${formatAttrPath(attrPath)}${formatOutputs(outputs)}`;
-        if (attrPath.some((one) => one.kind === "name" && /\s/.test(one.name))) continue;
         expect(parseTarget(line).installable).toEqual(installable);
       }
     });
     expect(tally.accepted).toBeGreaterThan(ROUNDS / 20);
     expect(tally.refused).toBeGreaterThan(ROUNDS / 20);
+  },
+  PATIENCE,
+);
+
+test(
+  "names of attributes: a line that is written of them is read as them, and is one line",
+  () => {
+    const next = chance(23);
+    const letters = [
+      ..."aZ09._-'@ %^#*!=,+\"\\\n\r\t\u0000\u0085\u00a0\u2028\u202e\ufeffü💥\u0024{}",
+      "SYSTEM",
+    ];
+    for (let round = 0; round < ROUNDS; round++) {
+      const name = () =>
+        Array.from({ length: next(6) }, () => letters[next(letters.length)] ?? "").join("");
+      const attrPath = Array.from({ length: 1 + next(3) }, (): AttrSegment => {
+        const kind = next(8);
+        return kind === 0
+          ? { kind: "every" }
+          : kind === 1
+            ? { kind: "system" }
+            : { kind: "name", name: name() };
+      });
+      const written = `.#${formatAttrPath(attrPath)}`;
+      if (attrPath.every((one) => one.kind !== "name" || isNameable(one.name))) {
+        const lines = parseTargets(`${written}^dev pin=p\n`).targets;
+        expect(lines).toMatchObject([
+          { pin: "p", installable: { flake: ".", attrPath, outputs: { names: ["dev"] } } },
+        ]);
+        expect(parseTarget(written).installable).toMatchObject({ attrPath });
+      }
+    }
   },
   PATIENCE,
 );

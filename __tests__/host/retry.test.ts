@@ -83,8 +83,7 @@ describe("trying again", () => {
   });
 
   test.each([
-    ["a number", { "retry-after": "0" }, ""],
-    ["a date gone by", { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }, ""],
+    ["a number", { "retry-after": "0.001" }, ""],
     ["JSON", { "content-type": "application/json" }, '{"retry_after": 0.001}'],
   ])("waits as long as the server asks: %s", async (_, headers, body) => {
     const busy = { status: 429, headers, body };
@@ -145,13 +144,14 @@ describe("what a server asks us to wait", () => {
     ["a part of a second", { "retry-after": "0.5" }, "", 500],
     ["blanks", { "retry-after": " 3 " }, "", 3000],
     ["a date", { "retry-after": "Thu, 01 Jan 2026 00:01:00 GMT" }, "", 60_000],
-    ["a date gone by", { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }, "", 0],
+    ["a date gone by", { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }, "", undefined],
+    ["at once", { "retry-after": "0" }, "", undefined],
     ["words", { "retry-after": "soon" }, "", undefined],
     ["an empty header", { "retry-after": "" }, "", undefined],
     ["a number past all bounds", { "retry-after": "9".repeat(400) }, "", undefined],
     ["JSON", json, '{"retry_after": 2}', 2000],
     ["JSON with a text", json, '{"retry_after": "2"}', undefined],
-    ["JSON with a negative number", json, '{"retry_after": -2}', 0],
+    ["JSON with a negative number", json, '{"retry_after": -2}', undefined],
     ["JSON without it", json, "{}", undefined],
     ["JSON that is none", json, "{", undefined],
     ["JSON that is null", json, "null", undefined],

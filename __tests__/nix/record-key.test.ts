@@ -71,7 +71,8 @@ async function repository(): Promise<Repository> {
       recordKey({
         setup: { ...memoryNix().setup, ...setup },
         flake: await findFlake(folder.at("top", directory)),
-        targets: parseTargets(targets),
+        targets: parseTargets(targets).targets,
+        without: parseTargets(targets).without.map(({ line }) => line),
         also,
         environment,
         signal: SIGNAL,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { UserError } from "../../src/domain/errors.ts";
-import { parseDump } from "../../src/nix/store.ts";
+import { parseDump, parseMarks } from "../../src/nix/store.ts";
 import { STORE, storePath, sum } from "../support/paths.ts";
 
 const [a, b] = [storePath("a"), storePath("b")];
@@ -57,4 +57,19 @@ describe("nix-store --dump-db", () => {
     expect(parse).toThrow(UserError);
     expect(parse).toThrow(message);
   });
+});
+
+test("nix path-info --sigs tells who vouches for a path", () => {
+  const text = `${a}      \tultimate ca:fixed:r:sha256:xyz k-1:AAAA== other-1:BBBB==\n${b}\t\n`;
+  expect(parseMarks(text)).toEqual([
+    [
+      a,
+      {
+        origin: "ultimate",
+        signatures: ["k-1:AAAA==", "other-1:BBBB=="],
+        contentAddress: "fixed:r:sha256:xyz",
+      },
+    ],
+    [b, { origin: "elsewhere", signatures: [], contentAddress: undefined }],
+  ]);
 });

@@ -404,7 +404,7 @@ describe("the outputs", () => {
     [
       "no Nix",
       { nix: "none" },
-      { hit: "true", "hit-rate": "1", verdicts: "{}", "any-missing": "false" },
+      { hit: "false", "hit-rate": "0", verdicts: "{}", "any-missing": "false" },
     ],
     ["read-only", { trust: READ_ONLY }, { "read-only": "true" }],
   ])("with %s", async (_, options, expected) => {

@@ -1,7 +1,15 @@
 /** Owns a proxy that stands before a cache's server and spoils its answers, one fault at a time. */
 
 import { type IncomingMessage, type OutgoingHttpHeaders, request as send } from "node:http";
-import { type LoopbackServer, listen, type Outcome, type Reply, readBody, text } from "./http.ts";
+import {
+  type LoopbackServer,
+  listen,
+  type Outcome,
+  type Reply,
+  readBody,
+  text,
+  type Wire,
+} from "./http.ts";
 
 export type HttpFault =
   | "none"
@@ -30,7 +38,11 @@ const LOGIN_PAGE =
   "<!doctype html><title>Log in</title><form action=/login><input name=user></form>";
 
 /** Hands everything on to `target`; URLs of its own in the answers become the proxy's. */
-export async function faultProxy(target: string, options: ProxyOptions = {}): Promise<FaultProxy> {
+export async function faultProxy(
+  target: string,
+  options: ProxyOptions = {},
+  wire: Wire = "HTTP/1.1",
+): Promise<FaultProxy> {
   const { info = /\/nix-cache-info$/, skewed } = options;
   const state: { fault: HttpFault; origin: string } = { fault: "none", origin: "" };
   const server = await listen(async (request): Promise<Outcome> => {
@@ -54,10 +66,11 @@ export async function faultProxy(target: string, options: ProxyOptions = {}): Pr
     if (fault === "wrong hash" && isNar) return { ...answer, body: flipped(answer.body) };
     if (fault === "clock far off") {
       const date = "Thu, 01 Jan 2004 00:00:00 GMT";
-      return { ...answer, headers: { ...answer.headers, date, expires: date } };
+      const right = rewritten(answer, target, state.origin);
+      return { ...right, headers: { ...answer.headers, date, expires: date } };
     }
     return rewritten(answer, target, state.origin);
-  });
+  }, wire);
   state.origin = server.origin;
   return {
     ...server,
@@ -74,7 +87,12 @@ type Answer = Reply & { readonly body: Buffer };
 
 /** With the Host it came with: a signed request is signed for that. A NAR elsewhere is fetched from there. */
 async function forward(target: string, request: IncomingMessage, body: Buffer): Promise<Answer> {
-  const { connection, "transfer-encoding": chunked, ...headers } = request.headers;
+  const { connection, "transfer-encoding": chunked, ...given } = request.headers;
+  const authority = given[":authority"];
+  const headers = {
+    ...Object.fromEntries(Object.entries(given).filter(([name]) => !name.startsWith(":"))),
+    ...(authority === undefined ? {} : { host: String(authority) }),
+  };
   const url = new URL(request.url ?? "/", target);
   const method = request.method ?? "GET";
   const length = body.length > 0 ? { "content-length": String(body.length) } : {};

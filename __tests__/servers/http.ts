@@ -1,7 +1,9 @@
 /** Owns what every loopback server of the tests is made of: a socket, bounded bodies, replies, an end. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createSecureServer } from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import { loopbackCertificate } from "../support/certificate.ts";
 
 export interface Reply {
   readonly status: number;
@@ -29,20 +31,24 @@ export class HttpError extends Error {
 
 export interface LoopbackServer extends AsyncDisposable {
   readonly port: number;
-  /** `http://127.0.0.1:PORT` */
+  /** `http://127.0.0.1:PORT`, or `https://localhost:PORT`. */
   readonly origin: string;
   /** Aborted when the server is disposed of: for whatever a handler waits on. */
   readonly closed: AbortSignal;
 }
 
+/** What a server speaks: plain HTTP/1.1, as on a LAN, or what delivery networks speak. */
+export type Wire = "HTTP/1.1" | "HTTP/2 over TLS";
+
 /** Serves on 127.0.0.1 and a free port; disposing of it cuts every open connection. */
 export async function listen(
   answer: (request: IncomingMessage) => Promise<Outcome>,
+  wire: Wire = "HTTP/1.1",
 ): Promise<LoopbackServer> {
   const end = new AbortController();
-  const server = createServer((request, response) => {
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
     // Kept: a request whose body was given up in the middle no longer knows its socket.
-    const { socket } = request;
+    const socket = cutting(request);
     // A client that goes away in the middle is part of what the tests do.
     request.on("error", () => {});
     response.on("error", () => {});
@@ -53,10 +59,19 @@ export async function listen(
         else if (outcome !== "hang") send(request, response, outcome);
       })
       .catch(() => socket.destroy());
+  };
+  const server =
+    wire === "HTTP/1.1"
+      ? // Node's 5 s would close idle connections under a client that is about to use them again.
+        createServer({ keepAliveTimeout: 120_000, requestTimeout: 0 }, serve)
+      : createSecureServer(loopbackCertificate().pair, (request, response) =>
+          // Node means it to be used as the other: all that is called here is there.
+          serve(request as unknown as IncomingMessage, response as unknown as ServerResponse),
+        );
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket.on("error", () => undefined).on("close", () => sockets.delete(socket)));
   });
-  // Node's 5 s would close idle connections under a client that is about to use them again.
-  server.keepAliveTimeout = 120_000;
-  server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", resolve);
@@ -64,17 +79,24 @@ export async function listen(
   const { port } = server.address() as AddressInfo;
   return {
     port,
-    origin: `http://127.0.0.1:${port}`,
+    origin: wire === "HTTP/1.1" ? `http://127.0.0.1:${port}` : `https://localhost:${port}`,
     closed: end.signal,
     async [Symbol.asyncDispose]() {
       if (end.signal.aborted) return;
       end.abort();
       await new Promise((resolve) => {
         server.close(resolve);
-        server.closeAllConnections();
+        for (const socket of sockets) socket.destroy();
       });
     },
   };
+}
+
+/** What ends the connection of HTTP/1.1, or the one stream of HTTP/2, in the middle. */
+function cutting(request: IncomingMessage): { destroy(): void } {
+  const { stream } = request as unknown as { stream?: { close(code: number): void } };
+  // INTERNAL_ERROR: the others on the connection go on.
+  return stream ? { destroy: () => stream.close(2) } : request.socket;
 }
 
 function replyForThrown(thrown: unknown): Reply {
@@ -95,7 +117,8 @@ function send(request: IncomingMessage, response: ServerResponse, reply: Reply):
   } else if (reply.cutAfter === undefined) {
     response.end(body);
   } else {
-    response.write(body.subarray(0, reply.cutAfter), () => request.socket.destroy());
+    const end = cutting(request);
+    response.write(body.subarray(0, reply.cutAfter), () => end.destroy());
   }
 }
 

@@ -1,10 +1,31 @@
 /** Owns certificates for loopback servers: self-signed, made here, since no program need be there to make one. */
 
 import { generateKeyPairSync, sign } from "node:crypto";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 export interface Certificate {
   readonly key: string;
   readonly cert: string;
+}
+
+interface Loopback {
+  readonly pair: Certificate;
+  /** With this a client of ours takes it for good. */
+  readonly environment: { readonly NIX_SSL_CERT_FILE: string };
+}
+
+let loopback: Loopback | undefined;
+
+/** Of `localhost`, the same for all servers of a test file. */
+export function loopbackCertificate(): Loopback {
+  if (loopback) return loopback;
+  const pair = certificateFor("localhost");
+  const file = join(mkdtempSync(join(tmpdir(), "ncp-authority-")), "ca.pem");
+  writeFileSync(file, pair.cert);
+  loopback = { pair, environment: { NIX_SSL_CERT_FILE: file } };
+  return loopback;
 }
 
 /** X.509 version 3 over Ed25519 (RFC 5280, RFC 8410) for one name. */

@@ -217,6 +217,7 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
       buildDirBy: "setting",
       buildsAtOnce: 1,
       flake: "here",
+      inputs: new Set(),
       ...options.setup,
     },
     evaluate: async ({ attrPath, outputs }) => {
@@ -231,8 +232,9 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
           ? [{ attrPath: path, matched: match.slice(1), drvPath: one.path, outputNames: names }]
           : [];
       });
-      return { derivations, failures, notices: [] };
+      return { derivations, failures, passedOver: [], built: [], notices: [] };
     },
+    attributes: async () => undefined,
     derivation: async (path) => {
       read.push(path);
       const error = options.unreadable?.get(path);

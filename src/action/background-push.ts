@@ -1,7 +1,7 @@
 /** Starts, watches and ends the process that pushes while the job runs, and is what runs in it. */
 
 import { spawn } from "node:child_process";
-import { existsSync, watch as watchFolder } from "node:fs";
+import { existsSync, watch as watchFolder, writeFileSync } from "node:fs";
 import { appendFile, open, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -39,6 +39,8 @@ export const files = (folder: string) => ({
   stop: join(folder, "push.stop"),
   /** Who it is, written by itself: also a main that died then left word of it. */
   identity: join(folder, "push.json"),
+  /** Why the cache is sent nothing more, where it failed them all. */
+  ended: join(folder, "push.ended"),
   /** Written last: without it, it did not end by itself. */
   done: join(folder, "push.done"),
 });
@@ -66,7 +68,8 @@ export async function startBackground(
   folder: string,
 ): Promise<ProcessIdentity | undefined> {
   const paths = files(folder);
-  for (const path of [paths.stop, paths.done, paths.pushed]) await rm(path, { force: true });
+  for (const path of [paths.stop, paths.done, paths.pushed, paths.ended])
+    await rm(path, { force: true });
   const log = await open(paths.log, "w", 0o600);
   try {
     const child = spawn(
@@ -99,6 +102,8 @@ export interface BackgroundEnd {
   /** `early`: it was killed, or failed; what it left is post's to push. */
   readonly how: "finished" | "early" | "too slow";
   readonly pushed: readonly PushProgress[];
+  /** Why the cache is sent nothing more; undefined where it took what it was sent. */
+  readonly ended: string | undefined;
 }
 
 const Identity = z.object({ pid: z.int().check(z.positive()), began: z.string() });
@@ -127,6 +132,11 @@ export async function endBackground(
   patience = { budget: BUDGET, grace: GRACE },
 ): Promise<BackgroundEnd> {
   const paths = files(folder);
+  const end = async (how: BackgroundEnd["how"]): Promise<BackgroundEnd> => ({
+    how,
+    pushed: await readPushed(paths.pushed),
+    ended: await readIfThere(paths.ended),
+  });
   await writeWhole(paths.stop, "");
   // Not the clock on the wall: one that is set back would make this wait for hours.
   const until = performance.now() + patience.budget;
@@ -137,9 +147,9 @@ export async function endBackground(
   const done = await exists(paths.done);
   if (!done && (await isRunning(watcher))) {
     await endProcess(watcher, patience.grace);
-    return { how: "too slow", pushed: await readPushed(paths.pushed) };
+    return end("too slow");
   }
-  return { how: done ? "finished" : "early", pushed: await readPushed(paths.pushed) };
+  return end(done ? "finished" : "early");
 }
 
 async function endProcess(process_: ProcessIdentity, grace: number): Promise<void> {
@@ -252,6 +262,7 @@ export async function background(): Promise<void> {
         progress: (done) => {
           appendFile(paths.pushed, `${JSON.stringify(done)}\n`).catch(() => undefined);
         },
+        ended: (why) => writeFileSync(paths.ended, why, { mode: 0o600 }),
       },
       signal,
     );

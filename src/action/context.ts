@@ -4,10 +4,11 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Trust } from "../domain/job.ts";
+import { MAY } from "../engine/step.ts";
 import type { Environment } from "../host/environment.ts";
 import { githubDirectory } from "./github-restore.ts";
 import { parseInputs, type Request, readInputs } from "./inputs.ts";
-import { trustOf } from "./trust.ts";
+import { isStrange, trustOf } from "./trust.ts";
 
 export interface Context extends Request {
   readonly environment: Environment;
@@ -39,6 +40,18 @@ export async function readContext(environment: Environment, use: string): Promis
 /** Our folder in the runner's temporary folder. */
 export function folderIn(environment: Environment): string {
   return join(environment["RUNNER_TEMP"] || tmpdir(), "nix-cache-preflight");
+}
+
+/** A check changes nothing, and what a stranger wrote builds nothing before it is known what it is. */
+export function buildsToEvaluate({
+  environment,
+  event,
+  trust,
+  job,
+}: Context): "allowed" | "forbidden" {
+  const eventName = environment["GITHUB_EVENT_NAME"] ?? "";
+  const strange = isStrange({ asked: trust, eventName, event });
+  return MAY[job.mode].has("substitute") && !strange ? "allowed" : "forbidden";
 }
 
 /** Asked in main and again in post, where main's own, sealed answer may only lower it. */

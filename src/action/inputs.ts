@@ -102,8 +102,8 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
-      targets: parseTargets(inputs.targets),
       cache: addresses.parse(inputs.cache.trim(), "cache"),
+      ...parseTargets(inputs.targets),
       cacheName: inputs.cache.trim(),
       substituters: parseSubstituters(inputs.substituters, addresses),
       push: choice(inputs, "push"),

@@ -3,6 +3,7 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import { describeError } from "../domain/errors.ts";
 import { codeOf } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
@@ -30,7 +31,7 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { type Context, contextTrust, readContext } from "./context.ts";
+import { buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
 import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
 import { hasNix, installNix, RELEASE } from "./install-nix.ts";
 import { beginUse } from "./job-folder.ts";
@@ -72,6 +73,7 @@ export function main(): Promise<void> {
       platform: process.platform,
       log,
       signal,
+      buildsToEvaluate: buildsToEvaluate(context),
     });
     const storeNames = await composed.storeNames();
     const { record, notices, findings } = await restoring;
@@ -88,26 +90,36 @@ export function main(): Promise<void> {
       outputs ? [{ name: redacted(name), outputs, pinName }] : [],
     );
     const origin = isHosted(environment) ? undefined : originOf(done.survey);
-    const watcher = maySendAtOnce(job, trust, composed.world)
-      ? await startBackground(
-          {
-            environment: context.environment,
-            use: context.use,
-            // What this step built, it has dealt with itself.
-            storeNames: [...(await composed.storeNames())],
-            origin,
-            runner: await runnerOfJob(),
-          },
-          context.folder,
-        )
-      : undefined;
+    const { own } = composed.world;
+    const ended = own?.pushEnded?.();
+    // Asked already: it says so where it never answered, or stopped.
+    const isThere = await own?.describe(signal).then(
+      () => true,
+      () => false,
+    );
+    const silent = [...silentSubstituters(done.survey), ...(own && !isThere ? [own.name] : [])];
+    // A cache that hangs, or fails whatever it is sent, does no better in the background.
+    const watcher =
+      isThere && !ended && maySendAtOnce(job, trust, composed.world)
+        ? await startBackground(
+            {
+              environment: context.environment,
+              use: context.use,
+              // What this step built, it has dealt with itself.
+              storeNames: [...(await composed.storeNames())],
+              origin,
+              runner: await runnerOfJob(),
+            },
+            context.folder,
+          )
+        : undefined;
     core.saveState(
       STATE,
       await saveState(
         {
           use: context.use,
           trust,
-          memory: { targets, storeNames, origin, silent: silentSubstituters(done.survey) },
+          memory: { targets, storeNames, origin, silent, pushEnded: ended && describeError(ended) },
           watcher,
           programs: folderOf("nix-store", context.environment["PATH"] ?? ""),
         },

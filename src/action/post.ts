@@ -3,7 +3,6 @@
 import { readdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
-import type { PushProgress } from "../domain/cache.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
@@ -12,7 +11,13 @@ import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
 import { doneWords } from "../report/words.ts";
-import { BUDGET, backgroundTrace, endBackground, endLeftBackground } from "./background-push.ts";
+import {
+  type BackgroundEnd,
+  BUDGET,
+  backgroundTrace,
+  endBackground,
+  endLeftBackground,
+} from "./background-push.ts";
 import {
   annotate,
   conclude,
@@ -64,8 +69,10 @@ async function endJob(
     return endStrange(state, trust, given);
   }
   const context = { ...given, environment: withPrograms(environment, state) };
-  const ahead =
-    state.watcher === undefined ? [] : await endWatcher(state.watcher, context.folder, signal);
+  const { pushed: ahead, ended = state.memory.pushEnded } =
+    state.watcher === undefined
+      ? { pushed: [] }
+      : await endWatcher(state.watcher, context.folder, signal);
   if (isDebugging(environment)) {
     for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
   }
@@ -78,7 +85,13 @@ async function endJob(
     signal,
   });
   const { job } = context;
-  const done = await runPost(job, trust, composed.world, state.memory, signal);
+  const done = await runPost(
+    job,
+    trust,
+    composed.world,
+    { ...state.memory, pushEnded: ended },
+    signal,
+  );
   const { outcome, withheld } = done;
   await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
@@ -128,15 +141,15 @@ async function endWatcher(
   watcher: ProcessIdentity,
   folder: string,
   signal: AbortSignal,
-): Promise<readonly PushProgress[]> {
-  const { how, pushed } = await endBackground(watcher, folder, signal);
+): Promise<Pick<BackgroundEnd, "pushed" | "ended">> {
+  const { how, pushed, ended } = await endBackground(watcher, folder, signal);
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   if (pushed.length > 0) {
     log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
   }
-  if (how === "finished") return pushed;
+  if (how === "finished") return { pushed, ended };
   const why =
     how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
   log.info(`the background push ${why}; what is left is pushed now`);
-  return pushed;
+  return { pushed, ended };
 }

@@ -36,6 +36,7 @@ const State = z.object({
   programs: z.optional(z.string().check(z.regex(/^\/[^:\0]*$/))),
   storeNames: z.object({ file: z.string(), sha256: z.string() }),
   silent: z.array(z.string()),
+  pushEnded: z.optional(z.string()),
   watcher: z.optional(
     z.object({
       pid: z.int().check(z.positive()),
@@ -85,6 +86,7 @@ export async function saveState(
     targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
     storeNames: { file, sha256: sum(names) },
     silent: [...(memory.silent ?? [])],
+    ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
     ...(watcher === undefined ? {} : { watcher }),
     ...(programs === undefined ? {} : { programs }),
   } satisfies z.infer<typeof State>;
@@ -132,6 +134,7 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         ...(origin === undefined
           ? {}
           : { origin: (origin === "" ? [] : origin.split("\n")) as StorePath[] }),
+        ...(state.pushEnded === undefined ? {} : { pushEnded: state.pushEnded }),
       },
       watcher: state.watcher,
       programs: state.programs,

@@ -68,6 +68,14 @@ export function trustOf(request: TrustRequest): Trust {
   };
 }
 
+/** Whether anybody could have written what is evaluated, as far as the event shows. */
+export function isStrange(request: Pick<TrustRequest, "asked" | "eventName" | "event">): boolean {
+  const event = parseEvent(request.event);
+  return (
+    request.asked === "read-only" || !event || whyForeign(request.eventName, event) !== undefined
+  );
+}
+
 /** What both allow. A step between main and post may have written another event, or forged a record. */
 export function lowerTrust(main: Trust, post: Trust): Trust {
   if (main.kind === "read-only") {

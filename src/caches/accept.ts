@@ -5,13 +5,11 @@ import type { Presence } from "../domain/cache.ts";
 import { contentAddressOf } from "../domain/content-address.ts";
 import { asError, describeError } from "../domain/errors.ts";
 import {
-  checkTaken,
   fingerprint,
   type NarInfo,
-  type NixReading,
   NotTakenError,
-  narPlace,
   parseNarInfo,
+  type Taking,
 } from "../domain/narinfo.ts";
 import {
   findGoodSignatureAside,
@@ -19,7 +17,16 @@ import {
   type PublicKey,
   signatureKeyName,
 } from "../domain/signature.ts";
-import { type StorePath, storeDirOf } from "../domain/store-path.ts";
+import { namePart, type StorePath, storeDirOf } from "../domain/store-path.ts";
+
+/** Versions of Nix that read alike; those between were not looked at. */
+export type NixReading = "up to 2.26" | "from 2.34";
+
+export function nixReading(version: string): NixReading | undefined {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  if (major === 2 && minor <= 26) return "up to 2.26";
+  return major > 2 || minor >= 34 ? "from 2.34" : undefined;
+}
 
 /**
  * Whose signatures count. `by location`: trusted for where it is, this machine's own disk. `reading`: whose
@@ -100,4 +107,63 @@ async function distrust(
         ? `has a wrong signature by ${known.join(", ")}`
         : `is signed by ${names.join(", ")}, which Nix does not trust here`,
   };
+}
+
+/**
+ * Where the NAR is of a narinfo that stands at `root`, a folder's URL with its last slash: wherever on
+ * the same host, however it is written. Throws a NotTakenError where it leads elsewhere: a cache is not
+ * followed to a host that nobody named, nor out of a folder on this disk.
+ */
+export function narPlace(url: string, root: URL, reading?: NixReading): URL {
+  const no = (why: string, taking: Taking) =>
+    new NotTakenError(`${root.href}: a NAR's URL "${url.slice(0, 120)}" ${why}`, taking);
+  if (/[\0-\x20\\]/.test(url)) throw no("holds what no address has", "passed over");
+  const behind = /^(?:https?|file):\/\//.test(url) ? url : `${root.href}${url}`;
+  const ways = [
+    // 2.34 reads it as a browser does, earlier ones as what follows the address of the cache.
+    ...(reading === "from 2.34" ? [] : [URL.parse(behind)]),
+    ...(reading === "up to 2.26" || root.protocol === "file:" ? [] : [URL.parse(url, root.href)]),
+  ];
+  const [place] = ways.length > 0 ? ways : [URL.parse(behind)];
+  if (!place) throw no("is not an address", "passed over");
+  if (ways.some((other) => withoutDoubled(other) !== withoutDoubled(place))) {
+    throw no("is read in two ways by Nix's versions", "unknown");
+  }
+  const inside = root.protocol !== "file:" || place.href.startsWith(root.href);
+  if (place.protocol !== root.protocol || place.host !== root.host || !inside) {
+    throw no("leads away from the cache, and is not followed: not supported here", "unknown");
+  }
+  return place;
+}
+
+function withoutDoubled(url: URL | null): string | undefined {
+  return url?.href.replace(/\/+/g, "/");
+}
+
+/** What Nix's programs call their NARs' compression, in every version. */
+const COMPRESSIONS = new Set(["none", "xz", "bzip2", "gzip", "zstd", "br", "lzma", "lz4", "lzip"]);
+
+/** Throws a NotTakenError where Nix's versions part over what the parser took. */
+export function checkTaken(info: NarInfo, where: string, reading?: NixReading): void {
+  const part = (why: string, old: Taking, now: Taking) => {
+    const taking = reading === undefined ? "unknown" : reading === "from 2.34" ? now : old;
+    if (taking !== "taken") throw new NotTakenError(`${where}: ${why}`, taking);
+  };
+  if (!COMPRESSIONS.has(info.compression)) {
+    // 2.8 goes by the NAR's first bytes, 2.26 does not take it, and 2.34 may stop.
+    part(
+      `compression "${info.compression.slice(0, 40)}" is not one of Nix's`,
+      "unknown",
+      "unknown",
+    );
+  }
+  if (!info.signatures.every((signature) => signature.indexOf(":") > 0)) {
+    part("a Sig names no key", "taken", "stops");
+  }
+  if (info.signatures.some((signature) => /^\s/.test(signature))) {
+    part("a Sig begins with a blank", "taken", "unknown");
+  }
+  if (info.references.some((path) => /^\.\.?(?:-|$)/.test(namePart(path)))) {
+    part("the name of a reference begins with a dot", "unknown", "stops");
+  }
 }

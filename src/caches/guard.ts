@@ -1,7 +1,7 @@
 /** Patience with a cache: a deadline on every question, and one failure too many ends it. */
 
 import type { AnswerTrouble, CacheClient, CacheDescription, Presence } from "../domain/cache.ts";
-import { asError, UserError } from "../domain/errors.ts";
+import { asError, isServersFault, UserError } from "../domain/errors.ts";
 import { ByteBudget, limiter } from "../domain/limit.ts";
 import { Deadlines } from "../host/clock.ts";
 
@@ -31,6 +31,7 @@ export function guarded(
 ): CacheClient {
   let down: Error | undefined;
   let lastAnswer = Number.NEGATIVE_INFINITY;
+  let lastByte = Number.NEGATIVE_INFINITY;
   let failures = 0;
   const end = new AbortController();
   const markDown = (error: Error): Error => {
@@ -55,13 +56,40 @@ export function guarded(
   const later = deadlines(options.query);
   const limit = limiter(cache.questionsAtOnce ?? options.parallel);
   const nars = new ByteBudget(cache.narsAtOnce ?? Number.MAX_SAFE_INTEGER);
+  let pushEnded: Error | undefined;
+  const { push } = cache;
+  const writing: Pick<CacheClient, "push" | "pushEnded"> | undefined = push && {
+    async push(paths, nar, progress, signal) {
+      try {
+        const result = await push(paths, nar, progress, signal);
+        pushEnded ??= result.ended;
+        return result;
+      } catch (error) {
+        // Before any path: the cache cannot be opened, or its nix-cache-info cannot be written.
+        if (isServersFault(error)) pushEnded ??= asError(error);
+        throw error;
+      }
+    },
+    pushEnded: () => pushEnded,
+  };
   return {
     ...cache,
+    ...writing,
     ...(answerTrouble ? { answerTrouble } : {}),
     async *readNar(narInfo, signal) {
       await nars.take(1);
+      let heard = performance.now();
       try {
-        yield* cache.readNar(narInfo, signal);
+        for await (const chunk of cache.readNar(narInfo, either(signal))) {
+          heard = performance.now();
+          lastByte = heard;
+          yield chunk;
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        // One that stops in the middle of its NARs would hold up Nix for longer, and more than once.
+        if (isLate(error) && lastByte <= heard) throw markDown(asError(error));
+        throw error;
       } finally {
         nars.give(1);
       }
@@ -104,6 +132,12 @@ export function guarded(
         }
       }),
   };
+}
+
+/** Whether it was a deadline that ended it, of the last try or of the NAR's next piece. */
+function isLate(error: unknown): boolean {
+  if (!(error instanceof UserError)) return false;
+  return error.code === "NCP-501" || (error.code === "NCP-302" && isLate(error.cause));
 }
 
 function tooSlow(name: string, milliseconds: number): UserError {

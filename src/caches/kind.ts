@@ -3,11 +3,11 @@
 import type { CacheClient, Netrc, OpenRemoteStore } from "../domain/cache.ts";
 import type { UserError } from "../domain/errors.ts";
 import type { KindFacts } from "../domain/location.ts";
-import type { NixReading } from "../domain/narinfo.ts";
 import type { PublicKey, SigningKey } from "../domain/signature.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
 import type { Http } from "../host/http-client.ts";
+import type { NixReading } from "./accept.ts";
 
 /**
  * A kind of cache: a folder beside this file, and a line in register.ts. Nobody else asks which kind a

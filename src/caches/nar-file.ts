@@ -1,14 +1,20 @@
 /** A NAR on its way into a cache: compressed, hashed on both sides, refused if it is not ours. */
 
 import { createHash } from "node:crypto";
-import type { NarSource, PushProgress, PushResult } from "../domain/cache.ts";
-import { asError, UserError } from "../domain/errors.ts";
+import {
+  type NarSource,
+  type PushProgress,
+  type PushResult,
+  ReferenceNotPushed,
+} from "../domain/cache.ts";
+import { asError, isServersFault, UserError } from "../domain/errors.ts";
 import { formatSha256, type Sha256, sha256FromBytes } from "../domain/hash.ts";
 import { limiter, mapLimited } from "../domain/limit.ts";
 import { dependencies, fingerprint, type NarInfo, type PathInfo } from "../domain/narinfo.ts";
 import type { SigningKey } from "../domain/signature.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { type Compression, compress, compressWhole, EXTENSIONS } from "../host/compress.ts";
+import type { RetryPolicy } from "../host/retry.ts";
 
 export interface NarFile {
   /** The compressed bytes; read once, to the end, before `seal`. */
@@ -101,8 +107,14 @@ export function narInfoFor(
     narSize: info.narSize,
     references: info.references,
     deriver: info.deriver && baseName(info.deriver),
-    signatures: signingKey ? [signingKey.sign(fingerprint(info))] : [],
-    contentAddress: undefined,
+    // As nix copy does: whoever trusts those who signed it before us takes it from here, too.
+    signatures: [
+      ...new Set([
+        ...(info.signatures ?? []),
+        ...(signingKey ? [signingKey.sign(fingerprint(info))] : []),
+      ]),
+    ],
+    contentAddress: info.contentAddress,
   };
 }
 
@@ -115,6 +127,33 @@ export interface Uploaded {
   discard(): Promise<void>;
 }
 
+/** Paths in a row that fail for the server's sake, before no other is tried. */
+const FAILURES_MOST = 3;
+/** Milliseconds that a path is tried where the one before it got all of its time, for nothing. */
+const TOTAL_AFTER_FAILURE = 10_000;
+
+/** What a cache makes of what is sent to it: one that fails whatever it is given is sent nothing more. */
+export class PushBreaker {
+  private readonly controller = new AbortController();
+  private inARow = 0;
+  ended: Error | undefined;
+
+  policy(usual: RetryPolicy): RetryPolicy {
+    const total = this.inARow === 0 ? usual.total : Math.min(usual.total, TOTAL_AFTER_FAILURE);
+    return { ...usual, total, giveUp: this.controller.signal };
+  }
+
+  succeeded(): void {
+    this.inARow = 0;
+  }
+
+  failed(error: unknown): void {
+    if (this.ended || !isServersFault(error) || ++this.inARow < FAILURES_MOST) return;
+    this.ended = asError(error);
+    this.controller.abort(this.ended);
+  }
+}
+
 /**
  * Uploads `paths` with at most `parallel` NARs under way. A narinfo is published when those of its
  * references among `paths` are; where one failed, the path fails too, and the others go on.
@@ -125,12 +164,12 @@ export async function pushInOrder(
   upload: (info: PathInfo) => Promise<Uploaded>,
   progress: (done: PushProgress) => void,
   signal: AbortSignal,
+  breaker = new PushBreaker(),
 ): Promise<PushResult> {
   const limit = limiter(parallel);
   const published = new Map<StorePath, Promise<void>>();
   const pushed: PushProgress[] = [];
   const failed = new Map<StorePath, Error>();
-
   const publish = async (info: PathInfo, uploading: Promise<Uploaded>): Promise<void> => {
     const uploaded = await uploading;
     try {
@@ -138,11 +177,16 @@ export async function pushInOrder(
         const before = published.get(reference);
         if (!before) continue;
         await before.catch((cause) => {
+          if (breaker.ended) throw breaker.ended;
           const name = baseName(reference);
-          throw new UserError("NCP-305", `its reference ${name} was not pushed`, { cause });
+          throw new ReferenceNotPushed("NCP-305", `its reference ${name} was not pushed`, {
+            cause,
+          });
         });
       }
+      if (breaker.ended) throw breaker.ended;
       await limit(() => uploaded.publish());
+      breaker.succeeded();
     } catch (error) {
       await uploaded.discard().catch(() => undefined);
       throw error;
@@ -154,14 +198,19 @@ export async function pushInOrder(
 
   // A path that is uploaded and waits for its references holds up no other upload.
   await mapLimited(referencesFirst(paths), parallel, async (info) => {
-    const uploading = signal.aborted ? Promise.reject(signal.reason) : upload(info);
+    const stop = breaker.ended ?? (signal.aborted ? signal.reason : undefined);
+    const uploading = stop === undefined ? upload(info) : Promise.reject(stop);
     const publishing = publish(info, uploading);
-    publishing.catch((error) => failed.set(info.storePath, asError(error)));
+    publishing.catch((error) => {
+      if (!(error instanceof ReferenceNotPushed)) breaker.failed(error);
+      failed.set(info.storePath, asError(error));
+    });
     published.set(info.storePath, publishing);
     await uploading.catch(() => undefined);
   });
   await Promise.allSettled(published.values());
-  return { pushed, failed };
+  const { ended } = breaker;
+  return { pushed, failed, ...(ended ? { ended } : {}) };
 }
 
 /** So that no path waits for one that has not been started. */

@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BinaryCache, formatCacheInfo } from "../domain/cache.ts";
-import { describeError } from "../domain/errors.ts";
+import { describeError, UserError } from "../domain/errors.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { fileUrl } from "../domain/location.ts";
 import { formatNarInfo, type NarInfo } from "../domain/narinfo.ts";
@@ -40,7 +40,9 @@ export function staging(folder: string, storeDir: string, bytes: number, log: Lo
           } catch (error) {
             signal.throwIfAborted();
             // Nix fetches it itself, and says what is wrong where that fails, too.
-            log.debug(`${member.narInfo.storePath} was not staged: ${describeError(error)}`);
+            const line = `${member.narInfo.storePath} was not staged: ${describeError(error)}`;
+            if (error instanceof UserError) log.info(line);
+            else log.debug(line);
           }
         });
         return {

@@ -8,6 +8,7 @@ import { withoutCredentials } from "../domain/location.ts";
 import { VERSION } from "../domain/version.ts";
 import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
 import { type Run, run } from "../engine/run.ts";
+import { MAY } from "../engine/step.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { auditLines } from "../report/audit-section.ts";
@@ -114,6 +115,7 @@ async function work(
       else process.stdout.write(`${setupLines(done).join("\n")}\n`);
       return done.troubles.length > 0 ? 1 : 0;
     }
+    const { job } = request;
     const { compose } = await import("../compose.ts");
     const trust = commandLineTrust(request.trust);
     await using composed = await compose({
@@ -125,8 +127,12 @@ async function work(
       platform: process.platform,
       log: shown.log,
       signal,
+      buildsToEvaluate:
+        MAY[request.job.mode].has("substitute") && codeOf(trust) === "ours"
+          ? "allowed"
+          : "forbidden",
     });
-    const done = await run(request.job, trust, composed.world, signal);
+    const done = await run(job, trust, composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
     shown.end();
     if (command.format === "json") print(jsonReport(done));

@@ -76,7 +76,12 @@ export interface PushResult {
   readonly pushed: readonly PushProgress[];
   /** Paths that failed, or that were not tried because a reference of theirs failed. */
   readonly failed: ReadonlyMap<StorePath, Error>;
+  /** Why the others were not even tried: the server fails whatever it is given. */
+  readonly ended?: Error;
 }
+
+/** A path that would have gone well but for its reference, which has a word of its own. */
+export class ReferenceNotPushed extends UserError {}
 
 /** The bytes of a valid path as a NAR stream; throws when the path is gone. */
 export type NarSource = (path: StorePath, signal: AbortSignal) => AsyncIterable<Uint8Array>;
@@ -137,6 +142,8 @@ export interface CacheClient {
     progress: (done: PushProgress) => void,
     signal: AbortSignal,
   ): Promise<PushResult>;
+  /** Why nothing more is pushed there in this run; undefined while all is well. */
+  pushEnded?(): Error | undefined;
   pin?(pin: Pin, signal: AbortSignal): Promise<void>;
   /** Undefined where this cache does not list its pins to us. */
   pins?(signal: AbortSignal): Promise<readonly StoredPin[] | undefined>;

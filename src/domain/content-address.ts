@@ -4,6 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
+import type { Derivation } from "./derivation.ts";
 import { encodeNix32, type Sum, sumOf } from "./hash.ts";
 import { namePart, type StorePath, storeDirOf } from "./store-path.ts";
 
@@ -11,6 +12,24 @@ export interface ContentAddress {
   /** `text`: a file with references, such as a `.drv`; `flat`: one file; `recursive`: its NAR. */
   readonly method: "text" | "flat" | "recursive";
   readonly sum: Sum;
+}
+
+/**
+ * Why nobody knows a derivation's outputs before it is built. `floating`: named by their content; a cache
+ * may know them by its `realisations/`. `deferred`: built of such. `dynamic`: built of derivations that are
+ * built themselves. `impure`: made anew each time, so that no cache has them.
+ */
+export type UnknownOutputs = "floating" | "deferred" | "dynamic" | "impure";
+
+export function unknownOutputs({
+  outputs,
+  hasDynamicInputs,
+}: Pick<Derivation, "outputs" | "hasDynamicInputs">): UnknownOutputs | undefined {
+  const open = [...outputs.values()].filter(({ path }) => path === undefined);
+  if (open.length === 0) return undefined;
+  if (open.some(({ hash }) => hash === "impure")) return "impure";
+  if (open.some(({ hashAlgorithm }) => hashAlgorithm !== "")) return "floating";
+  return hasDynamicInputs ? "dynamic" : "deferred";
 }
 
 /** Reads `text:sha256:SUM`, `fixed:ALGORITHM:SUM` or `fixed:r:ALGORITHM:SUM`. */

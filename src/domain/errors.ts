@@ -7,13 +7,15 @@ export type ErrorCode =
   | "NCP-103" // a cache or substituter location cannot be read
   | "NCP-104" // a size, duration or pattern cannot be read
   | "NCP-105" // a secret has the wrong form
+  | "NCP-106" // two targets have one pin
   | "NCP-201" // there is no Nix
   | "NCP-202" // a Nix command failed
   | "NCP-203" // a derivation file cannot be read
   | "NCP-204" // there is no flake here
   | "NCP-205" // the evaluation of a target failed
   | "NCP-206" // a build failed
-  | "NCP-207" // the machine's post-build-hook failed
+  | "NCP-207" // nothing was looked at
+  | "NCP-209" // the machine's post-build-hook failed
   | "NCP-301" // a narinfo cannot be read
   | "NCP-302" // a cache did not answer
   | "NCP-303" // a cache refused the credentials
@@ -25,6 +27,9 @@ export type ErrorCode =
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known
   | "NCP-332" // our clock is too far off for a cache
+  | "NCP-333" // a server's certificate is not accepted
+  | "NCP-334" // a proxy is written wrongly, or gives no way
+  | "NCP-335" // a NAR goes on behind its announced end
   | "NCP-350" // the folder to work in does not exist
   | "NCP-351" // Nix's daemon does not let this user add caches or keys
   | "NCP-352" // Nix does not take the configuration that was written
@@ -40,6 +45,7 @@ export type ErrorCode =
   | "NCP-406" // builds were not begun, since disk space ran low
   | "NCP-407" // a build died of a full disk
   | "NCP-408" // disk space could not be reclaimed
+  | "NCP-409" // nothing was built, as a cache did not answer
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
@@ -93,19 +99,38 @@ export interface ErrorDetails {
   /** What to do about it: one line a person can follow. */
   readonly hint?: string;
   readonly cause?: unknown;
+  /** Said where the code does not: the next path would fare no better. */
+  readonly fault?: "the server's";
 }
 
 /** An error whose text is for the user; anything else that is thrown is a fault of ours. */
 export class UserError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly fault: "the server's" | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "UserError";
     this.code = code;
     this.hint = details.hint;
+    this.fault = details.fault;
   }
+}
+
+/** What no path can help: credentials that are refused, a place that is not there, a way that is barred. */
+const SERVERS: ReadonlySet<ErrorCode> = new Set([
+  "NCP-303",
+  "NCP-304",
+  "NCP-332",
+  "NCP-333",
+  "NCP-334",
+]);
+
+/** Whether the next path would fare no better. */
+export function isServersFault(error: unknown): boolean {
+  if (!(error instanceof UserError)) return false;
+  return error.fault === "the server's" || SERVERS.has(error.code);
 }
 
 /** The message of whatever was thrown, with the messages of its causes behind it. */

@@ -40,6 +40,12 @@ export function parseHeavy(text: string): HeavyRule[] {
     });
 }
 
+/** Whether the user wrote it by name: then it is heavy whatever kind of build it is. */
+export function isNamedHeavy(rules: readonly HeavyRule[], name: string): boolean {
+  const names = rules.filter(({ kind }) => kind === "name");
+  return isHeavy(names, name, { bytes: undefined, seconds: undefined });
+}
+
 /** A pattern without `*` matches the name with or without its version: `bws` is not `bws-docs-1.0.0`. */
 export function isHeavy(rules: readonly HeavyRule[], name: string, weight: Weight): boolean {
   return rules.some((rule) => {

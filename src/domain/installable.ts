@@ -3,10 +3,11 @@
 import { UserError } from "./errors.ts";
 import { type StorePath, storePathFromBaseName } from "./store-path.ts";
 
-/** One step of an attribute path: a name, or `*` for every name there. */
+/** One step of an attribute path: a name, `*` for every name there, or `SYSTEM` for the system asked for. */
 export type AttrSegment =
   | { readonly kind: "name"; readonly name: string }
-  | { readonly kind: "every" };
+  | { readonly kind: "every" }
+  | { readonly kind: "system" };
 
 /** `^*`, `^bin,man`, or what the package itself installs. */
 export type OutputSelection =
@@ -34,6 +35,7 @@ export function parseInstallable(text: string): Installable {
   if (/[\u0000-\u001f\u007f]/.test(text)) {
     throw bad(text, "it holds a control character", "write it again by hand");
   }
+  if (!text.isWellFormed()) throw bad(text, "it is no Unicode text", "write it again by hand");
   const { body, outputs } = splitOutputs(text);
   const store = asStorePath(body);
   if (store) {
@@ -60,15 +62,14 @@ export function parseInstallable(text: string): Installable {
 
 function splitOutputs(text: string): { body: string; outputs: OutputSelection } {
   const caret = text.lastIndexOf("^");
-  if (caret < 0 || text.slice(caret).includes("#")) {
-    return { body: text, outputs: { kind: "default" } };
-  }
+  const behind = text.slice(caret + 1);
+  // Behind the last ^ stands no attribute path any more, and inside quotes it is a part of a name.
+  if (caret < 0 || /[#"]/.test(behind)) return { body: text, outputs: { kind: "default" } };
   const body = text.slice(0, caret);
-  const selector = text.slice(caret + 1);
-  if (selector === "*") return { body, outputs: { kind: "all" } };
-  const names = selector.split(",");
-  if (!names.every((name) => /^[0-9A-Za-z_+.-]+$/.test(name))) {
-    throw bad(text, `"^${selector}" names no outputs`, "write ^bin, ^bin,man or ^*");
+  if (behind === "*") return { body, outputs: { kind: "all" } };
+  const names = behind.split(",");
+  if (!names.every((name) => /^[0-9A-Za-z_+.?=-]+$/.test(name))) {
+    throw bad(text, `"^${behind}" names no outputs`, "write ^bin, ^bin,man or ^*");
   }
   return { body, outputs: { kind: "named", names } };
 }
@@ -79,41 +80,96 @@ function asStorePath(text: string): StorePath | undefined {
   return storePathFromBaseName(text.slice(slash + 1), text.slice(0, slash));
 }
 
-/** Splits `a."b.c".*`; a quoted name may hold dots, and `"*"` is a name. */
+/**
+ * Splits `a."b.c".*` as Nix does, `%` first: quotes hold a name together, and nothing stands for a
+ * quote. A quoted `"*"` or `"SYSTEM"` is a name.
+ */
 function parseAttrPath(fragment: string, text: string): AttrSegment[] {
   const segments: AttrSegment[] = [];
-  if (fragment === "") return segments;
-  const token = /(?:"([^"\\]*)"|([^."\s]+))(\.|$)/y;
-  while (token.lastIndex < fragment.length) {
-    const match = token.exec(fragment);
-    if (!match) {
+  const path = decoded(fragment, text);
+  if (path === "") return segments;
+  let at = 0;
+  for (let last = false; !last; at++) {
+    let name = "";
+    let quoted = false;
+    for (; at < path.length && path[at] !== "."; at++) {
+      if (path[at] !== '"') {
+        name += path[at];
+        continue;
+      }
+      const end = path.indexOf('"', at + 1);
+      if (end < 0) throw bad(text, `"${fragment}" is not an attribute path`, "a quote is missing");
+      name += path.slice(at + 1, end);
+      quoted = true;
+      at = end;
+    }
+    last = at >= path.length;
+    if (name === "" && !quoted) {
+      if (last)
+        throw bad(text, "it ends in a dot", "name the attribute behind the dot, or write *");
       throw bad(text, `"${fragment}" is not an attribute path`, 'write a.b or a."with.dots"');
     }
-    const [, quoted, plain] = match;
-    if (plain === "*") segments.push({ kind: "every" });
-    else if (plain?.includes("*")) {
-      throw bad(text, `"${plain}" holds a *`, "a * stands for a whole name: .#packages.SYSTEM.*");
-    } else segments.push({ kind: "name", name: quoted ?? plain ?? "" });
-    if (match[3] === "." && token.lastIndex === fragment.length) {
-      throw bad(text, "it ends in a dot", "name the attribute behind the dot, or write *");
-    }
+    segments.push(segmentOf(name, quoted ? "quoted" : "plain", text));
   }
   return segments;
+}
+
+function segmentOf(name: string, how: "quoted" | "plain", text: string): AttrSegment {
+  if (how === "plain") {
+    if (name === "*") return { kind: "every" };
+    if (name === "SYSTEM") return { kind: "system" };
+    if (name.includes("*")) {
+      throw bad(text, `"${name}" holds a *`, "a * stands for a whole name: .#packages.SYSTEM.*");
+    }
+  }
+  return { kind: "name", name };
+}
+
+/** Nix reads what stands behind the # as a part of an address. */
+function decoded(fragment: string, text: string): string {
+  try {
+    return decodeURIComponent(fragment);
+  } catch {
+    throw bad(text, "a % in it stands for no character", "write %25 for a % itself");
+  }
 }
 
 function bad(text: string, why: string, hint: string): UserError {
   return new UserError("NCP-102", `targets: "${text}" is not an installable: ${why}`, { hint });
 }
 
-/** A name as Nix's attribute paths take it: quoted where it has to be. */
+/** What would end the fragment or the line, select outputs, or cannot be seen. */
+const ENCODED = /[%^#]|(?! )[\p{C}\p{Z}]/gu;
+
+/**
+ * A name as Nix's attribute paths take it: quoted where it has to be. No path of Nix's can hold a
+ * quote (`isNameable`).
+ */
 export function formatAttrName(name: string): string {
-  return /^[A-Za-z_][0-9A-Za-z_'-]*$/.test(name) ? name : `"${name}"`;
+  if (/^[A-Za-z_][0-9A-Za-z_'-]*$/.test(name) && name !== "SYSTEM") return name;
+  return `"${name.replace(ENCODED, (char) => encodeURIComponent(char))}"`;
+}
+
+/** Whether an attribute path can say it: to Nix nothing stands for a quote. */
+export function isNameable(name: string): boolean {
+  return !name.includes('"') && name.isWellFormed();
+}
+
+export function formatSegment(segment: AttrSegment): string {
+  switch (segment.kind) {
+    case "every":
+      return "*";
+    case "system":
+      return "SYSTEM";
+    case "name":
+      return formatAttrName(segment.name);
+    default:
+      return segment satisfies never;
+  }
 }
 
 export function formatAttrPath(segments: readonly AttrSegment[]): string {
-  return segments
-    .map((segment) => (segment.kind === "every" ? "*" : formatAttrName(segment.name)))
-    .join(".");
+  return segments.map(formatSegment).join(".");
 }
 
 export function formatOutputs(outputs: OutputSelection): string {

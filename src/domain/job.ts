@@ -4,7 +4,7 @@ import type { PinKeep } from "./cache.ts";
 import type { HeavyRule } from "./heavy.ts";
 import type { CacheLocation, SubstituterLine } from "./location.ts";
 import type { NamePattern } from "./pattern.ts";
-import type { Target } from "./target.ts";
+import type { Exclusion, Target } from "./target.ts";
 
 export const MODES = ["check", "prefetch", "warm", "audit"] as const;
 export type Mode = (typeof MODES)[number];
@@ -17,10 +17,12 @@ export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
 
 export interface Job {
   readonly mode: Mode;
-  /** Empty: every package of the flake for this system. */
+  /** Empty: what the flake has for this system, by the standard names of its sets. */
   readonly targets: readonly Target[];
   /** Our own, the one that is written to; undefined for `none`. */
   readonly cache: CacheLocation | undefined;
+  /** What is taken away of them. */
+  readonly without: readonly Exclusion[];
   /** The input `cache` as written: the name of our cache in every report. */
   readonly cacheName: string;
   /** Undefined: those Nix is configured with, and no others. */

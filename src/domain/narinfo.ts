@@ -6,13 +6,7 @@
 import { parseContentAddress } from "./content-address.ts";
 import { UserError } from "./errors.ts";
 import { formatSha256, parsePrefixedSum, type Sha256, type Sum, sha256Of } from "./hash.ts";
-import {
-  baseName,
-  namePart,
-  parseStorePath,
-  type StorePath,
-  storePathFromBaseName,
-} from "./store-path.ts";
+import { baseName, parseStorePath, type StorePath, storePathFromBaseName } from "./store-path.ts";
 
 export interface NarInfo {
   readonly storePath: StorePath;
@@ -37,15 +31,9 @@ export interface PathInfo {
   readonly narSize: number;
   readonly references: readonly StorePath[];
   readonly deriver: StorePath | undefined;
-}
-
-/** Versions of Nix that read alike; those between were not looked at. */
-export type NixReading = "up to 2.26" | "from 2.34";
-
-export function nixReading(version: string): NixReading | undefined {
-  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
-  if (major === 2 && minor <= 26) return "up to 2.26";
-  return major > 2 || minor >= 34 ? "from 2.34" : undefined;
+  /** What vouches for it, as the store has it; passed on to whoever it is pushed to. */
+  readonly signatures?: readonly string[];
+  readonly contentAddress?: string | undefined;
 }
 
 /** What a Nix makes of a narinfo; `unknown` where it is not told, or not followed. */
@@ -196,65 +184,6 @@ function canonical(path: string): string {
     else if (part !== "" && part !== ".") parts.push(part);
   }
   return `/${parts.join("/")}`;
-}
-
-/**
- * Where the NAR is of a narinfo that stands at `root`, a folder's URL with its last slash: wherever on
- * the same host, however it is written. Throws a NotTakenError where it leads elsewhere: a cache is not
- * followed to a host that nobody named, nor out of a folder on this disk.
- */
-export function narPlace(url: string, root: URL, reading?: NixReading): URL {
-  const no = (why: string, taking: Taking) =>
-    new NotTakenError(`${root.href}: a NAR's URL "${url.slice(0, 120)}" ${why}`, taking);
-  if (/[\0-\x20\\]/.test(url)) throw no("holds what no address has", "passed over");
-  const behind = /^(?:https?|file):\/\//.test(url) ? url : `${root.href}${url}`;
-  const ways = [
-    // 2.34 reads it as a browser does, earlier ones as what follows the address of the cache.
-    ...(reading === "from 2.34" ? [] : [URL.parse(behind)]),
-    ...(reading === "up to 2.26" || root.protocol === "file:" ? [] : [URL.parse(url, root.href)]),
-  ];
-  const [place] = ways.length > 0 ? ways : [URL.parse(behind)];
-  if (!place) throw no("is not an address", "passed over");
-  if (ways.some((other) => withoutDoubled(other) !== withoutDoubled(place))) {
-    throw no("is read in two ways by Nix's versions", "unknown");
-  }
-  const inside = root.protocol !== "file:" || place.href.startsWith(root.href);
-  if (place.protocol !== root.protocol || place.host !== root.host || !inside) {
-    throw no("leads away from the cache, and is not followed: not supported here", "unknown");
-  }
-  return place;
-}
-
-function withoutDoubled(url: URL | null): string | undefined {
-  return url?.href.replace(/\/+/g, "/");
-}
-
-/** What Nix's programs call their NARs' compression, in every version. */
-const COMPRESSIONS = new Set(["none", "xz", "bzip2", "gzip", "zstd", "br", "lzma", "lz4", "lzip"]);
-
-/** Throws a NotTakenError where Nix's versions part over what the parser took. */
-export function checkTaken(info: NarInfo, where: string, reading?: NixReading): void {
-  const part = (why: string, old: Taking, now: Taking) => {
-    const taking = reading === undefined ? "unknown" : reading === "from 2.34" ? now : old;
-    if (taking !== "taken") throw new NotTakenError(`${where}: ${why}`, taking);
-  };
-  if (!COMPRESSIONS.has(info.compression)) {
-    // 2.8 goes by the NAR's first bytes, 2.26 does not take it, and 2.34 may stop.
-    part(
-      `compression "${info.compression.slice(0, 40)}" is not one of Nix's`,
-      "unknown",
-      "unknown",
-    );
-  }
-  if (!info.signatures.every((signature) => signature.indexOf(":") > 0)) {
-    part("a Sig names no key", "taken", "stops");
-  }
-  if (info.signatures.some((signature) => /^\s/.test(signature))) {
-    part("a Sig begins with a blank", "taken", "unknown");
-  }
-  if (info.references.some((path) => /^\.\.?(?:-|$)/.test(namePart(path)))) {
-    part("the name of a reference begins with a dot", "unknown", "stops");
-  }
 }
 
 /** The text Nix signs: `1;PATH;sha256:NIX32;SIZE;REF,REF`, references whole and sorted. */

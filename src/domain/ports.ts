@@ -17,9 +17,7 @@ export interface NixSetup {
   /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
-  /** Who builds what, this machine's remote builders among them. */
   readonly builders: Builders;
-  /** What Nix is set to take from caches. */
   readonly substitution: Substitution;
   readonly storeDir: string;
   /** Where the store really is, where that is another place (a chroot store). */
@@ -32,7 +30,8 @@ export interface NixSetup {
   readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
-  /** Undefined where Nix takes the caches and keys that we add. */
+  /** Names of the inputs that its lock pins. */
+  readonly inputs: ReadonlySet<string>;
   readonly untrusted?: Untrusted;
 }
 
@@ -53,6 +52,10 @@ export interface EvaluationRequest {
   readonly attrPath: readonly AttrSegment[];
   readonly system: string;
   readonly outputs: OutputSelection;
+  /** Whether this attribute path is not meant (`!PATTERN`). */
+  readonly skips?: (attrPath: string) => boolean;
+  /** `is nothing`: nobody named it, so that it need not be there. */
+  readonly absent?: "is nothing";
 }
 
 /** One derivation an evaluation gave. */
@@ -71,11 +74,18 @@ export interface EvaluationFailure {
   readonly message: string;
   /** Names near to one that does not exist, as installables. */
   readonly nearest: readonly string[];
+  readonly kind?: "absent";
+  /** The import from derivation that it wanted built, where nothing may be. */
+  readonly needs?: StorePath;
 }
 
 export interface EvaluationResult {
   readonly derivations: readonly Evaluated[];
   readonly failures: readonly EvaluationFailure[];
+  /** Members of a set that a `*` does not mean: broken, unfree, insecure, for another platform. */
+  readonly passedOver: readonly { readonly attrPath: string; readonly why: string }[];
+  /** What had to be built for it (imports from derivation). */
+  readonly built: readonly StorePath[];
   /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
   readonly notices: readonly string[];
 }
@@ -95,7 +105,6 @@ export interface BuildResult {
   readonly figures: ReadonlyMap<StorePath, BuildFigures>;
 }
 
-/** What a build is told while it runs, and tells. */
 export interface BuildControl {
   readonly signal: AbortSignal;
   readonly told?: (progress: Progress) => void;
@@ -121,6 +130,8 @@ type Paths = readonly StorePath[];
 export interface Nix {
   readonly setup: NixSetup;
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
+  /** How many names a set of a flake has; undefined where it cannot be looked at. */
+  attributes(flake: string, set: string, signal: AbortSignal): Promise<number | undefined>;
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */
   derivation(path: StorePath): Promise<Derivation>;
   /** Those of `paths` that are valid in the store. */
@@ -293,6 +304,5 @@ export interface World {
   readonly project?: Project;
   /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
-  /** What putting the world together had to leave out. */
   readonly notices: readonly string[];
 }

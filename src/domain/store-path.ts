@@ -53,3 +53,14 @@ export function derivationName(path: StorePath): string {
   const name = namePart(path);
   return isDerivationPath(path) ? name.slice(0, -4) : name;
 }
+
+/** A path of this machine's store that takes much of its space. */
+export interface HeldPath {
+  readonly path: StorePath;
+  /** Its NarSize. */
+  readonly bytes: number;
+  /** The garbage collector's roots that keep it; none: it is garbage. */
+  readonly holders: readonly string[];
+  /** From the nearest root's path down to it; each refers to the next. */
+  readonly way: readonly StorePath[];
+}

@@ -1,7 +1,8 @@
-/** Target lines: an installable and its attributes. */
+/** Target lines: an installable and its attributes, and `!PATTERN`, which takes away. */
 
 import { UserError } from "./errors.ts";
 import { type Installable, parseInstallable } from "./installable.ts";
+import { matchesGlob } from "./pattern.ts";
 import { parseSize } from "./size.ts";
 import { didYouMean } from "./suggest.ts";
 
@@ -23,15 +24,20 @@ export interface Target {
   readonly closure: "runtime" | "build";
   /** Names of derivations below it, `NAME` or `HASH-NAME`, that are meant in its place; empty: itself. */
   readonly derivations: readonly string[];
+  /**
+   * `shell`: what `nix develop` needs of it, which is the inputs of its derivation and not its
+   * outputs. Undefined: by its place, so that all below `devShells` is a shell.
+   */
+  readonly develop: "shell" | "package" | undefined;
 }
 
-const ATTRIBUTES = ["pin", "priority", "space", "system", "closure", "derivation"];
+const ATTRIBUTES = ["pin", "priority", "space", "system", "closure", "derivation", "develop"];
 
 /** Pin names go into URLs and file names; Cachix takes the same characters. */
 const PIN_NAME = /^[0-9A-Za-z_*][0-9A-Za-z_.+*-]{0,199}$/;
 
 export function parseTarget(line: string): Target {
-  const [text = "", ...rest] = line.trim().split(/\s+/);
+  const [text = "", ...rest] = wordsOf(line);
   const attributes = new Map<string, string>();
   for (const word of rest) {
     const equals = word.indexOf("=");
@@ -66,6 +72,14 @@ export function parseTarget(line: string): Target {
       hint: "use letters, digits, _ . + - and, for a whole set, one *",
     });
   }
+  const develop = attributes.get("develop");
+  if (develop !== undefined && develop !== "yes" && develop !== "no") {
+    throw new UserError(
+      "NCP-102",
+      `targets: "${text}": develop="${develop}" is neither "yes" nor "no"`,
+      { hint: "develop=yes caches what nix develop needs of it: the inputs of its derivation" },
+    );
+  }
   const space = attributes.get("space");
   const system = attributes.get("system");
   return {
@@ -78,7 +92,36 @@ export function parseTarget(line: string): Target {
     system: system === undefined ? undefined : parseSystem(system, `targets: "${text}": system`),
     closure,
     derivations: parseDerivations(attributes.get("derivation"), installable, text),
+    develop: develop === undefined ? undefined : develop === "yes" ? "shell" : "package",
   };
+}
+
+/** Divided at white space; quotes hold a name together, as they do for a shell and for Nix. */
+function wordsOf(line: string): string[] {
+  const text = line.trim();
+  const words = text.match(/(?:[^\s"]|"[^"]*")+/g) ?? [];
+  if ((text.split('"').length - 1) % 2 === 0) return words;
+  throw new UserError("NCP-102", `targets: "${text}": a quote has no end`, {
+    hint: 'write .#"a name" with a quote at both ends',
+  });
+}
+
+/** The attributes of a line, as `parseTarget` reads them; defaults left out. */
+export function formatAttributes(
+  of: Pick<Target, "priority" | "space" | "system" | "closure" | "develop"> & {
+    /** Empty: none. */
+    readonly pin: string;
+  },
+): string[] {
+  const { pin, priority, space, system, closure, develop } = of;
+  return [
+    ...(pin === "" ? [] : [`pin=${pin}`]),
+    ...(priority === 50 ? [] : [`priority=${priority}`]),
+    ...(space === undefined ? [] : [`space=${space}B`]),
+    ...(system === undefined ? [] : [`system=${system}`]),
+    ...(closure === "build" ? ["closure=build"] : []),
+    ...(develop === undefined ? [] : [`develop=${develop === "shell" ? "yes" : "no"}`]),
+  ];
 }
 
 /** `derivation=bws-1.0.0,hello-2.12`: what a store path may be called. */
@@ -109,13 +152,54 @@ function parsePriority(value: string | undefined, text: string): number {
   });
 }
 
+/** `!PATTERN`: targets that are not meant, whatever line they come from. */
+export interface Exclusion {
+  /** The whole line as the user wrote it. */
+  readonly line: string;
+  /** Whether it takes away the target of this name (`.#packages.x86_64-linux.docs`). */
+  takes(name: string, system: string): boolean;
+}
+
+export interface TargetLines {
+  readonly targets: readonly Target[];
+  readonly without: readonly Exclusion[];
+}
+
 /** One target per line; empty lines and lines that start with `# ` are passed over. */
-export function parseTargets(lines: string): Target[] {
-  return lines
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && line !== "#" && !line.startsWith("# "))
-    .map(parseTarget);
+export function parseTargets(lines: string): TargetLines {
+  const targets: Target[] = [];
+  const without: Exclusion[] = [];
+  for (const one of lines.split("\n")) {
+    const line = one.trim();
+    if (line === "" || line === "#" || line.startsWith("# ")) continue;
+    if (line.startsWith("!")) without.push(parseExclusion(line));
+    else targets.push(parseTarget(line));
+  }
+  return { targets, without };
+}
+
+/**
+ * With a `#` in it the pattern is that of whole names, else of the last one in the attribute path;
+ * `*` stands for any characters.
+ */
+function parseExclusion(line: string): Exclusion {
+  const [pattern, ...rest] = wordsOf(line.slice(1));
+  if (pattern === undefined || rest.length > 0) {
+    const why =
+      pattern === undefined ? "it names nothing" : `"${rest[0]}" stands behind the pattern`;
+    throw new UserError("NCP-102", `targets: "${line}" takes nothing away: ${why}`, {
+      hint: "write !.#packages.SYSTEM.docs-* or, for every set, !docs-*",
+    });
+  }
+  return {
+    line,
+    takes: (name, system) => {
+      const whole = pattern.replaceAll(/\bSYSTEM\b/g, system);
+      if (pattern.includes("#")) return matchesGlob(whole, name);
+      const last = /(?:"[^"]*"|[^."])+$/.exec(name.slice(name.indexOf("#") + 1))?.[0] ?? name;
+      return matchesGlob(whole, last) || matchesGlob(whole, last.replaceAll('"', ""));
+    },
+  };
 }
 
 /** The systems nixpkgs knows as a place to build on (lib.systems.flakeExposed and its elders). */

@@ -1,5 +1,7 @@
 /** Workflow files as an audit reads them: what starts them, their jobs, the steps of these, and what every name in them stands for. */
 
+import type { HeldPath } from "./store-path.ts";
+
 /** `owner/repo/path@ref`, or a folder of the repository itself. */
 export interface ActionUse {
   /** In lower case, as GitHub compares it; `./folder` for one of the repository's own. */
@@ -179,4 +181,6 @@ export interface ProjectFacts {
 export interface Project {
   /** `keyFiles`: lock files that the job's key is made of, where they are there. */
   look(keyFiles: readonly string[], signal: AbortSignal): Promise<ProjectFacts>;
+  /** What takes the space of the machine's store; only where that is a person's own. */
+  largestPaths?(most: number, signal: AbortSignal): Promise<readonly HeldPath[]>;
 }

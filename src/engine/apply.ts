@@ -44,6 +44,7 @@ export async function apply(
   if (plan.steps.length === 0) return NOTHING_DONE;
   const run = new Application(job, { lookup, audit }, world, signal);
   for (const phase of phasesOf(plan.steps)) await run.phase(phase);
+  await run.leaveOutStalled();
   return run.outcome();
 }
 
@@ -65,6 +66,8 @@ class Application {
   private readonly transaction: Transaction;
   private readonly job: Job;
   private audited: Audit | undefined;
+  /** The caches that later steps are configured with. */
+  private given: readonly BinaryCache[] = [];
 
   constructor(job: Job, seen: Seen, world: World, signal: AbortSignal) {
     if (!world.nix) throw new UserError("NCP-201", "a plan with steps needs Nix");
@@ -118,6 +121,7 @@ class Application {
       configured,
       substituted,
       unfetched,
+      gone: [...transaction.gone],
       built: building.built.map(({ name, seconds, outputs }) => ({
         name,
         seconds,
@@ -168,9 +172,11 @@ class Application {
     this.findings.push(...auditFindings(job, this.audited));
   }
 
+  /** Later steps are told of the caches that answer: one that stalled would hold up every `nix build`. */
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
+    this.given = await this.withoutStalled(caches);
     try {
-      for (const line of (await this.nix.configure?.(caches, this.signal)) ?? []) {
+      for (const line of (await this.nix.configure?.(this.given, this.signal)) ?? []) {
         this.configured.push(line);
         this.world.log.info(line);
       }
@@ -185,6 +191,33 @@ class Application {
         ...(error.hint === undefined ? {} : { hint: error.hint }),
       });
     }
+  }
+
+  /** What stopped answering while this run was at work is taken out of what later steps read. */
+  async leaveOutStalled(): Promise<void> {
+    const before = this.given;
+    const now = await this.withoutStalled(before);
+    if (now.length < before.length) await this.configure(now);
+  }
+
+  private async withoutStalled(caches: readonly BinaryCache[]): Promise<readonly BinaryCache[]> {
+    const answering: BinaryCache[] = [];
+    for (const cache of caches) {
+      try {
+        await cache.describe(this.signal);
+        answering.push(cache);
+      } catch (error) {
+        this.signal.throwIfAborted();
+        this.findings.push({
+          kind: "cache",
+          level: "warning",
+          ...(error instanceof UserError ? { code: error.code } : {}),
+          message: `${cache.name} stopped answering, and later steps are not configured with it: ${describeError(error)}`,
+          hint: "they build what only it has, instead of waiting for it",
+        });
+      }
+    }
+    return answering;
   }
 
   private async substitute(paths: readonly StorePath[], bytes: number): Promise<void> {

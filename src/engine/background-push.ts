@@ -30,6 +30,8 @@ export interface WatchRequest {
   /** Rests between two looks at the store; a look with nothing new is one directory read. */
   readonly rest: (signal: AbortSignal) => Promise<void>;
   readonly progress: (done: PushProgress) => void;
+  /** Told once, where the cache fails whatever it is sent: then this is over. */
+  readonly ended: (why: string) => void;
 }
 
 /**
@@ -52,6 +54,8 @@ export async function watch(request: WatchRequest, signal: AbortSignal): Promise
     if (built.length > 0) {
       lookup ??= await substitutersOf(world, signal);
       await send(request, own, lookup, built, signal);
+      const ended = own.pushEnded?.();
+      if (ended) return request.ended(describeError(ended));
     }
     if (!over) await rest(signal);
   }

@@ -59,6 +59,8 @@ export interface Outcome {
   readonly substituted: Fetched;
   /** Served, in a cache's own words, and not to be had: gone, broken off, or not what was promised. */
   readonly unfetched: readonly StorePath[];
+  /** Their narinfo is served and their NAR is not, as a verification found. */
+  readonly gone: readonly StorePath[];
   readonly built: readonly Built[];
   /** What those took that Nix built here; kept for the next run's plan. */
   readonly figures: readonly BuildFigures[];
@@ -76,6 +78,7 @@ export const NOTHING_DONE: Outcome = {
   configured: [],
   substituted: { paths: 0, bytes: 0, seconds: 0 },
   unfetched: [],
+  gone: [],
   built: [],
   figures: [],
   reclaimed: [],

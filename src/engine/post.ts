@@ -1,6 +1,7 @@
 /** The end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
 import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
+import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
@@ -29,6 +30,8 @@ export interface JobMemory {
   readonly origin?: readonly StorePath[] | undefined;
   /** Names of the caches that did not answer the step: their deadline is paid once. */
   readonly silent?: readonly string[];
+  /** Why nothing more is pushed: our cache failed whatever it was sent, in the step or behind it. */
+  readonly pushEnded?: string | undefined;
 }
 
 export interface PostRun {
@@ -96,6 +99,10 @@ async function endOf(
     // Nobody is asked: a step may have said through whom. What a cache has by now is counted, too.
     return { ...NOTHING, withheld: can(own, "push") ? wanted : [] };
   }
+  if (trust.kind === "write" && can(own, "push")) {
+    const barred = await whyBarred(own, memory, world.clock, signal);
+    if (barred !== undefined) return notPushed(job, own, built.length, barred);
+  }
   const asked = world.substituters.filter(({ name }) => !memory.silent?.includes(name));
   const substituters = await describeSubstituters({ ...world, substituters: asked }, signal);
   const lookup = new Lookup(
@@ -110,6 +117,12 @@ async function endOf(
     count: noCount(),
   }));
   const writable = writableCache(job, { trust, substituters: described }, own);
+  const state = described.find(({ role }) => role === "own")?.state;
+  if (!writable && trust.kind === "write" && can(own, "push") && state) {
+    const error = state.kind === "down" ? state.error : state.info.trouble;
+    const why = error ? describeError(error) : "it may only be read";
+    return notPushed(job, own, built.length, why);
+  }
   if (!writable) {
     const withheld = await missingRoots(lookup, wanted);
     return { ...NOTHING, withheld: can(own, "push") ? withheld : [] };
@@ -129,6 +142,49 @@ async function endOf(
     findings: [...done.findings, ...answerTroubleFindings(world, described)],
   };
   return { outcome, withheld: [] };
+}
+
+/** Milliseconds that a cache gets at the end of the job which did not answer at its beginning. */
+const ONCE_MORE = 5_000;
+
+/** Undefined where it may be tried. */
+async function whyBarred(
+  own: BinaryCache,
+  { silent, pushEnded }: JobMemory,
+  clock: World["clock"],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (pushEnded !== undefined) return pushEnded;
+  if (!silent?.includes(own.name)) return undefined;
+  const patience = new AbortController();
+  const answer = own.describe(AbortSignal.any([signal, patience.signal])).then(
+    () => undefined,
+    (error: unknown) => describeError(error),
+  );
+  const late = clock.sleep(ONCE_MORE, signal).then(() => {
+    const why = "it did not answer when the job began, and does not now";
+    patience.abort(new Error(why));
+    return why;
+  });
+  return Promise.race([answer, late]);
+}
+
+/** Somebody built it to have it in the cache: that it is not there is told, whatever the reason. */
+function notPushed(
+  { onPushFailure }: Pick<Job, "onPushFailure">,
+  { name }: BinaryCache,
+  paths: number,
+  why: string,
+): PostRun {
+  if (onPushFailure === "ignore") return NOTHING;
+  const finding: Finding = {
+    kind: "push",
+    level: onPushFailure === "error" ? "error" : "warning",
+    code: "NCP-305",
+    message: `of ${count(paths, "path")} that this job built, nothing is pushed to ${name} at its end: ${why}`,
+    hint: "run it again when the cache is well: only what is missing is uploaded",
+  };
+  return { outcome: { ...NOTHING_DONE, findings: [finding] }, withheld: [] };
 }
 
 /** Undefined where they cannot be listed; then each is set, and told where that fails. */

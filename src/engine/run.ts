@@ -4,6 +4,8 @@ import { UserError } from "../domain/errors.ts";
 import { isFresh } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
+import { count } from "../domain/size.ts";
+import type { StorePath } from "../domain/store-path.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
 import { audit } from "./audit/audit.ts";
@@ -31,10 +33,38 @@ export interface Run {
   readonly end: number;
 }
 
+/**
+ * Looks, decides and acts; and once more where acting shows that what was seen is not so. A record
+ * falls, and a warming run builds what caches say they have and cannot give.
+ */
 export async function run(job: Job, trust: Trust, world: World, signal: AbortSignal): Promise<Run> {
   const begin = world.clock.now();
   refuseExposed(job, world);
-  const { seen, meant } = await look(job, trust, world, signal);
+  const first = await once(job, trust, world, signal, new Set());
+  const lies = new Set([...first.outcome.unfetched, ...first.outcome.gone]);
+  const isRecalled = first.survey.recalled !== undefined;
+  const mends = MAY[job.mode].has("push") && first.outcome.gone.length > 0;
+  if (lies.size === 0 || !(isRecalled || mends)) return { ...first, begin };
+  world.log.info(
+    `${count(lies.size, "path")} cannot be had from the cache that names them: everything is looked at again`,
+  );
+  const { memory } = world;
+  const again: World = {
+    ...world,
+    memory: memory && { ...memory, recall: async () => undefined },
+  };
+  return { ...(await once(job, trust, again, signal, mends ? lies : new Set())), begin };
+}
+
+async function once(
+  job: Job,
+  trust: Trust,
+  world: World,
+  signal: AbortSignal,
+  refuted: ReadonlySet<StorePath>,
+): Promise<Run> {
+  const begin = world.clock.now();
+  const { seen, meant } = await look(job, trust, world, signal, refuted);
   const looked = world.clock.now();
   const done = await apply(
     job,
@@ -74,10 +104,11 @@ async function look(
   trust: Trust,
   world: World,
   signal: AbortSignal,
+  refuted: ReadonlySet<StorePath>,
 ): Promise<{ readonly seen: Survey; readonly meant: Plan }> {
   world.log.group("Look: what is cached, and where");
   try {
-    const seen = await survey(job, trust, world, signal);
+    const seen = await survey(job, trust, world, signal, refuted);
     return { seen, meant: await decide(job, seen, world, signal) };
   } finally {
     world.log.endGroup();

@@ -10,6 +10,7 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
+import type { FoundTargets } from "./survey/found.ts";
 import { judge } from "./survey/judge.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
@@ -19,7 +20,7 @@ import {
   placed,
   type SurveyedSubstituter,
 } from "./survey/substituters.ts";
-import { type FoundTargets, findTargets } from "./survey/targets.ts";
+import { findTargets } from "./survey/targets.ts";
 
 export interface SurveyedTarget extends AssessedTarget {
   /** Whether its outputs are valid in this machine's store: beside the verdict, not instead of it. */
@@ -34,6 +35,7 @@ export interface Survey extends Assessment {
   readonly key: CacheKey;
   readonly keyFiles: readonly KeyFile[];
   readonly system: string | undefined;
+  readonly flake: "here" | "absent";
   /** Undefined where Nix takes the caches and keys that we add. */
   readonly untrusted: Untrusted | undefined;
   readonly nixVersion: string | undefined;
@@ -57,6 +59,7 @@ export async function survey(
   trust: Trust,
   world: World,
   signal: AbortSignal,
+  refuted?: ReadonlySet<StorePath>,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
   const [keyFiles, substituters, sought, figures] = await Promise.all([
@@ -76,11 +79,11 @@ export async function survey(
   const silent = substituters.flatMap(({ substituter, state }) =>
     isSilent(state) ? [substituter] : [],
   );
-  const lookup = new Lookup([...reachable, ...silent], signal);
+  const lookup = new Lookup([...reachable, ...silent], signal, refuted);
   using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
-    sought.record && recall(sought.record, job, world, lookup, reachable, signal),
+    sought.record && recall(sought.record, job, lookup, signal),
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
@@ -93,6 +96,7 @@ export async function survey(
     key: cacheKey(job.keyPrefix, keyFiles, job.keySuffix),
     keyFiles,
     system: world.nix?.setup.system,
+    flake: world.nix?.setup.flake ?? "absent",
     untrusted: world.nix?.setup.untrusted,
     nixVersion: world.nix?.setup.version,
     targets: assessment.targets.map((target) => {

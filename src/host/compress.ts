@@ -97,6 +97,8 @@ export function decompress(
     case "none":
     case "":
       return content;
+    case "deflate":
+      return through(zlib.createInflate(), content, signal);
     case "br":
       return through(zlib.createBrotliDecompress(), content, signal);
     default:

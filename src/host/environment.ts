@@ -1,5 +1,6 @@
 /** The process's environment: the one place that reads it, and what a child may see of it. */
 
+import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import type { Code, Secrets } from "../domain/job.ts";
 import { searchPath } from "./programs.ts";
@@ -157,4 +158,27 @@ export function takeEnvironment(): Environment {
  */
 export function keepGarbageSmall(): void {
   setFlagsFromString("--semi-space-growth-factor=1");
+}
+
+/** What most systems allow; taken where nothing says otherwise. */
+const FILES = 1_024;
+
+/** Files and connections that this process may have open (`ulimit -n`); Node itself raised it as far as it goes. */
+export function openFilesMost(): number {
+  if (process.platform === "win32") return FILES;
+  if (process.platform === "linux") {
+    try {
+      const limits = readFileSync("/proc/self/limits", "utf8");
+      return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? FILES);
+    } catch {
+      return FILES;
+    }
+  }
+  // Who is connected to whom is asked of name servers, and is not what is wanted here.
+  Object.assign(process.report, { excludeNetwork: true });
+  const { userLimits } = process.report.getReport() as {
+    readonly userLimits?: { readonly open_files?: { readonly soft: number | "unlimited" } };
+  };
+  const most = userLimits?.open_files?.soft;
+  return typeof most === "number" ? most : FILES;
 }

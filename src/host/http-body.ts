@@ -1,7 +1,9 @@
-/** Owns the bodies of requests and answers: sent without a copy or as a stream, read whole and bounded. */
+/** What a request sends and an answer holds: bodies sent without a copy or as a stream, read whole and bounded, and unpacked. */
 
-import type { ClientRequest, IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
+import type { Readable, Writable } from "node:stream";
 import { UserError } from "../domain/errors.ts";
+import { decompress } from "./compress.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
@@ -9,39 +11,50 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /**
    * A list is sent as it stands, one piece after the other, without a copy. A stream is sent as it
-   * comes, in chunks, and the deadline then holds for each wait.
+   * comes, in chunks where `bodyBytes` does not say its length, and the deadline then holds for each wait.
    */
   readonly body?: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>;
+  readonly bodyBytes?: number;
   readonly signal: AbortSignal;
-  /** Milliseconds for one try, connection to last byte. */
+  /** Milliseconds for one try, connection to last byte; a turn that is waited for does not count. */
   readonly deadline: number;
-  /** A longer body is refused. */
+  /** A longer body, once it is unpacked, is refused. */
   readonly maxBytes?: number;
 }
 
 export type Body =
   | { readonly kind: "pieces"; readonly pieces: readonly Uint8Array[]; readonly bytes: number }
-  | { readonly kind: "stream"; readonly chunks: AsyncIterable<Uint8Array> };
+  | {
+      readonly kind: "stream";
+      readonly chunks: AsyncIterable<Uint8Array>;
+      readonly bytes: number | undefined;
+    };
 
 /** Undefined where there is none to send. */
-export function bodyOf(body: HttpRequest["body"]): Body | undefined {
+export function bodyOf({
+  body,
+  bodyBytes,
+}: Pick<HttpRequest, "body" | "bodyBytes">): Body | undefined {
   if (body === undefined) return undefined;
   if (typeof body === "object" && Symbol.asyncIterator in body) {
-    return { kind: "stream", chunks: body };
+    return { kind: "stream", chunks: body, bytes: bodyBytes };
   }
   const pieces =
     typeof body === "string" ? [Buffer.from(body)] : body instanceof Uint8Array ? [body] : body;
   return { kind: "pieces", pieces, bytes: pieces.reduce((sum, { length }) => sum + length, 0) };
 }
 
-/** Sends a body to its end. Rejects where the body itself fails; the connection's faults are the request's. */
+/**
+ * Sends a body to its end. Rejects where the body itself fails; the connection's faults are the request's.
+ * A server that answers in the middle has heard enough: `response` is the event of an answer.
+ */
 export async function sendBody(
-  sent: ClientRequest,
-  body: Body | undefined,
-  timed: Timed,
+  sent: Writable,
+  body: Body,
+  timed: Pick<Timed, "restart">,
 ): Promise<void> {
-  if (body?.kind !== "stream") {
-    for (const piece of body?.pieces ?? []) sent.write(piece);
+  if (body.kind === "pieces") {
+    for (const piece of body.pieces) sent.write(piece);
     sent.end();
     return;
   }
@@ -50,7 +63,6 @@ export async function sendBody(
     answered = true;
   });
   for await (const chunk of body.chunks) {
-    // A server that answers in the middle has heard enough.
     if (answered || sent.destroyed) return;
     timed.restart();
     if (!sent.write(chunk)) await drained(sent);
@@ -59,7 +71,7 @@ export async function sendBody(
   sent.end();
 }
 
-function drained(sent: ClientRequest): Promise<void> {
+function drained(sent: Writable): Promise<void> {
   return new Promise((resolve) => {
     const go = () => {
       for (const event of EVENTS) sent.off(event, go);
@@ -71,25 +83,120 @@ function drained(sent: ClientRequest): Promise<void> {
 
 const EVENTS = ["drain", "close", "response"] as const;
 
-/** The answer's body; an error where it has more than `most` bytes or breaks off. */
-export function wholeBody(response: IncomingMessage, url: URL, most: number): Promise<Buffer> {
+/** The answer's body as it came, no more than `most` bytes; an error where it breaks off. */
+export function wholeBody(body: Readable, most: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
-    response.on("data", (chunk: Buffer) => {
+    let isWhole = false;
+    body.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
       chunks.push(chunk);
-      if (bytes > most) {
-        response.destroy(new Error(`${url.href} answered with more than ${most} bytes`));
-      }
+      if (bytes > most) body.destroy(tooLong(most));
     });
-    response.on("end", () => {
+    body.on("end", () => {
+      isWhole = true;
       resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
     });
-    response.on("error", reject);
-    // Behind `end` it changes nothing; without one the other side hung up in the middle.
-    response.on("close", () => reject(new Error("the connection was closed in the middle")));
+    body.on("error", reject);
+    // Without an end the other side hung up in the middle.
+    body.on("close", () => {
+      if (!isWhole) reject(new Error("the connection was closed in the middle"));
+    });
   });
+}
+
+function tooLong(most: number): Error {
+  return new Error(`it answered with more than ${most} bytes`);
+}
+
+/** Encodings that curl, and so Nix, unpacks without a word, and one that an HTTP cache of Nix's may have. */
+const ENCODINGS: Readonly<Record<string, string>> = {
+  gzip: "gzip",
+  "x-gzip": "gzip",
+  deflate: "deflate",
+  br: "br",
+  zstd: "zstd",
+  xz: "xz",
+};
+/** One encoding is usual, two are odd; more are a way to keep us busy. */
+const ENCODINGS_MOST = 3;
+
+/** What the body is packed in, the outermost last. Throws for what nobody here can unpack. */
+export function encodingsOf(headers: IncomingHttpHeaders): readonly string[] {
+  const field = headers["content-encoding"];
+  if (field === undefined) return NONE;
+  const names = field.split(",").map((name) => name.trim().toLowerCase());
+  const packed = names.filter((name) => name !== "" && name !== "identity");
+  if (packed.length > ENCODINGS_MOST) throw new Error("it is packed more than three times over");
+  return packed.map((name) => {
+    const known = ENCODINGS[name];
+    if (known === undefined) {
+      throw new Error(`its Content-Encoding "${name.slice(0, 40)}" is not known here`);
+    }
+    return known;
+  });
+}
+
+const NONE: readonly string[] = [];
+
+/** What a server said, in one short line that cannot hold `secret`. */
+export function serverWords(
+  { headers, body }: { readonly headers: IncomingHttpHeaders; readonly body: Buffer },
+  secret?: string,
+): string {
+  const text = body.toString("utf8", 0, 2_000);
+  let words = String(headers["content-type"] ?? "").includes("html") ? "an HTML page" : text;
+  try {
+    const { error, message } = JSON.parse(text) as { error?: unknown; message?: unknown };
+    const said = message ?? error;
+    if (typeof said === "string") words = said;
+  } catch {
+    // Not JSON: its text will do.
+  }
+  const line = words.replace(/\s+/g, " ").trim().slice(0, 300) || "no text";
+  return secret ? line.replaceAll(secret, "***") : line;
+}
+
+/** The content of a body that is packed; an error where it has more than `most` bytes. */
+export async function* unpacked(
+  body: AsyncIterable<Uint8Array>,
+  encodings: readonly string[],
+  most: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let content = body;
+  for (const encoding of encodings.toReversed()) {
+    content = bounded(decompress(encoding, content, signal), most);
+  }
+  yield* encodings.length === 0 ? bounded(content, most) : content;
+}
+
+async function* bounded(
+  content: AsyncIterable<Uint8Array>,
+  most: number,
+): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of content) {
+    bytes += chunk.length;
+    if (bytes > most) throw tooLong(most);
+    yield chunk;
+  }
+}
+
+/** As `unpacked`, of what is held as a whole. */
+export async function unpackWhole(
+  body: Buffer,
+  encodings: readonly string[],
+  most: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const once = async function* () {
+    yield body;
+  };
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of unpacked(once(), encodings, most, signal)) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 /** What is under way for a signal: one listener for all of it, not one for each request. */
@@ -112,6 +219,11 @@ function underWay(signal: AbortSignal): Set<Timed> {
 /** What is under way, and can be ended. */
 interface Endable {
   destroy(error: Error): unknown;
+}
+
+/** One for all: a closure for each of 100,000 requests would cost more than it does. */
+function isLate(timed: Timed): void {
+  timed.end();
 }
 
 /** One request's deadline and the caller's signal, whichever comes first. */
@@ -142,14 +254,16 @@ export class Timed {
 
   restart(): void {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.late = true;
-      this.sent?.destroy(new Error("too slow"));
-    }, this.request.deadline);
+    this.timer = setTimeout(isLate, this.request.deadline, this);
   }
 
   pause(): void {
     clearTimeout(this.timer);
+  }
+
+  end(): void {
+    this.late = true;
+    this.sent?.destroy(new Error("too slow"));
   }
 
   done(): void {
@@ -164,6 +278,7 @@ export class Timed {
     const what = `${method} ${url.origin}${url.pathname}`;
     if (this.late)
       return new UserError("NCP-501", `${what}: no answer within ${deadline / 1000} s`);
+    if (error instanceof UserError) return error;
     return new Error(`${what}: ${error instanceof Error ? error.message : error}`, {
       cause: error,
     });

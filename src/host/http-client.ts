@@ -1,15 +1,23 @@
-/** Owns HTTP: connections that are kept, deadlines, redirects, and credentials that stay at home. */
+/** HTTP: redirects, deadlines, credentials that stay at home, and bodies unpacked; over whatever a host speaks. */
 
-import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http";
-import { finished } from "node:stream/promises";
-import { Connections, hasProxy } from "./http-agent.ts";
-import { type Body, bodyOf, type HttpRequest, sendBody, Timed, wholeBody } from "./http-body.ts";
+import type { IncomingHttpHeaders } from "node:http";
+import { describeError } from "../domain/errors.ts";
+import { type Environment, openFilesMost } from "./environment.ts";
+import {
+  bodyOf,
+  encodingsOf,
+  type HttpRequest,
+  Timed,
+  unpacked,
+  unpackWhole,
+  wholeBody,
+} from "./http-body.ts";
+import type { Answered } from "./http-lane.ts";
+import { Origin, type Ways } from "./http-origin.ts";
+import { Certificates } from "./network-settings.ts";
+import { beginTrace, exchangeWords, requestName } from "./trace.ts";
 
 export type { HttpRequest } from "./http-body.ts";
-
-import { exchangeWords, requestName, traced } from "./trace.ts";
-import { type WireAnswer, wireRequest } from "./wire-answer.ts";
-import { WirePool } from "./wire-pool.ts";
 
 export interface HttpResponse {
   readonly status: number;
@@ -27,18 +35,6 @@ export interface HttpStream {
   discard(): void;
 }
 
-interface Streamed {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly sent: ClientRequest;
-  readonly response: IncomingMessage;
-}
-
-type Whole = Extract<Body, { kind: "pieces" }>;
-type Fields = Readonly<Record<string, string>>;
-
-const BODY_MOST = 64 * 1024 * 1024;
-
 /** What a cache needs of a client: one may be put around another. */
 export interface Http {
   /** One try, redirects followed. Throws for transport faults and deadlines, never for a status. */
@@ -47,37 +43,46 @@ export interface Http {
   stream(request: HttpRequest): Promise<HttpStream>;
 }
 
-/**
- * The connections of one run. What is sent and answered whole goes over our own, what is streamed
- * or has a proxy to go through over Node's.
- */
-export class HttpClient implements Http {
-  private readonly connections: Connections;
-  private readonly wire: WirePool | undefined;
+export interface HttpClientOptions {
+  /** `ssl-cert-file` of Nix's configuration. */
+  readonly certificates?: string | undefined;
+}
 
-  /** `connections`: to one host. At 20 ms a request, 256 ask for 5,001 paths in half a second. */
-  constructor(environment: Readonly<Record<string, string>>, connections = 256) {
-    this.connections = new Connections(environment, connections);
-    this.wire = hasProxy(environment) ? undefined : new WirePool(connections);
+const BODY_MOST = 64 * 1024 * 1024;
+/** A body may be packed badly, and come to a little more than what is in it. */
+const PACKED_MORE = 64 * 1024;
+
+/** The connections of one run. */
+export class HttpClient implements Http {
+  private readonly ways: Ways;
+  private readonly origins = new Map<string, Origin>();
+
+  constructor(environment: Environment, { certificates }: HttpClientOptions = {}) {
+    this.ways = {
+      environment,
+      certificates: new Certificates(environment, certificates),
+      most: Math.max(2, Math.floor(openFilesMost() / FILES_A_HOST)),
+    };
   }
 
   close(): void {
-    this.connections.close();
-    this.wire?.close();
+    for (const origin of this.origins.values()) origin.close();
   }
 
   async request(request: HttpRequest): Promise<HttpResponse> {
     const timed = new Timed(request);
-    const body = bodyOf(request.body);
     const most = request.maxBytes ?? BODY_MOST;
     try {
-      const { wire } = this;
-      if (!wire || body?.kind === "stream") return await this.readWhole(request, body, most, timed);
-      return await follow(
-        request,
-        (url, fields) => exchange(wire, request, url, fields, body, most, timed),
-        async () => undefined,
-      );
+      const answer = await this.follow(request, timed);
+      const { status, headers, url } = answer;
+      const encodings = encodingsOf(headers);
+      const isPacked = encodings.length > 0;
+      const whole = await wholeBody(answer.body, isPacked ? most + PACKED_MORE : most);
+      answer.end(whole.length);
+      // A packed body of nothing is what some servers send with errors.
+      if (!isPacked || whole.length === 0) return { status, headers, url, body: whole };
+      const body = await unpackWhole(whole, encodings, most, request.signal);
+      return { status, headers, url, body };
     } catch (error) {
       throw timed.explain(error);
     } finally {
@@ -88,166 +93,137 @@ export class HttpClient implements Http {
   async stream(request: HttpRequest): Promise<HttpStream> {
     const timed = new Timed(request);
     try {
-      const { status, headers, response } = await follow(
-        request,
-        (url, fields) => this.send(request, url, fields, bodyOf(request.body), timed),
-        passOver,
-      );
-      const body = async function* () {
+      const { status, headers, body, end } = await this.follow(request, timed);
+      const discard = () => {
+        timed.done();
+        // Nobody listens any more, and a body that ends early would end the process.
+        body.on("error", () => undefined);
+        body.destroy();
+      };
+      const chunks = async function* () {
+        let bytes = 0;
+        for await (const chunk of body as AsyncIterable<Buffer>) {
+          bytes += chunk.length;
+          timed.pause();
+          yield chunk;
+          timed.restart();
+        }
+        end(bytes);
+      };
+      const most = request.maxBytes ?? Number.MAX_SAFE_INTEGER;
+      const content = unpacked(chunks(), encodingsOf(headers), most, request.signal);
+      const read = async function* () {
         try {
           timed.restart();
-          for await (const chunk of response as AsyncIterable<Buffer>) {
-            timed.pause();
-            yield chunk;
-            timed.restart();
-          }
+          yield* content;
         } catch (error) {
           throw timed.explain(error);
         } finally {
-          timed.done();
-          response.destroy();
+          discard();
         }
       };
       timed.pause();
-      return {
-        status,
-        headers,
-        body: body(),
-        discard: () => {
-          timed.done();
-          // Nobody listens any more, and a body that ends early would end the process.
-          response.on("error", () => undefined);
-          response.destroy();
-        },
-      };
+      return { status, headers, body: read(), discard };
     } catch (error) {
       timed.done();
       throw timed.explain(error);
     }
   }
 
-  private async readWhole(
+  /** The last answer, and the URL that gave it. */
+  private async follow(
     request: HttpRequest,
-    body: Body | undefined,
-    most: number,
     timed: Timed,
-  ): Promise<HttpResponse> {
-    const { status, headers, url, sent, response } = await follow(
-      request,
-      (to, fields) => this.send(request, to, fields, body, timed),
-      passOver,
-    );
-    try {
-      return { status, headers, url, body: await wholeBody(response, url, most) };
-    } finally {
-      // A request whose body was not sent to its end: its connection can carry no other.
-      if (!sent.writableEnded) sent.destroy();
+  ): Promise<Answered & { readonly url: URL }> {
+    const { method, url: first } = request;
+    let url = first;
+    let headers = fieldsOf(request);
+    for (let hop = 0; ; hop++) {
+      const answer = await this.exchange(request, url, headers, timed);
+      const { location } = answer.headers;
+      const isQuestion = method === "GET" || method === "HEAD";
+      if (!REDIRECTS.has(answer.status) || !location || !isQuestion) return { ...answer, url };
+      // For the sake of the connection.
+      await wholeBody(answer.body, BODY_MOST);
+      if (hop >= REDIRECTS_MOST) throw new Error(`${first.href} redirects without end`);
+      const next = new URL(location, url);
+      if (next.protocol !== "https:" && next.protocol !== "http:") {
+        throw new Error(`${url.href} redirects to ${next.protocol}`);
+      }
+      // Credentials are for the host the user named, not for whatever it points to.
+      if (next.origin !== url.origin) {
+        headers = Object.fromEntries(Object.entries(headers).filter(([name]) => !SECRET.has(name)));
+      }
+      url = next;
     }
   }
 
-  private send(
-    { method }: HttpRequest,
+  private exchange(
+    request: HttpRequest,
     url: URL,
-    fields: Fields,
-    body: Body | undefined,
+    headers: Fields,
     timed: Timed,
-  ): Promise<Streamed> {
-    return traced(
-      () => requestName(method, url),
-      () => this.begin(method, url, fields, body, timed),
-      ({ status, sent }) => exchangeWords(status, "http/1.1", sent.reusedSocket ? "kept" : "new"),
+  ): Promise<Answered> {
+    const { method } = request;
+    const end = beginTrace(() => requestName(method, url));
+    const sending = this.origin(url).send({
+      method,
+      url,
+      headers: url.username === "" ? headers : { ...credentialsOf(url), ...headers },
+      body: bodyOf(request),
+      timed,
+    });
+    timed.attach(sending);
+    sending.answer.then(
+      ({ status, protocol, isFirst }) =>
+        end(exchangeWords(status, protocol, isFirst ? "new" : "kept")),
+      (error) => end(`failed (${describeError(error)})`),
     );
+    return sending.answer;
   }
 
-  private begin(
-    method: string,
-    url: URL,
-    fields: Fields,
-    body: Body | undefined,
-    timed: Timed,
-  ): Promise<Streamed> {
-    return new Promise((resolve, reject) => {
-      const length = body?.kind === "pieces" ? { "content-length": String(body.bytes) } : {};
-      const options = { method, headers: { ...AGENT, ...fields, ...length } };
-      const sent = this.connections.begin(url, options, (response) => {
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, sent, response });
-      });
-      timed.attach(sent);
-      sent.on("error", reject);
-      sendBody(sent, body, timed).catch((error) => {
-        reject(error);
-        sent.destroy();
-      });
-    });
+  private origin(url: URL): Origin {
+    let origin = this.origins.get(url.origin);
+    if (!origin) {
+      origin = new Origin(url, this.ways);
+      this.origins.set(url.origin, origin);
+    }
+    return origin;
   }
 }
+
+/** Of the files that may be open, so many hosts share them; the rest is for what is written to disk. */
+const FILES_A_HOST = 4;
+
+type Fields = Readonly<Record<string, string>>;
+
+/** Node's own rule: no control character but the tab, so that no value can hold another field. */
+const NO_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
 const AGENT = { "user-agent": "nix-cache-preflight" };
+/** What a cache sends along is the same for all it asks. */
+const FIELDS = new WeakMap<Fields, Fields>();
 
-async function passOver({ response }: Streamed): Promise<void> {
-  response.resume();
-  await finished(response);
-}
-
-function exchange(
-  wire: WirePool,
-  { method }: HttpRequest,
-  url: URL,
-  fields: Fields,
-  body: Whole | undefined,
-  most: number,
-  timed: Timed,
-): Promise<WireAnswer> {
-  const headers = { ...AGENT, ...credentialsOf(url), ...fields };
-  const sending = wire.send(url, wireRequest(method, url, headers, body?.pieces ?? [], most));
-  timed.attach(sending);
-  return traced(
-    () => requestName(method, url),
-    () => sending.answer,
-    ({ status, isNew }) => exchangeWords(status, "http/1.1", isNew ? "new" : "kept"),
-  );
+/** As HTTP/2 has them, in lower case. Throws for a value that cannot be sent; the error does not hold it. */
+function fieldsOf({ headers }: HttpRequest): Fields {
+  if (!headers) return AGENT;
+  const known = FIELDS.get(headers);
+  if (known) return known;
+  const fields: Record<string, string> = { ...AGENT };
+  for (const [name, value] of Object.entries(headers)) {
+    if (NO_VALUE.test(value)) throw new Error(`the value of the field ${name} cannot be sent`);
+    fields[name.toLowerCase()] = value;
+  }
+  FIELDS.set(headers, fields);
+  return fields;
 }
 
 /** `https://token@host/` is the token as a user name, and no password. */
 function credentialsOf({ username }: URL): Fields {
-  if (username === "") return {};
   const pair = `${decodeURIComponent(username)}:`;
   return { authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
 }
 
-interface Answered {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-}
-
 const REDIRECTS_MOST = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-
-/** The last answer, and the URL that gave it. `pass` reads what stands behind a redirect to its end. */
-export async function follow<A extends Answered>(
-  { method, url: first, headers: given }: HttpRequest,
-  send: (url: URL, headers: Readonly<Record<string, string>>) => Promise<A>,
-  pass: (answer: A) => Promise<void>,
-): Promise<A & { readonly url: URL }> {
-  let url = first;
-  let headers = given ?? {};
-  for (let hop = 0; ; hop++) {
-    const answer = await send(url, headers);
-    const { location } = answer.headers;
-    const isQuestion = method === "GET" || method === "HEAD";
-    if (!REDIRECTS.has(answer.status) || !location || !isQuestion) return { ...answer, url };
-    await pass(answer);
-    if (hop >= REDIRECTS_MOST) throw new Error(`${first.href} redirects without end`);
-    const next = new URL(location, url);
-    if (next.protocol !== "https:" && next.protocol !== "http:") {
-      throw new Error(`${url.href} redirects to ${next.protocol}`);
-    }
-    // Credentials are for the host the user named, not for whatever it points to.
-    if (next.origin !== url.origin) {
-      headers = Object.fromEntries(
-        Object.entries(headers).filter(([name]) => !/^(authorization|cookie)$/i.test(name)),
-      );
-    }
-    url = next;
-  }
-}
+const SECRET = new Set(["authorization", "cookie"]);

@@ -13,6 +13,8 @@ export interface RetryPolicy {
   readonly total: number;
   /** No server's Retry-After is waited for longer than this. */
   readonly patience: number;
+  /** Once it is aborted no further try is begun; what is under way goes on. */
+  readonly giveUp?: AbortSignal;
 }
 
 export const RETRY: RetryPolicy = {
@@ -26,11 +28,24 @@ export const RETRY: RetryPolicy = {
 export const ASK: RetryPolicy = { first: 250, longest: 2_500, total: 15_000, patience: 30_000 };
 
 /** Nobody is there, or not who they say: asking on would be waiting for nothing. */
-const HOPELESS = /ENOTFOUND|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|CERT_|SELF_SIGNED|ERR_TLS/;
+const HOPELESS = /ENOTFOUND|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ERR_TLS/;
+
+/** What only a setting can mend: a certificate that is not accepted, a proxy that gives no way. */
+function isSettled(failure: unknown): boolean {
+  return failure instanceof UserError && (failure.code === "NCP-333" || failure.code === "NCP-334");
+}
+
+/** Any 2xx: what was asked for was done. */
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** Of the server's own faults those that stay: not implemented, another version, full, a login page. */
+const LASTING = new Set([501, 505, 507, 511]);
 
 /** Worth another try: too many requests, the server's own faults. Never 400, 401, 403, 404. */
 export function isPassing(status: number): boolean {
-  return status === 429 || status === 408 || status >= 500;
+  return status === 429 || status === 408 || (status >= 500 && !LASTING.has(status));
 }
 
 /**
@@ -43,6 +58,8 @@ export async function retry(
   policy: RetryPolicy = RETRY,
 ): Promise<HttpResponse> {
   const begun = performance.now();
+  const isOver = () => policy.giveUp?.aborted === true;
+  const bound = `, for at most ${Math.round(policy.total / 1000)} s`;
   for (let n = 1; ; n++) {
     let answer: HttpResponse | undefined;
     let failure: unknown;
@@ -51,6 +68,7 @@ export async function retry(
       if (!isPassing(answer.status)) return answer;
     } catch (error) {
       signal.throwIfAborted();
+      if (isSettled(error)) throw error;
       failure = error;
     }
     const asked = answer && retryAfter(answer, Date.now());
@@ -64,16 +82,26 @@ export async function retry(
     // Too many requests: it is there, and will answer. What it asks for is time.
     const most = answer?.status === 429 ? Math.max(policy.total, policy.patience) : policy.total;
     const hopeless = failure !== undefined && n > 1 && HOPELESS.test(codeOf(failure));
-    const late = hopeless || (asked === undefined ? spent + pause > most : spent > most);
-    if (late) {
-      if (answer) return answer;
-      const bound = hopeless ? "" : `, for at most ${Math.round(policy.total / 1000)} s`;
-      throw new UserError("NCP-302", `${describeError(failure)} (tried ${n} times${bound})`, {
-        cause: failure,
-      });
-    }
-    await clock.sleep(pause, signal);
+    const late =
+      isOver() || hopeless || (asked === undefined ? spent + pause > most : spent > most);
+    if (late) return end(answer, failure, n, hopeless ? "" : bound);
+    const either = policy.giveUp ? AbortSignal.any([signal, policy.giveUp]) : signal;
+    await clock.sleep(pause, either).catch(() => signal.throwIfAborted());
+    if (isOver()) return end(answer, failure, n);
   }
+}
+
+function end(
+  answer: HttpResponse | undefined,
+  failure: unknown,
+  tries: number,
+  bound = "",
+): HttpResponse {
+  if (answer) return answer;
+  throw new UserError("NCP-302", `${describeError(failure)} (tried ${tries} times${bound})`, {
+    cause: failure,
+    fault: "the server's",
+  });
 }
 
 function codeOf(failure: unknown): string {
@@ -85,39 +113,27 @@ function codeOf(failure: unknown): string {
   return parts.join(" ");
 }
 
-/** Milliseconds a server asks us to wait: seconds or a date in the header, `retry_after` in the body. */
+/** Milliseconds a server asks us to wait, where it asks: seconds or a date in the header, `retry_after` in the body. */
 export function retryAfter(answer: HttpResponse, now: number): number | undefined {
   const header = answer.headers["retry-after"];
   if (header !== undefined) {
-    if (/^\d{1,9}(\.\d+)?$/.test(header.trim())) return Number(header) * 1000;
-    const date = Date.parse(header);
-    if (!Number.isNaN(date)) return Math.max(0, date - now);
+    const text = header.trim();
+    if (/^\d{1,9}(\.\d+)?$/.test(text)) return later(Number(text) * 1000);
+    const date = Date.parse(text);
+    if (!Number.isNaN(date)) return later(date - now);
   }
   if (!String(answer.headers["content-type"] ?? "").includes("json")) return undefined;
   try {
     const body = JSON.parse(answer.body.toString("utf8")) as { retry_after?: unknown };
-    return typeof body.retry_after === "number" ? Math.max(0, body.retry_after * 1000) : undefined;
+    return typeof body.retry_after === "number" ? later(body.retry_after * 1000) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** The stream of the last try, whatever its status; what breaks off behind it is an error. */
-export async function retryStream(
-  http: Http,
-  request: HttpRequest,
-  policy: RetryPolicy,
-): Promise<HttpStream> {
-  let opened: HttpStream | undefined;
-  const attempt = async () => {
-    opened?.discard();
-    opened = await http.stream(request);
-    const { status, headers } = opened;
-    return { status, headers, body: Buffer.alloc(0), url: request.url };
-  };
-  await retry(attempt, request.signal, policy);
-  if (!opened) throw new Error("a stream was not opened");
-  return opened;
+/** "At once", or a moment that has passed, is no wait to keep to: ours grows from try to try. */
+function later(milliseconds: number): number | undefined {
+  return milliseconds > 0 ? milliseconds : undefined;
 }
 
 /** Requests at once, where all is well; and what is left where nothing is. */

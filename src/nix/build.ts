@@ -34,7 +34,7 @@ export interface CallSubstituters {
 /** Seconds to a connection, and without a byte on one: Nix's own patience is 300, five times over. */
 const PATIENCE = { connect: "15", stalled: "60" };
 
-function substituterOptions(call: CallSubstituters): string[] {
+export function substituterOptions(call: CallSubstituters): string[] {
   const { urls, instead, publicKeys, netrcFile, settings, sandbox } = call;
   return [
     // A cache that is broken in one place does not end the rest.

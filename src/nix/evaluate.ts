@@ -1,32 +1,38 @@
 /** Evaluates: an installable with its `*`s becomes derivations, or Nix's own message. */
 
-import { UserError } from "../domain/errors.ts";
+import { randomUUID } from "node:crypto";
 import { type AttrSegment, formatAttrPath, type OutputSelection } from "../domain/installable.ts";
-import type { Code } from "../domain/job.ts";
 import { mapLimited } from "../domain/limit.ts";
-import type {
-  Evaluated,
-  EvaluationFailure,
-  EvaluationRequest,
-  EvaluationResult,
-} from "../domain/ports.ts";
-import { parseStorePath } from "../domain/store-path.ts";
-import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
-import { type Flake, indirectName, isIndirect, nearestNames } from "./flake.ts";
+import type { EvaluationFailure, EvaluationRequest, EvaluationResult } from "../domain/ports.ts";
+import { parseStorePath, type StorePath } from "../domain/store-path.ts";
+import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
+import { indirectName, isIndirect, nearestNames } from "./flake.ts";
+import {
+  type Found,
+  filled,
+  flatten,
+  type Member,
+  type MemberQuestion,
+  meantBy,
+  memberExpression,
+  nameablePart,
+  oddNames,
+  Progress,
+  refusal,
+  unnamed,
+} from "./members.ts";
 
-export interface Evaluator {
-  readonly nix: NixCommand;
-  readonly storeDir: string;
-  /** The system Nix assumes unless told otherwise. */
-  readonly system: string;
-  /** The flake of the working directory. */
-  readonly flake: Flake | undefined;
-  /** Strange code builds nothing while it is evaluated. */
-  readonly code: Code;
+export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake"> {
+  readonly door: EvaluationDoor;
+  readonly outputs: MemberQuestion["outputs"];
 }
 
 /** Evaluations at once: each may take gigabytes of memory. */
 const PARALLEL = 2;
+/** As many members that throw are asked for their message, each in an evaluation of its own. */
+const MESSAGES_MOST = 24;
+/** Members that need one and the same import from derivation, and it is not to be had: then no more are tried. */
+const SAME_NEED_MOST = 8;
 
 export async function evaluate(
   evaluator: Evaluator,
@@ -36,9 +42,9 @@ export async function evaluate(
   const { flake } = evaluator;
   const notices: string[] = [];
   if (!flake && request.flake === ".") {
-    const name = formatAttrPath(request.attrPath) || ".";
+    const attrPath = formatAttrPath(request.attrPath) || ".";
     const message = "there is no flake.nix here (nor above, in this repository)";
-    return { derivations: [], failures: [{ attrPath: name, message, nearest: [] }], notices };
+    return { ...NOTHING, failures: [{ attrPath, message, nearest: [] }] };
   }
   if (isIndirect(request.flake) && !flake?.inputs.has(indirectName(request.flake))) {
     const why = flake
@@ -48,27 +54,27 @@ export async function evaluate(
       `${request.flake}: ${why}, so the registry's is used: its store paths may not be those of your own builds`,
     );
   }
+  const before = new Set(evaluator.door.built);
   const run = new Evaluation(evaluator, request, signal);
-  const { derivations, failures } = await run.set(withSystem(request));
-  return { derivations, failures, notices };
+  const part = await run.set(meantBy(request));
+  const built = [...evaluator.door.built].filter((path) => !before.has(path));
+  return { ...part, notices: [...notices, ...part.notices], built };
 }
 
-/** `SYSTEM` as a whole name stands for the system asked for; a bare `*` for every package. */
-function withSystem({ attrPath, system }: EvaluationRequest): AttrSegment[] {
-  const path = attrPath.map(
-    (segment): AttrSegment =>
-      segment.kind === "name" && segment.name === "SYSTEM"
-        ? { kind: "name", name: system }
-        : segment,
-  );
-  if (path[0]?.kind !== "every") return path;
-  return [{ kind: "name", name: "packages" }, { kind: "name", name: system }, ...path];
-}
+const NOTHING: EvaluationResult = {
+  derivations: [],
+  failures: [],
+  passedOver: [],
+  notices: [],
+  built: [],
+};
 
-interface Answer {
-  readonly derivations: Evaluated[];
-  readonly failures: EvaluationFailure[];
-}
+type Part = Omit<EvaluationResult, "built">;
+
+/** A member that ended its evaluation, and that evaluation's message. */
+type Ended = Pick<Found, "segments" | "matched"> & {
+  readonly failure: { message: string; needs?: StorePath };
+};
 
 class Evaluation {
   private readonly evaluator: Evaluator;
@@ -81,48 +87,131 @@ class Evaluation {
     this.signal = signal;
   }
 
-  /** One evaluation for the whole path; where that fails, one for each name of its first `*`. */
-  async set(segments: readonly AttrSegment[], matched: readonly string[] = []): Promise<Answer> {
-    const star = segments.findIndex(({ kind }) => kind === "every");
-    const fixed = star < 0 ? segments : segments.slice(0, star);
-    const open = star < 0 ? [] : segments.slice(star);
-    const whole = await this.eval<Member>(fixed, memberExpression(open));
-    if ("value" in whole) {
-      const found = flatten(whole.value, fixed, open, matched);
-      return this.collect(found, star < 0);
+  /**
+   * One evaluation for the whole path, and one more for each member at which it ended: what it told
+   * until then is not asked again.
+   */
+  async set(segments: readonly AttrSegment[]): Promise<Part> {
+    const fixed = nameablePart(segments);
+    const open = segments.slice(fixed.length);
+    const found: Found[] = [];
+    const ended: Ended[] = [];
+    const odd: (string | null)[] = [];
+    const needs = new Map<StorePath, number>();
+    const mark = `preflight-${randomUUID()}`;
+    const { outputs } = this.evaluator;
+    for (let after: readonly string[] | undefined; ; ) {
+      let progress = new Progress(mark);
+      const answer = await this.ask<Member>(
+        fixed,
+        memberExpression(open, { mark, after, outputs }),
+        () => {
+          progress = new Progress(mark);
+          return (message) => progress.read(message);
+        },
+      );
+      if ("value" in answer) {
+        found.push(...flatten(answer.value, fixed, open));
+        odd.push(...unnamed(answer.value));
+        break;
+      }
+      const { at } = progress;
+      // Not one of its members: the set itself is not there, or cannot be looked at.
+      if (!at) {
+        if (ended.length === 0)
+          return this.failure(
+            fixed.length < segments.length && open[0]?.kind === "name" ? segments : fixed,
+            answer,
+          );
+        ended.push({ segments, matched: [], failure: answer });
+        break;
+      }
+      for (const { matched, member } of progress.done) {
+        if (member.kind !== "set")
+          found.push({ segments: this.at(fixed, open, matched), matched, member });
+      }
+      // The last one was done by then: it is not what ended it.
+      if (String(progress.done.at(-1)?.matched) === String(at)) {
+        ended.push({ segments, matched: [], failure: answer });
+        break;
+      }
+      ended.push({ segments: this.at(fixed, open, at), matched: at, failure: answer });
+      after = at;
+      if (!("needs" in answer) || !answer.needs) continue;
+      const times = (needs.get(answer.needs) ?? 0) + 1;
+      needs.set(answer.needs, times);
+      if (times < SAME_NEED_MOST) continue;
+      // What the rest would say is known, and each would cost an evaluation.
+      ended.push({ segments, matched: [], failure: answer });
+      break;
     }
-    if (star < 0) return this.failure(fixed, whole.message);
-    const names = await this.eval<string[]>(fixed, "builtins.attrNames");
-    if (!("value" in names)) return this.failure(fixed, whole.message);
-    const parts = await mapLimited(names.value, PARALLEL, (name) =>
-      this.set([...fixed, { kind: "name", name }, ...segments.slice(star + 1)], [...matched, name]),
-    );
-    return merge(parts);
+    const named = segments.every(({ kind }) => kind !== "every");
+    return merge([
+      await this.collect(found, segments, named ? "named" : "of a set"),
+      ...(await Promise.all(ended.map((one) => this.ended(one, named ? "named" : "of a set")))),
+      { ...NOTHING, notices: oddNames(this.request.flake, odd) },
+    ]);
   }
 
-  private async collect(found: readonly Found[], named: boolean): Promise<Answer> {
-    const parts = await mapLimited(found, PARALLEL, async ({ segments, matched, member }) => {
+  private at(
+    fixed: readonly AttrSegment[],
+    open: readonly AttrSegment[],
+    matched: readonly string[],
+  ): readonly AttrSegment[] {
+    return [...fixed, ...filled(open, matched)];
+  }
+
+  private async ended({ segments, failure }: Ended, how: Meant): Promise<Part> {
+    const attrPath = formatAttrPath(segments);
+    if (this.request.skips?.(attrPath)) return NOTHING;
+    const against = how === "of a set" ? refusal(failure.message) : undefined;
+    if (against !== undefined) return { ...NOTHING, passedOver: [{ attrPath, why: against }] };
+    return this.failure(segments, failure);
+  }
+
+  private async collect(
+    found: readonly Found[],
+    asked: readonly AttrSegment[],
+    how: Meant,
+  ): Promise<Part> {
+    let messages = 0;
+    const parts = await mapLimited(found, PARALLEL, async (one): Promise<Part> => {
+      const { segments, matched, member } = one;
       const attrPath = formatAttrPath(segments);
+      if (this.request.skips?.(attrPath)) return NOTHING;
       switch (member.kind) {
         case "derivation": {
           const drvPath = parseStorePath(member.drvPath, this.evaluator.storeDir);
           if (!drvPath) {
-            return this.failure(segments, `its drvPath "${member.drvPath}" is no store path`);
+            const message = `its drvPath "${member.drvPath}" is no store path`;
+            return this.failure(segments, { message });
           }
           const outputNames = selectOutputs(this.request.outputs, member);
-          return { derivations: [{ attrPath, matched, drvPath, outputNames }], failures: [] };
+          return { ...NOTHING, derivations: [{ attrPath, matched, drvPath, outputNames }] };
         }
         case "failed": {
-          // Ask for the message by itself; drvPath is what makes it throw.
-          const again = await this.eval<string>(segments, "p: p.drvPath");
-          const message = "message" in again ? again.message : "it failed once and then did not";
-          return this.failure(segments, message);
+          const [why] = member.why ?? [];
+          if (how === "of a set" && why !== undefined) {
+            return { ...NOTHING, passedOver: [{ attrPath, why }] };
+          }
+          if (messages++ >= MESSAGES_MOST) {
+            const message = `it throws; nix eval '${this.request.flake}#${attrPath}.drvPath' tells why`;
+            return this.failure(segments, { message });
+          }
+          return this.ended({ segments, matched, failure: await this.whyFailed(segments) }, how);
         }
         case "absent":
           // A member of a set that lacks the rest of the path is not meant by the `*`.
-          return named ? this.failure(segments, "it does not exist") : merge([]);
+          return how === "named"
+            ? this.failure(segments, { message: "it does not exist" })
+            : NOTHING;
         case "other":
-          return named ? this.failure(segments, "it is not a derivation") : merge([]);
+          if (how === "named") return this.failure(segments, { message: "it is not a derivation" });
+          // What the `*` itself was to look into is no set.
+          if (matched.length > 0 || asked.length === 0) return NOTHING;
+          return this.failure(segments, {
+            message: "what the * is to look into is no set of names",
+          });
         default:
           return member satisfies never;
       }
@@ -130,69 +219,60 @@ class Evaluation {
     return merge(parts);
   }
 
-  private async failure(segments: readonly AttrSegment[], message: string): Promise<Answer> {
-    const attrPath = formatAttrPath(segments);
-    const near = message.includes("does not provide attribute")
-      ? await nearestNames((...question) => this.evalIn(...question), this.request, segments)
-      : [];
-    return { derivations: [], failures: [{ attrPath, message, nearest: near }] };
+  /** Asks for the message by itself; drvPath is what makes it throw. */
+  private async whyFailed(
+    segments: readonly AttrSegment[],
+  ): Promise<{ message: string; needs?: StorePath }> {
+    const again = await this.ask<string>(segments, "p: p.drvPath");
+    return "message" in again ? again : { message: "it failed once and then did not" };
   }
 
-  private eval<T>(
+  private async failure(
+    segments: readonly AttrSegment[],
+    { message, needs }: { readonly message: string; readonly needs?: StorePath },
+  ): Promise<Part> {
+    const attrPath = formatAttrPath(segments);
+    const absent =
+      message.includes("does not provide attribute") || message === "it does not exist";
+    const near =
+      absent && this.request.absent !== "is nothing"
+        ? await nearestNames(
+            (flake, path, apply) => this.askIn(flake, path, apply),
+            this.request,
+            segments,
+          )
+        : [];
+    const failure: EvaluationFailure = {
+      attrPath,
+      message,
+      nearest: near,
+      ...(absent ? { kind: "absent" as const } : {}),
+      ...(needs ? { needs } : {}),
+    };
+    return { ...NOTHING, failures: [failure] };
+  }
+
+  private ask<T>(
     segments: readonly AttrSegment[],
     apply: string,
-  ): Promise<{ value: T } | { message: string }> {
-    return this.evalIn(this.request.flake, segments, apply);
+    begin?: () => (message: string) => void,
+  ): Promise<Answer<T>> {
+    return this.askIn(this.request.flake, segments, apply, begin);
   }
 
-  private async evalIn<T>(
+  private askIn<T>(
     flake: string,
     segments: readonly AttrSegment[],
     apply: string,
-  ): Promise<{ value: T } | { message: string }> {
-    const { nix, system, flake: own, code } = this.evaluator;
-    const args = [
-      "eval",
-      "--json",
-      `${flake}#${formatAttrPath(segments)}`,
-      "--apply",
-      apply,
-      // The checkout is not ours to change, and a flake may not configure the Nix that reads it.
-      "--no-write-lock-file",
-      "--option",
-      "accept-flake-config",
-      "false",
-      // Evaluations of one flake at once share this cache, and one then reads what another has half
-      // written: "attribute … is unexpectedly missing", of one that is there (garnix-io/issues#36).
-      "--option",
-      "eval-cache",
-      "false",
-      ...(code === "strange" ? ["--option", "allow-import-from-derivation", "false"] : []),
-      ...(isIndirect(flake) && own ? lockedInputs(own, flake) : []),
-      ...(this.request.system === system ? [] : ["--system", this.request.system]),
-    ];
-    const result = await nix.try("nix", args, {
-      signal: this.signal,
-      deadline: DEADLINES.evaluate,
-    });
-    if (result.code !== 0) return { message: nixMessage(result.stderr) };
-    try {
-      return { value: JSON.parse(result.stdout) as T };
-    } catch (cause) {
-      throw new UserError("NCP-205", `nix eval ${flake}: its answer is not JSON`, { cause });
-    }
+    begin?: () => (message: string) => void,
+  ): Promise<Answer<T>> {
+    const { system } = this.request;
+    const question = { flake, segments, apply, system, ...(begin ? { begin } : {}) };
+    return this.evaluator.door.ask<T>(question, this.signal);
   }
 }
 
-/** The input this flake's lock pins. What the lock names needs no registry, so none is fetched. */
-function lockedInputs(own: Flake, flake: string): string[] {
-  const inLock = own.inputs.has(indirectName(flake));
-  return [
-    "--inputs-from",
-    own.directory,
-    ...(inLock ? ["--option", "flake-registry", "/no-registry"] : []),
-  ];
-}
+type Meant = "named" | "of a set";
 
 function selectOutputs(
   selection: OutputSelection,
@@ -202,85 +282,11 @@ function selectOutputs(
   return selection.kind === "named" ? selection.names : member.install;
 }
 
-function merge(parts: readonly Answer[]): Answer {
+function merge(parts: readonly Part[]): Part {
   return {
     derivations: parts.flatMap(({ derivations }) => derivations),
     failures: parts.flatMap(({ failures }) => failures),
+    passedOver: parts.flatMap(({ passedOver }) => passedOver),
+    notices: parts.flatMap(({ notices }) => notices),
   };
-}
-
-/** What the expression gives for each name it reached. */
-export type Member =
-  | {
-      readonly kind: "derivation";
-      readonly drvPath: string;
-      readonly outputs: readonly string[];
-      /** What `nix build` takes when no output is named. */
-      readonly install: readonly string[];
-    }
-  /** It threw; its message has to be asked for by itself. */
-  | { readonly kind: "failed" }
-  | { readonly kind: "absent" }
-  | { readonly kind: "other" }
-  | { readonly kind: "set"; readonly members: Readonly<Record<string, Member>> };
-
-/**
- * A function of the value at the fixed part of the path. `tryEval` keeps a member that throws from
- * taking the others down; what it cannot catch (a missing attribute inside) fails the whole call.
- */
-export function memberExpression(segments: readonly AttrSegment[]): string {
-  return `root: let
-  guard = v: let t = builtins.tryEval (builtins.deepSeq v v); in if t.success then t.value else { kind = "failed"; };
-  leaf = p: if (p.type or null) == "derivation" then {
-    kind = "derivation";
-    drvPath = p.drvPath;
-    outputs = p.outputs or [ "out" ];
-    install = p.meta.outputsToInstall or [ (p.outputName or "out") ];
-  } else { kind = "other"; };
-  every = f: s: if builtins.isAttrs s
-    then { kind = "set"; members = builtins.mapAttrs (n: v: guard (f v)) s; }
-    else { kind = "other"; };
-  at = n: f: s: if builtins.isAttrs s && builtins.hasAttr n s
-    then f (builtins.getAttr n s)
-    else { kind = "absent"; };
-in guard (${nest(segments)} root)`;
-}
-
-function nest(segments: readonly AttrSegment[]): string {
-  const [first, ...rest] = segments;
-  if (!first) return "leaf";
-  if (first.kind === "every") return `(every ${nest(rest)})`;
-  return `(at ${nixString(first.name)} ${nest(rest)})`;
-}
-
-/** A string literal in which nothing is interpolated. */
-export function nixString(text: string): string {
-  return `"${text.replace(/[\\"$]/g, "\\$&").replace(/\n/g, "\\n")}"`;
-}
-
-/** A member found: the names its `*`s matched, and what is there. */
-export interface Found {
-  readonly segments: readonly AttrSegment[];
-  readonly matched: readonly string[];
-  readonly member: Exclude<Member, { kind: "set" }>;
-}
-
-/** Walks the answer beside the path it answers, so that every `*` gets its name. */
-export function flatten(
-  member: Member,
-  before: readonly AttrSegment[],
-  segments: readonly AttrSegment[],
-  matched: readonly string[] = [],
-): Found[] {
-  if (member.kind !== "set") {
-    return [{ segments: [...before, ...segments], matched, member }];
-  }
-  const star = segments.findIndex(({ kind }) => kind === "every");
-  const passed = [...before, ...segments.slice(0, star)];
-  return Object.entries(member.members).flatMap(([name, below]) =>
-    flatten(below, [...passed, { kind: "name", name }], segments.slice(star + 1), [
-      ...matched,
-      name,
-    ]),
-  );
 }

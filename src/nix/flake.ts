@@ -54,7 +54,7 @@ export type Ask = <T>(
   flake: string,
   segments: readonly AttrSegment[],
   apply: string,
-) => Promise<{ value: T } | { message: string }>;
+) => Promise<{ readonly value: T } | { readonly message: string }>;
 
 type Place = Pick<EvaluationRequest, "flake" | "system">;
 

@@ -21,15 +21,16 @@ export interface NixSettings {
   readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
-  /** A program of the machine's own, which Nix runs after each build. */
   readonly postBuildHook: string | undefined;
+  /** Whose certificates Nix accepts; undefined where this version has no such setting. */
+  readonly certificates: string | undefined;
 }
 
 export interface NixMachine {
-  readonly setup: Omit<NixSetup, "flake">;
+  readonly setup: Omit<NixSetup, "flake" | "inputs">;
   readonly settings: NixSettings;
   readonly builder: Builder;
-  /** `on`: no build sees more of this machine than Nix shows it. */
+  /** `on`: no build sees more of this machine than Nix shows it; `relaxed` is off for who asks for it. */
   readonly sandbox: "on" | "off";
 }
 
@@ -60,7 +61,6 @@ export async function readMachine(
   const trusted = await trustedKeys(keys, untrusted ? [] : list("secret-key-files"));
   return {
     builder,
-    // `relaxed` is off for whatever derivation asks for it.
     sandbox: settings.has("sandbox", true) ? "on" : "off",
     setup: {
       version,
@@ -87,6 +87,7 @@ export async function readMachine(
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
       postBuildHook: text("post-build-hook") || undefined,
+      certificates: text("ssl-cert-file") || undefined,
     },
   };
 }

@@ -9,6 +9,7 @@ import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import { buildEnvironment } from "../host/environment.ts";
 import { build, importFrom, impureVariables, substitute } from "./build.ts";
+import { EvaluationDoor } from "./eval-command.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes } from "./garbage.ts";
@@ -21,11 +22,17 @@ export interface NixParts extends KnownCachesParts {
   /** What is linked there is the job's own. */
   readonly jobFolders: readonly string[];
   readonly log: Log;
+  /** Whether evaluation may build what it imports and no cache has. */
+  readonly buildsToEvaluate: "allowed" | "forbidden";
 }
 
 export function nixPort(parts: NixParts): Nix {
   const { command, flake, log, laterSteps } = parts;
-  const setup = { ...parts.machine.setup, flake: flake ? ("here" as const) : ("absent" as const) };
+  const setup = {
+    ...parts.machine.setup,
+    flake: flake ? ("here" as const) : ("absent" as const),
+    inputs: flake?.inputs ?? new Set<string>(),
+  };
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
   const known = new KnownCaches(parts);
@@ -39,12 +46,38 @@ export function nixPort(parts: NixParts): Nix {
   const { postBuildHook } = parts.machine.settings;
   // A daemon runs it in an environment of its own.
   const hook = postBuildHook !== undefined && parts.machine.builder !== "daemon" ? "here" : "none";
+  const outputsOf = async (drvPath: StorePath, names?: readonly string[]) => {
+    const one = await derivation(drvPath);
+    return outputPaths(one, names ?? [...one.outputs.keys()]) ?? [];
+  };
+  const door = new EvaluationDoor({
+    nix: command,
+    storeDir,
+    system,
+    flake,
+    builds: parts.buildsToEvaluate,
+    substituters: (signal) => known.forCall("builds", signal),
+    isBuilt: async (drvPath, signal) => {
+      const outputs = await outputsOf(drvPath);
+      const valid = await validPaths(command, await onDisk(realStoreDir, outputs), signal);
+      return outputs.length > 0 && valid.size === outputs.length;
+    },
+  });
+  // Since 2.9 `nix build` heeds what the package itself says.
+  const [major = 0, minor = 0] = setup.version.split(".").map(Number);
+  const outputs = major === 2 && minor < 9 ? "by name" : "by meta";
+  const fetched = new Set<string>();
   let buildDirectory = setup.buildDir;
   let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
-    evaluate: (request, signal) =>
-      evaluate({ nix: command, storeDir, system, flake, code: parts.code }, request, signal),
+    evaluate: (request, signal) => evaluate({ door, storeDir, flake, outputs }, request, signal),
+    attributes: async (flakeRef, set, signal) => {
+      const segments = [{ kind: "name" as const, name: set }];
+      const apply = "s: if builtins.isAttrs s then builtins.length (builtins.attrNames s) else 0";
+      const answer = await door.ask<number>({ flake: flakeRef, segments, apply, system }, signal);
+      return "value" in answer ? answer.value : undefined;
+    },
     derivation,
     valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
     closure: async (roots, signal) =>
@@ -73,10 +106,7 @@ export function nixPort(parts: NixParts): Nix {
             directory: buildDirectory,
             movedBy: kept && setup.buildDirBy !== "nothing" ? setup.buildDirBy : undefined,
           },
-          outputs: async (drvPath, names) => {
-            const one = await derivation(drvPath);
-            return outputPaths(one, names ?? [...one.outputs.keys()]) ?? [];
-          },
+          outputs: outputsOf,
         },
         control,
       ),
@@ -94,7 +124,8 @@ export function nixPort(parts: NixParts): Nix {
           },
         }
       : {}),
-    builtHere: (since, signal) => builtHere(command, { storeDir, realStoreDir }, since, signal),
+    builtHere: (since, signal) =>
+      builtHere(command, { storeDir, realStoreDir }, since, fetched, signal),
     descending: (built, origin, signal) => {
       const stateDir = parts.environment["NIX_STATE_DIR"] || "/nix/var/nix";
       const scope = { command, storeDir, stateDir, folders: parts.jobFolders };

@@ -7,12 +7,15 @@ import type { Target } from "../domain/target.ts";
 import { readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { exec } from "../host/exec.ts";
+import { DEADLINES, type NixCommand } from "./command.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
 
 export interface RecordKeyRequest {
-  readonly setup: Omit<NixSetup, "flake">;
+  readonly setup: Omit<NixSetup, "flake" | "inputs">;
   readonly flake: Flake | undefined;
   readonly targets: readonly Target[];
+  /** Lines that take targets away. */
+  readonly without: readonly string[];
   /** Whatever else a record must not outlive: the caches asked, our own version. */
   readonly also: readonly string[];
   readonly environment: Environment;
@@ -26,12 +29,13 @@ export interface RecordKeyRequest {
 export async function recordKey(request: RecordKeyRequest): Promise<string | undefined> {
   const { setup, flake, targets } = request;
   const parts: string[] = [setup.version, setup.system, setup.storeDir, ...request.also];
+  parts.push(JSON.stringify(request.without));
   let tree: Promise<string | undefined> | undefined;
   let lock: Promise<string | undefined> | undefined;
   const flakes = targets.length > 0 ? targets : [undefined];
   for (const target of flakes) {
     const installable = target?.installable;
-    parts.push(JSON.stringify(target ?? "every package"));
+    parts.push(JSON.stringify(target ?? "what there is"));
     if (installable?.kind === "store path") continue;
     if (installable?.kind === "derivation") return undefined;
     const reference = installable?.flake ?? ".";
@@ -56,6 +60,36 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
 function isLocked(reference: string, flake: Flake | undefined): flake is Flake {
   const name = indirectName(reference);
   return isIndirect(reference) && !reference.includes("/") && flake?.inputs.has(name) === true;
+}
+
+interface LockNode {
+  readonly locked?: { readonly type?: string; readonly path?: string; readonly narHash?: string };
+}
+
+/**
+ * Whether the lock says what every input is, so that the git tree names all that was evaluated. Nix
+ * itself knows which inputs there are; it would fetch and lock the others in its memory alone.
+ */
+export async function isLockWhole(
+  nix: NixCommand,
+  flake: Flake | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!flake) return true;
+  const text = (await readIfThere(join(flake.directory, "flake.lock"))) ?? '{"nodes":{}}';
+  const { nodes = {} } = JSON.parse(text) as { nodes?: Record<string, LockNode> };
+  const isOpen = Object.values(nodes).some(
+    // A path below the flake is a part of the tree.
+    ({ locked }) => locked && locked.narHash === undefined && !isBelow(locked),
+  );
+  if (isOpen) return false;
+  const args = ["flake", "metadata", "--json", "--no-update-lock-file", flake.directory];
+  const { code } = await nix.try("nix", args, { signal, deadline: DEADLINES.evaluate });
+  return code === 0;
+}
+
+function isBelow({ type, path = "" }: NonNullable<LockNode["locked"]>): boolean {
+  return type === "path" && !path.startsWith("/") && !path.split("/").includes("..");
 }
 
 const DEADLINE = 20_000;

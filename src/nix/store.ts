@@ -142,7 +142,17 @@ export async function closureOf(
   roots: readonly StorePath[],
   signal: AbortSignal,
 ): Promise<Map<StorePath, PathInfo>> {
-  return pathInfos(nix, storeDir, [...(await requisites(nix, roots, signal))], signal);
+  const paths = [...(await requisites(nix, roots, signal))];
+  const [infos, marks] = await Promise.all([
+    pathInfos(nix, storeDir, paths, signal),
+    marksOf(nix, paths, signal),
+  ]);
+  return new Map(
+    [...infos].map(([path, info]) => {
+      const { signatures = [], contentAddress } = marks.get(path) ?? {};
+      return [path, { ...info, signatures, contentAddress }];
+    }),
+  );
 }
 
 /** Valid paths, and all that they refer to. */
@@ -160,6 +170,45 @@ export async function requisites(
   return members;
 }
 
+/** What the store says of a path beside its content: how it came to be there, and who vouches for it. */
+interface Marks {
+  /** `ultimate`: built on this machine, and trusted for that. */
+  readonly origin: "ultimate" | "elsewhere";
+  readonly signatures: readonly string[];
+  readonly contentAddress: string | undefined;
+}
+
+const MARKED_AT_ONCE = 1_000;
+
+async function marksOf(
+  nix: NixCommand,
+  paths: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<Map<StorePath, Marks>> {
+  const found = new Map<StorePath, Marks>();
+  for (let at = 0; at < paths.length; at += MARKED_AT_ONCE) {
+    const args = ["path-info", "--sigs", ...paths.slice(at, at + MARKED_AT_ONCE)];
+    const text = await nix.run("nix", args, { signal, deadline: DEADLINES.query });
+    for (const [path, marks] of parseMarks(text)) found.set(path, marks);
+  }
+  return found;
+}
+
+/** Reads `nix path-info --sigs`: the path, padded with blanks to a column, then a tab and the marks. */
+export function parseMarks(text: string): [StorePath, Marks][] {
+  return lines(text).map((line) => {
+    const [path = "", rest = ""] = line.split("\t");
+    const words = rest.split(/\s+/).filter(Boolean);
+    const address = words.find((word) => word.startsWith("ca:"));
+    const marks: Marks = {
+      origin: words.includes("ultimate") ? "ultimate" : "elsewhere",
+      signatures: words.filter((word) => word !== "ultimate" && word !== address),
+      contentAddress: address?.slice("ca:".length),
+    };
+    return [path.trim() as StorePath, marks];
+  });
+}
+
 /** The names in the store folder: what a job starts from. */
 export async function storeNames(realStoreDir: string): Promise<Set<string>> {
   return new Set(await readdir(realStoreDir).catch(() => []));
@@ -167,34 +216,28 @@ export async function storeNames(realStoreDir: string): Promise<Set<string>> {
 
 /**
  * Valid paths that were not there at `since` and that Nix marks `ultimate`, built on this machine
- * and trusted for that. With nothing new this is one directory read.
+ * and trusted for that. With nothing new this is one directory read: names of `fetched` are not asked
+ * about, and what turns out to have come from a cache is added to it.
  */
 export async function builtHere(
   nix: NixCommand,
   store: { readonly storeDir: string; readonly realStoreDir: string },
   since: ReadonlySet<string>,
+  fetched: Set<string>,
   signal: AbortSignal,
 ): Promise<StorePath[]> {
   const fresh: StorePath[] = [];
   for (const name of await storeNames(store.realStoreDir)) {
-    if (since.has(name)) continue;
+    if (since.has(name) || fetched.has(name)) continue;
     const path = storePathFromBaseName(name, store.storeDir);
     if (path && !isDerivationPath(path) && !/\.(lock|chroot|check)$/.test(path)) fresh.push(path);
   }
   if (fresh.length === 0) return [];
   const valid = [...(await validPaths(nix, fresh, signal))];
-  const built: StorePath[] = [];
-  for (let at = 0; at < valid.length; at += 1_000) {
-    const text = await nix.run("nix", ["path-info", "--sigs", ...valid.slice(at, at + 1_000)], {
-      signal,
-      deadline: DEADLINES.query,
-    });
-    for (const line of text.split("\n")) {
-      // The path is padded with spaces to a column, then come a tab and the marks.
-      const [path = "", marks = ""] = line.split("\t");
-      if (marks.split(/\s+/).includes("ultimate")) built.push(path.trim() as StorePath);
-    }
-  }
+  const marks = await marksOf(nix, valid, signal);
+  const built = valid.filter((path) => marks.get(path)?.origin === "ultimate");
+  const ours = new Set(built);
+  for (const path of valid) if (!ours.has(path)) fetched.add(baseName(path));
   return built;
 }
 

@@ -126,5 +126,13 @@ export function auditLines(audit: Audit | undefined): string[] {
     const held = `${holdersOf(one)}; ${wayOf(one)}`;
     lines.push(`  ${nameOf(one.path)}: ${formatBytes(one.bytes)}, held by ${held}`);
   }
+  if (audit.store && audit.store.length > 0) lines.push("  the largest in this machine's store:");
+  for (const { path, bytes, holders, way } of audit.store ?? []) {
+    const [root] = holders;
+    const more = holders.length > 1 ? ` and ${count(holders.length - 1, "more root")}` : "";
+    const by = root === undefined ? "nothing: nix-store --gc frees it" : `${root}${more}`;
+    const via = way.length < 2 ? "" : `, by way of ${way.slice(0, -1).map(nameOf).join(" → ")}`;
+    lines.push(`  ${nameOf(path)}: ${formatBytes(bytes)}, held by ${by}${via}`);
+  }
   return lines;
 }

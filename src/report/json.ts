@@ -6,6 +6,7 @@ import { holderWords, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
+import { derivationOf } from "../engine/survey/judge.ts";
 import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
@@ -80,7 +81,7 @@ function targetReport(survey: Survey, target: SurveyedTarget) {
   return {
     name: target.name,
     system: target.system,
-    drvPath: target.wanted?.kind === "derivation" ? target.wanted.drvPath : null,
+    drvPath: derivationOf(target.wanted) ?? null,
     outputs: target.outputs ?? null,
     local: target.local === "here",
     buildableHere: target.buildable === "here",
@@ -122,11 +123,10 @@ export function hashes(survey: Survey): Record<string, string | null> {
   return Object.fromEntries(survey.keyFiles.map(({ name, hash }) => [name, hash ?? null]));
 }
 
-/** Cached targets among those that evaluated; 1 where nothing was asked for. */
+/** Cached targets among those that evaluated; 0 where nothing was looked at, for nothing is known then. */
 export function hitRate(run: Pick<Run, "survey" | "outcome">): number {
   const asked = run.survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
-  // Nothing was asked for, or nothing of it evaluates.
-  if (asked.length === 0) return run.survey.targets.length === 0 ? 1 : 0;
+  if (asked.length === 0) return 0;
   const hits = asked.filter((target) => isHad(run.outcome, target)).length;
   return Math.round((hits / asked.length) * 1000) / 1000;
 }
@@ -156,7 +156,7 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     "restore-keys": survey.key.restoreKeys.join("\n"),
     hashes: JSON.stringify(hashes(survey)),
     "read-only": String(survey.trust.kind === "read-only"),
-    hit: String(targets.every((target) => isHad(run.outcome, target))),
+    hit: String(targets.length > 0 && targets.every((target) => isHad(run.outcome, target))),
     "hit-rate": String(hitRate(run)),
     verdicts: JSON.stringify(
       Object.fromEntries(

@@ -277,7 +277,7 @@ describe("verification of the bytes", () => {
       "mismatch",
       "its NAR is not what its NarHash names",
     ],
-    ["it is too long", { fileHash: undefined }, Buffer.from("the narr"), "mismatch", "NarHash"],
+    ["it is too long", { fileHash: undefined }, Buffer.from("the narr"), "mismatch", "NarSize"],
     ["it is empty", { fileHash: undefined }, Buffer.alloc(0), "mismatch", "NarHash"],
   ])("%s", async (_, change, content, outcome, detail) => {
     const result = await verified({ own: holding(change, content), level: "full", closure: info });

@@ -21,6 +21,14 @@ describe("a script", () => {
       "nix run nixpkgs#cachix -- push acme x",
       ["nix run nixpkgs#cachix -- push acme x", "cachix push acme x"],
     ],
+    [
+      "nix run -I a=b nixpkgs#attic-client login x",
+      ["nix run -I a=b nixpkgs#attic-client login x", "attic login x"],
+    ],
+    [
+      "nix run github:o/nix-fast-build -- --x",
+      ["nix run github:o/nix-fast-build -- --x", "nix-fast-build --x"],
+    ],
     ["cat <<EOF\nnix build\nEOF\nb", ["cat", "b"]],
     [`echo \${{ a && b }} c`, [`echo \${{ a && b }} c`]],
     ['unclosed "quote nix build', ["unclosed quote nix build"]],

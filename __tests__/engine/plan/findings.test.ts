@@ -32,7 +32,9 @@ async function findings(
   const { nix, own = memoryCache("own"), ...rest } = options;
   const here = world({ nix: memoryNix(nix), own, ...rest });
   const done = await run(job({ mode: "check", ...inputs }), WRITE, here, SIGNAL);
-  return done.plan.findings;
+  const { targets } = done.survey;
+  // Many look at a world without a target, and that is told every time.
+  return done.plan.findings.filter(({ code }) => targets.length > 0 || code !== "NCP-207");
 }
 
 const bws = derivation("bws-1.0.0");
@@ -207,8 +209,80 @@ describe("what a finding says", () => {
     const f = derivation("f", { kind: "floating" });
     const found = await findings({ targets: ".#f" }, { nix: { flake: { f } } });
     expect(found.map(({ message }) => message)).toContain(
-      ".#f is content-addressed: its store path is known only when it is built, so no cache can be asked for it",
+      ".#f is content-addressed: its store path is known only when it is built, or by a cache's realisations, which are not read",
     );
+    expect(found.some(({ message }) => message.includes("is in no cache"))).toBe(false);
+  });
+
+  test("nothing looked at is a warning, with its reason", async () => {
+    const ask = async (inputs: Partial<Record<InputName, string>>, setup = {}) => {
+      const here = world({ nix: memoryNix({ setup }), own: memoryCache("own") });
+      const done = await run(job({ mode: "check", ...inputs }), WRITE, here, SIGNAL);
+      return done.plan.findings.flatMap(({ code, level, message }) =>
+        code === "NCP-207" ? [`${level}: ${message.split(": ")[1]}`] : [],
+      );
+    };
+    expect(await ask({}, { flake: "absent" })).toEqual([
+      "warning: there is no flake.nix here, nor above in this repository",
+    ]);
+    expect(await ask({ targets: ".#packages.SYSTEM.*" })).toEqual([
+      "warning: nothing is left of .#packages.SYSTEM.*",
+    ]);
+    expect(await ask({ mode: "audit" })).toEqual([]);
+  });
+
+  test("fail-on: missing fails on a download and on a lost path, too", async () => {
+    const source = derivation("source", { kind: "fixed" });
+    const path = storePath("lost");
+    const inputs = { targets: `.#source\n${path}` };
+    const nix = { flake: { source } };
+    expect(await findings(inputs, { nix })).toMatchObject([{ kind: "missing", level: "warning" }]);
+    const found = await findings({ ...inputs, "fail-on": "missing" }, { nix });
+    expect(found.map(({ kind, level, message }) => [kind, level, message])).toEqual([
+      ["missing", "error", expect.stringContaining(".#source needs source, which no cache has")],
+      ["missing", "error", expect.stringContaining(`${path} is in no cache`)],
+    ]);
+  });
+
+  test("a name that is written in heavy is heavy whatever kind of build it is", async () => {
+    const note = derivation("note", { kind: "trivial" });
+    const source = derivation("source", { kind: "fixed" });
+    const found = await findings(
+      { targets: ".#*", heavy: "note, source", "fail-on": "heavy" },
+      { nix: { flake: { note, source, tool } } },
+    );
+    expect(found.map(({ kind, level }) => [kind, level])).toEqual([
+      ["heavy", "error"],
+      ["heavy", "error"],
+      ["missing", "notice"],
+    ]);
+  });
+
+  test.each([
+    ["disk", "warning"],
+    ["unverified", "error"],
+  ])(
+    "a warming run beside a silent cache that builds nothing, fail-on: %s",
+    async (failOn, level) => {
+      const down = memoryCache("far", { down: new Error("timeout") });
+      const found = await findings(
+        { mode: "warm", targets: ".#bws", "fail-on": failOn },
+        { nix: { flake }, substituters: [down] },
+      );
+      expect(found.filter(({ code }) => code === "NCP-409")).toMatchObject([
+        { kind: "unverified", level },
+      ]);
+    },
+  );
+
+  test("a cache that is nowhere is passed over, as Nix does", async () => {
+    const refused = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+    const nix = memoryNix({ flake });
+    const own = memoryCache("own", { verbs: ["push"] });
+    const here = world({ nix, own, substituters: [memoryCache("near", { down: refused })] });
+    const done = await run(job({ mode: "warm", targets: ".#bws" }), WRITE, here, SIGNAL);
+    expect(done.outcome.pushed.map(({ path }) => path)).toEqual([out(bws)]);
+    expect(done.plan.findings.filter(({ code }) => code === "NCP-409")).toEqual([]);
   });
 
   test("what was left out in putting the world together", async () => {

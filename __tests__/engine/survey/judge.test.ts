@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { Derivation } from "../../../src/domain/derivation.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
 import { FactFinder } from "../../../src/engine/survey/facts.ts";
-import { judge, nothing, type Wanted } from "../../../src/engine/survey/judge.ts";
+import { judge, needsOf, nothing, type Wanted } from "../../../src/engine/survey/judge.ts";
 import { Lookup } from "../../../src/engine/survey/lookup.ts";
 import { derivation, out } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
@@ -23,7 +23,7 @@ async function judged(
   for (const one of wanted) {
     if (one.kind === "path") await facts.path(one.path);
     else if (one.kind === "recalled") await Promise.all(one.paths.map((path) => facts.path(path)));
-    else await facts.explore(one, "until cached");
+    else for (const need of needsOf(one)) await facts.explore(need, "until cached");
   }
   const { build, fetch, unknown, lost } = judge(
     facts,
@@ -51,6 +51,34 @@ describe("the judgement", () => {
   const stem = derivation("stem", { inputs: [root] });
   const leaf = derivation("leaf", { inputs: [stem] });
   const all = [root, stem, leaf];
+
+  test("what is here is not fetched, nor what only it refers to", async () => {
+    const [library, below] = [storePath("library"), storePath("below")];
+    const own = memoryCache("own");
+    hold(own, out(leaf), [library]);
+    hold(own, library, [below]);
+    hold(own, below);
+    expect(await judged(all, own, [want(leaf)])).toMatchObject({
+      fetch: ["below", "leaf", "library"],
+    });
+    expect(await judged(all, own, [want(leaf)], new Set([library]))).toMatchObject({
+      fetch: ["leaf"],
+    });
+  });
+
+  test("a source that no cache has is no hole: evaluation puts it into the store", async () => {
+    const script = storePath("script.sh");
+    const own = memoryCache("own");
+    hold(own, out(leaf), [script]);
+    const withScript = { ...root, sources: [script] };
+    expect(await judged([withScript, stem, leaf], own, [want(leaf)])).toEqual({
+      ...NONE,
+      fetch: ["leaf"],
+    });
+    expect(await judged(all, own, [want(leaf)])).toMatchObject({
+      build: ["leaf out", "stem out", "root out"],
+    });
+  });
 
   test("with nothing anywhere, everything is built", async () => {
     const own = memoryCache("own");

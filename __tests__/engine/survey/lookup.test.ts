@@ -13,6 +13,7 @@ function substituter(
   name: string,
   role: RankedSubstituter["role"],
   has: (path: StorePath) => boolean,
+  origin: "own" | "upstream" = "own",
 ) {
   const asked: StorePath[] = [];
   const cache = {
@@ -21,7 +22,7 @@ function substituter(
       asked.push(path);
       if (!has(path)) return { kind: "miss" };
       const narInfo = { storePath: path, references: [], signatures: [] } as unknown as NarInfo;
-      return { kind: "hit", narInfo, origin: "own" };
+      return { kind: "hit", narInfo, origin };
     },
   } as unknown as BinaryCache;
   return { cache, role, asked };
@@ -63,4 +64,32 @@ test("our own cache never goes cold, and nothing goes cold where nobody has anyt
   const answers = await askAll(nobody);
   expect(nobody.map(({ asked }) => asked.length)).toEqual([200, 200]);
   expect(answers.every(({ own: mine, upstream }) => !mine && !upstream)).toBe(true);
+});
+
+test("what our cache only passes on is upstream, and of two who have it the one that serves it itself", async () => {
+  const passing = substituter("own", "own", () => true, "upstream");
+  const [alone] = await askAll([passing]);
+  expect(alone).toMatchObject({ own: undefined, upstream: { via: "own" } });
+  const beside = substituter("other", "upstream", () => true);
+  const [both] = await askAll([passing, beside]);
+  expect(both).toMatchObject({ own: undefined, upstream: { cache: "other" } });
+  expect(both?.upstream?.via).toBeUndefined();
+});
+
+test("what one cache leaves open of one path says nothing against the cache", async () => {
+  const cache = {
+    name: "odd",
+    query: async (path: StorePath): Promise<Presence> => {
+      const cause = new Error("it leads to another host");
+      return path === paths[0]?.storePath
+        ? { kind: "unknown", cause, of: "this path" }
+        : { kind: "miss" };
+    },
+  } as unknown as BinaryCache;
+  const lookup = new Lookup([{ cache, role: "upstream" }], signal);
+  const [first, second] = paths;
+  if (!first || !second) throw new Error("no paths");
+  expect((await lookup.ask(first.storePath)).unknown?.message).toContain("another host");
+  expect((await lookup.ask(second.storePath)).unknown).toBeUndefined();
+  expect(lookup.counts.get("odd")).toMatchObject({ unknown: 1, failure: undefined });
 });

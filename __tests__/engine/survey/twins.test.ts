@@ -76,11 +76,7 @@ describe("twins", () => {
     expect(findTwins(seen.facts, seen.targets)).toEqual([]);
   });
 
-  test("two targets of one name each say it of the other", async () => {
-    const found = await twins({ bws: ours, other: theirs });
-    expect(found.map(({ target, others }) => [target, others[0]?.[1]])).toEqual([
-      [".#bws", [".#other"]],
-      [".#other", [".#bws"]],
-    ]);
+  test("siblings of one flake are meant to differ, whatever they are called", async () => {
+    expect(await twins({ bws: ours, other: theirs })).toEqual([]);
   });
 });

@@ -136,10 +136,20 @@ describe("the verdict on a target", () => {
     expect(found.targets[0]).toMatchObject({ local: "here", verdict: { kind: "missing" } });
   });
 
-  test("a content-addressed target is missing: nobody can be asked for it", async () => {
+  test("whether a cache has a content-addressed target nobody can say", async () => {
     const floating = derivation("floating", { kind: "floating" });
     const found = await surveyed({ targets: ".#f" }, { flake: { f: floating } });
-    expect(found.targets[0]).toMatchObject({ outputs: undefined, verdict: { kind: "missing" } });
+    expect(found.targets[0]).toMatchObject({ outputs: undefined, verdict: { kind: "unknown" } });
+  });
+
+  test("what is built in any case is missing, whatever is known of what it is built of", async () => {
+    const floating = derivation("floating", { kind: "floating" });
+    const top = derivation("top", { inputs: [floating] });
+    const found = await surveyed(
+      { targets: ".#f" },
+      { flake: { f: top }, derivations: [floating] },
+    );
+    expect(found.targets[0]).toMatchObject({ verdict: { kind: "missing" } });
   });
 });
 
@@ -250,7 +260,7 @@ describe("targets", () => {
       { bws: derivation("bws", { outputs: ["dev"] }) },
       [[".#bws^dev", "bws-x86_64-linux"]],
     ],
-    ['.#"-dash"', { '"-dash"': bws }, [['.#"-dash"', "_--dash--x86_64-linux"]]],
+    ['.#"-dash"', { '"-dash"': bws }, [['.#"-dash"', "_--dash--x86_64-linux-1e51dd59"]]],
     [bws.path, {}, [[bws.path, "bws-1.0.0"]]],
     [out(bws), {}, [[out(bws), "bws-1.0.0"]]],
   ])("%s", async (targets, flake, expected) => {

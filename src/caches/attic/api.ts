@@ -3,8 +3,10 @@
 import * as z from "zod/mini";
 import { UserError } from "../../domain/errors.ts";
 import { type PublicKey, parsePublicKey } from "../../domain/signature.ts";
+import { serverWords } from "../../host/http-body.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
-import { ASK, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
+import { ASK, isSuccess, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
+import { PushBreaker } from "../nar-file.ts";
 
 export interface AtticApiOptions {
   /** As the user wrote it; begins every error. */
@@ -45,6 +47,7 @@ const ASK_DEADLINE = 15_000;
 const WRITE_DEADLINE = 300_000;
 
 export class AtticApi {
+  readonly breaker = new PushBreaker();
   readonly label: string;
   readonly cache: string;
   readonly token: string | undefined;
@@ -102,6 +105,7 @@ export class AtticApi {
   async upload(
     narInfo: string,
     content: () => AsyncIterable<Uint8Array> | readonly Uint8Array[],
+    size: number,
     signal: AbortSignal,
   ): Promise<void> {
     const bytes = Buffer.from(narInfo);
@@ -111,10 +115,11 @@ export class AtticApi {
       : { "x-attic-nar-info": narInfo };
     const call = () => {
       const body = isLong ? behind(bytes, content()) : content();
-      return this.once({ method: "PUT", path: "upload-path", headers, body, signal });
+      const bodyBytes = size + (isLong ? bytes.length : 0);
+      return this.once({ method: "PUT", path: "upload-path", headers, body, bodyBytes, signal });
     };
-    const answer = await retry(call, signal, this.options.write ?? RETRY);
-    if (answer.status !== 200) throw this.failure("PUT upload-path", answer);
+    const answer = await retry(call, signal, this.breaker.policy(this.options.write ?? RETRY));
+    if (!isSuccess(answer.status)) throw this.failure("PUT upload-path", answer);
   }
 
   private read<T>(answer: HttpResponse, schema: z.ZodMiniType<T>, what: string): T {
@@ -149,22 +154,13 @@ export class AtticApi {
     }
     const code = what.startsWith("PUT") ? "NCP-305" : "NCP-302";
     return new UserError(code, `${this.label}: ${what} answers ${said}`, {
+      ...(status >= 500 ? { fault: "the server's" as const } : {}),
       hint: "see the server's own log; running it again uploads only what is missing",
     });
   }
 
-  /** What the server said, in one short line that cannot hold the token. */
-  private words({ headers, body }: HttpResponse): string {
-    const text = body.toString("utf8", 0, 2_000);
-    let words = String(headers["content-type"] ?? "").includes("html") ? "an HTML page" : text;
-    try {
-      const { message } = JSON.parse(text) as { message?: unknown };
-      if (typeof message === "string") words = message;
-    } catch {
-      // Not JSON: its text will do.
-    }
-    const line = words.replace(/\s+/g, " ").trim().slice(0, 300) || "no text";
-    return this.token === undefined ? line : line.replaceAll(this.token, "***");
+  private words(answer: HttpResponse): string {
+    return serverWords(answer, this.token);
   }
 
   private once(call: Call): Promise<HttpResponse> {
@@ -182,6 +178,7 @@ export class AtticApi {
           : {}),
       },
       ...(body === undefined ? {} : { body }),
+      ...(call.bodyBytes === undefined ? {} : { bodyBytes: call.bodyBytes }),
       signal,
       deadline: method === "PUT" ? WRITE_DEADLINE : ASK_DEADLINE,
     });
@@ -193,6 +190,7 @@ interface Call {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpRequest["body"];
+  readonly bodyBytes?: number;
   readonly as?: "bearer" | "nobody";
   readonly signal: AbortSignal;
 }

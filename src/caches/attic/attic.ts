@@ -2,14 +2,13 @@
 
 import type { CacheClient, Presence } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
-import type { NarInfo } from "../../domain/narinfo.ts";
 import type { PublicKey } from "../../domain/signature.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http } from "../../host/http-client.ts";
 import type { RetryPolicy } from "../../host/retry.ts";
 import { CACHE_NAME, narInfoPage, parseUrl, withoutSlash } from "../address.ts";
 import { Batch } from "../batch.ts";
-import { below, httpCache } from "../http/http.ts";
+import { httpCache } from "../http/http.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { AtticApi, type AtticConfig, readAtticToken } from "./api.ts";
 import { atticPush } from "./push.ts";
@@ -37,7 +36,6 @@ interface Reader {
 /** Fewer are asked for one by one: a question before the question would be one journey more. */
 const FEW = 32;
 const HASHES_MOST = 5_000;
-const STALL = 60_000;
 
 export function atticCache(options: AtticOptions): CacheClient {
   const { label, role, storeDir, token } = options;
@@ -113,7 +111,8 @@ export function atticCache(options: AtticOptions): CacheClient {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    narSize: async (narInfo, signal) => servedSize(options, await open(signal), narInfo, signal),
+    // It puts NARs together out of chunks, and may say no length: then only reading it shows that.
+    narSize: async (narInfo, signal) => (await open(signal)).cache.narSize(narInfo, signal),
     async *readNar(narInfo, signal) {
       yield* (await open(signal)).cache.readNar(narInfo, signal);
     },
@@ -164,32 +163,6 @@ function readerOf(options: AtticOptions, config: AtticConfig): CacheClient {
     http,
     headers: isPrivate ? { authorization: `Bearer ${token}` } : {},
   });
-}
-
-/**
- * It puts NARs together out of chunks, and says no length. The first bytes show that it is there; how
- * many they are shows only when they are read.
- */
-async function servedSize(
-  { http, token }: AtticOptions,
-  { config, cache }: Reader,
-  narInfo: NarInfo,
-  signal: AbortSignal,
-): Promise<number | "not told" | undefined> {
-  const isPrivate = cache.substituter.credentials !== undefined;
-  const stream = await http.stream({
-    method: "GET",
-    url: below(config.endpoint, narInfo.url),
-    headers: isPrivate ? { authorization: `Bearer ${token}` } : {},
-    signal,
-    deadline: STALL,
-  });
-  const { status, headers } = stream;
-  stream.discard();
-  if (status === 404 || status === 410) return undefined;
-  if (status !== 200) throw new Error(`${cache.name}: its NAR answers ${status}`);
-  const length = headers["content-length"];
-  return length === undefined ? "not told" : Number(length);
 }
 
 interface AtticAddress {

@@ -33,7 +33,7 @@ export function atticPush(api: AtticApi): NonNullable<CacheClient["push"]> {
       publish: () => publish(info),
       discard: async () => undefined,
     });
-    return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
+    return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal, api.breaker);
   };
 }
 
@@ -43,7 +43,7 @@ async function sendWhole(api: AtticApi, info: PathInfo, nar: NarSource, signal: 
   const chunks: Uint8Array[] = [];
   for await (const chunk of file.content) chunks.push(chunk);
   file.seal();
-  await api.upload(narInfoOf(api, info), () => chunks, signal);
+  await api.upload(narInfoOf(api, info), () => chunks, info.narSize, signal);
 }
 
 /** The server hashes it, too, and keeps nothing that is not what was promised. */
@@ -61,7 +61,7 @@ async function sendStream(api: AtticApi, info: PathInfo, nar: NarSource, signal:
       throw error;
     }
   };
-  await api.upload(narInfoOf(api, info), content, either);
+  await api.upload(narInfoOf(api, info), content, info.narSize, either);
 }
 
 /** Source: attic's attic/src/api/v1/upload_path.rs, `UploadPathNarInfo`. */

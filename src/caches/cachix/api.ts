@@ -1,9 +1,11 @@
 /** The calls of Cachix: retried, the token stays with its host, and refusals are put into words. */
 
 import type * as z from "zod/mini";
-import { UserError } from "../../domain/errors.ts";
+import { asError, UserError } from "../../domain/errors.ts";
+import { serverWords } from "../../host/http-body.ts";
 import type { Http, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
+import { PushBreaker } from "../nar-file.ts";
 
 export interface CachixApiOptions {
   /** The cache as the user wrote it; begins every error. */
@@ -26,9 +28,11 @@ export interface Call {
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly signal: AbortSignal;
+  /** Milliseconds for one try of a write, where it takes longer than others. */
+  readonly deadline?: number;
 }
 
-/** Milliseconds for one try. A completion may take its time: the server looks at the parts. */
+/** Milliseconds for one try. */
 const ASK_DEADLINE = 15_000;
 const WRITE_DEADLINE = 60_000;
 
@@ -37,7 +41,8 @@ export class CachixApi {
   readonly label: string;
   readonly http: Http;
   readonly askPolicy: RetryPolicy;
-  readonly writePolicy: RetryPolicy;
+  readonly breaker = new PushBreaker();
+  private readonly options: CachixApiOptions;
   private readonly base: string;
   private readonly given: string | undefined;
   /** Set by the first write that was refused: a revoked token is not tried ten thousand times. */
@@ -47,10 +52,14 @@ export class CachixApi {
     this.label = options.label;
     this.http = options.http;
     this.askPolicy = options.ask ?? ASK;
-    this.writePolicy = options.write ?? RETRY;
+    this.options = options;
     this.given = options.token;
     const root = options.host.href.replace(/\/+$/, "");
     this.base = `${root}/api/v1/cache/${encodeURIComponent(options.name)}`;
+  }
+
+  get writePolicy(): RetryPolicy {
+    return this.breaker.policy(this.options.write ?? RETRY);
   }
 
   get token(): string | undefined {
@@ -63,8 +72,8 @@ export class CachixApi {
   }
 
   /**
-   * A write that has to succeed; throws a UserError for anything but 2xx. `tookEffect` is asked
-   * before each further try: an answer may get lost behind a write that was done.
+   * A write that has to succeed; throws a UserError for anything but 2xx. `tookEffect` is asked before
+   * each further try, and behind the last one: an answer may get lost behind a write that was done.
    */
   async write(
     call: Call,
@@ -73,24 +82,30 @@ export class CachixApi {
     if (this.refused) throw this.refused;
     let tries = 0;
     let done = false;
+    const failed = async (error: Error): Promise<"done before"> => {
+      if (tries > 0 && !call.signal.aborted && (await tookEffect())) return "done before";
+      throw error;
+    };
     const answer = await retry(
       async () => {
         if (tries++ > 0 && (await tookEffect())) {
           done = true;
           return { status: 200, headers: {}, body: Buffer.alloc(0), url: new URL(this.base) };
         }
-        return this.once(call, WRITE_DEADLINE, "bearer");
+        return this.once(call, call.deadline ?? WRITE_DEADLINE, "bearer");
       },
       call.signal,
       this.writePolicy,
-    );
-    if (done) return "done before";
+    ).catch((error) => failed(asError(error)));
+    if (done || answer === "done before") return "done before";
     if (answer.status >= 200 && answer.status < 300) return answer;
     if (answer.status === 401 || answer.status === 403) {
       this.refused = this.refusal(answer);
       throw this.refused;
     }
-    throw this.failure(`${call.method} ${call.path}`, answer, this.writePolicy);
+    const error = this.failure(`${call.method} ${call.path}`, answer, this.writePolicy);
+    if (!isPassing(answer.status)) throw error;
+    return failed(error);
   }
 
   /** As `write`, for an answer that has to be JSON of this shape. */
@@ -128,22 +143,17 @@ export class CachixApi {
     return new UserError(
       "NCP-302",
       `${this.label}: ${what.replace(/[0-9a-f-]{36}/, "ID")} answers ${answer.status} (${this.words(answer)})${bound}`,
-      { hint: "see https://status.cachix.org; running it again uploads only what is missing" },
+      {
+        ...(answer.status >= 500 || isPassing(answer.status)
+          ? { fault: "the server's" as const }
+          : {}),
+        hint: "see https://status.cachix.org; running it again uploads only what is missing",
+      },
     );
   }
 
-  /** What the server said, in one short line that cannot hold the token. */
-  private words({ headers, body }: HttpResponse): string {
-    const text = body.toString("utf8", 0, 2_000);
-    let words = String(headers["content-type"] ?? "").includes("html") ? "an HTML page" : text;
-    try {
-      const { error } = JSON.parse(text) as { error?: unknown };
-      if (typeof error === "string") words = error;
-    } catch {
-      // Not JSON: its text will do.
-    }
-    const line = words.replace(/\s+/g, " ").trim().slice(0, 300) || "no text";
-    return this.given === undefined ? line : line.replaceAll(this.given, "***");
+  private words(answer: HttpResponse): string {
+    return serverWords(answer, this.given);
   }
 
   private once(call: Call, deadline: number, as: "bearer" | "nobody"): Promise<HttpResponse> {

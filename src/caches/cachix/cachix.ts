@@ -12,17 +12,12 @@ import { CACHE_NAME, cachixPage, narInfoPage, parseUrl } from "../address.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { pushInOrder } from "../nar-file.ts";
 import { PartMemory } from "../parts.ts";
+import { readStored, storedMost, storedSize } from "../stored-nar.ts";
 import { CachixApi } from "./api.ts";
 import { type CachixCache, describeCachix } from "./describe.ts";
 import { listPins, setPin } from "./pins.ts";
 import { uploadPath } from "./push.ts";
-import {
-  BulkQuestion,
-  type CachixReader,
-  readNarInfo,
-  readNarSize,
-  readStoredNar,
-} from "./read.ts";
+import { BulkQuestion, type CachixReader, FEW, narPlace, readNarInfo } from "./read.ts";
 
 export interface CachixOptions {
   /** As the user wrote it; in every report. */
@@ -49,7 +44,9 @@ const MEMORY = 76 * 1024 * 1024;
 export function cachixCache(options: CachixOptions): CacheClient {
   const { label, name, host, storeDir, role, signingKey } = options;
   const api = new CachixApi(options);
-  const bulk = new BulkQuestion(api);
+  // What is about to be pushed is asked for here even where it is little: at its public address a node of
+  // the delivery network would keep the answer that it is not there.
+  const bulk = new BulkQuestion(api, role === "own" ? 0 : FEW);
   let known: CachixCache | undefined;
   let asked: Promise<CachixReader> | undefined;
 
@@ -97,9 +94,11 @@ export function cachixCache(options: CachixOptions): CacheClient {
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    narSize: async (narInfo, signal) => readNarSize(await open(signal), narInfo, signal),
+    narSize: async (narInfo, signal) =>
+      storedSize(narPlace(await open(signal), narInfo, signal), signal),
     async *readNar(narInfo, signal) {
-      yield* readStoredNar(await open(signal), narInfo, signal);
+      const place = narPlace(await open(signal), narInfo, signal);
+      yield* readStored(place, storedMost(narInfo), signal);
     },
   };
   if (role === "substituter") return reading;
@@ -122,7 +121,7 @@ export function cachixCache(options: CachixOptions): CacheClient {
       const memory = new PartMemory(MEMORY);
       const request = { api, cache, signingKey, memory, isServed };
       const upload = (info: PathInfo) => uploadPath(request, info, nar, signal);
-      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
+      return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal, api.breaker);
     },
     pin: (pin, signal) => setPin(api, storeDir, pin, signal),
     pins: (signal) => listPins(api, storeDir, signal),

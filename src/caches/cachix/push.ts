@@ -7,7 +7,7 @@ import { formatSha256 } from "../../domain/hash.ts";
 import { fingerprint, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { baseName, hashPart, namePart } from "../../domain/store-path.ts";
-import { type RetryPolicy, retry } from "../../host/retry.ts";
+import { isSuccess, type RetryPolicy, retry } from "../../host/retry.ts";
 import { narFile, type Uploaded } from "../nar-file.ts";
 import { memoryFor, type PartBuffer, type PartMemory, sendParts } from "../parts.ts";
 import type { CachixApi } from "./api.ts";
@@ -87,6 +87,8 @@ function narInfoCreate(
 
 /** Milliseconds for one try: 32 MiB at 1 Mbit/s take 270 s. */
 const PUT_DEADLINE = 300_000;
+/** The server puts the parts together, and looks at them: Cachix's own client waits for ever. */
+const COMPLETE_DEADLINE = 600_000;
 /** Times a part's URL is signed anew, where the storage says it has expired. */
 const SIGNED_ANEW = 2;
 const ABORT_DEADLINE = 10_000;
@@ -139,7 +141,8 @@ export class MultipartUpload {
     const all = parts.every(({ eTag }) => eTag !== null) ? parts : null;
     const path = `/multipart-nar/${encodeURIComponent(narId)}/complete`;
     const body = { parts: all, narInfoCreate };
-    await this.api.write({ method: "POST", path, query: { uploadId }, body, signal }, tookEffect);
+    const call = { method: "POST", path, query: { uploadId }, body, signal } as const;
+    await this.api.write({ ...call, deadline: COMPLETE_DEADLINE }, tookEffect);
   }
 
   /** Has the server let go of what was sent. Its own deadline: it also runs when all else is stopped. */
@@ -191,7 +194,7 @@ export class MultipartUpload {
         signal,
         this.policy,
       );
-      if (answer.status === 200) {
+      if (isSuccess(answer.status)) {
         return { partNumber, eTag: answer.headers["etag"] ?? null };
       }
       // 403 is what an expired URL gives: asking for a new one is another request, not the same again.

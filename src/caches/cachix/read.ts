@@ -2,13 +2,14 @@
 
 import * as z from "zod/mini";
 import type { Presence } from "../../domain/cache.ts";
-import { asError, UserError } from "../../domain/errors.ts";
+import { asError } from "../../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
 import type { PublicKey } from "../../domain/signature.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
-import type { HttpRequest, HttpResponse, HttpStream } from "../../host/http-client.ts";
+import type { HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { retry } from "../../host/retry.ts";
 import { judgeNarInfo } from "../accept.ts";
+import type { NarPlace } from "../stored-nar.ts";
 import type { CachixApi } from "./api.ts";
 import type { CachixCache } from "./describe.ts";
 
@@ -20,9 +21,8 @@ export interface CachixReader {
   readonly signatures: "require" | "accept any";
 }
 
-/** Milliseconds for one try, and between two chunks of a NAR. */
+/** Milliseconds for one try. */
 const DEADLINE = 15_000;
-const STALL = 60_000;
 
 /** Basic, as Nix sends what stands in its netrc; to a public cache nothing at all. */
 function headersOf({ cache }: CachixReader): Record<string, string> {
@@ -94,83 +94,20 @@ async function judge(
   return anybody.kind === "hit" ? { ...anybody, origin: "upstream" } : anybody;
 }
 
-/**
- * The size of the NAR as stored. Asked for with its first byte: behind a redirect to signed storage
- * HEAD is 403, since the signature is of a GET.
- */
-export async function readNarSize(
-  reader: CachixReader,
-  narInfo: NarInfo,
-  signal: AbortSignal,
-): Promise<number | undefined> {
-  const request = requestOf(reader, narInfo.url, signal);
-  const ranged = { ...request, headers: { ...request.headers, range: "bytes=0-0" } };
+/** A NAR of this cache; it may stand behind a redirect to signed storage. */
+export function narPlace(reader: CachixReader, narInfo: NarInfo, signal: AbortSignal): NarPlace {
   const { api } = reader;
-  const answer = await retry(
-    async () => {
-      const stream = await api.http.stream(ranged);
-      return { ...stream, body: await bodyOf(stream), url: request.url };
+  return {
+    http: api.http,
+    request: requestOf(reader, narInfo.url, signal),
+    policy: api.askPolicy,
+    failure: (answer) => {
+      const { status } = answer;
+      if (status === 404 || status === 410) return undefined;
+      if (status === 401 || status === 403) return api.refusal(answer);
+      return api.failure("GET a NAR", answer, api.askPolicy);
     },
-    signal,
-    api.askPolicy,
-  );
-  const { status, headers } = answer;
-  if (status === 206) {
-    const total = /\/(\d{1,15})$/.exec(headers["content-range"] ?? "")?.[1];
-    return total === undefined ? narInfo.fileSize : Number(total);
-  }
-  // No server refuses the first byte of a file but for want of it.
-  if (status === 416) return 0;
-  if (status === 200) {
-    const length = Number(headers["content-length"]);
-    return Number.isSafeInteger(length) ? length : narInfo.fileSize;
-  }
-  return absentOrThrow(reader, answer);
-}
-
-/** The body where it is a word or a byte; a server that knows no ranges would send all of the NAR. */
-async function bodyOf(stream: HttpStream): Promise<Buffer> {
-  if (stream.status === 200 || Number(stream.headers["content-length"] ?? "0") > 65_536) {
-    stream.discard();
-    return Buffer.alloc(0);
-  }
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream.body) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-function absentOrThrow(reader: CachixReader, answer: HttpResponse): undefined {
-  const { status } = answer;
-  if (status === 404 || status === 410) return undefined;
-  const { api } = reader;
-  if (status === 401 || status === 403) throw api.refusal(answer);
-  throw api.failure("GET a NAR", answer, api.askPolicy);
-}
-
-/** The NAR as stored. A passing fault before its first byte is tried again; behind it, it is an error. */
-export async function* readStoredNar(
-  reader: CachixReader,
-  narInfo: NarInfo,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  const { api } = reader;
-  let stream: HttpStream | undefined;
-  const answer = await retry(
-    async () => {
-      const request = { ...requestOf(reader, narInfo.url, signal), deadline: STALL };
-      stream = await api.http.stream(request);
-      const isNar = stream.status === 200;
-      const body = isNar ? Buffer.alloc(0) : await bodyOf(stream);
-      return { ...stream, body, url: request.url };
-    },
-    signal,
-    api.askPolicy,
-  );
-  if (answer.status !== 200 || !stream) {
-    absentOrThrow(reader, answer);
-    throw new UserError("NCP-306", `${api.label}: ${narInfo.url} is not there`);
-  }
-  yield* stream.body;
+  };
 }
 
 /**
@@ -183,7 +120,7 @@ const HASHES_MOST = 29_900;
  * Fewer are asked for one by one. Bulk and then a narinfo is two journeys where a narinfo alone is
  * one; it pays where many paths are missing, as before a push.
  */
-const FEW = 32;
+export const FEW = 32;
 
 export type BulkAnswer = "missing" | "ask";
 
@@ -193,10 +130,13 @@ export type BulkAnswer = "missing" | "ask";
  */
 export class BulkQuestion {
   private readonly api: CachixApi;
+  private readonly few: number;
   private waiting = new Map<string, ((answer: BulkAnswer) => void)[]>();
 
-  constructor(api: CachixApi) {
+  /** `few`: so many are not worth a question of their own. */
+  constructor(api: CachixApi, few: number) {
     this.api = api;
+    this.few = few;
   }
 
   ask(hash: string, signal: AbortSignal): Promise<BulkAnswer> {
@@ -219,7 +159,7 @@ export class BulkQuestion {
         }
       }
     };
-    if (hashes.length <= FEW) return answer(hashes, new Set());
+    if (hashes.length <= this.few) return answer(hashes, new Set());
     for (let at = 0; at < hashes.length; at += HASHES_MOST) {
       const chunk = hashes.slice(at, at + HASHES_MOST);
       answer(chunk, await this.missing(chunk, signal));

@@ -10,11 +10,11 @@ import {
   usableInfo,
 } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
-import { NARINFO_MAX_BYTES, type NarInfo, narPlace } from "../../domain/narinfo.ts";
+import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
-import { ASK, isPassing, retry, retryStream } from "../../host/retry.ts";
-import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
+import { ASK, isPassing, isSuccess, retry } from "../../host/retry.ts";
+import { judgeNarInfo, narPlace, type SignaturePolicy } from "../accept.ts";
 import {
   narInfoPage,
   parseCompression,
@@ -25,6 +25,14 @@ import {
   withoutSlash,
 } from "../address.ts";
 import type { CacheKind } from "../kind.ts";
+import {
+  longer,
+  type NarPlace,
+  readStored,
+  readStoredRange,
+  storedMost,
+  storedSize,
+} from "../stored-nar.ts";
 import { httpPush } from "./push.ts";
 
 export interface HttpCacheOptions {
@@ -45,13 +53,10 @@ export interface HttpCacheOptions {
 
 /** Milliseconds for one try of a small request. */
 const DEADLINE = 15_000;
-/** Milliseconds a NAR may take between two chunks. */
-const STALL = 60_000;
 
 /** Bytes up to which a NAR comes in one piece, within the time of one pause of a large one. */
 const SMALL = 128 * 1024;
 
-/** Absent, in the words of Nix's own client: 403 is what S3 says of a missing key. */
 const ABSENT = new Set([404, 410]);
 
 export function httpCache(options: HttpCacheOptions): CacheClient {
@@ -69,6 +74,27 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
     ...request("", signal),
     url: narPlace(url, at("."), policy.reading),
   });
+  // A cache that let us in once means the path with a 403: a bucket that may be read and not listed says
+  // it of what is not there. To Nix every 403 of a path is a miss.
+  let letIn = false;
+  const isAbsent = (answer: HttpResponse): boolean => {
+    const { status } = answer;
+    if (ABSENT.has(status)) return true;
+    const trouble = status === 403 && letIn ? troubleOf(options, answer) : undefined;
+    return trouble?.code === "NCP-303";
+  };
+  const nar = (narInfo: NarInfo, signal: AbortSignal): NarPlace => {
+    const ask = narRequest(narInfo, signal);
+    return {
+      http,
+      request: ask,
+      policy: ASK,
+      failure: (answer) =>
+        isAbsent(answer)
+          ? undefined
+          : (troubleOf(options, answer) ?? new Error(`${ask.url.href} answers ${answer.status}`)),
+    };
+  };
   return {
     name,
     substituter: options.substituter,
@@ -81,12 +107,13 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
       if (status === 404 && options.withoutInfo === "not written yet") {
         return { storeDir: undefined, priority: undefined, publicKeys: [], permission: undefined };
       }
-      if (status !== 200) {
+      if (!isSuccess(status)) {
         const code = isPassing(status) ? "NCP-302" : "NCP-304";
         throw new UserError(code, `${name}: ${url.url.href} answers ${status}`, {
           hint: "this is not the address of a binary cache: nix-cache-info stands at its root",
         });
       }
+      letIn = true;
       const info = parseCacheInfo(body.toString("utf8"));
       if (!info) {
         throw new UserError("NCP-302", `${name}: ${url.url.href} is not a nix-cache-info`, {
@@ -104,54 +131,34 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
       try {
         const answer = await retry(() => http.request(ask), signal, ASK);
         const { status, body } = answer;
-        if (status === 200) {
+        if (isSuccess(status)) {
+          letIn = true;
           return await judgeNarInfo(body.toString("utf8"), ask.url.href, path, policy);
         }
+        if (isAbsent(answer)) return { kind: "miss" };
         const trouble = troubleOf(options, answer);
         if (trouble) return { kind: "unknown", cause: trouble };
-        if (ABSENT.has(status)) return { kind: "miss" };
         return { kind: "unknown", cause: new Error(`${ask.url.href} answers ${status}`) };
       } catch (error) {
         signal.throwIfAborted();
         return { kind: "unknown", cause: asError(error) };
       }
     },
-    async narSize(narInfo: NarInfo, signal) {
-      const ask: HttpRequest = { ...narRequest(narInfo, signal), method: "HEAD" };
-      const { status, headers: answer } = await retry(() => http.request(ask), signal, ASK);
-      if (ABSENT.has(status)) return undefined;
-      if (status !== 200) throw new Error(`HEAD ${ask.url.href} answers ${status}`);
-      const length = Number(answer["content-length"]);
-      // Without a length it is there all the same.
-      return Number.isSafeInteger(length) ? length : "not told";
-    },
-    async *readNar(narInfo: NarInfo, signal) {
-      const ask: HttpRequest = { ...narRequest(narInfo, signal), deadline: STALL };
+    narSize: (narInfo, signal) => storedSize(nar(narInfo, signal), signal),
+    async *readNar(narInfo, signal) {
       const { fileSize } = narInfo;
-      if (fileSize !== undefined && fileSize <= SMALL) {
-        const whole = { ...ask, maxBytes: SMALL };
-        const { status, body } = await retry(() => http.request(whole), signal, ASK);
-        if (status !== 200) throw new Error(`${ask.url.href} answers ${status}`);
-        yield body;
+      const place = nar(narInfo, signal);
+      if (fileSize === undefined || fileSize > SMALL) {
+        yield* readStored(place, storedMost(narInfo), signal);
         return;
       }
-      const stream = await retryStream(http, ask, ASK);
-      if (stream.status !== 200) {
-        stream.discard();
-        throw new Error(`${ask.url.href} answers ${stream.status}`);
-      }
-      yield* stream.body;
+      const whole = { ...place.request, maxBytes: SMALL };
+      const { status, body } = await retry(() => http.request(whole), signal, ASK);
+      if (!isSuccess(status)) throw new Error(`${whole.url.href} answers ${status}`);
+      if (body.length > fileSize) throw longer(whole.url, fileSize);
+      yield body;
     },
-    async *readNarRange(narInfo: NarInfo, { from, to }, signal) {
-      const ask = { ...narRequest(narInfo, signal), deadline: STALL };
-      const range = `bytes=${from}-${to - 1}`;
-      const stream = await retryStream(http, { ...ask, headers: { ...headers, range } }, ASK);
-      if (stream.status !== 206) {
-        stream.discard();
-        throw new Error(`${ask.url.href} answers ${stream.status} to a range`);
-      }
-      yield* stream.body;
-    },
+    readNarRange: (narInfo, range, signal) => readStoredRange(nar(narInfo, signal), range, signal),
   };
 }
 
@@ -160,7 +167,7 @@ function troubleOf(
   answer: HttpResponse,
 ): UserError | undefined {
   const { status } = answer;
-  if (status === 200) return undefined;
+  if (isSuccess(status)) return undefined;
   const told = explain?.(answer);
   if (told || (status !== 401 && status !== 403)) return told;
   return new UserError("NCP-303", `${name} refuses our credentials (HTTP ${status})`, {
@@ -193,17 +200,27 @@ export const httpKind: CacheKind<URL> = {
       storeDir,
       http,
       headers: authorization(role === "own" ? token : undefined, request.netrc?.get(url.hostname)),
+      // Who writes first to a folder behind PUT makes the cache, as `nix copy` does.
+      withoutInfo: role === "own" && canWrite ? "not written yet" : "no cache",
     };
     const cache = httpCache(options);
     if (role === "substituter") return cache;
     if (!canWrite) {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
-    const compression = parseCompression(url);
-    const at = (path: string) => below(options.base, path);
     return {
       ...cache,
-      push: httpPush({ name, at, http, headers: options.headers, compression, signingKey }),
+      push: httpPush({
+        name,
+        at: (path) => below(options.base, path),
+        http,
+        headers: options.headers,
+        compression: parseCompression(url),
+        signingKey,
+        folder: request.folder,
+        isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
+        storeDir,
+      }),
     };
   },
 };

@@ -1,6 +1,9 @@
 /** Pushes to a plain HTTP cache: NAR, then narinfo, each by PUT, as Nix's own client does. */
 
-import type { CacheClient, NarSource } from "../../domain/cache.ts";
+import { createReadStream } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type CacheClient, formatCacheInfo, type NarSource } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import { formatSha256 } from "../../domain/hash.ts";
 import { ByteBudget } from "../../domain/limit.ts";
@@ -8,10 +11,19 @@ import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { type Compression, EXTENSIONS } from "../../host/compress.ts";
+import { disk } from "../../host/disk.ts";
 import { keepGarbageSmall } from "../../host/environment.ts";
+import { serverWords } from "../../host/http-body.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
-import { type RetryPolicy, retry } from "../../host/retry.ts";
-import { isSmall, narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
+import { isSuccess, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
+import {
+  isSmall,
+  narFile,
+  narInfoFor,
+  PushBreaker,
+  pushInOrder,
+  type Uploaded,
+} from "../nar-file.ts";
 
 export interface HttpPushOptions {
   readonly name: string;
@@ -23,8 +35,13 @@ export interface HttpPushOptions {
   readonly policy?: RetryPolicy;
   /** What this server means by a refusal; undefined: what HTTP says. */
   readonly explain?: (answer: HttpResponse) => UserError | undefined;
-  /** How a NAR goes up that is too large to be held; default: as one stream. */
-  readonly putLarge?: typeof putStream;
+  /** How a NAR goes up that is too large to be held; default: by way of a file, which has a length. */
+  readonly putLarge?: typeof putFile;
+  /** A folder for what is on its way. */
+  readonly folder: string;
+  readonly storeDir: string;
+  /** Whether the cache has no nix-cache-info yet: whoever pushes first writes it. */
+  readonly isNew: (signal: AbortSignal) => Promise<boolean>;
 }
 
 /** Two requests a path at 20 ms: 128 side by side bring some 3,000 small paths a second. */
@@ -33,27 +50,60 @@ const PATHS_AT_ONCE = 64;
 const MEMORY = 64 * 1024 * 1024;
 /** What a large NAR holds while it goes through: pieces, the compressor's window, the socket. */
 const STREAM = 16 * 1024 * 1024;
+/** Bytes of NARs that lie on the disk on their way, together; one that is larger lies there alone. */
+const FILES = 1024 ** 3;
 /** Milliseconds for a small body, and for each piece of a large one. */
 const DEADLINE = 60_000;
 
-export function httpPush(options: HttpPushOptions): NonNullable<CacheClient["push"]> {
+export function httpPush(given: HttpPushOptions): NonNullable<CacheClient["push"]> {
+  const breaker = new PushBreaker();
+  const options: HttpPushOptions = {
+    ...given,
+    get policy() {
+      return breaker.policy(given.policy ?? RETRY);
+    },
+  };
   const budget = new ByteBudget(MEMORY);
+  const files = new ByteBudget(FILES);
   // Before anything is asked: the space that looking for 10,000 paths grew is not given back.
   keepGarbageSmall();
-  return (paths, nar, progress, signal) => {
+  let begun: Promise<void> | undefined;
+  return async (paths, nar, progress, signal) => {
+    begun ??= writeInfo(options, signal);
+    // Whoever comes next may have more luck.
+    await begun.catch((error) => {
+      begun = undefined;
+      throw error;
+    });
     const upload = async (info: PathInfo) => {
       const memory = isSmall(info) ? 3 * info.narSize : STREAM;
       await budget.take(memory);
       try {
         signal.throwIfAborted();
-        const put = isSmall(info) ? putWhole : (options.putLarge ?? putStream);
-        return await put(options, info, nar, signal);
+        if (isSmall(info)) return await putWhole(options, info, nar, signal);
+        return await (options.putLarge ?? putFile)(options, info, nar, signal, files);
       } finally {
         budget.give(memory);
       }
     };
-    return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal);
+    return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal, breaker);
   };
+}
+
+/** Nix's own for a cache it writes. */
+const PRIORITY = 50;
+
+async function writeInfo(options: HttpPushOptions, signal: AbortSignal): Promise<void> {
+  if (!(await options.isNew(signal))) return;
+  const request = {
+    ...put(options, "nix-cache-info", "text/x-nix-cache-info", signal),
+    body: formatCacheInfo(options.storeDir, PRIORITY),
+  };
+  accepted(
+    options,
+    request,
+    await retry(() => options.http.request(request), signal, options.policy),
+  );
 }
 
 /** Compressed in memory first: its name is its hash, as in Nix's own caches. */
@@ -68,13 +118,47 @@ async function putWhole(
   for await (const chunk of file.content) chunks.push(chunk);
   const sealed = file.seal();
   const narInfo = narInfoFor(info, sealed, options.compression, options.signingKey);
-  const request = { ...put(options, narInfo.url, signal), body: chunks };
+  const request = { ...put(options, narInfo.url, NAR, signal), body: chunks };
   accepted(
     options,
     request,
     await retry(() => options.http.request(request), signal, options.policy),
   );
   return uploaded(options, info, narInfo, signal);
+}
+
+/**
+ * By way of a file: its length is known before it is sent, which many servers ask for (411), its name
+ * is its hash, and another try does not compress it again.
+ */
+async function putFile(
+  options: HttpPushOptions,
+  info: PathInfo,
+  nar: NarSource,
+  signal: AbortSignal,
+  files: ByteBudget,
+): Promise<Uploaded> {
+  const { compression, http, policy, folder } = options;
+  const most = info.narSize + Math.ceil(info.narSize / 64);
+  await mkdir(folder, { recursive: true });
+  // A disk that builds have filled has no space to prepare a push in.
+  if ((disk.freeNow(folder) ?? most) < most) return putStream(options, info, nar, signal);
+  await files.take(most);
+  const directory = await mkdtemp(join(folder, "upload-"));
+  try {
+    const path = join(directory, "nar");
+    const file = narFile(info, nar, compression, signal);
+    await writeFile(path, file.content, { signal });
+    const sealed = file.seal();
+    const narInfo = narInfoFor(info, sealed, compression, options.signingKey);
+    const request = { ...put(options, narInfo.url, NAR, signal), bodyBytes: sealed.fileSize };
+    const attempt = () => http.request({ ...request, body: createReadStream(path) });
+    accepted(options, request, await retry(attempt, signal, policy));
+    return uploaded(options, info, narInfo, signal);
+  } finally {
+    files.give(most);
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  }
 }
 
 /**
@@ -103,12 +187,12 @@ async function putStream(
       throw error;
     }
   };
+  const request = put(options, url, NAR, either);
   const attempt = () => {
     file = narFile(info, nar, compression, either);
-    return http.request({ ...put(options, url, either), body: content() });
+    return http.request({ ...request, body: content() });
   };
-  const answer = await retry(attempt, either, policy);
-  accepted(options, put(options, url, signal), answer);
+  accepted(options, request, await retry(attempt, either, policy));
   const narInfo = narInfoFor(info, file.seal(), compression, options.signingKey);
   return uploaded(options, info, { ...narInfo, url }, signal);
 }
@@ -122,20 +206,41 @@ export function uploaded(
   return {
     bytes: narInfo.fileSize ?? 0,
     publish: async () => {
-      const request: HttpRequest = {
-        ...put(options, `${hashPart(info.storePath)}.narinfo`, signal),
-        body: formatNarInfo(narInfo),
-      };
-      const answer = await retry(() => options.http.request(request), signal, options.policy);
-      accepted(options, request, answer);
+      const text = formatNarInfo(narInfo);
+      const path = `${hashPart(info.storePath)}.narinfo`;
+      const request = { ...put(options, path, "text/x-nix-narinfo", signal), body: text };
+      const attempt = () => options.http.request(request);
+      const answer = await retry(attempt, signal, options.policy).catch(async (error) => {
+        // An answer may get lost behind a write that was done.
+        signal.throwIfAborted();
+        if (!(await isServed(options, request, text))) throw error;
+      });
+      if (answer) accepted(options, request, answer);
     },
     // Plain HTTP knows no way back; without its narinfo nobody is served the NAR.
     discard: async () => undefined,
   };
 }
 
-function put({ at, headers }: HttpPushOptions, path: string, signal: AbortSignal): HttpRequest {
-  const type = path.endsWith(".narinfo") ? "text/x-nix-narinfo" : "application/x-nix-nar";
+async function isServed(
+  { http, headers }: HttpPushOptions,
+  { url, signal, deadline }: HttpRequest,
+  text: string,
+): Promise<boolean> {
+  const found = await http
+    .request({ method: "GET", url, headers, signal, deadline })
+    .catch(() => undefined);
+  return found !== undefined && isSuccess(found.status) && found.body.toString("utf8") === text;
+}
+
+const NAR = "application/x-nix-nar";
+
+function put(
+  { at, headers }: HttpPushOptions,
+  path: string,
+  type: string,
+  signal: AbortSignal,
+): HttpRequest {
   return {
     method: "PUT",
     url: at(path),
@@ -147,21 +252,24 @@ function put({ at, headers }: HttpPushOptions, path: string, signal: AbortSignal
 
 /** Throws a UserError for anything but 2xx. */
 export function accepted(
-  { name, explain }: HttpPushOptions,
+  { name, explain, headers }: HttpPushOptions,
   { method, url }: HttpRequest,
   answer: HttpResponse,
 ): void {
   const { status } = answer;
-  if (status >= 200 && status < 300) return;
+  if (isSuccess(status)) return;
   const told = explain?.(answer);
   if (told) throw told;
-  const what = `${name}: ${method} ${url.origin}${url.pathname} answers ${status}`;
+  const { authorization } = headers;
+  const words = serverWords(answer, authorization?.replace(/^\S+ /, ""));
+  const what = `${name}: ${method} ${url.origin}${url.pathname} answers ${status} (${words})`;
   if (status === 401 || status === 403) {
     throw new UserError("NCP-303", what, {
       hint: "the token may not write there; give one that may",
     });
   }
   throw new UserError("NCP-305", what, {
+    ...(status >= 500 ? { fault: "the server's" as const } : {}),
     hint:
       status === 405 || status === 501
         ? "this server takes no uploads; nginx does with dav_methods PUT and create_full_put_path on"

@@ -13,6 +13,8 @@ import { memoryFor, type PartBuffer, type PartMemory, sendParts } from "../parts
 
 /** Milliseconds for one try: 32 MiB at 1 Mbit/s take 270 s. */
 const DEADLINE = 300_000;
+/** The storage puts the parts together; that of gigabytes takes its time. */
+const COMPLETE_DEADLINE = 600_000;
 const ABORT_DEADLINE = 10_000;
 
 /** Bytes of unknown length are nothing S3 takes: what is over a part goes up in parts of 32 MiB. */
@@ -77,7 +79,9 @@ class Upload {
     const { content, md5 } = part.end();
     const uploadId = await this.open(signal);
     const query = { partNumber: String(partNumber), uploadId };
-    const { headers } = await this.ask("PUT", query, content, signal, md5);
+    const { headers } = await this.ask("PUT", query, content, signal, {
+      headers: { "content-md5": md5 },
+    });
     if (!headers.etag) throw new Error(`part ${partNumber} has no ETag`);
     return { partNumber, eTag: headers.etag };
   };
@@ -88,7 +92,16 @@ class Upload {
         `<Part><PartNumber>${partNumber}</PartNumber><ETag>${eTag}</ETag></Part>`,
     );
     const body = `<CompleteMultipartUpload>${list.join("")}</CompleteMultipartUpload>`;
-    const answer = await this.ask("POST", { uploadId: await this.open(signal) }, body, signal);
+    const query = { uploadId: await this.open(signal) };
+    const asked = { deadline: COMPLETE_DEADLINE };
+    const answer = await this.ask("POST", query, body, signal, asked).catch(async (error) => {
+      // An answer may get lost behind a completion that was done.
+      signal.throwIfAborted();
+      const first = { headers: { range: "bytes=0-0" } };
+      const found = await this.ask("GET", {}, "", signal, first).catch(() => undefined);
+      if (!found) throw error;
+    });
+    if (!answer) return;
     // It says 200 before it is done, and what went wrong behind that.
     const error = /<Error>.*?<Code>(\w+)<\/Code>/s.exec(answer.body.toString("utf8"))?.[1];
     if (error) throw new Error(`the upload of ${this.key} could not be completed: ${error}`);
@@ -115,12 +128,12 @@ class Upload {
     query: Readonly<Record<string, string>>,
     body: string | readonly Uint8Array[],
     signal: AbortSignal,
-    md5?: string,
+    { headers = {}, deadline = DEADLINE }: Partial<Pick<HttpRequest, "headers" | "deadline">> = {},
   ): Promise<HttpResponse> {
     const url = this.options.at(this.key);
     url.search = new URLSearchParams(query).toString();
-    const headers = md5 === undefined ? {} : { "content-md5": md5 };
-    const request: HttpRequest = { method, url, headers, body, signal, deadline: DEADLINE };
+    const given = method === "GET" ? {} : { body };
+    const request: HttpRequest = { method, url, headers, ...given, signal, deadline };
     const attempt = () => this.options.http.request(request);
     const answer = await retry(attempt, signal, this.options.policy);
     accepted(this.options, request, answer);

@@ -1,9 +1,7 @@
 /** The cache `s3://`: a binary cache in a bucket, read and written over S3's own HTTP (docs/adr/0011). */
 
-import { type CacheClient, type CacheDescription, formatCacheInfo } from "../../domain/cache.ts";
+import type { CacheDescription } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
-import type { HttpRequest } from "../../host/http-client.ts";
-import { retry } from "../../host/retry.ts";
 import {
   parseCompression,
   parseHostUrl,
@@ -13,18 +11,15 @@ import {
   signingOf,
 } from "../address.ts";
 import { below, httpCache } from "../http/http.ts";
-import { accepted, type HttpPushOptions, httpPush } from "../http/push.ts";
+import { type HttpPushOptions, httpPush } from "../http/push.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
 import { PartMemory } from "../parts.ts";
 import { explainS3, parseBucket, signedHttp } from "./client.ts";
 import { type AwsCredentials, awsCredentials } from "./credentials.ts";
 import { putParts } from "./push.ts";
 
-/** Nix's own for a cache it writes. */
-const PRIORITY = 50;
 /** Bytes of all parts together: two large parts under way. The rest of 256 MB is Node's. */
 const MEMORY = 76 * 1024 * 1024;
-const DEADLINE = 15_000;
 
 export const s3Kind: CacheKind<URL> = {
   facts: {
@@ -89,36 +84,13 @@ export const s3Kind: CacheKind<URL> = {
       signingKey,
       explain,
       putLarge: (all, info, nar, signal) => putParts(all, memory, info, nar, signal),
+      folder: request.folder,
+      storeDir,
+      isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
     };
-    const push = httpPush(options);
-    return {
-      ...cache,
-      describe,
-      async push(paths, nar, progress, signal) {
-        await writeInfo(options, cache, storeDir, signal);
-        return push(paths, nar, progress, signal);
-      },
-    };
+    return { ...cache, describe, push: httpPush(options) };
   },
 };
-
-async function writeInfo(
-  options: HttpPushOptions,
-  cache: CacheClient,
-  storeDir: string,
-  signal: AbortSignal,
-): Promise<void> {
-  if ((await cache.describe(signal)).storeDir !== undefined) return;
-  const request: HttpRequest = {
-    method: "PUT",
-    url: options.at("nix-cache-info"),
-    headers: { "content-type": "text/x-nix-cache-info" },
-    body: formatCacheInfo(storeDir, PRIORITY),
-    signal,
-    deadline: DEADLINE,
-  };
-  accepted(options, request, await retry(() => options.http.request(request), signal));
-}
 
 /** The token is `KEYID:SECRET` or `KEYID:SECRET:SESSION`; without one, what AWS's own tools would use. */
 async function credentialsOf(

@@ -150,7 +150,7 @@ function hookFinding(said: string, left: readonly StorePath[]): Finding {
   return {
     kind: "missing",
     level: first === undefined ? "warning" : "error",
-    code: "NCP-207",
+    code: "NCP-209",
     message: `the machine's post-build-hook failed; ${what}: ${said}`,
     hint: "it is a setting of this machine's Nix, and had the job's environment: run it by hand with OUT_PATHS set",
   };

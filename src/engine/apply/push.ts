@@ -1,6 +1,6 @@
 /** Which paths a push sends: what the closure holds and no cache has. */
 
-import type { Can, PushProgress } from "../../domain/cache.ts";
+import { type Can, type PushProgress, ReferenceNotPushed } from "../../domain/cache.ts";
 import { describeError, UserError } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
@@ -144,15 +144,15 @@ export function pushFindings(
   >();
   let following = 0;
   for (const [path, error] of failed) {
-    // It would have gone well but for the reference, which has a word of its own.
-    if (error instanceof UserError && error.code === "NCP-305") {
+    if (error instanceof ReferenceNotPushed) {
       following++;
       continue;
     }
     const text = describeError(error)
       .replaceAll(path, "")
       .replaceAll(baseName(path), "")
-      // Numbers of uploads, of tries, of bytes: the cause is the same.
+      // Names by hash, numbers of uploads, of tries, of bytes: the cause is the same.
+      .replace(/[0-9a-z]{32,}[-.\w]*/g, "#")
       .replace(/[0-9a-f]*\d[0-9a-f]*/g, "#");
     const before = causes.get(text);
     if (before) before.paths++;

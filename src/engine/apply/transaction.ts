@@ -22,6 +22,8 @@ import { type Pushed, type PushHow, poisonFindings, push, pushFindings } from ".
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };
+/** Milliseconds for a path that is verified when all that time has passed. */
+const MOMENT = 5_000;
 
 export interface TransactionParts {
   readonly job: Pick<Job, "pushFilter" | "force" | "verify" | "failOn" | "onPushFailure">;
@@ -38,8 +40,14 @@ export class Transaction {
   /** What paths take in the store, as far as a push had to know it. */
   readonly narSizes = new Map<StorePath, number>();
   readonly verified = new Map<string, VerifiedTarget>();
+  /** Found to be gone, and not here to be pushed again. */
+  readonly gone = new Set<StorePath>();
   readonly pinned: PinnedTarget[] = [];
-  readonly findings: Finding[] = [];
+  private readonly told: Finding[] = [];
+  /** Of all targets together: what is down fails each of them for one and the same cause. */
+  private readonly failed = new Map<StorePath, Error>();
+  /** Milliseconds that what was pushed may still be waited for, of all targets together. */
+  private patience: number;
   private readonly parts: TransactionParts;
   private readonly good = new Set<StorePath>();
   /** Told already. */
@@ -51,6 +59,11 @@ export class Transaction {
 
   constructor(parts: TransactionParts) {
     this.parts = parts;
+    this.patience = (parts.visible ?? VISIBLE).path;
+  }
+
+  get findings(): readonly Finding[] {
+    return [...pushFindings(this.parts.job, this.failed), ...this.told];
   }
 
   /** A build failed, and was told: what it should have made is not there, and needs no second word. */
@@ -65,12 +78,7 @@ export class Transaction {
       const { failed, absent } = await this.send(cache, paths, job);
       if (failed.size > 0 || absent.length > 0) this.broken.add(target);
       const lost = this.buildsFailed === "some" ? [] : absent;
-      this.findings.push(
-        ...pushFindings(
-          job,
-          new Map([...failed, ...lost.map((path) => [path, vanished(path)] as const)]),
-        ),
-      );
+      this.fail([...failed, ...lost.map((path) => [path, vanished(path)] as const)]);
     } catch (error) {
       signal.throwIfAborted();
       this.pushFailed(target, paths, error);
@@ -79,8 +87,11 @@ export class Transaction {
 
   private pushFailed(target: string, paths: readonly StorePath[], error: unknown): void {
     this.broken.add(target);
-    const failed = new Map(paths.map((path) => [path, asError(error)]));
-    this.findings.push(...pushFindings(this.parts.job, failed));
+    this.fail(paths.map((path) => [path, asError(error)]));
+  }
+
+  private fail(failed: Iterable<readonly [StorePath, Error]>): void {
+    for (const [path, error] of failed) this.failed.set(path, error);
   }
 
   private async send(
@@ -94,6 +105,7 @@ export class Transaction {
     const told = (done: PushProgress) => {
       // It is waited for, and looked at, anew.
       this.good.delete(done.path);
+      this.failed.delete(done.path);
       this.pushed.set(done.path, meter.finish(done));
       world.log.info(`pushed ${baseName(done.path)} (${formatBytes(done.bytes)})`);
     };
@@ -101,7 +113,7 @@ export class Transaction {
     for (const [path, { narSize }] of result.closure) this.narSizes.set(path, narSize);
     const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
     for (const [path] of poisoned) this.poisoned.add(path);
-    this.findings.push(...poisonFindings(cache.name, poisoned));
+    this.told.push(...poisonFindings(cache.name, poisoned));
     const idle = result.pushed.length + result.failed.size + result.poisoned.size === 0;
     if (idle && result.closure.size > 0) {
       const all = result.closure.size === 1 ? "the one path is" : `all ${result.closure.size} are`;
@@ -117,12 +129,13 @@ export class Transaction {
     if (this.broken.has(target)) return;
     const { job, world } = this.parts;
     const begun = world.clock.now();
-    const { outcome, detail, paths, bytes } = await this.proof(step);
+    const { outcome, detail, paths, bytes, failing } = await this.proof(step);
+    if (outcome === "gone") for (const path of failing) this.gone.add(path);
     const seconds = (world.clock.now() - begun) / 1000;
     this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });
     world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
     if (outcome === "verified" || outcome === "upstream only") return;
-    this.findings.push({
+    this.told.push({
       kind: "unverified",
       level: job.failOn.includes("unverified") ? "error" : "warning",
       code: "NCP-306",
@@ -150,7 +163,7 @@ export class Transaction {
     try {
       const how = { pushFilter: undefined, force: "trust" as const, again: new Set(local) };
       const { failed } = await this.send(cache, local, how);
-      this.findings.push(...pushFindings(this.parts.job, failed));
+      this.fail(failed);
     } catch (error) {
       signal.throwIfAborted();
       this.pushFailed(roots.target, local, error);
@@ -166,8 +179,9 @@ export class Transaction {
     const meter = new Meter("path", closure.size || undefined);
     using _shown = world.log.watch?.(`Verify in ${cache.name}`, meter.state);
     const told = (path: StorePath, bytes: number) => meter.finish(path, bytes);
+    const begun = clock.now();
     // The watch is to last until the answer is there.
-    return await verify(
+    const found = await verify(
       { cache, lookup, clock, decompress, good: this.good, told },
       {
         roots: paths,
@@ -175,10 +189,16 @@ export class Transaction {
         level: job.verify,
         // What was seen to be there and is there no more is gone, and not late.
         pushed: new Set([...this.pushed.keys()].filter((path) => !this.good.has(path))),
-        deadline: (this.parts.visible ?? VISIBLE).path,
+        deadline: this.patience,
       },
       signal,
     );
+    // Later ones had the same time to become visible; a moment is left for what was pushed since.
+    if (found.outcome === "not yet visible") {
+      const left = this.patience - (clock.now() - begun);
+      this.patience = Math.max(left, Math.min(MOMENT, this.patience));
+    }
+    return found;
   }
 
   async pin(step: Extract<Step, { do: "pin" }>): Promise<void> {
@@ -204,7 +224,7 @@ export class Transaction {
       signal.throwIfAborted();
       done("failed", describeError(error));
       const verified = this.verified.get(target)?.outcome === "verified";
-      this.findings.push({
+      this.told.push({
         kind: "pin",
         level: job.onPushFailure === "error" ? "error" : "warning",
         code: "NCP-307",

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
-import { describeError } from "../../domain/errors.ts";
+import { describeError, UserError } from "../../domain/errors.ts";
 import { sha256FromBytes } from "../../domain/hash.ts";
 import type { VerifyLevel } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
@@ -228,9 +228,12 @@ export async function compareBytes(
     for await (const chunk of decompress(narInfo.compression, stored(), signal)) {
       nar.update(chunk);
       narSize += chunk.length;
+      // Enough is known: what is small on its way may have no end once it is unpacked.
+      if (narSize > narInfo.narSize) return "its NAR is longer than its NarSize says";
     }
   } catch (error) {
     signal.throwIfAborted();
+    if (brokenOff instanceof UserError && brokenOff.code === "NCP-335") return brokenOff.message;
     // The journey failed, which says nothing of the bytes.
     if (brokenOff !== undefined) throw brokenOff;
     return `its NAR cannot be unpacked: ${describeError(error)}`;

@@ -1,6 +1,7 @@
 /** The audit: every group of checks over what was seen. Pure but for the sizes of pins. */
 
 import { can } from "../../domain/cache.ts";
+import { describeError } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
 import type { Addresses } from "../../domain/location.ts";
@@ -20,6 +21,9 @@ import { workflowConfigurations } from "./nix-settings.ts";
 import { closureChecks, pinChecks, quotaChecks } from "./pin-checks.ts";
 import { measurePins } from "./pin-sizes.ts";
 import { secretChecks } from "./token-checks.ts";
+
+/** Paths of the store that are named. */
+const LARGEST = 10;
 
 export async function audit(
   job: Job,
@@ -44,7 +48,12 @@ export async function audit(
     sizes,
     now: world.clock.now(),
   };
-  return { checks: checksOf(request), sizes };
+  const store = await world.project?.largestPaths?.(LARGEST, signal).catch((error) => {
+    signal.throwIfAborted();
+    world.log.debug(`what takes the store's space could not be asked: ${describeError(error)}`);
+    return undefined;
+  });
+  return { checks: checksOf(request), sizes, ...(store ? { store } : {}) };
 }
 
 export function checksOf(asked: AuditRequest): Check[] {

@@ -3,7 +3,7 @@
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import type { Addresses } from "../../domain/location.ts";
-import type { StorePath } from "../../domain/store-path.ts";
+import type { HeldPath, StorePath } from "../../domain/store-path.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { ProjectFacts } from "../../domain/workflow.ts";
 import type { Survey } from "../survey.ts";
@@ -88,6 +88,8 @@ export interface AuditRequest {
 export interface Audit {
   readonly checks: readonly Check[];
   readonly sizes: PinSizes | undefined;
+  /** What takes the space of this machine's store; undefined where it is thrown away after the job. */
+  readonly store?: readonly HeldPath[];
 }
 
 /** One place of a finding, and what is so there. */

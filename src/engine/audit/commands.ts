@@ -62,18 +62,23 @@ function toldTo(command: Command): Command[] {
   const { words } = command;
   const [program = "", verb = ""] = words;
   const at = words.findIndex((word) =>
-    program === "nix" && /^(?:develop|shell|run)$/.test(verb)
+    program === "nix" && /^(?:develop|shell)$/.test(verb)
       ? /^(?:-c|--command)$/.test(word)
       : program === "nix-shell"
         ? /^--(?:run|command)$/.test(word)
         : /^(?:bash|sh|zsh|dash)$/.test(program) && /^-[a-z]*c$/.test(word),
   );
   if (at < 0) {
-    const dashes = words.indexOf("--");
-    if (program === "nix" && verb === "run" && dashes > 1) {
-      // `nix run nixpkgs#attic-client -- push …`
-      const name = /[#.]([\w-]+?)(?:-client|-cli)?$/.exec(words.slice(2, dashes).join(" "))?.[1];
-      return name ? inner(command, [name, ...words.slice(dashes + 1)]) : [];
+    // `nix run nixpkgs#attic-client -- push …`, with or without the dashes.
+    const isFlake = (word: string) => /#|^(?:github|gitlab|git\+[a-z]+):/.test(word);
+    const flake = program === "nix" && verb === "run" ? words.findIndex(isFlake) : -1;
+    const name = words[flake]
+      ?.split(/[#./:]/)
+      .at(-1)
+      ?.replace(/-(?:client|cli)$/, "");
+    if (flake > 0 && name !== undefined) {
+      const rest = words.slice(flake + 1);
+      return inner(command, [name, ...(rest[0] === "--" ? rest.slice(1) : rest)]);
     }
     if (program === "devenv" && verb === "shell" && words.length > 2)
       return inner(command, words.slice(2));
@@ -199,6 +204,8 @@ export function pushOf({ words }: Command): string | undefined {
 export function tokenVariable(tool: string, { words }: Command): string | undefined {
   if (tool.startsWith("cachix") || words.some((word) => word.startsWith("--cachix-cache")))
     return "CACHIX_AUTH_TOKEN";
+  if (tool === "nix copy --to" && words.some((word) => /^(?:--to=)?s3:/.test(word)))
+    return "AWS_ACCESS_KEY_ID";
   return undefined;
 }
 

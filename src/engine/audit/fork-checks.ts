@@ -28,6 +28,17 @@ export function forkChecks({ all }: Jobs): Check[] {
   ];
 }
 
+/** What only those may do to a pull request who may write here. */
+const MAINTAINERS = new Set(["labeled", "unlabeled", "assigned", "unassigned", "milestoned"]);
+
+function byMaintainers({ event, trigger: { types } }: AuditedJob["start"]): boolean {
+  return (
+    event === "pull_request_target" &&
+    types.length > 0 &&
+    types.every((type) => MAINTAINERS.has(type))
+  );
+}
+
 interface Danger {
   readonly code: "NCP-621" | "NCP-634";
   readonly trouble: Trouble;
@@ -68,6 +79,7 @@ function privileged(job: AuditedJob): Danger[] {
   const open = [
     ...runs.why,
     ...(unseen ? ["which event starts the workflow that it follows"] : []),
+    ...(byMaintainers(start) ? ["whether whoever sets the label has read that very commit"] : []),
     ...(taken?.is === "unknown" ? [taken.why] : []),
     ...(first?.step.runs.why ?? []),
     ...(first?.is === "unknown" && danger.code === "NCP-634"

@@ -76,8 +76,10 @@ export function settingsOfStep(step: AuditedStep): Map<string, string[]> {
     const value = step.step.inputs.get(name);
     if (value !== undefined) add(settingsIn(step.text(value)));
   }
-  const given = step.variable("NIX_CONFIG");
-  if (given !== undefined) add(settingsIn(given));
+  for (const name of ["NIX_CONFIG", "NIX_INSTALLER_EXTRA_CONF"]) {
+    const given = step.variable(name);
+    if (given !== undefined) add(settingsIn(given));
+  }
   for (const command of step.commands) {
     // A command says of itself alone what another one says again.
     for (const [name, words] of settingsOfCommand(command)) {

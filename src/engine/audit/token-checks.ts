@@ -10,6 +10,14 @@ export function secretChecks({ all }: Jobs, addresses: Addresses): Check[] {
   const steps = all.flatMap((job) => job.steps);
   const ours = all.filter(({ start, runs }) => start.who === "us" && runs.is !== "no");
   const own = ours.flatMap((job) => job.steps.filter((step) => step.runs.is !== "no"));
+  const forked = new Set(
+    all
+      .filter(({ start, runs }) => start.who === "stranger" && runs.is !== "no")
+      .filter(
+        ({ start }) => start.event === "pull_request" || start.event === "pull_request_review",
+      )
+      .flatMap((job) => job.steps.map(({ step }) => step.where)),
+  );
   const seen = steps.some(
     ({ known, commands }) => known?.secrets || commands.some((one) => pushOf(one)),
   );
@@ -32,7 +40,7 @@ export function secretChecks({ all }: Jobs, addresses: Addresses): Check[] {
       "workflows",
       "NCP-626",
       seen ? "no cache is named by a secret" : undefined,
-      steps.flatMap(secretNames),
+      ours.flatMap((job) => secretNames(job, forked)),
     ),
   ];
 }
@@ -203,10 +211,10 @@ function failsForForks(job: AuditedJob): Trouble[] {
     if (step.runs.is !== "yes" || step.step.continueOnError.trim() === "true") return [];
     return step.commands.flatMap((command): Trouble[] => {
       const tool = pushOf(command);
-      const variable = tool === undefined ? undefined : tokenVariable(tool, command);
-      if (tool === undefined || variable === undefined || command.failure === "swallowed")
-        return [];
-      if (step.variableValue(variable)?.truth !== "no" || looksFirst(step, variable)) return [];
+      if (tool === undefined || command.failure === "swallowed") return [];
+      const variable = tokenVariable(tool, command) ?? emptyLogin(job, tool);
+      if (variable === undefined || looksFirst(step, variable)) return [];
+      if (step.variableValue(variable)?.truth !== "no" && !tool.startsWith("attic")) return [];
       const message = `"${tool}" has no ${variable} in a fork's run: the job ${job.job.id} fails for every fork`;
       return [
         {
@@ -219,6 +227,24 @@ function failsForForks(job: AuditedJob): Trouble[] {
       ];
     });
   });
+}
+
+/** The variable of a login whose token is empty in this run. */
+function emptyLogin({ steps }: AuditedJob, tool: string): string | undefined {
+  if (!tool.startsWith("attic")) return undefined;
+  const tokens = steps.flatMap((step) =>
+    step.runs.is === "no"
+      ? []
+      : step.commands.flatMap(({ words }) =>
+          words[0] === "attic" && words[1] === "login" ? [{ step, word: words[4] ?? "" }] : [],
+        ),
+  );
+  const names = tokens.map(({ step, word }) => {
+    const name = /^\$\{?([A-Za-z_]\w*)\}?$/.exec(word)?.[1];
+    if (name !== undefined) return step.variableValue(name)?.truth === "no" ? name : undefined;
+    return word.startsWith("${{") && step.word(word).truth === "no" ? "token" : undefined;
+  });
+  return names.length > 0 && names.every((name) => name !== undefined) ? names[0] : undefined;
 }
 
 /** A script that asks whether there is one knows what to do without. */
@@ -247,17 +273,15 @@ function differing(steps: readonly AuditedStep[]): Trouble[] {
   });
 }
 
-function secretNames(step: AuditedStep): Trouble[] {
-  return (step.known?.names ?? []).flatMap((name): Trouble[] => {
-    const [secret] = step.input(name).secrets;
-    if (secret === undefined) return [];
-    const message = `${name} of ${step.step.uses?.name} is secrets.${secret}: in a fork's run it is empty`;
-    return [
-      {
-        message,
-        mend: `write the name itself: it is public (${name}: NAME)`,
-        where: step.step.where,
-      },
-    ];
-  });
+/** A name that forks do not get: said where they run it. */
+function secretNames(job: AuditedJob, forked: ReadonlySet<string>): Trouble[] {
+  return job.steps.flatMap((step) =>
+    (step.known?.names ?? []).flatMap((name): Trouble[] => {
+      const [secret] = step.input(name).secrets;
+      if (secret === undefined || !forked.has(step.step.where)) return [];
+      const message = `${name} of ${step.step.uses?.name} is secrets.${secret}: in a fork's run it is empty`;
+      const mend = `write the name itself: it is public (${name}: NAME)`;
+      return [{ message, mend, where: step.step.where }];
+    }),
+  );
 }

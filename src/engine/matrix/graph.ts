@@ -2,6 +2,7 @@
 
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import type { Facts } from "../survey/facts.ts";
+import { needsOf } from "../survey/judge.ts";
 import { byWeight, type SurveyedDerivation } from "../survey/verdicts.ts";
 import type { SurveyedTarget } from "../survey.ts";
 
@@ -39,9 +40,7 @@ export class MissingGraph {
   ): readonly SurveyedDerivation[] {
     const found = new Set<SurveyedDerivation>();
     const seen = new Set<StorePath>();
-    const stack = targets.flatMap(({ wanted }) =>
-      wanted?.kind === "derivation" ? [wanted.drvPath] : [],
-    );
+    const stack = targets.flatMap(({ wanted }) => needsOf(wanted).map(({ drvPath }) => drvPath));
     for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
       if (seen.has(path)) continue;
       seen.add(path);

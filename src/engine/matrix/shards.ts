@@ -1,6 +1,7 @@
 /** The jobs of one stage: groups that must stay together, balanced over runners. Pure. */
 
 import type { StorePath } from "../../domain/store-path.ts";
+import { formatAttributes } from "../../domain/target.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import {
   DisjointSets,
@@ -87,15 +88,8 @@ export function sourceOf({ verdict }: SurveyedTarget): readonly StorePath[] {
 }
 
 /** The target as a line again, its attributes kept; a member of a set is named by itself. */
-export function targetLine({ name, target, pinName }: SurveyedTarget): string {
-  const attributes = [
-    ...(pinName ? [`pin=${pinName}`] : []),
-    ...(target.priority === 50 ? [] : [`priority=${target.priority}`]),
-    ...(target.space === undefined ? [] : [`space=${target.space}B`]),
-    ...(target.system === undefined ? [] : [`system=${target.system}`]),
-    ...(target.closure === "build" ? ["closure=build"] : []),
-  ];
-  return [name, ...attributes].join(" ");
+export function targetLine({ written, target, pinName }: SurveyedTarget): string {
+  return [written, ...formatAttributes({ ...target, pin: pinName })].join(" ");
 }
 
 /** No more jobs than it takes to be done when the longest group is, and never more than GitHub runs. */

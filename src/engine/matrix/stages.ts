@@ -2,6 +2,7 @@
 
 import type { StorePath } from "../../domain/store-path.ts";
 import { idOf } from "../survey/below.ts";
+import { derivationOf } from "../survey/judge.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import {
@@ -65,10 +66,11 @@ function chooseShared(
   for (const group of grouped(targets, ({ name }) => sets.groupOf(`target ${name}`)).values()) {
     const wanting = new Map<StorePath, Set<StorePath>>();
     for (const target of group) {
-      if (target.wanted?.kind !== "derivation") continue;
+      const drvPath = derivationOf(target.wanted);
+      if (drvPath === undefined) continue;
       for (const path of sourceOf(target)) {
         // Two names for one derivation are one job in any case.
-        wanting.set(path, (wanting.get(path) ?? new Set()).add(target.wanted.drvPath));
+        wanting.set(path, (wanting.get(path) ?? new Set()).add(drvPath));
         if (isForeign(derivations.get(path), target, system)) chosen.add(path);
       }
     }
@@ -159,14 +161,14 @@ function isItself({ wanted }: SurveyedTarget, { drvPath }: SurveyedDerivation): 
  * Its hash tells it from others of its name.
  */
 function leaderLine(
-  { name, target, system }: SurveyedTarget,
+  { written, target, system }: SurveyedTarget,
   led: readonly SurveyedDerivation[],
   here: string | undefined,
 ): string {
   const evaluated = target.system ?? here;
   const elsewhere = led.some((exit) => exit.system !== evaluated) || system !== evaluated;
   return [
-    name,
+    written,
     `derivation=${led.map(({ drvPath }) => idOf(drvPath)).join(",")}`,
     ...(target.priority === 50 ? [] : [`priority=${target.priority}`]),
     ...(evaluated !== undefined && (target.system !== undefined || elsewhere)

@@ -5,6 +5,7 @@ import type { DerivationOutputs } from "../../domain/ports.ts";
 import { count } from "../../domain/size.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Step } from "../step.ts";
+import { needsOf } from "../survey/judge.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey, SurveyedTarget } from "../survey.ts";
 import type { Work } from "./work.ts";
@@ -27,10 +28,7 @@ export function buildSteps(
   const ordered = inputsFirst(survey, work);
   const inARound = new Set(pace.kind === "rounds" ? ordered.map(({ drvPath }) => drvPath) : []);
   const rest = targets
-    .flatMap((target): DerivationOutputs[] => [
-      ...(target.wanted?.kind === "derivation" ? [target.wanted] : []),
-      ...target.deepMissing,
-    ])
+    .flatMap((target): DerivationOutputs[] => [...needsOf(target.wanted), ...target.deepMissing])
     .filter(({ drvPath }) => !inARound.has(drvPath));
   const batches = pace.kind === "at once" ? byWeight(ordered) : inRounds(ordered, pace.of);
   return [

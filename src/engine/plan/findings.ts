@@ -2,6 +2,7 @@
 
 import { foreignSystem } from "../../domain/builders.ts";
 import type { BinaryCache } from "../../domain/cache.ts";
+import { unknownOutputs } from "../../domain/content-address.ts";
 import { describeError, type ErrorCode, UserError } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
@@ -9,10 +10,11 @@ import { count } from "../../domain/size.ts";
 import { baseName, derivationName } from "../../domain/store-path.ts";
 import { isAllowed, type SurveyedSubstituter } from "../survey/substituters.ts";
 import { findTwins } from "../survey/twins.ts";
-import type { SurveyedDerivation } from "../survey/verdicts.ts";
+import { OPEN_WORDS } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import { lackOfSpace } from "./fit.ts";
+import { type Intent, lackFindings } from "./lacking.ts";
 
 export function findingsOf(
   job: Job,
@@ -30,11 +32,10 @@ export function findingsOf(
   return [
     ...lackOfSpace(diskSpace, job.minFree, level("disk")),
     ...evaluationFindings(survey, level("eval")),
-    ...missingFindings(job, survey, intent),
+    ...lackFindings(job, survey, intent),
     ...substituterFindings(job, survey, intent),
     ...twinFindings(survey),
     ...systemFindings(survey),
-    ...lostFindings(survey),
     ...contentAddressedFindings(survey),
     ...survey.notices.map((message) => notice("notice", message)),
     ...diskSpace.notices.map((message) => notice("notice", message)),
@@ -65,35 +66,6 @@ function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] 
       },
     ];
   });
-}
-
-function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
-  return [...survey.derivations.values()]
-    .filter(({ kind }) => kind === "source")
-    .map((derivation) => {
-      const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
-      const then = intent === "builds" ? "; this run builds it" : "";
-      return {
-        kind,
-        level: missingLevel(job, kind, intent),
-        code: "NCP-402",
-        message: `${missingSentence(derivation)}${then}`,
-      };
-    });
-}
-
-/** What is light is told quietly: it is what builds are for. */
-function missingLevel(job: Job, kind: "heavy" | "missing", intent: Intent): Finding["level"] {
-  if (intent === "builds") return "notice";
-  if (job.failOn.includes("missing") || job.failOn.includes(kind)) return "error";
-  return kind === "heavy" ? "warning" : "notice";
-}
-
-/** `bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets`. */
-export function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): string {
-  const weight = heavy === "heavy" ? " (heavy)" : "";
-  const by = wantedBy.length === 1 ? (wantedBy[0] ?? "") : `${count(wantedBy.length, "target")}`;
-  return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
 }
 
 function twinFindings(survey: Survey): Finding[] {
@@ -134,30 +106,19 @@ function systemFindings(survey: Survey): Finding[] {
   });
 }
 
-/** What is here may yet be pushed; a run has no work to do for what is nowhere. */
-function lostFindings({ fresh, local }: Survey): Finding[] {
-  const lost = [...fresh.lost].filter((path) => !local.has(path));
-  return lost.map((path) => ({
-    kind: "missing" as const,
-    level: "warning" as const,
-    code: "NCP-402" as const,
-    message: `${path} is in no cache, and without its derivation it cannot be built`,
-    hint: "name the installable or the .drv it comes from",
-  }));
+function contentAddressedFindings({ targets, facts }: Survey): Finding[] {
+  return targets.flatMap(({ name, wanted, outputs }): Finding[] => {
+    if (wanted?.kind !== "derivation" || outputs !== undefined) return [];
+    const derivation = facts.derivations.get(wanted.drvPath);
+    const kind = derivation && unknownOutputs(derivation);
+    if (kind === undefined) return [];
+    const words =
+      kind === "impure"
+        ? "is impure: it is built anew each time, and no cache has it"
+        : OPEN_WORDS[kind];
+    return [{ kind: "notice", level: "notice", message: `${name} ${words}` }];
+  });
 }
-
-function contentAddressedFindings(survey: Survey): Finding[] {
-  return survey.targets
-    .filter(({ wanted, outputs }) => wanted?.kind === "derivation" && outputs === undefined)
-    .map(({ name }) => ({
-      kind: "notice" as const,
-      level: "notice" as const,
-      message: `${name} is content-addressed: its store path is known only when it is built, so no cache can be asked for it`,
-    }));
-}
-
-/** Whether this run itself builds what is missing, so that missing it is no failure yet. */
-export type Intent = "builds" | "looks";
 
 export function substituterFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // A push that cannot be is told before the hours of building that it would end.

@@ -4,7 +4,8 @@ import type { Job } from "../../domain/job.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { isHit } from "../../domain/verdict.ts";
 import { MAY } from "../step.ts";
-import { type Judgement, judge, type Wanted } from "../survey/judge.ts";
+import { type Judgement, judge, type Wanted, wantsOf } from "../survey/judge.ts";
+import { isNowhere, isSilent } from "../survey/substituters.ts";
 import { describeDerivations, type SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey, SurveyedTarget } from "../survey.ts";
 import { bytesToDownload, bytesToFetch, type Load } from "./disk-space.ts";
@@ -61,11 +62,19 @@ export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Wo
   };
 }
 
-function wantedOf({ wanted, deepMissing }: SurveyedTarget): Wanted[] {
+function wantedOf(target: SurveyedTarget): Wanted[] {
   return [
-    ...(wanted ? [wanted] : []),
-    ...deepMissing.map((deep): Wanted => ({ kind: "derivation", ...deep })),
+    ...wantsOf(target),
+    ...target.deepMissing.map((deep): Wanted => ({ kind: "derivation", ...deep })),
   ];
+}
+
+/** Whether all that did not answer are caches that are not there at all: Nix passes over those. */
+function onlyGone({ substituters }: Survey): boolean {
+  const silent = substituters.filter(({ state, count }) => isSilent(state) || count.failure);
+  return silent.every(
+    ({ role, state }) => role === "upstream" && state.kind === "down" && isNowhere(state.error),
+  );
 }
 
 /** In a warming run: what no cache has whole. Where one did not answer, building would be a guess. */
@@ -74,10 +83,8 @@ export function hasToBeMade(job: Job, survey: Survey, target: SurveyedTarget): b
   const makeable = wanted?.kind === "path" ? local === "here" : buildable === "here";
   if (!wanted || !makeable) return false;
   // What an evaluation record answers for is served; only the derivation of a trivial root is not at hand.
-  if (wanted.kind === "recalled") return false;
+  if (wanted.kind === "recalled" || wanted.kind === "evaluation") return false;
   if (job.force === "force" || deepMissing.length > 0 || !outputs) return true;
-  return outputs.some((path) => {
-    const availability = survey.facts.availability.get(path) ?? "absent";
-    return availability === "absent" || availability === "broken";
-  });
+  const built = new Set(["absent", "broken", ...(onlyGone(survey) ? ["unknown"] : [])]);
+  return outputs.some((path) => built.has(survey.facts.availability.get(path) ?? "absent"));
 }

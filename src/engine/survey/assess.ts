@@ -7,9 +7,9 @@ import type { DerivationOutputs, World } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Verdict } from "../../domain/verdict.ts";
 import { FactFinder, type Facts } from "./facts.ts";
-import { type Judgement, judge, nothing } from "./judge.ts";
+import type { FoundTarget } from "./found.ts";
+import { type Judgement, judge, nothing, wantsOf } from "./judge.ts";
 import type { Lookup } from "./lookup.ts";
-import type { FoundTarget } from "./targets.ts";
 import {
   deepMissing,
   describeDerivations,
@@ -47,7 +47,7 @@ export async function assess(
   };
   const facts = new FactFinder(lookup, read, world.nix?.setup.substitution);
   const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
-  const wanted = found.flatMap((target) => (target.wanted ? [target.wanted] : []));
+  const wanted = found.flatMap(wantsOf);
   const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found), figures);
   return {
     facts,
@@ -78,7 +78,11 @@ async function gather(
   }
 }
 
-async function ask(facts: FactFinder, { wanted, target, outputs }: FoundTarget): Promise<void> {
+async function ask(
+  facts: FactFinder,
+  { wanted, target, outputs, imports }: FoundTarget,
+): Promise<void> {
+  await Promise.all(imports.map((one) => facts.explore(one, "until cached")));
   switch (wanted?.kind) {
     case "path":
       await facts.path(wanted.path);
@@ -92,6 +96,17 @@ async function ask(facts: FactFinder, { wanted, target, outputs }: FoundTarget):
       await Promise.all((outputs ?? []).map((path) => facts.path(path)));
       if (target.closure === "build") await facts.explore(wanted, "until upstream");
       return;
+    case "shell":
+    case "evaluation": {
+      if (wanted.kind === "shell") await facts.derivation(wanted.drvPath);
+      const { needs } = wanted;
+      await Promise.all(needs.map((one) => facts.explore(one, "until cached")));
+      await Promise.all((outputs ?? []).map((path) => facts.path(path)));
+      if (target.closure === "build") {
+        await Promise.all(needs.map((one) => facts.explore(one, "until upstream")));
+      }
+      return;
+    }
     case undefined:
       return;
     default:

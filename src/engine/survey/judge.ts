@@ -8,8 +8,47 @@ import type { Facts } from "./facts.ts";
 export type Wanted =
   | ({ readonly kind: "derivation" } & DerivationOutputs)
   | { readonly kind: "path"; readonly path: StorePath }
+  /** What `nix develop` needs: the inputs of this derivation, which itself is not built. */
+  | {
+      readonly kind: "shell";
+      readonly drvPath: StorePath;
+      readonly needs: readonly DerivationOutputs[];
+    }
+  /** It could not be evaluated for want of these, which nothing may build; what comes behind is not known. */
+  | { readonly kind: "evaluation"; readonly needs: readonly DerivationOutputs[] }
   /** From an evaluation record: what its derivations would fetch, and how many trivial ones there are. */
   | { readonly kind: "recalled"; readonly paths: readonly StorePath[]; readonly trivial: number };
+
+/** The derivations at which the search begins. */
+export function needsOf(wanted: Wanted | undefined): readonly DerivationOutputs[] {
+  switch (wanted?.kind) {
+    case "derivation":
+      return [wanted];
+    case "shell":
+    case "evaluation":
+      return wanted.needs;
+    case "path":
+    case "recalled":
+    case undefined:
+      return [];
+    default:
+      return wanted satisfies never;
+  }
+}
+
+/** The derivation that was evaluated. */
+export function derivationOf(wanted: Wanted | undefined): StorePath | undefined {
+  return wanted?.kind === "derivation" || wanted?.kind === "shell" ? wanted.drvPath : undefined;
+}
+
+/** What a fresh machine has to have for a target, before and after it is evaluated. */
+export function wantsOf(target: {
+  readonly wanted: Wanted | undefined;
+  readonly imports: readonly DerivationOutputs[];
+}): Wanted[] {
+  const imports = target.imports.map((one): Wanted => ({ kind: "derivation", ...one }));
+  return target.wanted ? [target.wanted, ...imports] : [];
+}
 
 export interface Judgement {
   /** Derivations that would be built, with the outputs wanted of them; dependents first. */
@@ -65,6 +104,10 @@ export function judge(
   };
 
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    if (next.kind === "shell" || next.kind === "evaluation") {
+      queue.push(...next.needs.map((one): Wanted => ({ kind: "derivation", ...one })));
+      continue;
+    }
     if (next.kind !== "derivation") {
       for (const path of next.kind === "path" ? [next.path] : next.paths) {
         if (has(path)) continue;

@@ -75,17 +75,29 @@ export const NAR_GONE = "its narinfo is served and its NAR is gone";
 /** So many misses, and nothing else, make a substituter cold once others had as many hits. */
 const COLD = 48;
 
+function disproved(answer: Answer): Answer {
+  const gone = answer.gone ?? answer.served;
+  return { ...answer, own: undefined, upstream: undefined, served: undefined, gone };
+}
+
 export class Lookup {
   readonly substituters: readonly RankedSubstituter[];
   readonly counts = new Map<string, AnswerCount>();
   private readonly answers = new Map<StorePath, Promise<Answer>>();
   private readonly signal: AbortSignal;
+  private readonly refuted: ReadonlySet<StorePath>;
   /** Of all substituters together. */
   private hits = 0;
   private answered = 0;
 
-  constructor(substituters: readonly RankedSubstituter[], signal: AbortSignal) {
+  /** `refuted`: paths that this run has tried to have, in vain, from whoever says they are there. */
+  constructor(
+    substituters: readonly RankedSubstituter[],
+    signal: AbortSignal,
+    refuted: ReadonlySet<StorePath> = new Set(),
+  ) {
     this.substituters = substituters;
+    this.refuted = refuted;
     this.signal = signal;
     for (const { cache } of substituters) {
       this.counts.set(cache.name, noCount());
@@ -95,17 +107,11 @@ export class Lookup {
   ask(path: StorePath): Promise<Answer> {
     let answer = this.answers.get(path);
     if (!answer) {
-      answer = this.askAll(path);
+      const asked = this.askAll(path);
+      answer = this.refuted.has(path) ? asked.then(disproved) : asked;
       this.answers.set(path, answer);
     }
     return answer;
-  }
-
-  /** Takes answers for granted; a path that was asked for already keeps its own. */
-  assume(answers: Iterable<readonly [StorePath, Answer]>): void {
-    for (const [path, answer] of answers) {
-      if (!this.answers.has(path)) this.answers.set(path, Promise.resolve(answer));
-    }
   }
 
   /** What was answered before a push is no longer so after it. */

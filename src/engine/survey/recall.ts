@@ -1,34 +1,30 @@
 /** When an evaluation record answers for the evaluation, and what a run leaves for the next. */
 
-import {
-  type EvaluationRecord,
-  isFresh,
-  type RecordMember,
-  type RecordTarget,
+import type {
+  EvaluationRecord,
+  RecordMember,
+  RecordTarget,
 } from "../../domain/evaluation-record.ts";
 import type { Job } from "../../domain/job.ts";
-import type { World } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { parseTarget } from "../../domain/target.ts";
 import { isHit } from "../../domain/verdict.ts";
 import { MAY } from "../step.ts";
 import type { AssessedTarget, Assessment } from "./assess.ts";
 import { Closures, type Facts } from "./facts.ts";
+import type { FoundTarget, FoundTargets } from "./found.ts";
 import { judge, nothing } from "./judge.ts";
-import { type Answer, answerOf, type Lookup, type RankedSubstituter } from "./lookup.ts";
-import type { FoundTarget, FoundTargets } from "./targets.ts";
+import type { Lookup } from "./lookup.ts";
 
 /**
- * The targets of an earlier run, where every one of them is still served. Roots are asked for; the
- * rest of the closure is taken from the evaluation record until it is a day old. With anything amiss nothing is
- * recalled, and the run evaluates.
+ * The targets of an earlier run, where every one of them is still served, whole: a record spares an
+ * evaluation, and no look. Which paths there are to ask it tells at once, so that none waits for
+ * another. With anything amiss nothing is recalled, and the run evaluates.
  */
 export async function recall(
   record: EvaluationRecord,
   job: Job,
-  world: World,
   lookup: Lookup,
-  reachable: readonly RankedSubstituter[],
   signal: AbortSignal,
 ): Promise<FoundTargets | undefined> {
   // To push a trivial root its derivation is needed, and that takes an evaluation.
@@ -37,44 +33,25 @@ export async function recall(
   );
   if (MAY[job.mode].has("push") && !rootsAreServed) return undefined;
   const roots = [...new Set(record.targets.flatMap(({ served }) => served))];
-  const taken = isFresh(record.checked, world.clock.now())
-    ? assumed(record, new Set(roots), reachable)
-    : [];
-  lookup.assume(taken);
+  for (const { narInfo } of record.closure) lookup.ask(narInfo.storePath).catch(() => undefined);
   const closures = new Closures(lookup);
   const found = await Promise.all(roots.map((path) => closures.of(path)));
   signal.throwIfAborted();
-  if (found.some((availability) => availability !== "whole")) {
-    // What is built on from here is asked for: an evaluation record that is wrong in one place may be so in others.
-    lookup.forget(taken.map(([path]) => path));
-    return undefined;
-  }
+  if (found.some((availability) => availability !== "whole")) return undefined;
   return { targets: record.targets.map(recalledTarget), notices: record.notices };
-}
-
-/** Answers for all but the roots, of caches that answer today and have the same role. */
-function assumed(
-  { closure }: EvaluationRecord,
-  roots: ReadonlySet<StorePath>,
-  reachable: readonly RankedSubstituter[],
-): [StorePath, Answer][] {
-  const roles = new Map(reachable.map(({ cache, role }) => [cache.name, role]));
-  return closure.flatMap(({ cache, narInfo }): [StorePath, Answer][] => {
-    const role = roles.get(cache);
-    if (!role || roots.has(narInfo.storePath)) return [];
-    return [[narInfo.storePath, answerOf({ [role]: { cache, narInfo } })]];
-  });
 }
 
 function recalledTarget(record: RecordTarget): FoundTarget {
   return {
     name: record.name,
+    written: record.name,
     target: parseTarget(record.line),
     system: record.system,
     wanted: { kind: "recalled", paths: record.served, trivial: record.trivial },
     outputs: record.outputs,
     buildable: record.buildable,
     pinName: record.pinName,
+    imports: [],
     failure: undefined,
   };
 }

@@ -115,6 +115,15 @@ export function isSilent(state: SubstituterState): boolean {
   return code !== "NCP-304" && code !== "NCP-351";
 }
 
+/** Nobody is there to answer, and nobody will be in a minute: no such host, no such port. */
+export function isNowhere(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
+    const { code } = at as NodeJS.ErrnoException;
+    if (code === "ECONNREFUSED" || code === "ENOTFOUND") return true;
+  }
+  return false;
+}
+
 /** Names of those that did not answer, or stopped: nobody in this job needs to wait for them again. */
 export function silentSubstituters({
   substituters,

@@ -1,21 +1,30 @@
-/** Turns the job's target lines into derivations, one evaluation for a whole set. */
+/** Turns the job's target lines into targets: one evaluation for a whole set, each target once. */
 
-import { hindrance } from "../../domain/builders.ts";
-import { outputPaths } from "../../domain/derivation.ts";
-import { asError, UserError } from "../../domain/errors.ts";
-import { formatOutputs, type Installable, type OutputSelection } from "../../domain/installable.ts";
+import {
+  type AttrSegment,
+  formatOutputs,
+  type Installable,
+  type OutputSelection,
+} from "../../domain/installable.ts";
 import type { Job } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
-import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
+import type { DerivationOutputs, EvaluationResult, Nix, World } from "../../domain/ports.ts";
+import { count } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import { parseTarget, type Target } from "../../domain/target.ts";
-import { type Below, below, idOf } from "./below.ts";
-import type { Wanted } from "./judge.ts";
-
-export interface FoundTargets {
-  readonly targets: readonly FoundTarget[];
-  readonly notices: readonly string[];
-}
+import { within } from "./below.ts";
+import {
+  eachOnce,
+  type FoundLine,
+  type FoundTarget,
+  type FoundTargets,
+  failedTarget,
+  pinName,
+  pinOf,
+  withDerivation,
+  withPins,
+  withShell,
+} from "./found.ts";
 
 export async function findTargets(
   job: Job,
@@ -24,76 +33,210 @@ export async function findTargets(
 ): Promise<FoundTargets> {
   const { nix } = world;
   if (!nix) return { targets: [], notices: [] };
-  const lines = job.targets.length > 0 ? job.targets : everyPackage(nix);
-  const notices: string[] = [];
-  if (lines.length === 0) {
-    notices.push("there is no flake here and no target is named: there is nothing to look for");
+  const search = new Search(job, nix, signal);
+  const parts =
+    job.targets.length > 0
+      ? await mapLimited(job.targets, 2, (target) => search.line(target, "has to be there"))
+      : await search.defaults();
+  const merged = eachOnce(parts, nix.setup.system);
+  const notices = [...parts.flatMap(({ notices }) => notices), ...merged.notices];
+  for (const one of job.without) {
+    if (!search.used.has(one.line)) notices.push(`"${one.line}" takes no target away`);
   }
-  const parts = await mapLimited(lines, 2, async (target) => {
-    const { targets, notices } = await findTarget(target, nix, signal);
-    if (target.derivations.length === 0) return { targets, notices };
-    const inside = await within(targets, target, nix, signal);
-    return { targets: inside.targets, notices: [...notices, ...inside.notices] };
-  });
-  const found = new Map<string, FoundTarget>();
-  for (const part of parts) {
-    notices.push(...part.notices);
-    // The first line that names a target keeps it: its attributes are the ones meant.
-    for (const target of part.targets) if (!found.has(target.name)) found.set(target.name, target);
-  }
-  return { targets: [...found.values()], notices: [...new Set(notices)] };
+  return { targets: withPins(job.pin, merged.targets), notices: [...new Set(notices)] };
 }
 
-function everyPackage(nix: Nix): readonly Target[] {
-  return nix.setup.flake === "here" ? [parseTarget(".#packages.SYSTEM.*")] : [];
-}
+/** Sets that are looked at where no target is named; the others where none of these is there. */
+const STANDARD = ["packages", "checks", "devShells"];
+const CONFIGURATIONS = ["nixosConfigurations", "homeConfigurations", "darwinConfigurations"];
 
-async function findTarget(target: Target, nix: Nix, signal: AbortSignal): Promise<FoundTargets> {
-  const { installable } = target;
-  const system = target.system ?? nix.setup.system;
-  switch (installable.kind) {
-    case "store path":
-      return { targets: [fromStorePath(target, installable.path, nix)], notices: [] };
-    case "derivation":
-      return { targets: [await fromDerivation(target, installable, nix)], notices: [] };
-    case "flake": {
-      const { flake, attrPath, outputs } = installable;
-      const answer = await nix.evaluate({ flake, attrPath, outputs, system }, signal);
-      const nameOf = (path: string) =>
-        path === "" ? target.text : `${flake}#${path}${formatOutputs(outputs)}`;
-      const targets = await Promise.all(
-        answer.derivations.map((evaluated) =>
-          withDerivation(
-            {
-              name: nameOf(evaluated.attrPath),
-              target,
-              pinName: pinName(target, evaluated.attrPath, evaluated.matched, system),
-            },
-            evaluated.drvPath,
-            evaluated.outputNames,
-            nix,
-          ),
-        ),
-      );
-      const failed = answer.failures.map(({ attrPath, message, nearest }) =>
-        failedTarget(nameOf(attrPath), target, system, { message, nearest }),
-      );
-      return { targets: [...targets, ...failed], notices: answer.notices };
+class Search {
+  /** Lines that took something away. */
+  readonly used = new Set<string>();
+  private readonly job: Job;
+  private readonly nix: Nix;
+  private readonly signal: AbortSignal;
+  private startedBy: Promise<readonly DerivationOutputs[]> | undefined;
+
+  constructor(job: Job, nix: Nix, signal: AbortSignal) {
+    this.job = job;
+    this.nix = nix;
+    this.signal = signal;
+  }
+
+  /** What nobody named need not be there. */
+  async defaults(): Promise<readonly FoundLine[]> {
+    if (this.nix.setup.flake === "absent") {
+      const none = "there is no flake here and no target is named: there is nothing to look for";
+      return [{ line: "", targets: [], notices: [none] }];
     }
-    default:
-      return installable satisfies never;
+    const sets = STANDARD.map((name) => `.#${name}.SYSTEM.*`);
+    const [parts, sizes] = await Promise.all([
+      mapLimited(sets, 2, (line) => this.line(parseTarget(line), "may be absent")),
+      mapLimited(CONFIGURATIONS, 1, (name) => this.nix.attributes(".", name, this.signal)),
+    ]);
+    const there = CONFIGURATIONS.filter((_, index) => (sizes[index] ?? 0) > 0);
+    if (parts.some(({ targets }) => targets.length > 0)) {
+      const words = there.map((name) => `.#${name}.*`).join(", ");
+      const left = there.length > 0 ? [`not looked at, as no target is named: ${words}`] : [];
+      return [...parts, { line: "", targets: [], notices: left }];
+    }
+    return mapLimited(there, 2, (name) => this.line(parseTarget(`.#${name}.*`), "may be absent"));
   }
+
+  async line(target: Target, how: "has to be there" | "may be absent"): Promise<FoundLine> {
+    const { nix, signal } = this;
+    const found = await this.targetsOf(target, how);
+    const { line } = target;
+    if (target.derivations.length === 0) return { line, ...found };
+    const inside = await within(found.targets, target, nix, signal);
+    return { line, targets: inside.targets, notices: [...found.notices, ...inside.notices] };
+  }
+
+  private async targetsOf(
+    target: Target,
+    how: "has to be there" | "may be absent",
+  ): Promise<FoundTargets> {
+    const { nix } = this;
+    const { installable } = target;
+    switch (installable.kind) {
+      case "store path":
+        return { targets: this.kept(fromStorePath(target, installable.path, nix)), notices: [] };
+      case "derivation":
+        return { targets: this.kept(await fromDerivation(target, installable, nix)), notices: [] };
+      case "flake":
+        return this.ofFlake(target, installable, how);
+      default:
+        return installable satisfies never;
+    }
+  }
+
+  private async ofFlake(
+    target: Target,
+    { flake, attrPath, outputs }: Extract<Installable, { kind: "flake" }>,
+    how: "has to be there" | "may be absent",
+  ): Promise<FoundTargets> {
+    const { nix, signal } = this;
+    const system = target.system ?? nix.setup.system;
+    const nameOf = (path: string) =>
+      path === "" ? target.text : `${flake}#${path}${formatOutputs(outputs)}`;
+    const skips = (path: string) => this.isLeftOut(nameOf(path), system);
+    const answer = await nix.evaluate(
+      {
+        flake,
+        attrPath,
+        outputs,
+        system,
+        skips,
+        ...(how === "may be absent" ? { absent: "is nothing" } : {}),
+      },
+      signal,
+    );
+    const imports = await wholly(answer.built, nix);
+    const isShell = develops(target, attrPath);
+    const targets = await Promise.all(
+      answer.derivations.map(async ({ attrPath: path, matched, drvPath, outputNames }) => {
+        const named = {
+          written: nameOf(path),
+          target,
+          pinName: pinName(target, path, matched, system),
+          imports,
+        };
+        return isShell
+          ? withShell(named, drvPath, await this.bash(system), nix)
+          : withDerivation(named, drvPath, outputNames, nix);
+      }),
+    );
+    const failed = await Promise.all(
+      answer.failures
+        .filter(({ kind }) => how === "has to be there" || kind !== "absent")
+        .map(async ({ attrPath: path, message, nearest, needs }): Promise<FoundTarget> => {
+          const one = failedTarget(nameOf(path), target, system, { message, nearest });
+          if (!needs) return one;
+          const wanted = { kind: "evaluation" as const, needs: await wholly([needs], nix) };
+          return { ...one, wanted, failure: undefined };
+        }),
+    );
+    return {
+      targets: [...targets, ...failed],
+      notices: [...answer.notices, ...passedOverNotice(flake, answer.passedOver)],
+    };
+  }
+
+  private isLeftOut(name: string, system: string): boolean {
+    const by = this.job.without.find((one) => one.takes(name, system));
+    if (by) this.used.add(by.line);
+    return by !== undefined;
+  }
+
+  private kept(target: FoundTarget): readonly FoundTarget[] {
+    return this.isLeftOut(target.name, target.system) ? [] : [target];
+  }
+
+  /**
+   * The shell that `nix develop` starts is the one of the flake's nixpkgs; where there is none, it
+   * takes that of the machine.
+   */
+  private bash(system: string): Promise<readonly DerivationOutputs[]> {
+    const { nix, signal } = this;
+    if (!nix.setup.inputs.has("nixpkgs") || system !== nix.setup.system) return Promise.resolve([]);
+    this.startedBy ??= nix
+      .evaluate(
+        {
+          flake: "nixpkgs",
+          attrPath: [{ kind: "name", name: "bashInteractive" }],
+          outputs: { kind: "default" },
+          system,
+          absent: "is nothing",
+        },
+        signal,
+      )
+      .then(({ derivations }) =>
+        derivations.map(({ drvPath, outputNames }) => ({ drvPath, outputNames })),
+      );
+    return this.startedBy;
+  }
+}
+
+function develops({ develop }: Target, [first]: readonly AttrSegment[]): boolean {
+  if (develop !== undefined) return develop === "shell";
+  return first?.kind === "name" && first.name === "devShells";
+}
+
+/** With all their outputs. */
+function wholly(drvPaths: readonly StorePath[], nix: Nix): Promise<DerivationOutputs[]> {
+  return Promise.all(
+    drvPaths.map(async (drvPath) => ({
+      drvPath,
+      outputNames: [...(await nix.derivation(drvPath)).outputs.keys()],
+    })),
+  );
+}
+
+function passedOverNotice(flake: string, members: EvaluationResult["passedOver"]): string[] {
+  if (members.length === 0) return [];
+  const byWhy = new Map<string, string[]>();
+  for (const { attrPath, why } of members) byWhy.set(why, [...(byWhy.get(why) ?? []), attrPath]);
+  const words = [...byWhy].map(([why, paths]) => {
+    const shown = paths.slice(0, 5).join(", ");
+    return `${why}: ${shown}${paths.length > 5 ? ` and ${paths.length - 5} more` : ""}`;
+  });
+  return [
+    `${count(members.length, "member")} of ${flake} passed over, as they cannot be evaluated here (${words.join("; ")})`,
+  ];
 }
 
 function fromStorePath(target: Target, path: StorePath, nix: Nix): FoundTarget {
   return {
     name: target.text,
+    written: target.text,
     target,
     system: nix.setup.system,
     wanted: { kind: "path", path },
     outputs: [path],
     buildable: "elsewhere",
-    pinName: target.pin ?? derivationName(path),
+    pinName: target.pin ?? pinOf(derivationName(path)),
+    imports: [],
     failure: undefined,
   };
 }
@@ -104,13 +247,11 @@ async function fromDerivation(
   nix: Nix,
 ): Promise<FoundTarget> {
   const { path, outputs } = installable;
-  const named = {
-    name: target.text,
-    target,
-    pinName: target.pin ?? derivationName(path),
-  };
+  const pin = target.pin ?? pinOf(derivationName(path));
+  const named = { written: target.text, target, pinName: pin };
   try {
     const derivation = await nix.derivation(path);
+    if (target.develop === "shell") return await withShell(named, path, [], nix);
     const names = selectedOutputs(outputs, [...derivation.outputs.keys()]);
     return await withDerivation(named, path, names, nix);
   } catch (error) {
@@ -122,144 +263,4 @@ async function fromDerivation(
 /** A `.drv` says nothing of what is installed by default: all its outputs, as Nix takes them. */
 function selectedOutputs(selection: OutputSelection, all: readonly string[]): readonly string[] {
   return selection.kind === "named" ? selection.names : all;
-}
-
-/**
- * `pin=` with its `*` replaced; without one, the attribute path and, where that does not say it,
- * the system: two jobs of a matrix must not move each other's pin.
- */
-export function pinName(
-  target: Target,
-  attrPath: string,
-  matched: readonly string[],
-  system: string,
-): string {
-  if (target.pin !== undefined) {
-    if (target.pin.includes("*")) return clean(target.pin.replaceAll("*", matched.join("-")));
-    return clean(matched.length > 0 ? `${target.pin}-${matched.join("-")}` : target.pin);
-  }
-  const path = attrPath === "" ? "default" : attrPath;
-  return clean(path.includes(system) ? path : `${path}-${system}`);
-}
-
-function clean(name: string): string {
-  const plain = name.replace(/[^0-9A-Za-z_.+-]+/g, "-");
-  // The matrix hands the name on as `pin=`, where it has to begin like a name.
-  return plain.replace(/^(?![0-9A-Za-z_])/, "_").slice(0, 200);
-}
-
-export interface FoundTarget {
-  /** What every report calls it: `.#homeConfigurations.alice.activationPackage`. */
-  readonly name: string;
-  /** The line it came from. */
-  readonly target: Target;
-  readonly system: string;
-  /** Undefined where it did not evaluate. */
-  readonly wanted: Wanted | undefined;
-  /** Undefined where they cannot be known before the build. */
-  readonly outputs: readonly StorePath[] | undefined;
-  /** Whether this machine can build it. */
-  readonly buildable: "here" | "elsewhere";
-  readonly pinName: string;
-  readonly failure: { readonly message: string; readonly nearest: readonly string[] } | undefined;
-}
-
-/** The target with what its derivation says; failed where that cannot be read. */
-export async function withDerivation(
-  named: { readonly name: string; readonly target: Target; readonly pinName: string },
-  drvPath: StorePath,
-  outputNames: readonly string[],
-  nix: Nix,
-): Promise<FoundTarget> {
-  try {
-    const derivation = await nix.derivation(drvPath);
-    return {
-      ...named,
-      system: derivation.system,
-      wanted: { kind: "derivation", drvPath, outputNames },
-      outputs: outputPaths(derivation, outputNames),
-      buildable: hindrance(derivation, nix.setup.builders) === undefined ? "here" : "elsewhere",
-      failure: undefined,
-    };
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return failedTarget(named.name, named.target, nix.setup.system, { message, nearest: [] });
-  }
-}
-
-export function failedTarget(
-  name: string,
-  target: Target,
-  system: string,
-  failure: NonNullable<FoundTarget["failure"]>,
-): FoundTarget {
-  return {
-    name,
-    target,
-    system,
-    wanted: undefined,
-    outputs: undefined,
-    buildable: "elsewhere",
-    pinName: "",
-    failure,
-  };
-}
-
-/** `derivation=`: what is called so below each of the line's targets, in its place. */
-export async function within(
-  found: readonly FoundTarget[],
-  target: Target,
-  nix: Nix,
-  signal: AbortSignal,
-): Promise<{ readonly targets: readonly FoundTarget[]; readonly notices: readonly string[] }> {
-  const notices: string[] = [];
-  const targets: FoundTarget[] = [];
-  for (const root of found) {
-    if (root.wanted?.kind !== "derivation") {
-      targets.push(root);
-      continue;
-    }
-    const answers = await search(nix, root.wanted, target, signal);
-    if (answers instanceof Error) {
-      const failure = { message: answers.message, nearest: [] };
-      targets.push(failedTarget(root.name, target, root.system, failure));
-      continue;
-    }
-    const several = answers.flatMap(({ derivations }) => derivations).length > 1;
-    for (const { asked, derivations, nearest, notice } of answers) {
-      const name = `${root.name} derivation=${asked}`;
-      if (notice !== undefined) notices.push(`${name}: ${notice}`);
-      if (derivations.length === 0) {
-        const message = `no derivation below ${root.name} is called ${asked}`;
-        targets.push(failedTarget(name, target, root.system, { message, nearest }));
-      }
-      for (const { drvPath, outputNames } of derivations) {
-        const shown = derivations.length > 1 ? `${root.name} derivation=${idOf(drvPath)}` : name;
-        // Whoever wants it pinned says so: it is on the way to something that has a pin of its own.
-        const pin = target.pin === undefined ? "" : root.pinName;
-        const own = derivationName(drvPath).replace(/[^0-9A-Za-z_.+-]/g, "-");
-        const pinName = pin !== "" && several ? `${pin}-${own}`.slice(0, 200) : pin;
-        targets.push(
-          await withDerivation({ name: shown, target, pinName }, drvPath, outputNames, nix),
-        );
-      }
-    }
-  }
-  return { targets, notices };
-}
-
-/** A damaged `.drv` below one target is no end of the others. */
-async function search(
-  nix: Nix,
-  root: DerivationOutputs,
-  target: Target,
-  signal: AbortSignal,
-): Promise<Below[] | Error> {
-  try {
-    return await below(nix, root.drvPath, target.derivations, signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof UserError)) throw error;
-    return asError(error);
-  }
 }

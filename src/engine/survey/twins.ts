@@ -3,8 +3,8 @@
 import { buildKind } from "../../domain/derivation.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import type { Facts } from "./facts.ts";
+import type { FoundTarget } from "./found.ts";
 import { judge, nothing, type Wanted } from "./judge.ts";
-import type { FoundTarget } from "./targets.ts";
 
 export interface Twin {
   readonly name: string;
@@ -33,14 +33,24 @@ export function findTwins(facts: Facts, targets: readonly FoundTarget[]): Twin[]
     }
   }
   const twins: Twin[] = [];
-  for (const { name, wanted, system } of targets) {
+  // `default`, `static` and `debug` of one flake bear one name and are meant to differ.
+  const owners = new Map<StorePath, Set<string>>();
+  for (const { wanted, target } of targets) {
+    if (wanted?.kind !== "derivation" || target.installable.kind !== "flake") continue;
+    const flakes = owners.get(wanted.drvPath) ?? new Set();
+    owners.set(wanted.drvPath, flakes.add(target.installable.flake));
+  }
+  for (const { name, wanted, system, target } of targets) {
+    const flake = target.installable.kind === "flake" ? target.installable.flake : undefined;
     if (wanted?.kind !== "derivation") continue;
     const own = facts.derivations.get(wanted.drvPath);
     if (!own || buildKind(own) === "trivial") continue;
     const others = [...(wants.get(own.name) ?? [])]
       .filter(
         ([drvPath]) =>
-          drvPath !== wanted.drvPath && facts.derivations.get(drvPath)?.system === system,
+          drvPath !== wanted.drvPath &&
+          facts.derivations.get(drvPath)?.system === system &&
+          !(flake !== undefined && owners.get(drvPath)?.has(flake)),
       )
       .map(([derivation, wantedBy]) => ({
         derivation,

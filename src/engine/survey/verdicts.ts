@@ -1,16 +1,17 @@
 /** The verdict on each target, out of the facts. Pure. */
 
 import { type BuildFigures, figuresOf } from "../../domain/build-figures.ts";
+import { type UnknownOutputs, unknownOutputs } from "../../domain/content-address.ts";
 import { type BuildKind, buildKind, outputPaths } from "../../domain/derivation.ts";
 import { describeError } from "../../domain/errors.ts";
-import { isHeavy } from "../../domain/heavy.ts";
+import { isHeavy, isNamedHeavy } from "../../domain/heavy.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { type Holder, holderWords, type Verdict } from "../../domain/verdict.ts";
 import type { Facts } from "./facts.ts";
-import { judge, nothing } from "./judge.ts";
-import type { FoundTarget } from "./targets.ts";
+import type { FoundTarget } from "./found.ts";
+import { derivationOf, judge, needsOf, nothing, wantsOf } from "./judge.ts";
 
 export function verdictOf(
   target: FoundTarget,
@@ -25,7 +26,7 @@ export function verdictOf(
       nearest: failure?.nearest ?? [],
     };
   }
-  const { build, fetch, unknown, lost } = judge(facts, [wanted], nothing);
+  const { build, fetch, unknown, lost } = judge(facts, wantsOf(target), nothing);
   const built = [...build.keys()]
     .flatMap((drvPath) => derivations.get(drvPath) ?? [])
     .sort(byWeight);
@@ -33,7 +34,17 @@ export function verdictOf(
     built.filter((derivation) => derivation.kind === kind).map(({ drvPath }) => drvPath);
   const source = of("source");
   const download = of("download");
+  const open =
+    wanted.kind === "derivation" ? openQuestion(wanted.drvPath, facts, build) : undefined;
+  if (open) return { kind: "unknown", why: `${open.name} ${OPEN_WORDS[open.outputs]}` };
   const trivial = wanted.kind === "recalled" ? wanted.trivial : of("trivial").length;
+  if (wanted.kind === "evaluation" && source.length === 0 && download.length === 0) {
+    // Next to nothing to build, and still nobody knows what comes behind it.
+    if (trivial > 0)
+      return { kind: "missing", missing: { source: of("trivial"), download, trivial: 0 } };
+    const needed = wanted.needs.map(({ drvPath }) => drvPath).join(", ");
+    return { kind: "unknown", why: `its evaluation needs ${needed}, which Nix could not fetch` };
+  }
   if (unknown.size > 0 && source.length === 0 && download.length === 0) {
     const [path] = unknown;
     const cause = path && facts.answers.get(path)?.unknown;
@@ -56,17 +67,51 @@ export function verdictOf(
   return { kind, holders: [...holders.values()], trivial };
 }
 
+/** What no cache can be asked for by its path. */
+export const OPEN_WORDS: Readonly<Record<Exclude<UnknownOutputs, "impure">, string>> = {
+  floating:
+    "is content-addressed: its store path is known only when it is built, or by a cache's realisations, which are not read",
+  deferred:
+    "is built of something content-addressed: its store path is known only when that is built",
+  dynamic: "is built of a derivation that is built itself: its store path is known only then",
+};
+
+/**
+ * The derivation of which nobody can say whether a cache has it, where nothing else has to be built for
+ * sure: what lies below it is built only if it is. An impure one is always built.
+ */
+function openQuestion(
+  root: StorePath,
+  facts: Facts,
+  build: ReadonlyMap<StorePath, unknown>,
+): { readonly name: string; readonly outputs: Exclude<UnknownOutputs, "impure"> } | undefined {
+  let found: ReturnType<typeof openQuestion>;
+  const seen = new Set<StorePath>([root]);
+  for (const drvPath of seen) {
+    const derivation = facts.derivations.get(drvPath);
+    if (!derivation || !build.has(drvPath)) continue;
+    const outputs = unknownOutputs(derivation);
+    if (outputs !== undefined && outputs !== "impure") {
+      found ??= { name: derivation.name, outputs };
+      continue;
+    }
+    if (buildKind(derivation) !== "trivial") return undefined;
+    for (const input of derivation.inputs.keys()) seen.add(input);
+  }
+  return found;
+}
+
 /**
  * For `closure=build`: derivations below the target, itself included, that are built from source or
  * downloaded, and whose outputs neither our cache nor an upstream has. Below what an upstream has,
  * nothing is wanted: it is never built.
  */
 export function deepMissing(target: FoundTarget, facts: Facts): DerivationOutputs[] {
-  if (target.wanted?.kind !== "derivation") return [];
+  const needs = needsOf(target.wanted);
   const wanted = new Map<StorePath, Set<string>>();
   const seen = new Set<string>();
   const missing = new Set<StorePath>();
-  const stack: DerivationOutputs[] = [target.wanted];
+  const stack: DerivationOutputs[] = [...needs];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
     const { drvPath, outputNames } = next;
     const key = `${drvPath}!${outputNames.join(",")}`;
@@ -113,8 +158,8 @@ export type Builds = ReadonlyMap<string, Iterable<readonly [StorePath, ReadonlyS
 /** Every derivation a fresh machine would build for the targets. */
 export function freshBuilds(facts: Facts, targets: readonly FoundTarget[]): Builds {
   return new Map(
-    targets.flatMap(({ name, wanted }) =>
-      wanted ? [[name, judge(facts, [wanted], nothing).build] as const] : [],
+    targets.flatMap((target) =>
+      target.wanted ? [[target.name, judge(facts, wantsOf(target), nothing).build] as const] : [],
     ),
   );
 }
@@ -128,8 +173,9 @@ export function describeDerivations(
 ): Map<StorePath, SurveyedDerivation> {
   const spaces = new Map<StorePath, number>();
   for (const { target, wanted } of targets) {
-    if (wanted?.kind === "derivation" && target.space !== undefined) {
-      spaces.set(wanted.drvPath, Math.max(target.space, spaces.get(wanted.drvPath) ?? 0));
+    const drvPath = derivationOf(wanted);
+    if (drvPath !== undefined && target.space !== undefined) {
+      spaces.set(drvPath, Math.max(target.space, spaces.get(drvPath) ?? 0));
     }
   }
   const wanting = new Map<StorePath, { by: string[]; outputs: Set<string> }>();
@@ -145,7 +191,8 @@ export function describeDerivations(
   for (const [drvPath, { by, outputs }] of wanting) {
     const derivation = facts.derivations.get(drvPath);
     if (!derivation) continue;
-    const kind = buildKind(derivation);
+    // Whoever names it means it, however Nix would come by it.
+    const kind = isNamedHeavy(job.heavy, derivation.name) ? "source" : buildKind(derivation);
     const space = spaces.get(drvPath);
     // A download is another file each time, whatever its name.
     const figures = kind === "source" ? figuresOf(learnt, derivation.name) : undefined;

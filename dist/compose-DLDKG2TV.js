@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b}from"./chunk-ZSZ2DZ7T.js";import{l as a}from"./chunk-UFRZJIHD.js";import"./chunk-P74CSU6Y.js";import"./chunk-WHZDBY7C.js";import"./chunk-3PKAT62M.js";import"./chunk-YTR2PFLF.js";import"./chunk-EEURBZNN.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc};

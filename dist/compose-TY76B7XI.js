@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as a,d as b}from"./chunk-2JSOLZDN.js";import"./chunk-S4TPJ2OW.js";import"./chunk-KIDMPAGK.js";import"./chunk-E33TOCUA.js";import"./chunk-NGFMAZFI.js";import"./chunk-J2HW5GI5.js";import"./chunk-YTR2PFLF.js";import"./chunk-EEURBZNN.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};

@@ -1,0 +1,125 @@
+/** Owns what is told of targets that lack something: builds, downloads, an answer, or all of it. Pure. */
+
+import type { Finding } from "../../domain/finding.ts";
+import type { Job } from "../../domain/job.ts";
+import { count } from "../../domain/size.ts";
+import { MAY } from "../step.ts";
+import type { SurveyedDerivation } from "../survey/verdicts.ts";
+import type { Survey } from "../survey.ts";
+import { hasToBeMade } from "./work.ts";
+
+/** Whether this run itself builds what is missing, so that missing it is no failure yet. */
+export type Intent = "builds" | "looks";
+
+export function lackFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  return [
+    ...nothingLookedAt(job, survey),
+    ...missingFindings(job, survey, intent),
+    ...downloadFindings(job, survey, intent),
+    ...lostFindings(survey, job.failOn.includes("missing") ? "error" : "warning"),
+    ...undecidedFindings(job, survey, intent),
+  ];
+}
+
+function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  // What lies below an open question may have to be built, or not.
+  const sure = new Set(
+    survey.targets.flatMap(({ name, verdict }) => (verdict.kind === "unknown" ? [] : [name])),
+  );
+  return [...survey.derivations.values()]
+    .filter(({ kind, wantedBy }) => kind === "source" && wantedBy.some((name) => sure.has(name)))
+    .map((derivation) => {
+      const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
+      const then = intent === "builds" ? "; this run builds it" : "";
+      return {
+        kind,
+        level: missingLevel(job, kind, intent),
+        code: "NCP-402",
+        message: `${missingSentence(derivation)}${then}`,
+      };
+    });
+}
+
+/** What is light is told quietly: it is what builds are for. */
+function missingLevel(job: Job, kind: "heavy" | "missing", intent: Intent): Finding["level"] {
+  if (intent === "builds") return "notice";
+  if (job.failOn.includes("missing") || job.failOn.includes(kind)) return "error";
+  return kind === "heavy" ? "warning" : "notice";
+}
+
+/** `bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets`. */
+export function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): string {
+  const weight = heavy === "heavy" ? " (heavy)" : "";
+  const by = wantedBy.length === 1 ? (wantedBy[0] ?? "") : `${count(wantedBy.length, "target")}`;
+  return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
+}
+
+/** Nothing was looked at: that is no hit, and whoever builds on it has to know why. */
+function nothingLookedAt(job: Job, { system, targets, flake }: Survey): Finding[] {
+  if (system === undefined || targets.length > 0 || MAY[job.mode].has("audit")) return [];
+  const named = job.targets.map(({ text }) => text).join(", ");
+  const why =
+    named !== ""
+      ? `nothing is left of ${named}`
+      : flake === "here"
+        ? "the flake has none of packages, checks, devShells and configurations for this system"
+        : "there is no flake.nix here, nor above in this repository";
+  return [
+    {
+      kind: "notice",
+      level: "warning",
+      code: "NCP-207",
+      message: `nothing was looked at, so nothing is known to be cached: ${why}`,
+      hint:
+        named === "" && flake === "absent"
+          ? "put the checkout before this step, or say where the flake is: working-directory: FOLDER"
+          : "name what you build: targets: .#NAME",
+    },
+  ];
+}
+
+/** What is fetched from its origin is in no cache either, and the origin may be gone. */
+function downloadFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  if (intent === "builds" || !job.failOn.includes("missing")) return [];
+  return survey.targets.flatMap(({ name, verdict }): Finding[] => {
+    if (verdict.kind !== "missing") return [];
+    const { source, download } = verdict.missing;
+    if (source.length > 0 || download.length === 0) return [];
+    const names = download.flatMap((path) => survey.derivations.get(path)?.name ?? []);
+    const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+    const message = `${name} needs ${names.slice(0, 3).join(", ")}${more}, which no cache has: to be downloaded from the origin`;
+    return [{ kind: "missing", level: "error", code: "NCP-402", message }];
+  });
+}
+
+/** A cache was silent, and so nothing is built: a green run that did nothing would read as if all were there. */
+function undecidedFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+  if (intent !== "builds") return [];
+  const left = survey.targets.filter(
+    (target) => target.verdict.kind === "unknown" && !hasToBeMade(job, survey, target),
+  );
+  const [first] = left;
+  if (first?.verdict.kind !== "unknown") return [];
+  const more = left.length > 1 ? ` and ${count(left.length - 1, "more target")}` : "";
+  return [
+    {
+      kind: "unverified",
+      level: job.failOn.includes("unverified") ? "error" : "warning",
+      code: "NCP-409",
+      message: `nothing was built for ${first.name}${more}, as nobody knows whether it is cached: ${first.verdict.why}`,
+      hint: "run it again when the cache answers, or leave that cache out",
+    },
+  ];
+}
+
+/** What is here may yet be pushed; a run has no work to do for what is nowhere. */
+function lostFindings({ fresh, local }: Survey, level: Finding["level"]): Finding[] {
+  const lost = [...fresh.lost].filter((path) => !local.has(path));
+  return lost.map((path) => ({
+    kind: "missing" as const,
+    level,
+    code: "NCP-402" as const,
+    message: `${path} is in no cache, and without its derivation it cannot be built`,
+    hint: "name the installable or the .drv it comes from",
+  }));
+}

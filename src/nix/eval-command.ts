@@ -1,0 +1,241 @@
+/** Owns the one door through which every evaluation goes: what it may fetch, what it may build, what it says. */
+
+import * as z from "zod/mini";
+import { UserError } from "../domain/errors.ts";
+import { type AttrSegment, formatAttrPath, formatSegment } from "../domain/installable.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import type { ExecResult } from "../host/exec.ts";
+import { type CallSubstituters, substituterOptions } from "./build.ts";
+import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
+import { type Flake, indirectName, isIndirect } from "./flake.ts";
+
+export interface EvaluationParts {
+  readonly nix: NixCommand;
+  readonly storeDir: string;
+  /** The system Nix assumes unless told otherwise. */
+  readonly system: string;
+  /** The flake of the working directory. */
+  readonly flake: Flake | undefined;
+  /** Whether an import from derivation that no cache has may be built. */
+  readonly builds: "allowed" | "forbidden";
+  /** What it may fetch from; asked for only when there is something to fetch. */
+  readonly substituters: (signal: AbortSignal) => Promise<CallSubstituters>;
+  /** Whether all outputs of a derivation are in the store. */
+  readonly isBuilt: (drvPath: StorePath, signal: AbortSignal) => Promise<boolean>;
+}
+
+export interface Question {
+  readonly flake: string;
+  readonly segments: readonly AttrSegment[];
+  /** A function of what stands there. */
+  readonly apply: string;
+  readonly system: string;
+  /** Takes the messages of the evaluation that the answer is of: a call for each that was begun. */
+  readonly begin?: () => (message: string) => void;
+}
+
+export type Answer<T> =
+  | { readonly value: T }
+  | {
+      readonly message: string;
+      /** What it wanted built, where nothing may be. */
+      readonly needs?: StorePath;
+    };
+
+const FORBIDDEN =
+  /cannot build '([^'^!]+\.drv)[^']*' during evaluation because the option 'allow-import-from-derivation' is disabled/;
+/** Told that it may build nothing, in the words of 2.8, 2.26 and 2.34. */
+const UNBUILT = /unable to start any build|local builds are disabled/i;
+const NAMED = /Cannot build '([^'^!]+\.drv)/;
+const TRYING = /building of '([^'^!]+\.drv)[^']*' from \.drv file: (?:trying to build|wait)/g;
+
+const NOTHING_IS_BUILT = ["--option", "max-jobs", "0", "--option", "builders", ""];
+
+/**
+ * An evaluation begins without waiting for any cache, and so with imports from derivation forbidden.
+ * The first one that is met waits for the caches, and from then on all evaluations have them.
+ */
+export class EvaluationDoor {
+  /** What evaluations had to build. */
+  readonly built = new Set<StorePath>();
+  private readonly parts: EvaluationParts;
+  private imports: "none met" | "met" = "none met";
+
+  constructor(parts: EvaluationParts) {
+    this.parts = parts;
+  }
+
+  async ask<T>(question: Question, signal: AbortSignal): Promise<Answer<T>> {
+    let first: Heard | undefined;
+    if (this.imports === "none met") {
+      first = await this.run(
+        question,
+        ["--option", "allow-import-from-derivation", "false"],
+        signal,
+      );
+      if (!FORBIDDEN.test(first.message)) return answerOf<T>(question, first);
+      this.imports = "met";
+    }
+    const caches = substituterOptions(await this.parts.substituters(signal));
+    const { builds } = this.parts;
+    const options = [...caches, ...(builds === "forbidden" ? NOTHING_IS_BUILT : [])];
+    const heard = await this.run(question, options, signal);
+    for (const drvPath of heard.built) this.built.add(drvPath);
+    const answer = answerOf<T>(question, heard);
+    if ("value" in answer || builds === "allowed" || !UNBUILT.test(heard.message)) return answer;
+    const needs = await this.wantedBy(question, heard.message, options, first, signal);
+    return { ...answer, ...(needs ? { needs } : {}) };
+  }
+
+  /** What could not be built: Nix names it from 2.34 on; before that it has to be asked otherwise. */
+  private async wantedBy(
+    question: Question,
+    message: string,
+    options: readonly string[],
+    first: Heard | undefined,
+    signal: AbortSignal,
+  ): Promise<StorePath | undefined> {
+    const mute = { ...question, begin: () => () => undefined };
+    const refused =
+      first ??
+      (await this.run(mute, ["--option", "allow-import-from-derivation", "false"], signal));
+    const met = FORBIDDEN.exec(refused.message)?.[1] as StorePath | undefined;
+    // The first one that is met is the one that is lacking, unless it has been fetched meanwhile.
+    if (met && !(await this.parts.isBuilt(met, signal))) return met;
+    const named = NAMED.exec(message)?.[1];
+    if (named !== undefined) return named as StorePath;
+    const loud = await this.run(mute, [...options, "-vvv"], signal);
+    return ([...loud.all.matchAll(TRYING)].at(-1)?.[1] as StorePath | undefined) ?? met;
+  }
+
+  private async run(
+    { flake, segments, apply, system, begin }: Question,
+    more: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Heard> {
+    const { nix, flake: own } = this.parts;
+    const listener = new Listener(begin?.());
+    const args = [
+      "eval",
+      "--json",
+      ...["--log-format", "internal-json"],
+      `${flake}#${encodeFragment(segments)}`,
+      "--apply",
+      apply,
+      // The checkout is not ours to change, and a flake may not configure the Nix that reads it.
+      "--no-write-lock-file",
+      ...["--option", "accept-flake-config", "false"],
+      // Evaluations of one flake at once share this cache, and one then reads what another has half
+      // written: "attribute … is unexpectedly missing", of one that is there (garnix-io/issues#36).
+      ...["--option", "eval-cache", "false"],
+      ...more,
+      ...(isIndirect(flake) && own ? lockedInputs(own, flake) : []),
+      ...(system === this.parts.system ? [] : ["--system", system]),
+    ];
+    const result = await nix.try("nix", args, {
+      signal,
+      deadline: DEADLINES.evaluate,
+      onErrorLine: (line) => listener.read(line),
+    });
+    return listener.heard(result);
+  }
+}
+
+function answerOf<T>({ flake }: Question, { result, message }: Heard): Answer<T> {
+  if (result.code !== 0) return { message };
+  try {
+    return { value: JSON.parse(result.stdout) as T };
+  } catch (cause) {
+    throw new UserError("NCP-205", `nix eval ${flake}: its answer is not JSON`, { cause });
+  }
+}
+
+/** Nix reads the fragment as a part of an address: what an address cannot hold is encoded. */
+function encodeFragment(segments: readonly AttrSegment[]): string {
+  return segments
+    .map((segment) => {
+      if (segment.kind !== "name") return formatSegment(segment);
+      const plain = formatAttrPath([segment]);
+      return plain.startsWith('"') ? `"${encodeURIComponent(segment.name)}"` : plain;
+    })
+    .join(".");
+}
+
+/** The input this flake's lock pins. What the lock names needs no registry, so none is fetched. */
+function lockedInputs(own: Flake, flake: string): string[] {
+  const inLock = own.inputs.has(indirectName(flake));
+  return [
+    "--inputs-from",
+    own.directory,
+    ...(inLock ? ["--option", "flake-registry", "/no-registry"] : []),
+  ];
+}
+
+const Line = z.object({
+  action: z.string(),
+  type: z.optional(z.number()),
+  level: z.optional(z.number()),
+  msg: z.optional(z.string()),
+  fields: z.optional(z.array(z.union([z.string(), z.number()]))),
+});
+
+const BUILD = 105;
+/** Errors and warnings. */
+const LOUD = 1;
+const KEPT = 256 * 1024;
+
+interface Heard {
+  readonly result: ExecResult;
+  /** Nix's own message, where it failed. */
+  readonly message: string;
+  readonly all: string;
+  readonly built: readonly StorePath[];
+}
+
+/** Reads `--log-format internal-json`, the same from 2.8 to 2.34 (`activities.ts`). */
+class Listener {
+  private readonly told: ((message: string) => void) | undefined;
+  private readonly built: StorePath[] = [];
+  private errors = "";
+  private all = "";
+
+  constructor(told: ((message: string) => void) | undefined) {
+    this.told = told;
+  }
+
+  read(line: string): void {
+    const parsed = line.startsWith("@nix ")
+      ? Line.safeParse(json(line.slice("@nix ".length)))
+      : undefined;
+    if (!parsed?.success) {
+      this.say(line, 0);
+      return;
+    }
+    const { action, type, level = 0, msg, fields } = parsed.data;
+    if (action === "msg" && msg !== undefined) this.say(msg, level);
+    const [drvPath] = fields ?? [];
+    if (action === "start" && type === BUILD && typeof drvPath === "string") {
+      this.built.push(drvPath as StorePath);
+    }
+  }
+
+  private say(text: string, level: number): void {
+    this.all = `${this.all}${text}\n`.slice(-KEPT);
+    if (level > LOUD) return;
+    if (text.startsWith("trace: ")) this.told?.(text);
+    else this.errors = `${this.errors}${text}\n`.slice(-KEPT);
+  }
+
+  heard(result: ExecResult): Heard {
+    const message = result.code === 0 ? "" : nixMessage(this.errors);
+    return { result, message, all: this.all, built: this.built };
+  }
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
