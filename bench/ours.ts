@@ -61,6 +61,7 @@ async function composed({ inputs, keyFile }: RunRequest) {
     workspace,
     folder,
     code: "ours" as const,
+    needs: "store and checkout" as const,
     platform,
     log: quiet,
     signal,

@@ -21,6 +21,22 @@ const withoutOidc: Plugin = {
   },
 };
 
+/**
+ * @actions/glob says every path that it searches as a debug command, on standard output: there the
+ * command line prints its report.
+ */
+const quietGlob: Plugin = {
+  name: "quiet-glob",
+  setup(building) {
+    building.onResolve({ filter: /^@actions\/core$/ }, ({ importer }) =>
+      importer.includes("@actions/glob/") ? { path: "core", namespace: "quiet" } : undefined,
+    );
+    building.onLoad({ filter: /.*/, namespace: "quiet" }, () => ({
+      contents: "export function debug() {} export function info() {}",
+    }));
+  },
+};
+
 /** Bundles the entries into `folder`, which is emptied first: chunk names hold a hash. */
 export async function buildTo(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
@@ -58,7 +74,7 @@ const bundle = (outdir: string, how: "write" | "look") =>
     legalComments: "none",
     metafile: true,
     write: how === "write",
-    plugins: [withoutOidc],
+    plugins: [withoutOidc, quietGlob],
     banner: {
       // Bundled CommonJS packages call require for Node's own modules.
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',

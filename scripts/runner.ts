@@ -10,6 +10,8 @@ export interface StepRequest {
   readonly action: string;
   readonly inputs: Readonly<Record<string, string>>;
   readonly workspace: string;
+  /** Where the process begins: the workspace, unless said. */
+  readonly cwd?: string;
   /** A folder of the job's own, kept over its steps: RUNNER_TEMP. */
   readonly temp: string;
   readonly eventName: string;
@@ -146,11 +148,11 @@ function inputVariable(name: string): string {
 function node(
   entry: string,
   environment: Record<string, string>,
-  { workspace, onLine, kill, user, node: program = process.execPath }: StepRequest,
+  { workspace, cwd = workspace, onLine, kill, user, node: program = process.execPath }: StepRequest,
 ): Promise<{ exitCode: number | undefined; raw: string }> {
   return new Promise((done, fail) => {
     const child = spawn(program, [entry], {
-      cwd: workspace,
+      cwd,
       env: environment,
       stdio: ["ignore", "pipe", "pipe"],
       ...user,

@@ -7,13 +7,9 @@ import { join } from "node:path";
 
 /** How much of each; a caller may ask for less of it, or for other moments and inputs. */
 // biome-ignore lint/style/noProcessEnv: this script is the caller's to steer
-const {
-  FUZZ = "100000",
-  KILLS = "50",
-  WORLDS = "10000",
-  SEED = "20261121",
-  ...inherited
-} = process.env;
+const steered = process.env;
+const { FUZZ = "100000", KILLS = "50", WORLDS = "10000", SEED = "20261121" } = steered;
+const { FUZZ: _fuzz, KILLS: _kills, WORLDS: _worlds, SEED: _seed, ...inherited } = steered;
 
 interface Suite {
   readonly script: "test" | "test:nix";
@@ -70,7 +66,7 @@ async function run(name: string, { script, pattern }: Suite): Promise<number> {
       : name === "decisions"
         ? ` (${WORLDS} worlds by chance, against this machine's Nix)`
         : name === "kills"
-          ? ` (${KILLS} of a run into a folder, ${Math.round(Number(KILLS) / 2)} of one to Cachix, seed ${SEED})`
+          ? ` (${KILLS} of a run into a folder, as many and ${Math.ceil(Number(KILLS) * 0.4)} cancellations each followed by post, ${Math.round(Number(KILLS) / 2)} of one to Cachix, seed ${SEED})`
           : "";
   console.log(`\n${name}: ${numPassedTests} passed, ${bad} failed${what}, ${seconds} s`);
   return bad > 0 || code === 0 ? bad : 1;

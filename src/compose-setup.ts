@@ -41,7 +41,7 @@ interface Found {
 }
 
 /** Writes nothing where no cache that was named answers. Throws a UserError. */
-export async function setUp(request: ComposeRequest): Promise<SetUp> {
+export async function setUp(request: Omit<ComposeRequest, "needs">): Promise<SetUp> {
   const { environment, workspace, signal, log } = request;
   const machine = await readMachine(nixCommand(environment, workspace), environment, signal);
   const { settings } = machine;

@@ -9,16 +9,16 @@ import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
-import { disk } from "./host/disk.ts";
+import { disk, folderSize } from "./host/disk.ts";
 import { type Environment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
-import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS } from "./host/tool-folders.ts";
+import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import type { LaterSteps } from "./nix/configure.ts";
 import { findFlake } from "./nix/flake.ts";
-import { makesBuildDir, type NixMachine, readMachine } from "./nix/machine.ts";
+import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
@@ -32,10 +32,14 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly hide?: (values: readonly string[]) => void;
   /** How later steps of the job learn of the caches; undefined on the command line. */
   readonly laterSteps?: LaterSteps | undefined;
+  /** The end of a job needs the store alone: by then the checkout may be gone. */
+  readonly needs: "store and checkout" | "store";
   /** Windows has no Nix: keys and disk only. */
   readonly platform: NodeJS.Platform;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Where links go that keep what the run uses from Nix's own collection; whoever names it removes it. */
+  readonly rootsFolder?: string;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
@@ -73,7 +77,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   const command = nixCommand(environment, workspace);
   const [machine, flake] = await Promise.all([
     readMachine(command, environment, request.signal),
-    findFlake(workspace),
+    request.needs === "store" ? undefined : findFlake(workspace),
   ]);
   request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
@@ -89,7 +93,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   ];
   const store = caches.own?.records;
   const key =
-    store && job.force === "trust"
+    store && job.force === "trust" && request.needs !== "store"
       ? await recordKey({
           setup: machine.setup,
           flake,
@@ -113,6 +117,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     jobFolders: [workspace, ...(environment["RUNNER_TEMP"] ? [environment["RUNNER_TEMP"]] : [])],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
+    rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
@@ -144,10 +149,12 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         environment,
         folder: request.folder,
         list: TOOL_FOLDERS,
+        xcodes: XCODES,
         secondDisk: SECOND_DISK,
         builder: machine.builder === "ourselves" ? "ourselves" : "others",
-        absent: makesBuildDir(machine.setup.version) ? "made by Nix" : "an error",
+        absent: machine.absentBuildDir,
       }),
+      ...cacheFolderOf(request),
       staging: staging(request.folder, machine.setup.storeDir, STAGING_MOST, log),
       memory:
         store && key
@@ -188,6 +195,17 @@ function exposedSecret(
 ): string | undefined {
   const isSeen = code === "strange" && builder === "ourselves" && sandbox === "off";
   return isSeen ? secretOf(secrets, environment) : undefined;
+}
+
+/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
+function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "cacheFolder"> {
+  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
+  return {
+    cacheFolder: async (signal) => {
+      const { bytes } = await folderSize(githubDirectory, signal);
+      return { directory: githubDirectory, archived: bytes };
+    },
+  };
 }
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */

@@ -2,11 +2,26 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { parse } from "yaml";
-import { DEFAULTS, type InputName, parseInputs, readInputs } from "../../src/action/inputs.ts";
+import {
+  DEFAULTS,
+  foreignInputs,
+  type InputName,
+  parseInputs,
+  readInputs,
+} from "../../src/action/inputs.ts";
 import { userError, whole } from "../support/thrown.ts";
 
 const read = (inputs: Partial<Record<InputName, string>>) =>
   parseInputs({ ...DEFAULTS, ...inputs });
+
+test.each(["/abs", "..", "../x", "a/../../b"])(
+  "working-directory: %s leads out of the checkout",
+  (path) => {
+    expect(() => parseInputs({ ...DEFAULTS, "working-directory": path })).toThrow(
+      "is not inside the checkout",
+    );
+  },
+);
 
 describe("action.yml", () => {
   const file = readFileSync(join(import.meta.dirname, "..", "..", "action.yml"), "utf8");
@@ -54,16 +69,28 @@ describe("inputs in the environment", () => {
   });
 
   test.each([
-    ["INPUT_TARGET", '"target" is not an input. Did you mean "targets"?'],
-    ["INPUT_CACHE-NAME", '"cache-name" is not an input. Did you mean "cache"?'],
-    ["INPUT_PUSH_FILTER", '"push_filter" is not an input. Did you mean "push-filter"?'],
-    ["INPUT_", '"" is not an input.'],
-    ["INPUT_ZZZZZZZZ", '"zzzzzzzz" is not an input.'],
-  ])("%s is no input", (variable, message) => {
-    const error = userError(() => readInputs({ [variable]: "x" }));
-    expect(error.code).toBe("NCP-101");
-    expect(error.message).toBe(message);
-    expect(error.hint).toBe(`inputs are ${Object.keys(DEFAULTS).join(", ")}`);
+    ["INPUT_TARGET", '"target" is not an input, and is not read. Did you mean "targets"?'],
+    ["INPUT_CACHE-NAME", '"cache-name" is not an input, and is not read. Did you mean "cache"?'],
+    [
+      "INPUT_PUSH_FILTER",
+      '"push_filter" is not an input, and is not read. Did you mean "push-filter"?',
+    ],
+    ["INPUT_", '"" is not an input, and is not read.'],
+    ["INPUT_ZZZZZZZZ", '"zzzzzzzz" is not an input, and is not read.'],
+  ])("%s is no input: a warning, for it may be somebody else's variable", (variable, message) => {
+    const environment = { PATH: "/bin", INPUT_MODE: "warm", [variable]: "x" };
+    expect(readInputs(environment)).toEqual({ ...DEFAULTS, mode: "warm" });
+    expect(foreignInputs(environment)).toEqual([
+      {
+        level: "warning",
+        title: "NCP-101",
+        message: `${message}\ninputs are ${Object.keys(DEFAULTS).join(", ")}`,
+      },
+    ]);
+  });
+
+  test("that are all ours give no warning", () => {
+    expect(foreignInputs({ INPUT_MODE: "warm", "INPUT_PUSH-FILTER": "" })).toEqual([]);
   });
 });
 
@@ -72,6 +99,7 @@ describe("inputs", () => {
     expect(parseInputs(DEFAULTS)).toEqual({
       trust: "auto",
       addresses: "\n\ngithub",
+      workingDirectory: ".",
       secrets: { token: undefined, signingKey: undefined },
       job: {
         mode: "prefetch",
@@ -122,6 +150,25 @@ describe("inputs", () => {
     [{ force: "true" }, { force: "force" }],
     [{ "install-nix": "true" }, { installNix: "install" }],
     [{ "pass-env": "A_1, b\nC" }, { passEnv: ["A_1", "b", "C"] }],
+    [
+      { "nix-version": "2.34.7", "nix-sha256": "A".repeat(64) },
+      { chosenNix: { version: "2.34.7", sha256: new Map([["", "a".repeat(64)]]) } },
+    ],
+    [
+      {
+        "nix-version": "2.34.7",
+        "nix-sha256": `x86_64-linux ${"a".repeat(64)}\naarch64-darwin ${"b".repeat(64)}\n`,
+      },
+      {
+        chosenNix: {
+          version: "2.34.7",
+          sha256: new Map([
+            ["x86_64-linux", "a".repeat(64)],
+            ["aarch64-darwin", "b".repeat(64)],
+          ]),
+        },
+      },
+    ],
     [{ "min-free": "0" }, { minFree: 0 }],
     [
       { "key-suffix": "Linux\n\n container-ollama-amd64 \n" },
@@ -174,6 +221,9 @@ describe("inputs", () => {
     ["force", "yes", 'force: "yes" is not legal', "true, false"],
     ["pass-env", "TOKEN=hunter2", 'pass-env: "TOKEN" is not the name', "and no values"],
     ["pass-env", "INPUT_TOKEN", "INPUT_TOKEN is this step's own", "names of variables"],
+    ["nix-version", "latest", 'nix-version: "latest" is no version', "2.34.7"],
+    ["nix-version", "2.34.7", "nix-version: 2.34.7 needs the sum of its archive", "nix-sha256"],
+    ["nix-sha256", "a".repeat(64), "nix-version: nix-sha256 is given without it", "2.34.7"],
     ["install-nix", "1", 'install-nix: "1" is not legal', "true, false"],
   ])("%s: %j is refused", (name, value, message, hint) => {
     const error = userError(() => read({ [name]: value }));

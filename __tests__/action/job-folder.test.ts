@@ -19,7 +19,7 @@ describe("our folder in a runner's temporary folder", () => {
   test("each use of a job has its own", async () => {
     await using folder = await temporaryFolder();
     const job = jobIn(folder, "a");
-    expect([await beginUse(job), await beginUse(job)]).toEqual(["1", "2"]);
+    expect([(await beginUse(job)).use, (await beginUse(job)).use]).toEqual(["1", "2"]);
   });
 
   test("what another job left is none of this one's, and goes", async () => {
@@ -32,7 +32,7 @@ describe("our folder in a runner's temporary folder", () => {
     // Of a version that kept no word of whose it is; and a link, which leads out.
     await mkdir(folder.at(OURS, "3"));
     await symlink(outside.path, folder.at(OURS, "4"));
-    expect(await beginUse(jobIn(folder, "b"))).toBe("1");
+    expect((await beginUse(jobIn(folder, "b"))).use).toBe("1");
     expect(await readdir(folder.at(OURS))).toEqual(["1"]);
     await stat(file);
   });
@@ -56,27 +56,26 @@ describe("our folder in a runner's temporary folder", () => {
     await beginUse(jobIn(folder, "a"));
     const me = { pid: process.pid, began: "1" };
     await writeFile(files(folder.at(OURS, "1")).identity, JSON.stringify(me));
-    expect(await beginUse(jobIn(folder, "b"))).toBe("1");
+    expect((await beginUse(jobIn(folder, "b"))).use).toBe("1");
   });
 
   test("ends with its use, and the last one takes all with it", async () => {
     await using folder = await temporaryFolder();
     const job = jobIn(folder, "a");
-    await beginUse(job);
-    await beginUse(job);
-    await endUse(job, "2");
+    const [one, two] = [await beginUse(job), await beginUse(job)];
+    await endUse(two, job);
     expect(await readdir(folder.at(OURS))).toEqual(["1"]);
-    await endUse(job, "1");
+    await endUse(one, job);
     expect(await readdir(folder.path)).toEqual([]);
   });
 
   test("where nobody says which use it is, no credentials stay", async () => {
     await using folder = await temporaryFolder();
     const job = jobIn(folder, "a");
-    const use = folder.at(OURS, await beginUse(job));
+    const use = folder.at(OURS, (await beginUse(job)).use);
     for (const name of ["netrc", "netrc.tmp-0123456789ab", "nix.conf"])
       await writeFile(join(use, name), "");
-    await endUse(job, undefined);
+    await endUse(undefined, job);
     expect(await readdir(use)).toEqual(["job.json", "nix.conf"]);
   });
 });

@@ -1,19 +1,19 @@
-import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import {
   loadState,
+  placeIn,
   type SealContext,
+  StateKeeper,
   type StepState,
-  saveState,
   sealFor,
 } from "../../src/action/state.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { storePath } from "../support/paths.ts";
-import { resealed, SEAL } from "../support/seal.ts";
+import { forged, recordFile, SEAL, save } from "../support/seal.ts";
 
 const STATE: StepState = {
-  use: "1",
   trust: { kind: "write", pins: "move", why: "push on the default branch" },
   memory: {
     targets: [
@@ -23,9 +23,10 @@ const STATE: StepState = {
     storeNames: new Set(["x-1", "y-2"]),
     silent: ["http://lan:5000"],
     pushEnded: "PUT answers 507",
+    origin: [storePath("a"), storePath("b.drv")],
   },
-  programs: "/usr/bin",
   watcher: { pid: 4711, began: "123456" },
+  programs: "/usr/bin",
 };
 
 describe("what main leaves for post", () => {
@@ -34,65 +35,61 @@ describe("what main leaves for post", () => {
     async (watcher) => {
       await using temp = await temporaryFolder();
       const state = { ...STATE, watcher };
-      expect(await loadState(await saveState(state, temp.path, SEAL), SEAL)).toStrictEqual(state);
+      expect(await loadState(await save(temp.path, state), SEAL)).toStrictEqual(state);
     },
   );
 
-  test.each([[[]], [[storePath("a"), storePath("b.drv")]]])(
-    "what its work descends from: %j",
-    async (origin) => {
-      await using temp = await temporaryFolder();
-      const state = { ...STATE, memory: { ...STATE.memory, origin } };
-      expect(await loadState(await saveState(state, temp.path, SEAL), SEAL)).toStrictEqual(state);
-    },
-  );
-
-  test("is short, whatever the size of the store: the names are in a file of the owner's", async () => {
+  test("is short, whatever the size of the store and the number of targets", async () => {
     await using temp = await temporaryFolder();
     const storeNames = new Set(Array.from({ length: 100_000 }, (_, n) => `name-${n}`));
-    const text = await saveState(
-      { ...STATE, memory: { ...STATE.memory, storeNames } },
-      temp.path,
-      SEAL,
-    );
-    expect(text.length).toBeLessThan(2000);
-    const { mode } = await stat(join(temp.path, "store-names"));
-    expect(mode & 0o777).toBe(0o600);
+    const targets = Array.from({ length: 5_000 }, (_, n) => ({
+      name: `.#nixosConfigurations.host-${n}.config.system.build.toplevel`,
+      outputs: [storePath(`host-${n}`)],
+      pinName: `host-${n}`,
+    }));
+    const memory = { targets, storeNames, silent: [] };
+    const text = await save(temp.path, { ...STATE, memory });
+    expect(text.length).toBeLessThan(500);
+    expect((await loadState(text, SEAL))?.memory.targets).toEqual(targets);
     expect((await loadState(text, SEAL))?.memory.storeNames.size).toBe(100_000);
   });
 
   test("of an empty store is an empty store", async () => {
     await using temp = await temporaryFolder();
-    const text = await saveState(
-      { ...STATE, memory: { targets: [], storeNames: new Set() }, watcher: undefined },
-      temp.path,
-      SEAL,
-    );
+    const text = await save(temp.path, {
+      ...STATE,
+      memory: { targets: [], storeNames: new Set() },
+      watcher: undefined,
+    });
     expect((await loadState(text, SEAL))?.memory.storeNames.size).toBe(0);
+  });
+});
+
+describe("a record that is followed by another", () => {
+  test("stays as it is: a main that is killed in between has left the one before", async () => {
+    await using temp = await temporaryFolder();
+    const keeper = new StateKeeper({ sharedFolder: temp.path, use: "1" }, SEAL);
+    const first = { ...STATE, memory: { ...STATE.memory, targets: [] } };
+    const before = await keeper.save(first);
+    const after = await keeper.save(STATE);
+    expect(await loadState(after, SEAL)).toStrictEqual(STATE);
+    await writeFile(recordFile(after), "{");
+    expect(await loadState(before, SEAL)).toStrictEqual(first);
+    expect(await loadState(after, SEAL)).toBeUndefined();
   });
 });
 
 describe("what was changed since", () => {
   interface Saved {
-    version: number;
     targets: { name: unknown; outputs: unknown[]; pinName: unknown }[];
-    storeNames: { file: string; sha256: string };
+    storeNames: { sha256: string };
   }
 
   test.each<[string, (state: Saved) => unknown]>([
     ["nothing of it", () => ""],
-    ["another version", (state) => ({ ...state, version: 2 })],
-    ["no targets", ({ version, storeNames }) => ({ version, storeNames })],
-    ["no names", ({ version, targets }) => ({ version, targets })],
+    ["no targets", (state) => ({ ...state, targets: undefined })],
+    ["no names", (state) => ({ ...state, storeNames: undefined })],
     ["another sum", (state) => ({ ...state, storeNames: { ...state.storeNames, sha256: "0" } })],
-    [
-      "another file",
-      (state) => ({ ...state, storeNames: { ...state.storeNames, file: "/etc/passwd" } }),
-    ],
-    [
-      "a folder for a file",
-      (state) => ({ ...state, storeNames: { ...state.storeNames, file: "/" } }),
-    ],
     [
       "a pin with a slash",
       (state) => ({ ...state, targets: [{ ...state.targets[0], pinName: "../x" }] }),
@@ -115,23 +112,37 @@ describe("what was changed since", () => {
     ["a text for a process", (state) => ({ ...state, watcher: { pid: "4711", began: "1" } })],
     ["a process without its beginning", (state) => ({ ...state, watcher: { pid: 4711 } })],
     ["a number alone for a process", (state) => ({ ...state, watcher: 4711 })],
-    ["another use's folder", (state) => ({ ...state, use: "../1" })],
     ["a trust of its own", (state) => ({ ...state, trust: { kind: "all" } })],
     ["no trust", (state) => ({ ...state, trust: undefined })],
     ["a number for a name", (state) => ({ ...state, targets: [{ ...state.targets[0], name: 7 }] })],
   ])("%s: is not believed", async (_, change) => {
     await using temp = await temporaryFolder();
-    const state = JSON.parse(await saveState(STATE, temp.path, SEAL)) as Saved;
+    const text = await save(temp.path, STATE);
+    const state = JSON.parse(await readFile(recordFile(text), "utf8")) as Saved;
     const changed = change(state);
-    const text = typeof changed === "string" ? changed : JSON.stringify(changed);
+    const record = typeof changed === "string" ? changed : JSON.stringify(changed);
     // Not the seal alone refuses it: each check by itself does.
-    expect(await loadState(resealed(text), SEAL)).toBeUndefined();
+    expect(await loadState(await forged(text, record), SEAL)).toBeUndefined();
+    expect(await loadState(text, SEAL)).toBeUndefined();
+  });
+
+  test.each<[string, object]>([
+    ["another version", { version: 3 }],
+    ["a file elsewhere", { file: "../state-1.json" }],
+    ["another folder's use", { use: "../1" }],
+    ["a folder that is none", { sharedFolder: "nix-cache-preflight" }],
+    ["a file that is not there", { file: "state-2.json" }],
+  ])("%s in what the runner hands on: is not believed", async (_, change) => {
+    await using temp = await temporaryFolder();
+    const text = await save(temp.path, STATE);
+    const changed = JSON.stringify({ ...(JSON.parse(text) as object), ...change });
+    expect(await loadState(changed, SEAL)).toBeUndefined();
   });
 
   test("the file of names: is not believed", async () => {
     await using temp = await temporaryFolder();
-    const text = await saveState(STATE, temp.path, SEAL);
-    const file = join(temp.path, "store-names");
+    const text = await save(temp.path, STATE, SEAL);
+    const file = join(temp.path, "1", "store-names");
     await writeFile(file, (await readFile(file, "utf8")).replace("x-1", "z-1"));
     expect(await loadState(text, SEAL)).toBeUndefined();
     await rm(file);
@@ -140,6 +151,7 @@ describe("what was changed since", () => {
 
   test.each(["{", "null", "[]", "7", '"x"'])("%s is no record", async (text) => {
     expect(await loadState(text, SEAL)).toBeUndefined();
+    expect(placeIn(text)).toBeUndefined();
   });
 });
 
@@ -162,7 +174,7 @@ describe("the seal", () => {
 
   test("of what main said, for the same step of the same run: is good", async () => {
     await using temp = await temporaryFolder();
-    const text = await saveState(readOnly, temp.path, sealFor(context));
+    const text = await save(temp.path, readOnly, sealFor(context));
     expect(await loadState(text, sealFor(context))).toStrictEqual(readOnly);
   });
 
@@ -179,9 +191,11 @@ describe("the seal", () => {
     ),
   ])("of %s does not fit", async (_, other) => {
     await using temp = await temporaryFolder();
-    const text = await saveState(readOnly, temp.path, sealFor(context));
+    const text = await save(temp.path, readOnly, sealFor(context));
     expect(await loadState(text, sealFor(other))).toBeUndefined();
-    expect(await loadState(resealed(text, sealFor(other)), sealFor(context))).toBeUndefined();
+    const record = await readFile(recordFile(text), "utf8");
+    const theirs = await forged(text, record, sealFor(other));
+    expect(await loadState(theirs, sealFor(context))).toBeUndefined();
   });
 
   test.each([
@@ -190,7 +204,7 @@ describe("the seal", () => {
     [{ token: undefined, signingKey: "k" }, { token: undefined, signingKey: "other" }, false],
   ])("is keyed with the first secret there is: %j, %j", async (ours, theirs, good) => {
     await using temp = await temporaryFolder();
-    const text = await saveState(STATE, temp.path, sealFor({ ...context, secrets: ours }));
+    const text = await save(temp.path, STATE, sealFor({ ...context, secrets: ours }));
     const read = await loadState(text, sealFor({ ...context, secrets: theirs }));
     expect(read !== undefined).toBe(good);
   });
@@ -204,7 +218,7 @@ describe("the seal", () => {
         secrets,
         environment: { ...context.environment, ACTIONS_RUNTIME_TOKEN: token },
       });
-    const text = await saveState(STATE, temp.path, withToken("a"));
+    const text = await save(temp.path, STATE, withToken("a"));
     expect(await loadState(text, withToken("a"))).toStrictEqual(STATE);
     expect(await loadState(text, withToken("b"))).toBeUndefined();
     expect(await loadState(text, sealFor({ ...context, secrets }))).toBeUndefined();
@@ -212,7 +226,7 @@ describe("the seal", () => {
 
   test.each(["", "00", "x".repeat(64), 7, null])("is not %j", async (seal) => {
     await using temp = await temporaryFolder();
-    const state = JSON.parse(await saveState(STATE, temp.path, SEAL)) as object;
+    const state = JSON.parse(await save(temp.path, STATE, SEAL)) as object;
     expect(await loadState(JSON.stringify({ ...state, seal }), SEAL)).toBeUndefined();
   });
 });

@@ -182,6 +182,8 @@ describe("the lower of main's trust and post's", () => {
   });
 });
 
+const PLACE = { sharedFolder: "/runner/nix-cache-preflight", use: "1" };
+
 describe("as a step reads it from the runner", () => {
   test.each(Object.entries(READ_ONLY))("%s is read-only", async (_, sent) => {
     await using temp = await temporaryFolder();
@@ -196,7 +198,7 @@ describe("as a step reads it from the runner", () => {
       GITHUB_REF: sent.ref,
       ...sent.environment,
     };
-    const context = await readContext(environment, "1");
+    const context = await readContext(environment, PLACE);
     expect(contextTrust(context).kind).toBe("read-only");
   });
 
@@ -209,11 +211,11 @@ describe("as a step reads it from the runner", () => {
       GITHUB_EVENT_PATH: await temp.write("event.json", payload("push")),
       GITHUB_REF: "refs/heads/main",
     };
-    expect(contextTrust(await readContext(environment, "1"))).toMatchObject({ pins: "move" });
+    expect(contextTrust(await readContext(environment, PLACE))).toMatchObject({ pins: "move" });
     const gone = { ...environment, GITHUB_EVENT_PATH: temp.at("gone.json") };
-    expect(contextTrust(await readContext(gone, "1")).kind).toBe("read-only");
+    expect(contextTrust(await readContext(gone, PLACE)).kind).toBe("read-only");
     expect(
-      contextTrust(await readContext({ ...environment, GITHUB_EVENT_PATH: "" }, "1")).kind,
+      contextTrust(await readContext({ ...environment, GITHUB_EVENT_PATH: "" }, PLACE)).kind,
     ).toBe("read-only");
   });
 });

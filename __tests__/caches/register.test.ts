@@ -35,6 +35,14 @@ describe("the address of a cache", () => {
     expect(register.kindOf(text)?.kind).toBe(kind);
   });
 
+  test.each(["cachix:", "attic:", "https://", "s3://", "ssh-ng://", "file:///"])(
+    "%s without a name says that it is missing, and does not offer itself",
+    (text) => {
+      const error = userError(() => register.parse(text, "cache"));
+      expect(error.message).toMatch(/; its name is missing, as where a variable is empty\.$/);
+    },
+  );
+
   test("none is no cache", () => {
     expect(register.parse("none", "cache")).toBeUndefined();
   });

@@ -283,6 +283,7 @@ export async function answerOf(
     workspace: root,
     code: "ours",
     folder,
+    needs: "store and checkout",
     platform: "linux",
     log: silent,
     signal,

@@ -3,7 +3,8 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parse, parseDocument } from "yaml";
-import { DEFAULTS, parseInputs, readInputs } from "../../src/action/inputs.ts";
+import { DEFAULTS, foreignInputs, parseInputs, readInputs } from "../../src/action/inputs.ts";
+import { UserError } from "../../src/domain/errors.ts";
 
 const OURS = /^(nix-cache-preflight\/nix-cache-preflight@v\d+|\.\/)$/;
 const CALLED =
@@ -92,6 +93,8 @@ function checkInputs(inputs: unknown): void {
       text(value),
     ]),
   );
+  const [foreign] = foreignInputs(environment);
+  if (foreign) throw new UserError("NCP-101", foreign.message);
   parseInputs(readInputs(environment));
 }
 

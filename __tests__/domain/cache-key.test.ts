@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { cacheKey } from "../../src/domain/cache-key.ts";
 
@@ -35,5 +36,48 @@ describe("the cache key", () => {
     for (const restoreKey of restoreKeys) expect(key.startsWith(`${restoreKey}-`)).toBe(true);
     const lengths = restoreKeys.map(({ length }) => length);
     expect(lengths).toEqual([...lengths].sort((a, b) => b - a));
+  });
+
+  const crates = (count: number) =>
+    Array.from({ length: count }, (_, n) => {
+      const sha256 = createHash("sha256").update(`v${n}`).digest("hex");
+      const from = { pattern: "**/Cargo.lock", sha256 };
+      return { name: `crates/c${n}/Cargo.lock`, hash: sha256.slice(0, 16), from };
+    });
+
+  test("of a few files by a pattern has each of them", () => {
+    const files = crates(3);
+    const { key } = cacheKey("p", [flake, ...files], ["Linux"]);
+    expect(key).toBe(`p-deps-${flake.hash}-${files.map(({ hash }) => hash).join("-")}-Linux`);
+  });
+
+  test("of many files by a pattern has one sum of them in their place, which hashFiles gives", () => {
+    const files = crates(60);
+    const hash = createHash("sha256");
+    for (const { from } of files) hash.update(Buffer.from(from.sha256, "hex"));
+    const sum = hash.digest("hex").slice(0, 16);
+    const { key, restoreKeys } = cacheKey("p", [flake, ...files, cargo], ["Linux"]);
+    expect(key).toBe(`p-deps-${flake.hash}-${sum}-${cargo.hash}-Linux`);
+    expect(restoreKeys.at(-1)).toBe("p-deps");
+    const changed = cacheKey("p", [flake, ...crates(59), cargo], ["Linux"]);
+    expect(changed.key).not.toBe(key);
+  });
+
+  test.each([
+    [
+      "many files, each named",
+      Array.from({ length: 40 }, (_, n) => ({ ...flake, name: `f${n}` })),
+      [],
+    ],
+    ["a long suffix", [flake], Array.from({ length: 9 }, (_, n) => `${n}`.repeat(128))],
+    ["a pattern and a long suffix", crates(60), Array.from({ length: 12 }, (_, n) => `s${n}`)],
+  ])("of %s keeps to GitHub's limits", (_, files, suffix) => {
+    const { key, restoreKeys } = cacheKey("p", files, suffix);
+    expect(key.length).toBeLessThanOrEqual(512);
+    expect(restoreKeys.length).toBeLessThanOrEqual(9);
+    for (const one of restoreKeys) expect(key.startsWith(`${one}-`)).toBe(true);
+    expect(restoreKeys.at(-1)).toBe("p-deps");
+    const other = cacheKey("p", files, [...suffix.slice(0, -1), "other"]);
+    expect(other.key).not.toBe(key);
   });
 });

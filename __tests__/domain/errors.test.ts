@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
-import { asError, describeError, UserError } from "../../src/domain/errors.ts";
+import { asError, describeError, systemTrouble, UserError } from "../../src/domain/errors.ts";
 
 describe("what was thrown", () => {
   const cause = new Error("connect ECONNREFUSED");
@@ -28,6 +28,37 @@ describe("what was thrown", () => {
   test("is an error in any case", () => {
     expect(asError(cause)).toBe(cause);
     expect(asError("text")).toEqual(new Error("text"));
+  });
+});
+
+describe("what the system refused", () => {
+  const of = (code: string, message: string, path?: string) =>
+    systemTrouble(Object.assign(new Error(message), { code, ...(path ? { path } : {}) }));
+
+  test.each([
+    ["ENOSPC", "ENOSPC: no space left on device, write", "NCP-410", /^a disk is full: ENOSPC/],
+    ["EDQUOT", "EDQUOT: Disk quota exceeded, write", "NCP-410", /^a disk is full: EDQUOT/],
+    ["EACCES", "EACCES: permission denied, open '/t/x'", "NCP-359", /may not do that: .*'\/t\/x'/],
+    ["EROFS", "EROFS: read-only file system, mkdir '/h'", "NCP-359", /can only be read: .*'\/h'/],
+    ["EMFILE", "EMFILE: too many open files, open '/x'", "NCP-359", /may open no more files/],
+  ])("%s is told in words, and is no fault of ours", (code, message, expected, words) => {
+    const trouble = of(code, message);
+    expect(trouble?.code).toBe(expected);
+    expect(trouble?.message).toMatch(words);
+    expect(trouble?.hint).toBeDefined();
+  });
+
+  test("a full disk is named with the file that was written", () => {
+    expect(of("ENOSPC", "ENOSPC: no space left on device", "/t/report")?.message).toContain(
+      "a disk is full (/t/report)",
+    );
+  });
+
+  test("anything else is not: a fault of ours has its stack", () => {
+    expect(systemTrouble(new TypeError("x is not a function"))).toBeUndefined();
+    expect(of("ERR_ASSERTION", "x")).toBeUndefined();
+    expect(systemTrouble(undefined)).toBeUndefined();
+    expect(systemTrouble(new UserError("NCP-302", "EACCES"))).toBeUndefined();
   });
 });
 

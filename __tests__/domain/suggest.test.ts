@@ -51,3 +51,8 @@ describe("the nearest names", () => {
     expect(didYouMean(wanted, MODES)).toBe(sentence);
   });
 });
+
+test("a word is no slip of itself", () => {
+  expect(didYouMean("cachix:", ["cachix:", "attic:"])).toBe("");
+  expect(didYouMean("cachx:", ["cachix:", "attic:"])).toBe(' Did you mean "cachix:"?');
+});

@@ -127,7 +127,7 @@ describe("a target line", () => {
     [".#a prority=9", '"prority=9" is not an attribute of a target. Did you mean "priority"?'],
     [".#a Pin=x", 'Did you mean "pin"?'],
     [".#a sytem=x86_64-linux", 'Did you mean "system"?'],
-    [".#a closure", '"closure" is not key=value. Did you mean "closure"?'],
+    [".#a closure", '"closure" is not key=value.'],
     [".#a .#b", '".#b" is not key=value'],
     [".#a zzzzzz=1", '"zzzzzz=1" is not an attribute of a target'],
     [".#a pin=a pin=b", "pin= stands twice"],

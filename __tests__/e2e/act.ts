@@ -116,7 +116,7 @@ export async function startSite(folder?: string): Promise<Site> {
         ...["--env-file", "/nowhere", "--var-file", "/nowhere", "--input-file", "/nowhere"],
         ...["--json", "--action-offline-mode", "--no-cache-server", "--defaultbranch", "main"],
         ...["--action-cache-path", join(own, "actions"), "--concurrent-jobs", "1"],
-        ...["ubuntu-latest", "ubuntu-24.04-arm", "self-hosted"].flatMap((on) => [
+        ...["ubuntu-latest", "ubuntu-24.04", "ubuntu-24.04-arm", "self-hosted"].flatMap((on) => [
           "-P",
           `${on}=-self-hosted`,
         ]),

@@ -1,17 +1,18 @@
 /** Owns the proof that what a job builds is pushed while it runs, and that a killed helper is noticed. */
 
 import { execFile } from "node:child_process";
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { type Machine, quickstart, startMachine } from "../../scripts/machine.ts";
-import { runStage, type StepRequest } from "../../scripts/runner.ts";
-import { leftBackground } from "../../src/action/background-push.ts";
-import { firstState } from "../../src/action/state.ts";
+import { runStage, type StageResult, type StepRequest } from "../../scripts/runner.ts";
+import { leftBackground } from "../../src/action/job-folder.ts";
+import { sealFor } from "../../src/action/state.ts";
 import { isRunning, type ProcessIdentity } from "../../src/host/processes.ts";
 import { cached, flake, NIX, startJob, told } from "./job.ts";
+import { recordOf } from "./record.ts";
 
 /** Main does not wait for it to begin. */
 async function begun(folder: string): Promise<ProcessIdentity> {
@@ -52,16 +53,16 @@ async function isServed(machine: Machine, path: string): Promise<boolean> {
   return names.includes(`${path.slice(machine.storeDir.length + 1).slice(0, 32)}.narinfo`);
 }
 
-/** The state of the step holds the process id; there is no other way to it. */
-function watcherOf(state: Readonly<Record<string, string>>): number | undefined {
-  return (JSON.parse(state["preflight"] ?? "{}") as { watcher?: { pid: number } }).watcher?.pid;
+/** The step's record holds the process id; there is no other way to it. */
+async function watcherOf(state: StageResult["state"]): Promise<number | undefined> {
+  return (await recordOf(state)).watcher?.pid;
 }
 
 test("a path is in the cache before post begins, and post says so", async () => {
   await using machine = await startMachine();
   const request = await step(machine);
   const main = await runStage("main", request);
-  expect(watcherOf(main.state)).toBeGreaterThan(0);
+  expect(await watcherOf(main.state)).toBeGreaterThan(0);
   const path = await buildBws(machine, request);
   for (let tries = 0; tries < 100 && !(await isServed(machine, path)); tries++) await wait(200);
   expect(await isServed(machine, path)).toBe(true);
@@ -74,7 +75,7 @@ test("a helper that was killed is noticed, and post pushes what is left", async 
   await using machine = await startMachine();
   const request = await step(machine);
   const main = await runStage("main", request);
-  process.kill(watcherOf(main.state) ?? 0, "SIGKILL");
+  process.kill((await watcherOf(main.state)) ?? 0, "SIGKILL");
   const path = await buildBws(machine, request);
   const post = await runStage("post", { ...request, state: main.state });
   expect(post.exitCode).toBe(0);
@@ -93,7 +94,7 @@ test.each([
     const request = await step(machine, inputs);
     const main = await runStage("main", request);
     expect(main.exitCode).toBe(0);
-    expect(watcherOf(main.state)).toBeUndefined();
+    expect(await watcherOf(main.state)).toBeUndefined();
   },
   120_000,
 );
@@ -133,10 +134,21 @@ describe(`whose job is over, on ${NIX}`, () => {
       defaults: { mode: "prefetch", targets: ".#good" },
     });
     const folder = join(job.machine.root, "runner", "nix-cache-preflight", "1");
-    await job.main();
+    const main = await job.main();
     const left = await begun(folder);
-    // Killed before its record: only the number of its use is there.
-    const post = await job.post({}, { state: { preflight: firstState("1") } });
+    // As a main leaves it that was killed right after the start: its record names no such process.
+    const pointer = JSON.parse(main.state["preflight"] ?? "") as { file: string };
+    const record = JSON.parse(await readFile(join(folder, pointer.file), "utf8")) as object;
+    const text = JSON.stringify({ ...record, watcher: undefined });
+    await writeFile(join(folder, "state-9.json"), text);
+    const seal = sealFor({
+      secrets: { token: undefined, signingKey: undefined },
+      environment: { GITHUB_REPOSITORY: "owner/repository" },
+      job: { cacheName: `file://${job.cache}` },
+      folder,
+    }).of(text);
+    const state = { preflight: JSON.stringify({ ...pointer, file: "state-9.json", seal }) };
+    const post = await job.post({}, { state });
     expect([post.exitCode, told(post)]).toEqual([0, []]);
     expect(await isRunning(left)).toBe(false);
     await expect(stat(folder)).rejects.toThrow("ENOENT");

@@ -61,7 +61,6 @@ const wrong: readonly (readonly [string, Record<string, string>, readonly RegExp
     { targets: ".#a system=x86_64-linus" },
     [/Did you mean "x86_64-linux"\?/, /aarch64-darwin/],
   ],
-  ["an input", { "push-filtr": "x" }, [/push-filtr/i, /push-filter/]],
   ["a signing key", { "signing-key": "no-key" }, [/signing-key|secret key/]],
   ["a key prefix", { "key-prefix": "a,b" }, [/key-prefix: "a,b"/]],
 ];
@@ -85,6 +84,17 @@ describe(`bad input, on ${NIX}`, () => {
     expect(step.log).not.toMatch(/^\s+at /m);
     expect(await nix.calls()).toEqual([]);
     expect(await listing(job.cache)).toEqual([]);
+  });
+
+  test("an input that we do not have is a warning with the nearest one, and the run goes on", async () => {
+    await using job = await startJob(flake("members"));
+    const step = await job.main({ mode: "check", targets: ".#one", "push-filtr": "x" });
+    expect(told(step)).toContainEqual(
+      expect.stringMatching(
+        /^warning: "push-filtr" is not an input, and is not read\. Did you mean "push-filter"\?/,
+      ),
+    );
+    expect(step.outputs["report"]).toBeDefined();
   });
 
   test("no Nix: one sentence, and the step to add", async () => {

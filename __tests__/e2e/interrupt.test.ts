@@ -3,7 +3,17 @@
 import { createHash } from "node:crypto";
 import { copyFile, readFile, rm, stat, utimes } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
-import { cached, cachedPaths, HOME, NIX, NIXPKGS, pins, startJob, type TestJob } from "./job.ts";
+import {
+  cached,
+  cachedPaths,
+  HOME,
+  NIX,
+  NIXPKGS,
+  pins,
+  startJob,
+  type TestJob,
+  told,
+} from "./job.ts";
 
 const inputs = {
   mode: "warm",
@@ -71,6 +81,71 @@ function seeded(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
+
+/** What Nix made here and holds whole: `HASH-NAME`, no recipes. */
+async function builtHere(job: TestJob): Promise<string[]> {
+  const text = await job.machine.nix("nix", ["path-info", "--all", "--sigs"]);
+  return text
+    .split("\n")
+    .filter((line) => /\bultimate\b/.test(line))
+    .map((line) => line.split(/\s/)[0]?.split("/").at(-1) ?? "")
+    .filter((name) => !name.endsWith(".drv"))
+    .sort();
+}
+
+/** In the slow suite 50 kills and 20 cancellations; a few of each in every run. */
+const STOPS = {
+  SIGKILL: KILLS >= 50 ? KILLS : 3,
+  SIGINT: KILLS >= 50 ? Math.ceil(KILLS * 0.4) : 2,
+} as const;
+
+describe(`stopped anywhere, and then post, on ${NIX}`, () => {
+  test.each(["SIGKILL", "SIGINT"] as const)(
+    "%s: what was built by then is in the cache, whole",
+    async (signal) => {
+      const most = STOPS[signal];
+      await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
+      const begin = performance.now();
+      expect((await job.main(inputs)).exitCode).toBe(0);
+      let duration = performance.now() - begin;
+      const random = seeded(SEED);
+      let [early, kept] = [0, 0];
+      for (let n = 0; n < most; n++) {
+        await rm(job.cache, { recursive: true, force: true });
+        await job.machine.forget();
+        const at = Math.round(((n + random()) / most) * duration);
+        const started = performance.now();
+        const cut = await job.main(inputs, { kill: { at, signal } });
+        if (cut.exitCode === 0) duration = Math.min(duration, performance.now() - started);
+        else early++;
+        const built = await builtHere(job);
+        const before = await paths(job);
+        const post = await job.post(inputs, { state: cut.state });
+        expect([SEED, n, at, post.exitCode, told(post)]).toEqual([SEED, n, at, 0, []]);
+        const held = await paths(job);
+        expect([SEED, n, at, held]).toEqual([SEED, n, at, expect.arrayContaining(built)]);
+        await expectWhole(job);
+        if (built.some((path) => !before.includes(path))) kept++;
+      }
+      console.info(`${most} times ${signal}: ${early} before the end, ${kept} with work for post`);
+      expect(early).toBeGreaterThan(most / 3);
+    },
+    60_000 + STOPS.SIGKILL * 60_000,
+  );
+
+  test("cancelled while the second of two is built: the first one is kept, pinned where it is a target", async () => {
+    await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
+    const targets = "nixpkgs#bws-deps pin=deps\nnixpkgs#bws pin=bws";
+    const at = /^building '.*-bws-1\.0\.0\.drv'/;
+    const cut = await job.main({ ...inputs, targets }, { kill: { at, signal: "SIGINT" } });
+    expect(cut.exitCode).toBe(1);
+    const post = await job.post({ ...inputs, targets }, { state: cut.state });
+    expect([post.exitCode, told(post)]).toEqual([0, []]);
+    const deps = (await cached(job.cache)).get("bws-deps-1.0.0")?.path;
+    expect((await pins(job.cache))["deps"]).toBe(deps);
+    expect(deps).toMatch(/-bws-deps-1\.0\.0$/);
+  });
+});
 
 describe(`stopped anywhere, on ${NIX}`, () => {
   test(

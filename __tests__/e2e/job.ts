@@ -34,6 +34,7 @@ export type How = Partial<
     | "onLine"
     | "kill"
     | "workspace"
+    | "cwd"
     | "temp"
     | "runner"
     | "user"

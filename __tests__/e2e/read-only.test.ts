@@ -1,6 +1,7 @@
 /** Owns the proof on the wire: a run that may not write sends nothing that writes, whatever it is told. */
 
 import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
@@ -53,27 +54,32 @@ async function wholeJob(
   return { main, posts: done };
 }
 
+/** A record of a step's own, where main's was, and the state that points to it. */
+function forge(
+  state: Readonly<Record<string, string>>,
+  bound: (folder: string) => string,
+): Record<string, string> {
+  const [[name = "", text = ""] = []] = Object.entries(state);
+  const pointer = JSON.parse(text) as { sharedFolder: string; use: string; file: string };
+  const folder = join(pointer.sharedFolder, pointer.use);
+  const file = join(folder, pointer.file);
+  const record = JSON.stringify({
+    ...(JSON.parse(readFileSync(file, "utf8")) as object),
+    trust: { kind: "write", pins: "move", why: "I say so" },
+  });
+  writeFileSync(file, record);
+  const seal = createHash("sha256").update(bound(folder)).update(record).digest("hex");
+  return { [name]: JSON.stringify({ ...pointer, seal }) };
+}
+
 /** As a step would forge it that knows our source, but no secret. */
 function forgedState(state: Readonly<Record<string, string>>): Record<string, string> {
-  const [[name = "", text = ""] = []] = Object.entries(state);
-  const { seal: _, ...record } = JSON.parse(text) as Record<string, unknown>;
-  const forged = { ...record, trust: { kind: "write", pins: "move", why: "I say so" } };
-  const seal = createHash("sha256").update("[]").update(JSON.stringify(forged)).digest("hex");
-  return { [name]: JSON.stringify({ ...forged, seal }) };
+  return forge(state, () => "[]");
 }
 
 /** The same where no secret keys the seal; by hand, so that our own code does not judge itself. */
-function plainSeal(
-  job: TestJob,
-  cache: string,
-  state: Readonly<Record<string, string>>,
-): Record<string, string> {
-  const [[name = "", text = ""] = []] = Object.entries(forgedState(state));
-  const { seal: _, ...record } = JSON.parse(text) as Record<string, unknown>;
-  const folder = join(job.machine.root, "runner", "nix-cache-preflight", String(record["use"]));
-  const bound = JSON.stringify([cache, folder, "owner/repository", "", "", ""]);
-  const seal = createHash("sha256").update(bound).update(JSON.stringify(record)).digest("hex");
-  return { [name]: JSON.stringify({ ...record, seal }) };
+function plainSeal(cache: string, state: Readonly<Record<string, string>>): Record<string, string> {
+  return forge(state, (folder) => JSON.stringify([cache, folder, "owner/repository", "", "", ""]));
 }
 
 /** The runner's variables as they are in a run that may write everything. */
@@ -173,7 +179,7 @@ describe.each(Object.keys(WIRES) as (keyof typeof WIRES)[])(
             "INPUT_SIGNING-KEY": "",
             ACTIONS_RUNTIME_TOKEN: "",
           };
-          return { state: plainSeal(job, cache, state), forged: { ...variables, ...gone } };
+          return { state: plainSeal(cache, state), forged: { ...variables, ...gone } };
         },
       ],
     ])("forged between main and post: %s", async (_, forge) => {

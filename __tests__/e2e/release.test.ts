@@ -27,9 +27,10 @@ async function api(major: "exists" | "absent") {
     asked.push({
       method,
       path: url,
-      body: await readJson(request, { limit: 10_000 }),
+      body: method === "GET" ? undefined : await readJson(request, { limit: 10_000 }),
       authorization,
     });
+    if (method === "GET") return json(200, []);
     if (method === "PATCH" && major === "absent") {
       return json(422, { message: "Reference does not exist" });
     }
@@ -92,12 +93,14 @@ withAct("a release", () => {
     expect(run.log).not.toContain(TOKEN);
     expect(run.log).not.toContain("npm publish");
     expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      expect.stringMatching(/^GET \/repos\/[^/]+\/[^/]+\/releases\?per_page=100&page=1$/),
       expect.stringMatching(/^POST \/repos\/[^/]+\/[^/]+\/releases$/),
       expect.stringMatching(new RegExp(`^PATCH /repos/[^/]+/[^/]+/git/refs/tags/${MAJOR}$`)),
     ]);
     expect(asked.map(({ body }) => body)).toMatchObject([
-      { tag_name: `v${version}` },
-      { sha: commit.trim(), force: true },
+      undefined,
+      { tag_name: `v${version}`, make_latest: "true" },
+      { sha: commit.trim(), force: false },
     ]);
     expect(new Set(asked.map(({ authorization }) => authorization))).toEqual(
       new Set([`Bearer ${TOKEN}`]),

@@ -195,7 +195,7 @@ withAct(`whole workflows on ${NIX}`, () => {
         workflow: ".github/workflows/ci.yml",
         // Its other job runs this test.
         job: "preflight",
-        matrix: "os:ubuntu-latest",
+        matrix: "machine:linux-x64",
         ...EVENTS[event],
       });
       expect(failed(run)).toEqual([]);

@@ -267,6 +267,34 @@ describe("prefetching", () => {
   });
 });
 
+describe("a disk that is full", () => {
+  const FULL = "error: writing to file: No space left on device";
+
+  test.each([
+    ["disk", "error"],
+    ["eval", "warning"],
+  ])("while paths are fetched is named as that; fail-on: %s", async (failOn, level) => {
+    const nix = memoryNix({ flake, unfetched: new Map([[out(a), FULL]]) });
+    const own = memoryCache("own");
+    hold(own, out(a));
+    const what = job({ mode: "prefetch", targets: ".#a", "fail-on": failOn });
+    const { outcome } = await run(what, WRITE, world({ nix, own }), new AbortController().signal);
+    const [finding] = outcome.findings;
+    expect(finding).toMatchObject({ kind: "disk", level, code: "NCP-410" });
+    expect(finding?.message).toContain("the disk was full while Nix fetched 1 path into");
+  });
+
+  test("while a target is evaluated is named as that", async () => {
+    const failures = [{ attrPath: "a", message: FULL, nearest: [] }];
+    const nix = memoryNix({ flake: {}, failures });
+    const what = job({ mode: "check", targets: ".#a" });
+    const { plan } = await run(what, WRITE, world({ nix }), new AbortController().signal);
+    expect(plan.findings).toContainEqual(
+      expect.objectContaining({ kind: "disk", level: "error", code: "NCP-410" }),
+    );
+  });
+});
+
 describe("an audit", () => {
   const pin = { name: "bws", storePath: storePath("bws"), revision: 1, createdOn: "" };
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { DEFAULTS, type InputName, parseInputs, readInputs } from "../../src/action/inputs.ts";
-import { loadState, saveState } from "../../src/action/state.ts";
+import { loadState } from "../../src/action/state.ts";
 import { trustOf } from "../../src/action/trust.ts";
 import { readPins, writePin } from "../../src/caches/file/pins.ts";
 import { UserError } from "../../src/domain/errors.ts";
@@ -18,7 +18,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
 import { locationOf } from "../support/open-cache.ts";
 import { STORE, storePath } from "../support/paths.ts";
-import { resealed, SEAL } from "../support/seal.ts";
+import { forged, recordFile, SEAL, save } from "../support/seal.ts";
 
 test(
   "target lines",
@@ -192,19 +192,19 @@ test(
       targets: [{ name: ".#a", outputs: [storePath("a")], pinName: "a" }],
       storeNames: new Set(["x"]),
     };
-    const whole = [
-      await saveState(
-        { use: "1", trust, memory, watcher: { pid: 4711, began: "1" }, programs: "/bin" },
-        folder.path,
-        SEAL,
-      ),
-    ];
+    const text = await save(folder.path, {
+      trust,
+      memory,
+      watcher: { pid: 4711, began: "1" },
+    });
+    const whole = [readFileSync(recordFile(text), "utf8")];
     const words = ['"outputs":["', '"pinName":"', "..", "--", '"', ",", "null", "[]"];
-    for (const text of damaged(whole, words, 17)) {
+    for (const record of damaged(whole, words, 17)) {
+      const sealed = await forged(text, record);
       // Without the secret nothing is read but what was written.
       const believed = await loadState(text, SEAL);
       if (believed) expect(believed.trust).toEqual(trust);
-      const found = await loadState(resealed(text), SEAL);
+      const found = await loadState(sealed, SEAL);
       for (const { outputs, pinName } of found?.memory.targets ?? []) {
         expect(pinName).toMatch(/^[0-9A-Za-z_.+-]+$/);
         for (const path of outputs) expect(path).toMatch(/^\/\S+$/);

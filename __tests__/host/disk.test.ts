@@ -2,8 +2,9 @@ import { execFile } from "node:child_process";
 import { mkdir, symlink } from "node:fs/promises";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
-import { disk, isMissing, readIfThere } from "../../src/host/disk.ts";
+import { disk, isMissing, isOverlay, readIfThere } from "../../src/host/disk.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { canMount, mountTmpfs } from "../support/mount.ts";
 
 const run = promisify(execFile);
 
@@ -41,6 +42,33 @@ describe("the file system of a path", () => {
   });
 });
 
+(canMount ? describe : describe.skip)("file systems that share one pool of space", () => {
+  test("an overlay and what its upper layer lies on are one", async () => {
+    await using below = await mountTmpfs("size=48m");
+    for (const name of ["lower", "upper", "work", "merged"]) await mkdir(below.at(name));
+    const options = `lowerdir=${below.at("lower")},upperdir=${below.at("upper")},workdir=${below.at("work")}`;
+    await run("mount", ["-t", "overlay", "-o", options, "overlay", below.at("merged")]);
+    try {
+      const [one, other] = [
+        await disk.fileSystem(below.path),
+        await disk.fileSystem(below.at("merged")),
+      ];
+      expect(other.mountPoint).not.toBe(one.mountPoint);
+      expect(other.id).toBe(one.id);
+      expect([isOverlay(below.at("merged")), isOverlay(below.path)]).toEqual([true, false]);
+    } finally {
+      await run("umount", [below.at("merged")]);
+    }
+  });
+
+  test("two of one size that are empty are two", async () => {
+    await using one = await mountTmpfs("size=64m");
+    await using other = await mountTmpfs("size=64m");
+    const ids = [await disk.fileSystem(one.path), await disk.fileSystem(other.path)];
+    expect(ids[0]?.id).not.toBe(ids[1]?.id);
+  });
+});
+
 describe("a file that may be missing", () => {
   test.each([
     ["file", "text"],
@@ -51,6 +79,17 @@ describe("a file that may be missing", () => {
     await using folder = await temporaryFolder();
     await folder.write("file", "text");
     expect(await readIfThere(folder.at(name))).toBe(expected);
+  });
+
+  test("is not read where it is a device or a pipe: those may have no end, and no word", async () => {
+    await using folder = await temporaryFolder();
+    await symlink("/dev/zero", folder.at("flake.lock"));
+    await run("mkfifo", [folder.at("pipe")]);
+    for (const name of ["flake.lock", "pipe"]) {
+      await expect(readIfThere(folder.at(name))).rejects.toThrow(
+        `${folder.at(name)} is no regular file, and is not read`,
+      );
+    }
   });
 
   test("is not missing for being a folder", async () => {

@@ -60,6 +60,25 @@ describe("key files", () => {
     [[], [], []],
     [["folder/file"], ["folder"], ["folder: none"]],
     [["a{b}.lock"], ["*.lock"], ["a{b}.lock"]],
+    [["a{b}.lock"], ["a{b}.lock"], ["a{b}.lock"]],
+    [["./a.lock"], ["./a.lock", "a.lock"], ["a.lock"]],
+    // As @actions/glob has them: `!`, dot folders, and no braces.
+    [["a.lock", "b.lock", "c/b.lock"], ["**/*.lock", "!**/b.lock"], ["a.lock"]],
+    [
+      ["a.lock", "b.lock"],
+      ["*.lock", "!b.lock", "b.lock"],
+      ["a.lock", "b.lock"],
+    ],
+    [["a.lock"], ["!a.lock", "a.lock"], ["a.lock"]],
+    [["a.lock"], ["a.lock", "!a.lock"], ["a.lock: none"]],
+    [["a.lock", "b.lock"], ["*.lock", "! b.lock"], ["a.lock"]],
+    [[".config/x.lock", "x.lock"], ["**/x.lock"], [".config/x.lock", "x.lock"]],
+    [["node_modules/a.lock", "a.lock"], ["node_modules/*.lock"], ["node_modules/a.lock"]],
+    [[".git/index", "x/.git/index", "x/index"], ["**/index"], ["x/index"]],
+    [["x/a.lock", "x/y/b.lock"], ["x/**"], ["x/a.lock", "x/y/b.lock"]],
+    [["x/a.lock"], ["x/*", "x"], ["x/a.lock", "x: none"]],
+    [["a.lock"], ["?.lock"], ["a.lock"]],
+    [["a.lock", "z.lock"], ["[a-f].lock"], ["a.lock"]],
   ])("of %j by %j are %j", async (names, patterns, expected) => {
     expect(await named(names, patterns)).toEqual(expected);
   });
@@ -76,5 +95,80 @@ describe("key files", () => {
     ]);
     expect(flake?.hash).toBe(real?.hash);
     expect(cargo).toEqual({ name: "Cargo.lock", hash: undefined });
+  });
+
+  test.each(["flake.lock", "sub/*.lock"])(
+    "by an absolute path inside the workspace are the same: %s",
+    async (pattern) => {
+      await using folder = await temporaryFolder();
+      for (const name of ["flake.lock", "sub/a.lock"]) await folder.write(`w [x]*/${name}`, name);
+      const workspace = folder.at("w [x]*");
+      const [file] = await hashKeyFiles(workspace, [pattern]);
+      const [same] = await hashKeyFiles(workspace, [`${workspace}/${pattern}`]);
+      expect(file?.hash).toBeDefined();
+      expect([same?.name, same?.hash]).toEqual([file?.name, file?.hash]);
+    },
+  );
+
+  test.each(["/etc/passwd", "../flake.lock", "x/../../flake.lock", "/etc/*", "~/flake.lock", ".."])(
+    "outside of the workspace are an error that names the line: %s",
+    async (pattern) => {
+      await using folder = await temporaryFolder();
+      await folder.write("flake.lock", "x");
+      await folder.write("w/x/file", "x");
+      const error = await hashKeyFiles(folder.at("w"), [pattern]).catch((one: unknown) => one);
+      expect(error).toMatchObject({
+        code: "NCP-101",
+        message: `key-files: "${pattern}" is outside of the workspace`,
+      });
+    },
+  );
+
+  test("a link that leads out of the workspace is none, and named; a pattern does not go through one", async () => {
+    await using folder = await temporaryFolder();
+    await folder.write("secret/a.lock", "secret");
+    await folder.write("w/real.lock", "x");
+    await symlink(folder.at("secret/a.lock"), folder.at("w/Cargo.lock"));
+    await symlink("/dev/zero", folder.at("w/flake.lock"));
+    await symlink(folder.at("secret"), folder.at("w/folder"));
+    const lines = ["Cargo.lock", "flake.lock", "folder/a.lock", "**/*.lock"];
+    const found = await hashKeyFiles(folder.at("w"), lines);
+    const out = (to: string) =>
+      `it is a link that leads out of the workspace (to ${to}), and is not read`;
+    expect(found.map(({ name, hash, why }) => [name, hash === undefined, why])).toEqual([
+      ["Cargo.lock", true, out(folder.at("secret/a.lock"))],
+      ["flake.lock", true, out("/dev/zero")],
+      ["folder/a.lock", true, out(folder.at("secret/a.lock"))],
+      ["real.lock", false, undefined],
+    ]);
+  });
+
+  test.each([
+    ["flake.lock, Cargo.lock", "no such file; key-files takes one name or pattern per line"],
+    ["flake.lock Cargo.lock", "no such file; key-files takes one name or pattern per line"],
+    ["*.nix,*.toml", "no such file; key-files takes one name or pattern per line"],
+    ["flake.lok", undefined],
+    ["folder", "it is a folder; its files are folder/**"],
+    ["pipe", "it is no regular file"],
+  ])("%s has no hash, and says why", async (line, why) => {
+    await using folder = await temporaryFolder();
+    await folder.write("folder/file", "x");
+    await run("mkfifo", [folder.at("pipe")]);
+    const [file] = await hashKeyFiles(folder.path, [line]);
+    expect([file?.name, file?.hash, file?.why]).toEqual([line, undefined, why]);
+  });
+
+  test("a name with a blank that is there is no list", async () => {
+    await using folder = await temporaryFolder();
+    await folder.write("a, b.lock", "x");
+    expect((await hashKeyFiles(folder.path, ["a, b.lock"]))[0]?.hash).toBeDefined();
+  });
+
+  test("many of one pattern carry it, and their whole sum: the key may need it", async () => {
+    await using folder = await temporaryFolder();
+    await folder.write("x/Cargo.lock", "x");
+    const [file] = await hashKeyFiles(folder.path, ["**/Cargo.lock"]);
+    const { stdout } = await run("sha256sum", [folder.at("x/Cargo.lock")]);
+    expect(file?.from).toEqual({ pattern: "**/Cargo.lock", sha256: stdout.slice(0, 64) });
   });
 });

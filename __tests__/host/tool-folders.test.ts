@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmod, mkdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { folderSize } from "../../src/host/disk.ts";
@@ -7,6 +8,7 @@ import {
   type ReclaimerParts,
   removeToolFolder,
   TOOL_FOLDERS,
+  unusedXcodes,
 } from "../../src/host/tool-folders.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { canMount, mountTmpfs } from "../support/mount.ts";
@@ -88,12 +90,80 @@ describe("tool folders of a hosted runner", () => {
     await expect(removing).rejects.toThrow("something is mounted there");
   });
 
+  (canMount ? test : test.skip)(
+    "one of a container's image is left alone: deleting it frees nothing",
+    async () => {
+      await using below = await mountTmpfs("size=8m");
+      for (const name of ["lower", "upper", "work", "merged"]) await mkdir(below.at(name));
+      await mkdir(below.at("lower/android"));
+      const merged = below.at("merged");
+      const options = `lowerdir=${below.at("lower")},upperdir=${below.at("upper")},workdir=${below.at("work")}`;
+      execFileSync("mount", ["-t", "overlay", "-o", options, "overlay", merged]);
+      try {
+        const list = [`${merged}/android`];
+        expect(await findToolFolders(list, SIGNAL)).toEqual([]);
+        await expect(removeToolFolder(list, list[0] ?? "", ENVIRONMENT, SIGNAL)).rejects.toThrow(
+          "it belongs to a container's image",
+        );
+      } finally {
+        execFileSync("umount", [merged]);
+      }
+    },
+  );
+
   test("the real list holds whole, absolute paths, none of them inside another", () => {
     for (const path of TOOL_FOLDERS) {
       expect(path).toMatch(/^(\/[\w.-]+){2,}$/);
       expect(path).not.toContain("..");
       expect(TOOL_FOLDERS.filter((other) => `${path}/`.startsWith(`${other}/`))).toEqual([path]);
     }
+  });
+});
+
+describe("Xcodes", () => {
+  async function applications(folder: Folder) {
+    for (const name of [
+      "Xcode_26.0.1.app",
+      "Xcode_16.4.app",
+      "Xcode_27_beta_2.app",
+      "Safari.app",
+    ]) {
+      await folder.write(`Applications/${name}/Contents/Developer/usr/bin/cc`, "");
+    }
+    await symlink(folder.at("Applications/Xcode_26.0.1.app"), folder.at("Applications/Xcode.app"));
+    await symlink(folder.at("Applications/Xcode.app"), folder.at("Applications/Xcode_26.0.app"));
+    await symlink(
+      folder.at("Applications/Xcode_16.4.app/Contents/Developer"),
+      folder.at("xcode_select_link"),
+    );
+    return folder.at("Applications");
+  }
+
+  test("that nothing points to are found, and no link for one", async () => {
+    await using folder = await temporaryFolder();
+    const places = {
+      applications: await applications(folder),
+      selected: [folder.at("Applications/Xcode.app"), folder.at("xcode_select_link")],
+    };
+    const unused = folder.at("Applications/Xcode_27_beta_2.app");
+    // A link by such a name is among them, and is left alone like any link.
+    const list = await unusedXcodes(places);
+    expect(list).toContain(unused);
+    expect((await findToolFolders(list, SIGNAL)).map(({ path }) => path)).toEqual([unused]);
+    const reclaimer = machineReclaimer(parts(folder, { list: [], xcodes: places }));
+    await expect(
+      reclaimer.remove(folder.at("Applications/Xcode_16.4.app"), SIGNAL),
+    ).rejects.toThrow("it is not in the list");
+    await reclaimer.remove(unused, SIGNAL);
+    expect(await there(unused)).toBe(false);
+    expect(await there(folder.at("Applications/Xcode_16.4.app"))).toBe(true);
+  });
+
+  test("are none where nobody says which one is in use", async () => {
+    await using folder = await temporaryFolder();
+    const places = { applications: await applications(folder), selected: [folder.at("nowhere")] };
+    expect(await unusedXcodes(places)).toEqual([]);
+    expect(await unusedXcodes({ applications: folder.at("none"), selected: [] })).toEqual([]);
   });
 });
 

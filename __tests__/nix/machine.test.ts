@@ -6,6 +6,7 @@ import { nixCommand, nixMessage, noNix } from "../../src/nix/command.ts";
 import { buildDir, readMachine, realStoreDir } from "../../src/nix/machine.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { newSecretKey } from "../support/keys.ts";
+import { otherNix, withOther } from "../support/other-nix.ts";
 
 const SIGNAL = new AbortController().signal;
 
@@ -58,6 +59,7 @@ describe("this machine's Nix", () => {
       configuration: [
         "extra-platforms = i686-linux",
         `builders = ssh://mac aarch64-darwin,x86_64-darwin ; @${folder.path}/machines ; @/nowhere`,
+        "build-hook = /a/hook",
         "system-features = kvm-of-ours",
         "max-jobs = 0",
         "substitute = false",
@@ -100,6 +102,34 @@ describe("this machine's Nix", () => {
       hint: expect.stringContaining("install-nix: true"),
     });
     expect(noNix().hint).toContain("uses: cachix/install-nix-action");
+  });
+
+  test.each([
+    ["lix", "2.18.3-lix", "made by Nix", "/b"],
+    ["determinate", "2.35.2", "made by Nix", "/builds"],
+  ] as const)("%s is known by its settings", async (kind, version, absent, buildDirEnd) => {
+    await using machine = await startMachine();
+    await using folder = await temporaryFolder();
+    const bin = await otherNix(kind, folder, machine.environment["PATH"] ?? "");
+    const environment = withOther(machine.environment, bin);
+    const nix = nixCommand(environment, machine.root);
+    const { setup, settings, absentBuildDir } = await readMachine(nix, environment, SIGNAL);
+    expect([setup.version, absentBuildDir]).toEqual([version, absent]);
+    expect(setup.buildDir).toBe(`${environment["NIX_STATE_DIR"]}${buildDirEnd}`);
+    const netrc = kind === "determinate" ? "/nix/var/determinate/netrc" : expect.any(String);
+    expect(settings.netrcFile).toEqual(netrc);
+  });
+
+  test("2.3 is too old", async () => {
+    await using machine = await startMachine();
+    await using folder = await temporaryFolder();
+    const bin = await otherNix("nix-2.3", folder, machine.environment["PATH"] ?? "");
+    const nix = nixCommand(withOther(machine.environment, bin), machine.root);
+    await expect(readMachine(nix, {}, SIGNAL)).rejects.toMatchObject({
+      code: "NCP-357",
+      message: "Nix 2.3.16 is too old",
+      hint: expect.stringContaining("2.8 and newer"),
+    });
   });
 
   test("that fails is quoted", async () => {

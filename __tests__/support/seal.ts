@@ -1,6 +1,8 @@
 /** Owns records for post as one could make them who has the secret: so that each check is tried by itself. */
 
-import { type Seal, sealFor } from "../../src/action/state.ts";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Seal, StateKeeper, type StepState, sealFor } from "../../src/action/state.ts";
 
 export const SEAL: Seal = sealFor({
   secrets: { token: "the-token", signingKey: undefined },
@@ -9,12 +11,24 @@ export const SEAL: Seal = sealFor({
   folder: "/runner/nix-cache-preflight",
 });
 
-/** The record with a good seal, whatever is in it; text that is no record stays as it is. */
-export function resealed(text: string, seal = SEAL): string {
-  try {
-    const { seal: _, ...record } = JSON.parse(text) as Record<string, unknown>;
-    return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
-  } catch {
-    return text;
-  }
+/** Writes main's record into a use of our folder below `shared`; what the runner would hand on. */
+export function save(shared: string, state: StepState, seal = SEAL): Promise<string> {
+  return new StateKeeper({ sharedFolder: shared, use: "1" }, seal).save(state);
+}
+
+interface Pointed {
+  readonly sharedFolder: string;
+  readonly use: string;
+  readonly file: string;
+}
+
+export function recordFile(text: string): string {
+  const { sharedFolder, use, file } = JSON.parse(text) as Pointed;
+  return join(sharedFolder, use, file);
+}
+
+/** As the text that points to it would be, had `record` been main's: with a good seal. */
+export async function forged(text: string, record: string, seal = SEAL): Promise<string> {
+  await writeFile(recordFile(text), record);
+  return JSON.stringify({ ...(JSON.parse(text) as object), seal: seal.of(record) });
 }

@@ -350,7 +350,7 @@ export function world(options: WorldOptions = {}): MemoryWorld {
     workspace: "/workspace",
     disk: options.disk ?? {
       fileSystem: async () => fileSystem,
-      freeNow: () => fileSystem.freeBytes,
+      freeNow: () => fileSystem,
     },
     ...(options.reclaimer ? { reclaimer: options.reclaimer } : {}),
     ...(options.figures ? { figures: options.figures } : {}),

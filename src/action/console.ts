@@ -1,7 +1,7 @@
 /** The runner's log: groups, annotations, masked secrets, and no line that the runner would take for a command. */
 
 import * as core from "@actions/core";
-import { describeError, UserError } from "../domain/errors.ts";
+import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { type Secrets, secretTexts } from "../domain/job.ts";
 import { credentialsIn, withoutCredentials } from "../domain/location.ts";
@@ -103,9 +103,10 @@ export async function guarded(task: (signal: AbortSignal) => Promise<void>): Pro
   } catch (error) {
     // What was begun beside it is ended too.
     controller.abort(error);
-    if (error instanceof UserError) {
-      const hint = error.hint ? `\n${error.hint}` : "";
-      annotate({ level: "error", title: error.code, message: `${describeError(error)}${hint}` });
+    const known = error instanceof UserError ? error : systemTrouble(error);
+    if (known) {
+      const hint = known.hint ? `\n${known.hint}` : "";
+      annotate({ level: "error", title: known.code, message: `${describeError(known)}${hint}` });
     } else {
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
       annotate({

@@ -1,8 +1,10 @@
 /** What the runner tells of the job: event, workspace, folders. */
 
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, lstat, mkdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { describeError, UserError } from "../domain/errors.ts";
 import type { Trust } from "../domain/job.ts";
 import { MAY } from "../engine/step.ts";
 import type { Environment } from "../host/environment.ts";
@@ -10,37 +12,90 @@ import { githubDirectory } from "./github-restore.ts";
 import { parseInputs, type Request, readInputs } from "./inputs.ts";
 import { isStrange, trustOf } from "./trust.ts";
 
-export interface Context extends Request {
-  readonly environment: Environment;
-  readonly workspace: string;
+/** Our folder, and which use of it is this step's. */
+export interface Place {
+  /** What all uses in a job share, in the runner's temporary folder. */
+  readonly sharedFolder: string;
   /** Which use of the action in this job it is: `1`, `2`, … */
   readonly use: string;
-  /** This use's own, in the runner's temporary folder. */
+}
+
+export interface Context extends Request, Place {
+  readonly environment: Environment;
+  readonly workspace: string;
+  /** This use's own, below it. */
   readonly folder: string;
   /** The folder that `cache: github` is while the job runs. */
   readonly githubDirectory: string;
   readonly event: string | undefined;
 }
 
-export async function readContext(environment: Environment, use: string): Promise<Context> {
+export async function readContext(environment: Environment, place: Place): Promise<Context> {
   const request = parseInputs(readInputs(environment));
-  const folder = join(folderIn(environment), use);
+  const folder = folderOf(place);
   const eventPath = environment["GITHUB_EVENT_PATH"];
   return {
     ...request,
+    ...place,
     environment,
-    workspace: environment["GITHUB_WORKSPACE"] || process.cwd(),
-    use,
+    workspace: join(environment["GITHUB_WORKSPACE"] || process.cwd(), request.workingDirectory),
     folder,
     githubDirectory: githubDirectory(folder),
     event: eventPath ? await readFile(eventPath, "utf8").catch(() => undefined) : undefined,
   };
 }
 
-/** Our folder in the runner's temporary folder. */
-export function folderIn(environment: Environment): string {
-  return join(environment["RUNNER_TEMP"] || tmpdir(), "nix-cache-preflight");
+export function folderOf({ sharedFolder, use }: Place): string {
+  return join(sharedFolder, use);
 }
+
+/** In the order of choice; the second one for where a job of another user left the first behind. */
+export function foldersIn(environment: Environment): readonly [string, ...string[]] {
+  const temporary = environment["RUNNER_TEMP"];
+  const ours = `nix-cache-preflight-${process.getuid?.() ?? "user"}`;
+  // Without a runner (act) it is a place that all users share.
+  if (!temporary) return [join(tmpdir(), ours)];
+  return [join(temporary, "nix-cache-preflight"), join(temporary, ours)];
+}
+
+/** Throws a UserError where there is no folder to have it in. */
+export async function ourFolder(environment: Environment): Promise<string> {
+  const folders = foldersIn(environment);
+  let why: unknown;
+  for (const folder of folders) {
+    try {
+      await makeOurs(folder);
+      return folder;
+    } catch (error) {
+      why ??= error;
+    }
+  }
+  throw new UserError("NCP-359", `${folders[0]} cannot be used: ${describeError(why)}`, {
+    hint: "this step keeps its own files there: remove what is in its place, or set RUNNER_TEMP to a folder of this user",
+  });
+}
+
+/** What lies in it decides what is pushed: nobody else may have made it. */
+async function makeOurs(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const stats = await lstat(folder);
+  if (!stats.isDirectory()) throw new Error("it is no folder");
+  const user = process.getuid?.();
+  if (user !== undefined && stats.uid !== user) {
+    throw new Error(`it belongs to the user with the number ${stats.uid}`);
+  }
+  await access(folder, constants.W_OK | constants.X_OK);
+}
+
+/** What the job fetches and builds stays until its end: post removes the folder. */
+export function rootsOf({ folder, job }: Pick<Context, "folder" | "job">): {
+  readonly rootsFolder?: string;
+} {
+  return MAY[job.mode].has("substitute") ? { rootsFolder: join(folder, ROOTS) } : {};
+}
+
+/** Below the folder of each use. */
+export const ROOTS = "gc-roots";
 
 /** A check changes nothing, and what a stranger wrote builds nothing before it is known what it is. */
 export function buildsToEvaluate({

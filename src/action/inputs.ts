@@ -1,9 +1,12 @@
 /** The action's inputs: text from the workflow becomes a Job, or an error that names the input. */
 
+import { isAbsolute, normalize } from "node:path";
 import type { PinKeep } from "../domain/cache.ts";
 import { UserError } from "../domain/errors.ts";
+import { parseSha256, type Sha256 } from "../domain/hash.ts";
 import { parseHeavy } from "../domain/heavy.ts";
 import {
+  type ChosenNix,
   FAIL_ON,
   type FailOn,
   type Job,
@@ -19,11 +22,13 @@ import { didYouMean } from "../domain/suggest.ts";
 import { parseTargets } from "../domain/target.ts";
 import { boundedPattern } from "../host/bounded-pattern.ts";
 import { register } from "../open-caches.ts";
+import type { Annotation } from "../report/annotations.ts";
 
 /** Every input of action.yml with its default; a test holds the two together. */
 export const DEFAULTS = {
   mode: "prefetch",
   targets: "",
+  "working-directory": ".",
   cache: "github",
   token: "",
   "signing-key": "",
@@ -45,6 +50,8 @@ export const DEFAULTS = {
   trust: "auto",
   force: "false",
   "install-nix": "false",
+  "nix-version": "",
+  "nix-sha256": "",
   "pass-env": "",
 } as const;
 
@@ -65,6 +72,8 @@ export type InputName = keyof typeof DEFAULTS;
 export type Inputs = Readonly<Record<InputName, string>>;
 
 export interface Request {
+  /** Where the flake is, below the checkout. */
+  readonly workingDirectory: string;
   readonly job: Job;
   readonly secrets: Secrets;
   readonly trust: "auto" | "read-only";
@@ -72,24 +81,36 @@ export interface Request {
   readonly addresses: string;
 }
 
+const NAMES = Object.keys(DEFAULTS) as InputName[];
+const BY_VARIABLE = new Map(NAMES.map((name) => [`INPUT_${name.toUpperCase()}`, name]));
+
 /** Inputs as the runner passes them: `INPUT_` and the name in capitals, hyphens kept. */
 export function readInputs(environment: Readonly<Record<string, string>>): Inputs {
-  const names = Object.keys(DEFAULTS) as InputName[];
-  const known = new Map(names.map((name) => [`INPUT_${name.toUpperCase()}`, name]));
   const found: Record<string, string> = { ...DEFAULTS };
-  for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith("INPUT_")) continue;
-    const name = known.get(variable);
-    if (!name) {
-      const asked = variable.slice("INPUT_".length).toLowerCase().replaceAll(" ", "_");
-      throw new UserError("NCP-101", `"${asked}" is not an input.${didYouMean(asked, names)}`, {
-        hint: `inputs are ${names.join(", ")}`,
-      });
-    }
+  for (const [variable, name] of BY_VARIABLE) {
+    const value = environment[variable] ?? "";
     // The runner passes every declared input; an empty one means its default.
     if (value.trim() !== "") found[name] = value;
   }
   return found as Inputs;
+}
+
+/**
+ * A warning for each input that is not ours: a slip of the pen, or somebody else's variable (a
+ * composite action around this one, `env: INPUT_VERSION`), which cannot be told apart.
+ */
+export function foreignInputs(environment: Readonly<Record<string, string>>): Annotation[] {
+  return Object.keys(environment)
+    .filter((variable) => variable.startsWith("INPUT_") && !BY_VARIABLE.has(variable))
+    .map((variable) => {
+      const asked = variable.slice("INPUT_".length).toLowerCase();
+      const message = `"${asked}" is not an input, and is not read.${didYouMean(asked, NAMES)}`;
+      return {
+        level: "warning",
+        title: "NCP-101",
+        message: `${message}\ninputs are ${NAMES.join(", ")}`,
+      };
+    });
 }
 
 /** Reads all inputs before anything runs. */
@@ -99,6 +120,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
   return {
     trust: choice(inputs, "trust"),
     addresses: [inputs.targets, inputs.substituters, inputs.cache].join("\n"),
+    workingDirectory: below(inputs["working-directory"].trim()),
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
@@ -126,6 +148,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
       force: choice(inputs, "force") === "true" ? "force" : "trust",
       passEnv: variableNames(inputs["pass-env"]),
       installNix: choice(inputs, "install-nix") === "true" ? "install" : "require",
+      chosenNix: parseNix(inputs["nix-version"].trim(), lines(inputs["nix-sha256"])),
     },
   };
 }
@@ -167,6 +190,35 @@ function parseKeep(text: string): PinKeep {
   );
 }
 
+const NIX_SYSTEM = /^(?:x86_64|aarch64)-(?:linux|darwin)$/;
+
+/** Nobody's word is taken for what an archive holds: a version of the user's own comes with its sum. */
+function parseNix(version: string, sums: readonly string[]): ChosenNix | undefined {
+  if (version === "" && sums.length === 0) return undefined;
+  if (!/^\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(version)) {
+    const what = version === "" ? "nix-sha256 is given without it" : `"${version}" is no version`;
+    throw new UserError("NCP-101", `nix-version: ${what}`, { hint: "write a release: 2.34.7" });
+  }
+  if (sums.length === 0) {
+    throw new UserError("NCP-101", `nix-version: ${version} needs the sum of its archive`, {
+      hint: `nix-sha256 takes a line for each system, "x86_64-linux SHA-256": the script at https://releases.nixos.org/nix/nix-${version}/install has them`,
+    });
+  }
+  const sha256 = new Map<string, Sha256>();
+  for (const line of sums) {
+    const [first = "", second] = line.split(/\s+/);
+    const [system, text] = second === undefined ? ["", first] : [first, second];
+    const sum = parseSha256(text);
+    if (sum === undefined || !(system === "" || NIX_SYSTEM.test(system))) {
+      throw new UserError("NCP-101", `nix-sha256: "${line}" is no SHA-256 of a system`, {
+        hint: "write x86_64-linux and 64 hexadecimal digits behind it, one system per line",
+      });
+    }
+    sha256.set(system, sum);
+  }
+  return { version, sha256 };
+}
+
 /** A token goes into a header: white space inside it is a copying mistake. It is never shown. */
 function parseToken(text: string): string | undefined {
   const token = text.trim();
@@ -203,6 +255,15 @@ function keyPart(text: string, input: string): string {
   if (/^[^\s,]{1,128}$/.test(text)) return text;
   throw new UserError("NCP-101", `${input}: "${text}" cannot be part of a cache key`, {
     hint: "use up to 128 characters without commas or white space",
+  });
+}
+
+/** A folder of the checkout, or the checkout itself. */
+function below(text: string): string {
+  const path = normalize(text === "" ? "." : text);
+  if (!isAbsolute(path) && path !== ".." && !path.startsWith("../")) return path;
+  throw new UserError("NCP-101", `working-directory: "${text}" is not inside the checkout`, {
+    hint: "name a folder below it, as run: steps do: working-directory: nix",
   });
 }
 

@@ -1,14 +1,19 @@
 /** `install-nix`: Nix's own release, checked against its SHA-256, by way of the tool cache. */
 
-import { access, mkdtemp, readdir } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { access, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
+import type { ChosenNix } from "../domain/job.ts";
 import type { Log } from "../domain/ports.ts";
 import { clock } from "../host/clock.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
+import { exec as run } from "../host/exec.ts";
 import { sha256File } from "../host/key-files.ts";
 import { descendantsOf, endProcesses } from "../host/processes.ts";
 import { commandName, traced } from "../host/trace.ts";
+import { type InstallPlace, preparePlace, settingsFor, settle } from "./install-place.ts";
 
 export interface Release {
   readonly version: string;
@@ -18,16 +23,39 @@ export interface Release {
   readonly base: URL;
 }
 
+/** Without a known hole; `.github/workflows/nix-version.yml` says when there is a newer one. */
 export const RELEASE: Release = {
-  version: "2.31.4",
-  base: new URL("https://releases.nixos.org/nix/nix-2.31.4/"),
+  version: "2.35.2",
+  base: baseOf("2.35.2"),
   sha256: {
-    "x86_64-linux": "a21fde5116b1f28ef4990cc9fdb2b5002cff43bbd85171e199f2e72b7fc0b9fa",
-    "aarch64-linux": "3fdef0c5638853dc78136d27583984e42d16d5e9c1d9569eb0fbec8aed966daf",
-    "x86_64-darwin": "e06a1e30b05c707f5c554d213eb60b3282521998d1656d3e05868ff2abc870f6",
-    "aarch64-darwin": "f023e8ed587cfd17809e6825aa46520f99b8e3c8c5c6faf3e308f84a839e2e13",
+    "x86_64-linux": "0c3960a9792331a22081c3c7a5d8465db9b17c50b3acdf18587fa4c6f2cb1158",
+    "aarch64-linux": "4d0302a2910f5eec1c33b8deef634f04899a75737e7001ec49908d003ae5efda",
+    "x86_64-darwin": "d725518d89f3b0b8d4af702a9d38d519814014cbe125afb3ed0545c9d755f6a5",
+    "aarch64-darwin": "1695c13aba5afa7c2ecd6dc4a9393f602e7bbc440ed45e81602c831546580ec3",
   },
 };
+
+/** The user's own, or the one known here. */
+export function releaseOf(chosen: ChosenNix | undefined): Release {
+  if (!chosen) return RELEASE;
+  const { version, sha256 } = chosen;
+  const any = sha256.get("");
+  const systems = Object.keys(RELEASE.sha256);
+  return {
+    version,
+    base: baseOf(version),
+    sha256: Object.fromEntries(
+      systems.flatMap((system) => {
+        const sum = sha256.get(system) ?? any;
+        return sum === undefined ? [] : [[system, sum]];
+      }),
+    ),
+  };
+}
+
+function baseOf(version: string): URL {
+  return new URL(`https://releases.nixos.org/nix/nix-${version}/`);
+}
 
 export interface InstallRequest {
   readonly release: Release;
@@ -40,6 +68,8 @@ export interface InstallRequest {
   readonly signal: AbortSignal;
   /** Milliseconds that the installer has. */
   readonly deadline?: number;
+  /** In tests, which install into folders of their own. */
+  readonly place?: Pick<InstallPlace, "nix" | "settings" | "uid">;
 }
 
 const TOOL = "nix-tarball";
@@ -69,30 +99,35 @@ export async function installNix(request: InstallRequest): Promise<readonly stri
   const system = systemOf(request);
   const expected = release.sha256[system];
   if (expected === undefined) {
-    throw new UserError("NCP-201", `install-nix: there is no release of Nix for ${system} here`, {
-      hint: "put a step that installs Nix before this one",
-    });
+    throw new UserError(
+      "NCP-201",
+      `install-nix: there is no release of Nix ${release.version} for ${system} here`,
+      { hint: "put a step that installs Nix before this one, or name its sum in nix-sha256" },
+    );
   }
-  const tarball = await fetchTarball(request, system, expected);
-  // Only now, and only on a runner without Nix: it brings an HTTP stack of its own.
-  const tools = await import("@actions/tool-cache");
-  const unpacked = await tools.extractTar(
-    tarball,
-    await mkdtemp(join(request.folder, "nix-")),
-    "xJ",
-  );
+  const place: InstallPlace = { ...request, ...request.place };
+  await preparePlace(place);
+  const tarball = await fetchTarball(request, system);
+  const unpacked = await mkdtemp(join(request.folder, "nix-"));
+  await unpack(tarball, unpacked, expected, request);
   const [top = ""] = await readdir(unpacked);
-  const daemon = request.platform === "darwin" ? "--daemon" : "--no-daemon";
+  const kind = request.platform === "darwin" ? ["--daemon"] : ["--no-daemon"];
+  if (request.platform === "darwin") {
+    const settings = join(request.folder, "nix-extra.conf");
+    await writeFile(settings, settingsFor(place));
+    kind.push("--nix-extra-conf-file", settings);
+  }
   log.info(`installing Nix ${release.version} for ${system}`);
   await runInstaller(
     join(unpacked, top, "install"),
-    [daemon, "--yes", "--no-channel-add", "--no-modify-profile"],
+    [...kind, "--yes", "--no-channel-add", "--no-modify-profile"],
     childEnvironment(environment, {
       // A single-user installation as root has no build users.
       NIX_CONFIG: `build-users-group =\n${environment["NIX_CONFIG"] ?? ""}`,
     }),
     request,
   );
+  await settle(place);
   return ["/nix/var/nix/profiles/default/bin", join(environment["HOME"] ?? "", ".nix-profile/bin")];
 }
 
@@ -163,8 +198,8 @@ async function endInstaller(running: Promise<unknown>, before: ReadonlySet<numbe
 async function fetchTarball(
   { release, environment, log }: InstallRequest,
   system: string,
-  expected: string,
 ): Promise<string> {
+  // Only now, and only on a runner without Nix: it brings an HTTP stack of its own.
   const tools = await import("@actions/tool-cache");
   const { version, base } = release;
   const name = `nix-${version}-${system}.tar.xz`;
@@ -172,16 +207,52 @@ async function fetchTarball(
   // tool-cache throws where the runner has no folder for it; then the download is simply not kept.
   const keeps = (environment["RUNNER_TOOL_CACHE"] ?? "") !== "";
   const kept = keeps ? tools.find(TOOL, version, arch) : "";
-  if (kept !== "") {
-    const file = join(kept, name);
-    if ((await sha256File(file)) === expected) return file;
-    throw mismatch(`the tool cache's ${file}`, expected);
-  }
+  if (kept !== "") return join(kept, name);
   const url = new URL(name, base).href;
   log.info(`downloading ${url}`);
   const file = await tools.downloadTool(url);
-  if ((await sha256File(file)) !== expected) throw mismatch(url, expected);
-  return keeps ? join(await tools.cacheFile(file, name, TOOL, version, arch), name) : file;
+  // What is not right is kept for nobody.
+  const right = (await sha256File(file)) === release.sha256[system];
+  return keeps && right ? join(await tools.cacheFile(file, name, TOOL, version, arch), name) : file;
+}
+
+const UNPACK_DEADLINE = 10 * 60_000;
+
+/**
+ * The sum is of the very bytes that tar is given: between a look at a file and its use, another
+ * process could change it. What was unpacked is used only where the sum is right.
+ */
+async function unpack(
+  file: string,
+  folder: string,
+  expected: string,
+  { environment, signal }: InstallRequest,
+): Promise<void> {
+  const hash = createHash("sha256");
+  let given = 0;
+  const counted = async function* () {
+    for await (const chunk of createReadStream(file)) {
+      hash.update(chunk as Buffer);
+      given += (chunk as Buffer).length;
+      yield chunk as Buffer;
+    }
+  };
+  const { code, stderr } = await run("tar", ["-xJf", "-", "-C", folder], {
+    env: childEnvironment(environment),
+    signal,
+    deadline: UNPACK_DEADLINE,
+    input: counted(),
+  });
+  // tar ends before it has read all where it cannot read it.
+  const whole = given === (await stat(file)).size;
+  if ((whole ? hash.digest("hex") : await sha256File(file)) !== expected) {
+    await rm(folder, { recursive: true, force: true });
+    throw mismatch(file, expected);
+  }
+  if (code === 0 && whole) return;
+  throw new UserError("NCP-201", `install-nix: ${file} cannot be unpacked: ${stderr.trim()}`, {
+    hint: "it needs tar and xz (xz-utils): install them in a step before",
+  });
 }
 
 function mismatch(what: string, expected: string): UserError {

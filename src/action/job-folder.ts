@@ -2,9 +2,11 @@
 
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import * as z from "zod/mini";
 import type { Environment } from "../host/environment.ts";
-import { endLeftBackground } from "./background-push.ts";
-import { folderIn } from "./context.ts";
+import { endProcesses, type ProcessIdentity } from "../host/processes.ts";
+import { files, stopBackground } from "./background-push.ts";
+import { folderOf, foldersIn, ourFolder, type Place } from "./context.ts";
 import { parseUse } from "./state.ts";
 
 /** Whose folder it is: runners that empty nothing hand it on to the next job. */
@@ -25,23 +27,22 @@ function ownerOf(environment: Environment): string {
 
 /**
  * A use of its own for this step: what another one of this job left for its post, and a cache that it
- * filled, are not written over. What other jobs left is ended and taken away.
+ * filled, are not written over. What other jobs left is ended and taken away. Throws a UserError.
  */
-export async function beginUse(environment: Environment): Promise<string> {
-  const shared = folderIn(environment);
-  await mkdir(shared, { recursive: true });
+export async function beginUse(environment: Environment): Promise<Place> {
+  const sharedFolder = await ourFolder(environment);
   // A folder for temporary files that all users share is not the job's own to clean.
-  if (environment["RUNNER_TEMP"]) await endOtherJobs(shared, ownerOf(environment));
+  if (environment["RUNNER_TEMP"]) await endOtherJobs(sharedFolder, ownerOf(environment));
   for (let use = 1; ; use++) {
-    const folder = join(shared, String(use));
+    const place = { sharedFolder, use: String(use) };
     try {
-      await mkdir(folder);
+      await mkdir(folderOf(place));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       continue;
     }
-    await writeFile(join(folder, OWNER), ownerOf(environment), { mode: 0o600 });
-    return String(use);
+    await writeFile(join(folderOf(place), OWNER), ownerOf(environment), { mode: 0o600 });
+    return place;
   }
 }
 
@@ -57,23 +58,44 @@ async function endOtherJobs(shared: string, owner: string): Promise<void> {
 }
 
 /**
- * The end of a use: nothing of it stays, neither configuration nor credentials. Where nobody says which use
- * it is, no credentials of any stay.
+ * The end of a use: nothing of it stays, neither configuration nor credentials, and what the job fetched
+ * and built is the store's again. Where nobody says which use it is, no credentials of any stay.
  */
-export async function endUse(environment: Environment, use: string | undefined): Promise<void> {
-  const shared = folderIn(environment);
-  if (use === undefined) {
-    for (const name of await readdir(shared).catch(() => [])) {
-      const files = await readdir(join(shared, name)).catch(() => []);
-      // Also what a killed run left of it half written.
-      for (const file of files)
-        if (file.startsWith("netrc")) await rm(join(shared, name, file), { force: true });
-    }
+export async function endUse(place: Place | undefined, environment: Environment): Promise<void> {
+  if (place === undefined) {
+    for (const shared of foldersIn(environment)) await forgetNetrcs(shared);
     return;
   }
-  await removeFolder(join(shared, use));
+  await removeFolder(folderOf(place));
   // Only the last one finds it empty.
-  await rmdir(shared).catch(() => undefined);
+  await rmdir(place.sharedFolder).catch(() => undefined);
+}
+
+/** Also what a killed run left of them half written. */
+async function forgetNetrcs(shared: string): Promise<void> {
+  for (const name of await readdir(shared).catch(() => [])) {
+    const files = await readdir(join(shared, name)).catch(() => []);
+    for (const file of files)
+      if (file.startsWith("netrc")) await rm(join(shared, name, file), { force: true });
+  }
+}
+
+const Identity = z.object({ pid: z.int().check(z.positive()), began: z.string() });
+
+/** The process that works in this folder, by its own word: where main left none that can be believed. */
+export async function leftBackground(folder: string): Promise<ProcessIdentity | undefined> {
+  try {
+    return Identity.parse(JSON.parse(await readFile(files(folder).identity, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends what works in a folder of which nobody will ask any more: one that has begun, and one that will. */
+export async function endLeftBackground(folder: string): Promise<void> {
+  await stopBackground(folder);
+  const left = await leftBackground(folder);
+  if (left) await endProcesses([left]);
 }
 
 /** What a process of another user's put there stays, and fails nothing. */

@@ -3,15 +3,17 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import type { Composed } from "../compose.ts";
 import { describeError } from "../domain/errors.ts";
-import { codeOf } from "../domain/job.ts";
+import { codeOf, type Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
-import { isHosted, takeEnvironment } from "../host/environment.ts";
+import { isHosted, jobPath, takeEnvironment } from "../host/environment.ts";
+import type { ProcessIdentity } from "../host/processes.ts";
 import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
 import { allFindings, jsonReport, outputValues } from "../report/json.ts";
@@ -31,20 +33,20 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { buildsToEvaluate, type Context, contextTrust, readContext } from "./context.ts";
-import { derivationsOf, restoreGithub, writeRecord } from "./github-restore.ts";
-import { hasNix, installNix, RELEASE } from "./install-nix.ts";
+import { buildsToEvaluate, type Context, contextTrust, readContext, rootsOf } from "./context.ts";
+import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
+import { foreignInputs } from "./inputs.ts";
+import { hasNix, installNix, releaseOf } from "./install-nix.ts";
 import { beginUse } from "./job-folder.ts";
-import { firstState, STATE, saveState, sealFor } from "./state.ts";
+import { STATE, StateKeeper, sealFor } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
     const environment = takeEnvironment();
-    const use = await beginUse(environment);
-    core.saveState(STATE, firstState(use));
-    const given = await readContext(environment, use);
+    const given = await readContext(environment, await beginUse(environment));
     mask(given);
     using _trace = traceJob(given);
+    for (const warning of foreignInputs(environment)) annotate(warning);
     const trust = contextTrust(given);
     // Known now, whatever becomes of the rest.
     core.setOutput("read-only", String(trust.kind === "read-only"));
@@ -64,6 +66,7 @@ export function main(): Promise<void> {
     const { compose } = await world();
     await using composed = await compose({
       ...context,
+      needs: "store and checkout",
       code: codeOf(trust),
       hide,
       laterSteps: {
@@ -74,22 +77,17 @@ export function main(): Promise<void> {
       log,
       signal,
       buildsToEvaluate: buildsToEvaluate(context),
+      ...rootsOf(context),
     });
-    const storeNames = await composed.storeNames();
     const { record, notices, findings } = await restoring;
+    const leave = await leaveForPost(context, trust, composed, record);
+    // An evaluation may build, too.
+    await leave({});
     const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
-    const ran = await run(job, trust, restored, signal);
+    const ran = await run(job, trust, restored, signal, (survey) => leave({ survey }));
     const outcome = { ...ran.outcome, findings: [...findings, ...ran.outcome.findings] };
     const done = { ...ran, outcome };
     await tell(done, context);
-    if (record) {
-      const derivations = derivationsOf(done.survey);
-      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
-    }
-    const targets = done.survey.targets.flatMap(({ name, outputs, pinName }) =>
-      outputs ? [{ name: redacted(name), outputs, pinName }] : [],
-    );
-    const origin = isHosted(environment) ? undefined : originOf(done.survey);
     const { own } = composed.world;
     const ended = own?.pushEnded?.();
     // Asked already: it says so where it never answered, or stopped.
@@ -97,43 +95,78 @@ export function main(): Promise<void> {
       () => true,
       () => false,
     );
-    const silent = [...silentSubstituters(done.survey), ...(own && !isThere ? [own.name] : [])];
     // A cache that hangs, or fails whatever it is sent, does no better in the background.
     const watcher =
       isThere && !ended && maySendAtOnce(job, trust, composed.world)
         ? await startBackground(
             {
               environment: context.environment,
+              sharedFolder: context.sharedFolder,
               use: context.use,
               // What this step built, it has dealt with itself.
               storeNames: [...(await composed.storeNames())],
-              origin,
+              origin: originOf(context, done.survey),
               runner: await runnerOfJob(),
             },
             context.folder,
+            log,
           )
         : undefined;
-    core.saveState(
-      STATE,
-      await saveState(
-        {
-          use: context.use,
-          trust,
-          memory: { targets, storeNames, origin, silent, pushEnded: ended && describeError(ended) },
-          watcher,
-          programs: folderOf("nix-store", context.environment["PATH"] ?? ""),
-        },
-        context.folder,
-        sealFor(context),
-      ),
-    );
+    await leave({
+      survey: done.survey,
+      watcher,
+      alsoSilent: own && !isThere ? [own.name] : [],
+      pushEnded: ended && describeError(ended),
+    });
     conclude(allFindings(done));
   });
 }
 
-/** The targets' derivations and results. */
-function originOf({ targets }: Survey): StorePath[] {
-  const paths = targets.flatMap(({ wanted, outputs }) => [
+interface Known {
+  readonly survey?: Survey;
+  readonly watcher?: ProcessIdentity | undefined;
+  /** Beside the substituters that did not answer. */
+  readonly alsoSilent?: readonly string[];
+  readonly pushEnded?: string | undefined;
+}
+
+/**
+ * Leaves what post needs, as far as it is known: before the first build, and again with more. A job
+ * that is cancelled, too slow or killed in between loses nothing of what it had built by then.
+ */
+async function leaveForPost(
+  context: Context,
+  trust: Trust,
+  composed: Composed,
+  record: GithubRecord | undefined,
+): Promise<(known: Known) => Promise<void>> {
+  const keeper = new StateKeeper(context, sealFor(context));
+  const storeNames = await composed.storeNames();
+  return async ({ survey, watcher, alsoSilent = [], pushEnded }) => {
+    if (record) {
+      const derivations = survey && derivationsOf(survey);
+      await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
+    }
+    const targets = (survey?.targets ?? []).flatMap(({ name, outputs, pinName }) =>
+      outputs ? [{ name: redacted(name), outputs, pinName }] : [],
+    );
+    const silent = [...(survey ? silentSubstituters(survey) : []), ...alsoSilent];
+    core.saveState(
+      STATE,
+      await keeper.save({
+        trust,
+        memory: { targets, storeNames, silent, pushEnded, origin: originOf(context, survey) },
+        watcher,
+        programs: folderOf("nix-store", context.environment["PATH"] ?? ""),
+      }),
+    );
+  };
+}
+
+/** The targets' derivations and results, where others may build into the same store. */
+function originOf({ environment }: Context, survey: Survey | undefined): StorePath[] | undefined {
+  if (isHosted(environment)) return undefined;
+  const paths = (survey?.targets ?? []).flatMap(({ wanted, outputs }) => [
     ...(wanted?.kind === "derivation" ? [wanted.drvPath] : []),
     ...(outputs ?? []),
   ]);
@@ -145,11 +178,12 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
   const { environment, folder, job } = context;
   const { platform, arch } = process;
   if (job.installNix !== "install" || platform === "win32" || (await hasNix(environment))) {
+    tellWhereNixIs(context);
     return context;
   }
   await mkdir(folder, { recursive: true });
   const folders = await installNix({
-    release: RELEASE,
+    release: releaseOf(job.chosenNix),
     environment,
     platform,
     arch,
@@ -160,6 +194,21 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
   for (const one of folders) core.addPath(one);
   const path = [...folders, environment["PATH"] ?? ""].join(delimiter);
   return { ...context, environment: { ...environment, PATH: path } };
+}
+
+/** Nix that this step found beyond PATH: who asks for an installation gets it there, others are told how. */
+function tellWhereNixIs({ environment, job }: Context): void {
+  const folder = folderOf("nix", environment["PATH"] ?? "");
+  if (folder === undefined || jobPath().split(delimiter).includes(folder)) return;
+  if (job.installNix === "install") {
+    core.addPath(folder);
+    return;
+  }
+  annotate({
+    level: "warning",
+    title: "Nix is not on PATH",
+    message: `Nix is in ${folder}, which is not on PATH: this step found it, later steps will not\nput a step before this one: echo ${folder} >> "$GITHUB_PATH"`,
+  });
 }
 
 async function tell(done: Run, { folder }: Context): Promise<void> {

@@ -1,6 +1,8 @@
 /** What the step does at the end of the job: it reads main's record, ends the background push, and pushes. */
 
-import { readdir } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import { codeOf, type Trust } from "../domain/job.ts";
@@ -16,7 +18,7 @@ import {
   BUDGET,
   backgroundTrace,
   endBackground,
-  endLeftBackground,
+  stopBackground,
 } from "./background-push.ts";
 import {
   annotate,
@@ -29,37 +31,35 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import { type Context, contextTrust, folderIn, readContext } from "./context.ts";
+import { type Context, contextTrust, foldersIn, type Place, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
-import { endUse } from "./job-folder.ts";
-import { firstState, loadState, STATE, type StepState, sealFor, useOf } from "./state.ts";
+import { endLeftBackground, endUse, leftBackground } from "./job-folder.ts";
+import { loadState, placeIn, STATE, type StepState, sealFor } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
 
 export function post(): Promise<void> {
   return guarded(async (signal) => {
     const environment = takeEnvironment();
     const text = core.getState(STATE);
-    // A record that names no use is damaged, and is refused below.
-    const use = useOf(text);
+    const place = placeIn(text);
     try {
-      await endJob(environment, text, use ?? "0", signal);
+      if (text === "") log.info("nix-cache-preflight: main left nothing to do");
+      else await endJob(text, place, environment, signal);
     } finally {
-      await endUse(environment, use);
+      await endUse(place, environment);
     }
   });
 }
 
 async function endJob(
-  environment: Environment,
   text: string,
-  use: string,
+  place: Place | undefined,
+  environment: Environment,
   signal: AbortSignal,
 ): Promise<void> {
-  if (text === "" || text === firstState(use)) {
-    await endLeftBackground(join(folderIn(environment), use));
-    return log.info("nix-cache-preflight: main left nothing to do");
-  }
-  const given = await readContext(environment, use);
+  // A record that names no place is damaged, and is refused below.
+  const [sharedFolder] = foldersIn(environment);
+  const given = await readContext(environment, place ?? { sharedFolder, use: "0" });
   mask(given);
   using _trace = traceJob(given);
   const state = await loadState(text, sealFor(given));
@@ -69,29 +69,30 @@ async function endJob(
     return endStrange(state, trust, given);
   }
   const context = { ...given, environment: withPrograms(environment, state) };
-  const { pushed: ahead, ended = state.memory.pushEnded } =
-    state.watcher === undefined
-      ? { pushed: [] }
-      : await endWatcher(state.watcher, context.folder, signal);
+  const { pushed: ahead, ended = state.memory.pushEnded } = await endWatcher(
+    state.watcher,
+    context.folder,
+    signal,
+  );
   if (isDebugging(environment)) {
     for (const line of await backgroundTrace(context.folder)) log.debug(`background push: ${line}`);
   }
   const { compose } = await world();
+  // What was built is in the store: nothing here needs the checkout, which a step may have removed.
+  await using scratch = await scratchIn(context.folder);
   await using composed = await compose({
     ...context,
+    folder: scratch.folder,
+    workspace: scratch.folder,
+    needs: "store",
     code: codeOf(trust),
     platform: process.platform,
     log,
     signal,
   });
   const { job } = context;
-  const done = await runPost(
-    job,
-    trust,
-    composed.world,
-    { ...state.memory, pushEnded: ended },
-    signal,
-  );
+  const memory = { ...state.memory, pushEnded: ended };
+  const done = await runPost(job, trust, composed.world, memory, signal);
   const { outcome, withheld } = done;
   await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
   for (const { target, paths } of withheld) {
@@ -127,6 +128,24 @@ async function endStrange(state: StepState, { why }: Trust, context: Context): P
   log.info(`read-only (${why}): ${what}`);
 }
 
+interface Scratch extends AsyncDisposable {
+  readonly folder: string;
+}
+
+/** Where post writes what only it needs: our folder, or one of its own where a step took that away. */
+async function scratchIn(folder: string): Promise<Scratch> {
+  const usable = await access(folder, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (usable) return { folder, [Symbol.asyncDispose]: async () => undefined };
+  const own = await mkdtemp(join(tmpdir(), "nix-cache-preflight-post-"));
+  return {
+    folder: own,
+    [Symbol.asyncDispose]: () => rm(own, { recursive: true, force: true }),
+  };
+}
+
 /** Loud where it costs somebody a push: a step of the job has no business there. */
 async function refuseRecord(context: Context): Promise<void> {
   await endLeftBackground(context.folder);
@@ -138,18 +157,26 @@ async function refuseRecord(context: Context): Promise<void> {
 }
 
 async function endWatcher(
-  watcher: ProcessIdentity,
+  known: ProcessIdentity | undefined,
   folder: string,
   signal: AbortSignal,
-): Promise<Pick<BackgroundEnd, "pushed" | "ended">> {
-  const { how, pushed, ended } = await endBackground(watcher, folder, signal);
+): Promise<Partial<Pick<BackgroundEnd, "ended">> & Pick<BackgroundEnd, "pushed">> {
+  // A main that was killed may have started one, and did not live to say so: it did.
+  const watcher = known ?? (await leftBackground(folder));
+  if (watcher === undefined) {
+    await stopBackground(folder);
+    return { pushed: [] };
+  }
+  const { how, pushed, ended, why } = await endBackground(watcher, folder, signal);
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   if (pushed.length > 0) {
     log.info(`pushed while the job ran: ${count(pushed.length, "path")} (${formatBytes(bytes)})`);
   }
   if (how === "finished") return { pushed, ended };
-  const why =
-    how === "early" ? "ended early" : `was not done within ${formatSeconds(BUDGET / 1000)}`;
-  log.info(`the background push ${why}; what is left is pushed now`);
+  const end =
+    how === "early"
+      ? `ended early${why ? ` (${why})` : ""}`
+      : `was not done within ${formatSeconds(BUDGET / 1000)}`;
+  log.info(`the background push ${end}; what is left is pushed now`);
   return { pushed, ended };
 }

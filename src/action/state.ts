@@ -1,4 +1,4 @@
-/** What main leaves for post: one versioned, sealed record, and never a secret. */
+/** What main leaves for post: a sealed record in our folder, and where it is; never a secret. */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -9,15 +9,24 @@ import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
 import { writeWhole } from "../host/atomic.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
-import type { Context } from "./context.ts";
+import { type Context, folderOf, type Place } from "./context.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
 
 const USE = /^[1-9]\d{0,5}$/;
+const RECORD = /^state-[1-9]\d{0,3}\.json$/;
 
-const State = z.object({
-  version: z.literal(3),
+/** What the runner hands on: one variable, and a process is not started with one of more than 128 kB. */
+const Pointer = z.object({
+  version: z.literal(4),
+  sharedFolder: z.string().check(z.regex(/^\/[^\0\n]{1,4000}$/)),
   use: z.string().check(z.regex(USE)),
+  file: z.string().check(z.regex(RECORD)),
+  seal: z.string(),
+});
+
+/** The record itself, in our folder. */
+const State = z.object({
   trust: z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("write"), pins: z.enum(["move", "keep"]), why: z.string() }),
     z.object({
@@ -34,7 +43,8 @@ const State = z.object({
     }),
   ),
   programs: z.optional(z.string().check(z.regex(/^\/[^:\0]*$/))),
-  storeNames: z.object({ file: z.string(), sha256: z.string() }),
+  origin: z.optional(z.array(z.string().check(z.regex(STORE_PATH)))),
+  storeNames: z.object({ sha256: z.string() }),
   silent: z.array(z.string()),
   pushEnded: z.optional(z.string()),
   watcher: z.optional(
@@ -46,63 +56,72 @@ const State = z.object({
 });
 
 export interface StepState {
-  /** Which use of the action in this job it is. */
-  readonly use: string;
   /** What main was allowed. Post asks again, and the lower of both counts. */
   readonly trust: Trust;
   readonly memory: JobMemory;
   /** The process that pushes while the job runs. */
   readonly watcher: ProcessIdentity | undefined;
   /** Where main found Nix: a later step may put another program of its name before it. */
-  readonly programs: string | undefined;
+  readonly programs?: string | undefined;
 }
 
 export const STATE = "preflight";
-
-/** Saved before anything else and written over by the record, so that post finds the folder of a main that was killed. */
-export function firstState(use: string): string {
-  return JSON.stringify({ use });
-}
-
-/** Between the names in the store and what the job's work descends from. */
-const GAP = "\n\n";
-
-/** The record as text; the long list of names goes to a file in the runner's temporary folder. */
-export async function saveState(
-  { use, trust, memory, watcher, programs }: StepState,
-  folder: string,
-  seal: Seal,
-): Promise<string> {
-  const file = join(folder, "store-names");
-  const names = [
-    [...memory.storeNames].join("\n"),
-    ...(memory.origin ? [memory.origin.join("\n")] : []),
-  ].join(GAP);
-  await writeWhole(file, names, 0o600);
-  const record = {
-    version: 3,
-    use,
-    trust,
-    targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
-    storeNames: { file, sha256: sum(names) },
-    silent: [...(memory.silent ?? [])],
-    ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
-    ...(watcher === undefined ? {} : { watcher }),
-    ...(programs === undefined ? {} : { programs }),
-  } satisfies z.infer<typeof State>;
-  return JSON.stringify({ ...record, seal: seal.of(JSON.stringify(record)) });
-}
 
 /** The number of a use, or undefined for what is none. */
 export function parseUse(text: string): string | undefined {
   return USE.test(text) ? text : undefined;
 }
 
-/** The use that the record names, which its seal is bound to; undefined where it names none. */
-export function useOf(text: string): string | undefined {
+const NAMES = "store-names";
+
+/** Writes main's record, once before the work and again as more is known: post has the newest. */
+export class StateKeeper {
+  private readonly place: Place;
+  private readonly seal: Seal;
+  private saved = 0;
+  private names: { readonly of: JobMemory["storeNames"]; readonly sha256: string } | undefined;
+
+  constructor(place: Place, seal: Seal) {
+    this.place = place;
+    this.seal = seal;
+  }
+
+  /** Returns what the runner is to hand on. A file each time: a main that is killed here leaves the one before. */
+  async save({ trust, memory, watcher, programs }: StepState): Promise<string> {
+    const folder = folderOf(this.place);
+    if (this.names?.of !== memory.storeNames) {
+      const names = [...memory.storeNames].join("\n");
+      await writeWhole(join(folder, NAMES), names);
+      this.names = { of: memory.storeNames, sha256: sum(names) };
+    }
+    const record = JSON.stringify({
+      trust,
+      targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
+      storeNames: { sha256: this.names.sha256 },
+      silent: [...(memory.silent ?? [])],
+      ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
+      ...(memory.origin === undefined ? {} : { origin: [...memory.origin] }),
+      ...(watcher === undefined ? {} : { watcher }),
+      ...(programs === undefined ? {} : { programs }),
+    } satisfies z.infer<typeof State>);
+    const file = `state-${++this.saved}.json`;
+    await writeWhole(join(folder, file), record);
+    const { sharedFolder, use } = this.place;
+    return JSON.stringify({
+      version: 4,
+      sharedFolder,
+      use,
+      file,
+      seal: this.seal.of(record),
+    } satisfies z.infer<typeof Pointer>);
+  }
+}
+
+/** Where the record is, which its seal is bound to; undefined where the text names no place. */
+export function placeIn(text: string): Place | undefined {
   try {
-    const { use } = JSON.parse(text) as { use?: unknown };
-    return typeof use === "string" ? parseUse(use) : undefined;
+    const { sharedFolder, use } = Pointer.parse(JSON.parse(text));
+    return { sharedFolder, use };
   } catch {
     return undefined;
   }
@@ -114,30 +133,28 @@ export function useOf(text: string): string | undefined {
  */
 export async function loadState(text: string, seal: Seal): Promise<StepState | undefined> {
   try {
-    const { seal: given, ...record } = JSON.parse(text) as Record<string, unknown>;
-    if (typeof given !== "string" || !seal.isGood(given, JSON.stringify(record))) return undefined;
-    const state = State.parse(record);
-    const lists = await readFile(state.storeNames.file, "utf8");
-    if (sum(lists) !== state.storeNames.sha256) return undefined;
-    const [names = "", origin] = lists.split(GAP);
+    const pointer = Pointer.parse(JSON.parse(text));
+    const folder = folderOf(pointer);
+    const record = await readFile(join(folder, pointer.file), "utf8");
+    if (!seal.isGood(pointer.seal, record)) return undefined;
+    const state = State.parse(JSON.parse(record));
+    const names = await readFile(join(folder, NAMES), "utf8");
+    if (sum(names) !== state.storeNames.sha256) return undefined;
     const targets = state.targets.map((target) => ({
       ...target,
       outputs: target.outputs as StorePath[],
     }));
     return {
-      use: state.use,
       trust: state.trust,
       memory: {
         targets,
         storeNames: new Set(names === "" ? [] : names.split("\n")),
         silent: state.silent,
-        ...(origin === undefined
-          ? {}
-          : { origin: (origin === "" ? [] : origin.split("\n")) as StorePath[] }),
         ...(state.pushEnded === undefined ? {} : { pushEnded: state.pushEnded }),
+        ...(state.origin === undefined ? {} : { origin: state.origin as StorePath[] }),
       },
       watcher: state.watcher,
-      programs: state.programs,
+      ...(state.programs === undefined ? {} : { programs: state.programs }),
     };
   } catch {
     return undefined;

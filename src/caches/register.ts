@@ -94,13 +94,17 @@ function badAddress(text: string, input: string, kinds: readonly CacheKind[]): B
   // What stands in capitals is the user's own.
   const beginnings = forms.map((form) => form.replace(/[A-Z].*$/, ""));
   const word = /^[A-Za-z0-9-]*:?\/*/.exec(text)?.[0] ?? text;
+  const missing = word === text && beginnings.includes(word) ? MISSING : "";
   return (why) =>
     new UserError(
       "NCP-103",
-      `${input}: "${withoutPassword(text)}" cannot be used: ${why}.${didYouMean(word, beginnings)}`,
+      `${input}: "${withoutPassword(text)}" cannot be used: ${why}${missing}.${didYouMean(word, beginnings)}`,
       { hint: `write one of ${forms.join(", ")}` },
     );
 }
+
+/** A variable may be empty in a fork, and whole names are made of them. */
+const MISSING = "; its name is missing, as where a variable is empty";
 
 /** What cannot be read may hold a password all the same, and errors are printed. */
 function withoutPassword(text: string): string {

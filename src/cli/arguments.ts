@@ -15,7 +15,15 @@ export const SECRETS = {
 } as const;
 
 /** What makes no sense away from a runner, or is said in another way. */
-const NO_OPTION = new Set<InputName>(["targets", "mode", "token", "signing-key", "install-nix"]);
+const NO_OPTION = new Set<InputName>([
+  "targets",
+  "mode",
+  "token",
+  "signing-key",
+  "install-nix",
+  "nix-version",
+  "nix-sha256",
+]);
 
 /** The inputs that are options, named as in action.yml. */
 export const OPTIONS = (Object.keys(DEFAULTS) as InputName[]).filter(

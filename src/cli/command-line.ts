@@ -1,8 +1,9 @@
 /** Runs a command: the same engine, its words on a terminal instead of a job page. */
 
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
-import { describeError, UserError } from "../domain/errors.ts";
+import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
 import { codeOf, secretTexts, type Trust } from "../domain/job.ts";
 import { withoutCredentials } from "../domain/location.ts";
 import { VERSION } from "../domain/version.ts";
@@ -94,6 +95,7 @@ async function work(
   process.on("SIGTERM", interrupt);
   const { signal } = controller;
   const folder = await beginFolder(environment);
+  const rootsFolder = join(folder, "roots");
   try {
     using shown = await openLog(environment, command.log);
     using _trace =
@@ -122,15 +124,15 @@ async function work(
       ...request,
       code: codeOf(trust),
       environment,
-      workspace: process.cwd(),
+      workspace: join(process.cwd(), request.workingDirectory),
       folder,
+      needs: "store and checkout",
       platform: process.platform,
       log: shown.log,
       signal,
+      ...(MAY[job.mode].has("substitute") ? { rootsFolder } : {}),
       buildsToEvaluate:
-        MAY[request.job.mode].has("substitute") && codeOf(trust) === "ours"
-          ? "allowed"
-          : "forbidden",
+        codeOf(trust) === "ours" && MAY[job.mode].has("substitute") ? "allowed" : "forbidden",
     });
     const done = await run(job, trust, composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
@@ -142,6 +144,7 @@ async function work(
     tell(error, command.format);
     return 1;
   } finally {
+    await rm(rootsFolder, { recursive: true, force: true });
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
     await rm(folder, { recursive: true, force: true });
@@ -193,7 +196,8 @@ function commandLineTrust(asked: "auto" | "read-only"): Trust {
 }
 
 /** What is not for the user is a fault of ours, and is told with its stack. */
-function tell(error: unknown, format: "text" | "json"): void {
+function tell(thrown: unknown, format: "text" | "json"): void {
+  const error = systemTrouble(thrown) ?? thrown;
   const known = error instanceof UserError;
   const code = known ? error.code : "NCP-649";
   const message = known

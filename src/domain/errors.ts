@@ -37,6 +37,7 @@ export type ErrorCode =
   | "NCP-354" // a narinfo leads to another host
   | "NCP-356" // a program that a run needs is not on this machine
   | "NCP-357" // this Nix is too old
+  | "NCP-359" // the machine does not let this step work
   | "NCP-401" // not enough disk space
   | "NCP-402" // something that must not be missing is missing
   | "NCP-403" // not enough inodes
@@ -46,6 +47,7 @@ export type ErrorCode =
   | "NCP-407" // a build died of a full disk
   | "NCP-408" // disk space could not be reclaimed
   | "NCP-409" // nothing was built, as a cache did not answer
+  | "NCP-410" // a disk was full
   | "NCP-430" // targets that do not fit into a matrix
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
@@ -153,3 +155,31 @@ export function isFullDisk(message: string): boolean {
     message,
   );
 }
+
+/** What the system refused this process; undefined for a fault of ours. */
+export function systemTrouble(thrown: unknown): UserError | undefined {
+  if (thrown instanceof UserError) return undefined;
+  const { code, path } = (thrown ?? {}) as { readonly code?: unknown; readonly path?: unknown };
+  const message = describeError(thrown);
+  if (isFullDisk(message)) {
+    const where = typeof path === "string" ? ` (${path})` : "";
+    return new UserError("NCP-410", `a disk is full${where}: ${message}`, {
+      hint: "this step writes into the runner's temporary folder, the store and its own cache: free disk space there",
+    });
+  }
+  if (typeof code !== "string") return undefined;
+  const means = TROUBLES[code];
+  if (means === undefined) return undefined;
+  return new UserError("NCP-359", `${means}: ${message}`, { hint: TROUBLE_HINT });
+}
+
+const TROUBLES: Readonly<Record<string, string>> = {
+  EACCES: "this user may not do that",
+  EPERM: "this user may not do that",
+  EROFS: "a file system can only be read",
+  EMFILE: "this process may open no more files",
+  ENFILE: "this machine can open no more files",
+  EIO: "a disk does not work",
+};
+const TROUBLE_HINT =
+  "look at who owns RUNNER_TEMP, HOME and the workspace, and at the limits of the runner's user";

@@ -1,6 +1,7 @@
 /** The job: what the user asked for, every default resolved, no secret in it. */
 
 import type { PinKeep } from "./cache.ts";
+import type { Sha256 } from "./hash.ts";
 import type { HeavyRule } from "./heavy.ts";
 import type { CacheLocation, SubstituterLine } from "./location.ts";
 import type { NamePattern } from "./pattern.ts";
@@ -46,6 +47,8 @@ export interface Job {
   /** Names of variables that builds need beside those that every child gets. */
   readonly passEnv: readonly string[];
   readonly installNix: "install" | "require";
+  /** Undefined: the one that is known here. */
+  readonly chosenNix: ChosenNix | undefined;
 }
 
 /** What may be written, and why not. */
@@ -82,4 +85,30 @@ export function secretTexts({ token, signingKey }: Secrets): string[] {
     // The base64 part alone is just as secret as the key with its name.
     signingKey?.split(":")[1],
   ].filter((text) => text !== undefined && text !== "") as string[];
+}
+
+/** A release of Nix that the user named, and answers for. */
+export interface ChosenNix {
+  readonly version: string;
+  /** Of its archive, by system; under `""` the one of whatever system this is. */
+  readonly sha256: ReadonlyMap<string, Sha256>;
+}
+
+/** The input's default. */
+const USUAL_MIN_FREE = 1e9;
+
+/** More than this share of its size no file system in use has free. */
+const FREE_AT_MOST = 0.9;
+
+/**
+ * Bytes that are to stay free on a file system: half of one that is too small for `minFree`. A number
+ * that was asked for by hand and that not even the largest one can give stays as it is, so that it is told.
+ */
+export function floorOf(
+  totalBytes: number,
+  largest: { readonly totalBytes: number },
+  minFree: number,
+): number {
+  const byHand = minFree > USUAL_MIN_FREE && totalBytes >= largest.totalBytes;
+  return byHand || minFree <= totalBytes * FREE_AT_MOST ? minFree : Math.floor(totalBytes / 2);
 }

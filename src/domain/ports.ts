@@ -14,7 +14,6 @@ import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
 
 export interface NixSetup {
-  /** `2.26.3`. */
   readonly version: string;
   readonly system: string;
   readonly builders: Builders;
@@ -26,11 +25,9 @@ export interface NixSetup {
   readonly buildDir: string;
   /** How a build can be had elsewhere: by the setting (2.22 on), by TMPDIR, or not at all. */
   readonly buildDirBy: "setting" | "environment" | "nothing";
-  /** Builds side by side: `max-jobs`. */
   readonly buildsAtOnce: number;
   /** Whether a flake is here: without one, no targets means nothing to do. */
   readonly flake: "here" | "absent";
-  /** Names of the inputs that its lock pins. */
   readonly inputs: ReadonlySet<string>;
   readonly untrusted?: Untrusted;
 }
@@ -52,9 +49,7 @@ export interface EvaluationRequest {
   readonly attrPath: readonly AttrSegment[];
   readonly system: string;
   readonly outputs: OutputSelection;
-  /** Whether this attribute path is not meant (`!PATTERN`). */
   readonly skips?: (attrPath: string) => boolean;
-  /** `is nothing`: nobody named it, so that it need not be there. */
   readonly absent?: "is nothing";
 }
 
@@ -75,16 +70,13 @@ export interface EvaluationFailure {
   /** Names near to one that does not exist, as installables. */
   readonly nearest: readonly string[];
   readonly kind?: "absent";
-  /** The import from derivation that it wanted built, where nothing may be. */
   readonly needs?: StorePath;
 }
 
 export interface EvaluationResult {
   readonly derivations: readonly Evaluated[];
   readonly failures: readonly EvaluationFailure[];
-  /** Members of a set that a `*` does not mean: broken, unfree, insecure, for another platform. */
   readonly passedOver: readonly { readonly attrPath: string; readonly why: string }[];
-  /** What had to be built for it (imports from derivation). */
   readonly built: readonly StorePath[];
   /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
   readonly notices: readonly string[];
@@ -145,10 +137,15 @@ export interface Nix {
     told?: (progress: Progress) => void,
   ): Promise<ReadonlyMap<StorePath, string>>;
   /**
-   * Takes `paths`, references first, from a `file://` cache, signatures checked. Undefined when all
-   * are valid now, else what Nix says.
+   * Takes `paths`, references first, from a `file://` cache, signatures checked; `tops`, to which the
+   * others belong, keep them. Undefined when all are valid now, else what Nix says.
    */
-  importFrom(url: string, paths: Paths, signal: AbortSignal): Promise<string | undefined>;
+  importFrom(
+    url: string,
+    paths: Paths,
+    tops: Paths,
+    signal: AbortSignal,
+  ): Promise<string | undefined>;
   build(wanted: readonly DerivationOutputs[], control: BuildControl): Promise<BuildResult>;
   /** Where builds write now: the setup's build directory, or the one they were moved to. */
   buildDirectory(): string;
@@ -170,7 +167,7 @@ export interface Nix {
 
 /** A file system, as far as a plan has to know it. */
 export interface FileSystem {
-  /** Equal for equal file systems. */
+  /** Equal for equal file systems, and for those that share one pool of space. */
   readonly id: string;
   readonly mountPoint: string;
   readonly freeBytes: number;
@@ -182,8 +179,15 @@ export interface FileSystem {
 export interface Disk {
   /** The file system `path`, or its nearest existing parent, is on. */
   fileSystem(path: string): Promise<FileSystem>;
-  /** Bytes free there, at once; undefined where it cannot be asked. */
-  freeNow(path: string): number | undefined;
+  /** What is free there, at once; undefined where it cannot be asked. */
+  freeNow(path: string): Pick<FileSystem, "freeBytes" | "totalBytes"> | undefined;
+}
+
+/** Our own cache while it is a folder in the runner's temporary folder: what is pushed takes space there. */
+export interface CacheFolder {
+  readonly directory: string;
+  /** Bytes in it already, that go into an archive at the end of the job. */
+  readonly archived: number;
 }
 
 /** A tool that hosted runners bring along, and what its folder takes. */
@@ -292,9 +296,10 @@ export interface World {
   readonly own: BinaryCache | undefined;
   /** Every other cache, in the order of asking. */
   readonly substituters: readonly BinaryCache[];
+  /** Undefined where it lies elsewhere. */
+  readonly cacheFolder?: (signal: AbortSignal) => Promise<CacheFolder>;
   /** What the kinds of cache say of an address that no cache was opened for. */
   readonly addresses: Addresses;
-  /** Without one, Nix fetches everything itself. */
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;

@@ -46,8 +46,8 @@ export function nearest(wanted: string, names: Iterable<string>, most = 3): stri
   return scored.slice(0, most).map(({ name }) => name);
 }
 
-/** ` Did you mean "x"?`, or nothing when no legal name is near. */
+/** ` Did you mean "x"?`, or nothing when no legal name is near, or it is the word itself. */
 export function didYouMean(wanted: string, names: Iterable<string>): string {
   const [best] = nearest(wanted, names, 1);
-  return best === undefined ? "" : ` Did you mean "${best}"?`;
+  return best === undefined || best === wanted ? "" : ` Did you mean "${best}"?`;
 }

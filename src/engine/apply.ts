@@ -1,7 +1,7 @@
 /** Acts: the plan's steps in order; what one failed is not built upon by the next. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import { describeError, UserError } from "../domain/errors.ts";
+import { describeError, isFullDisk, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { Nix, World } from "../domain/ports.ts";
@@ -11,6 +11,7 @@ import { holderWords, type VerifiedTarget } from "../domain/verdict.ts";
 import { Building } from "./apply/building.ts";
 import { fetchPaths } from "./apply/fetch.ts";
 import { Meter } from "./apply/meter.ts";
+import { carryOut, lackAfter } from "./apply/reclaiming.ts";
 import { Transaction } from "./apply/transaction.ts";
 import { auditFindings } from "./audit/audit.ts";
 import type { Audit } from "./audit/check.ts";
@@ -62,6 +63,8 @@ class Application {
   private readonly unfetched: StorePath[] = [];
   private readonly building: Building;
   private readonly reclaimed: Reclaimed[] = [];
+  /** What the last reclaiming left to be wished for. */
+  private stillLacking: Finding | undefined;
   private readonly findings: Finding[] = [];
   private readonly transaction: Transaction;
   private readonly job: Job;
@@ -133,7 +136,12 @@ class Application {
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
       ...(this.audited ? { audit: this.audited } : {}),
-      findings: [...this.findings, ...building.findings, ...transaction.findings],
+      findings: [
+        ...this.findings,
+        ...(this.stillLacking ? [this.stillLacking] : []),
+        ...building.findings,
+        ...transaction.findings,
+      ],
     };
   }
 
@@ -241,6 +249,17 @@ class Application {
     };
     const [first] = failed;
     if (!first) return;
+    const full = [...failed.values()].find(isFullDisk);
+    if (full !== undefined) {
+      this.findings.push({
+        kind: "disk",
+        level: this.job.failOn.includes("disk") ? "error" : "warning",
+        code: "NCP-410",
+        message: `the disk was full while Nix fetched ${count(failed.size, "path")} into ${nix.setup.realStoreDir}: ${full}`,
+        hint: "free disk space there (reclaim: auto), or name fewer targets; what had arrived is kept",
+      });
+      return;
+    }
     this.findings.push({
       kind: "cache",
       level: "warning",
@@ -259,6 +278,8 @@ class Application {
     try {
       const done = await carryOut(reclaim, world, nix, signal);
       this.reclaimed.push(done);
+      this.stillLacking =
+        reclaim.kind === "build directory" ? undefined : lackAfter(reclaim, world);
       world.log.info(done.bytes === undefined ? done.what : `${formatBytes(done.bytes)} freed`);
     } catch (error) {
       signal.throwIfAborted();
@@ -270,31 +291,5 @@ class Application {
         hint: "the run goes on with the space there is",
       });
     }
-  }
-}
-
-/** Throws where it cannot be done. */
-export async function carryOut(
-  reclaim: Reclaim,
-  world: World,
-  nix: Nix,
-  signal: AbortSignal,
-): Promise<Reclaimed> {
-  const { reclaimer } = world;
-  if (!reclaimer) throw new Error("there is nothing to reclaim from");
-  const what = reclaimWords(reclaim);
-  switch (reclaim.kind) {
-    case "build directory":
-      await reclaimer.makeBuildDirectory(reclaim.to, signal);
-      // On a machine that stays, the next job would be told to build in a folder that is gone.
-      nix.buildIn(reclaim.to, reclaimer.machine === "hosted" ? "later steps too" : "this run");
-      return { what, bytes: undefined };
-    case "tool folder":
-      await reclaimer.remove(reclaim.path, signal);
-      return { what, bytes: reclaim.bytes };
-    case "garbage":
-      return { what, bytes: await nix.collect(reclaim.keep, reclaim.bytes, signal) };
-    default:
-      return reclaim satisfies never;
   }
 }

@@ -69,6 +69,7 @@ export function plan(
       const made = byPriority.filter((target) => hasToBeMade(job, survey, target));
       const writable = writableCache(job, survey, caches.own);
       steps.push(...buildSteps(survey, doing, made, writable, fit.pace));
+      if (writable && job.push === "auto") steps.push(...importSteps(survey, writable));
       for (const target of byPriority) {
         const mine = made.includes(target);
         const ours = isOurs(survey, target);
@@ -104,6 +105,14 @@ export function plan(
     leftOut: cut?.left ?? [],
     matrix,
   };
+}
+
+/** What evaluation had to build, the next machine's evaluation shall fetch. */
+function importSteps(survey: Survey, cache: Can<"push">): Step[] {
+  const imports = survey.targets.flatMap((target) => target.imports);
+  const paths = [...new Set(imports.flatMap((one) => knownOutputs(survey, one)))];
+  if (paths.length === 0) return [];
+  return [{ do: "push", cache, roots: { target: "what evaluation built", paths } }];
 }
 
 /** Our cache holds the target: a warming run looks after it, too. */

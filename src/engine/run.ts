@@ -35,12 +35,19 @@ export interface Run {
 
 /**
  * Looks, decides and acts; and once more where acting shows that what was seen is not so. A record
- * falls, and a warming run builds what caches say they have and cannot give.
+ * falls, and a warming run builds what caches say they have and cannot give. `onLooked` is told what
+ * was seen, and awaited, before anything is done.
  */
-export async function run(job: Job, trust: Trust, world: World, signal: AbortSignal): Promise<Run> {
+export async function run(
+  job: Job,
+  trust: Trust,
+  world: World,
+  signal: AbortSignal,
+  onLooked: (seen: Survey) => Promise<void> = async () => undefined,
+): Promise<Run> {
   const begin = world.clock.now();
   refuseExposed(job, world);
-  const first = await once(job, trust, world, signal, new Set());
+  const first = await once(job, trust, world, signal, new Set(), onLooked);
   const lies = new Set([...first.outcome.unfetched, ...first.outcome.gone]);
   const isRecalled = first.survey.recalled !== undefined;
   const mends = MAY[job.mode].has("push") && first.outcome.gone.length > 0;
@@ -53,7 +60,7 @@ export async function run(job: Job, trust: Trust, world: World, signal: AbortSig
     ...world,
     memory: memory && { ...memory, recall: async () => undefined },
   };
-  return { ...(await once(job, trust, again, signal, mends ? lies : new Set())), begin };
+  return { ...(await once(job, trust, again, signal, mends ? lies : new Set(), onLooked)), begin };
 }
 
 async function once(
@@ -62,10 +69,12 @@ async function once(
   world: World,
   signal: AbortSignal,
   refuted: ReadonlySet<StorePath>,
+  onLooked: (seen: Survey) => Promise<void>,
 ): Promise<Run> {
   const begin = world.clock.now();
   const { seen, meant } = await look(job, trust, world, signal, refuted);
   const looked = world.clock.now();
+  await onLooked(seen);
   const done = await apply(
     job,
     meant,
@@ -148,7 +157,7 @@ export async function decide(
   signal: AbortSignal,
 ): Promise<Plan> {
   const work = workOf(job, seen);
-  const directories = directoriesOf(job, world);
+  const directories = await directoriesOf(job, seen.trust, world, signal);
   const diskSpace = await measureDiskSpace(world.disk, directories, work.load);
   const options = await findReclaimable(job, seen, world, diskSpace, signal);
   const fitted = fitWork(job, seen, work, diskSpace, directories, options);
@@ -156,11 +165,18 @@ export async function decide(
 }
 
 /** Where this run writes. */
-export function directoriesOf(job: Job, { nix, workspace, staging }: World): Directories {
+export async function directoriesOf(
+  job: Job,
+  trust: Trust,
+  { nix, workspace, staging, cacheFolder }: World,
+  signal: AbortSignal,
+): Promise<Directories> {
+  const pushes = MAY[job.mode].has("push") && job.push !== "off" && trust.kind === "write";
   return {
     setup: nix?.setup,
     buildDir: nix?.buildDirectory() ?? "",
     workspace,
     staging: staging && MAY[job.mode].has("substitute") ? staging : undefined,
+    cache: pushes ? await cacheFolder?.(signal) : undefined,
   };
 }

@@ -12,13 +12,25 @@ export interface PushRoots {
   readonly paths: readonly StorePath[];
 }
 
+/** What is to be free where space lacks, so that it lacks no more. */
+export interface WantedSpace {
+  readonly directory: string;
+  readonly bytes: number;
+}
+
 /** Disk space freed where it lacks (docs/adr/0015). */
 export type Reclaim =
   | { readonly kind: "build directory"; readonly from: string; readonly to: string }
-  | { readonly kind: "tool folder"; readonly path: string; readonly bytes: number }
+  | {
+      readonly kind: "tool folder";
+      readonly path: string;
+      readonly bytes: number;
+      readonly wanted: WantedSpace;
+    }
   | {
       readonly kind: "garbage";
       readonly bytes: number;
+      readonly wanted: WantedSpace;
       /** What the plan needs of what is in the store. */
       readonly keep: readonly StorePath[];
     };

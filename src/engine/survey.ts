@@ -68,8 +68,8 @@ export async function survey(
     seek(job, world, signal),
     world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
-  for (const { name, hash } of keyFiles) {
-    if (hash === undefined) notices.push(`${name}: no such file; its place in the key is "none"`);
+  for (const { name, hash, why = "no such file" } of keyFiles) {
+    if (hash === undefined) notices.push(`${name}: ${why}; its place in the key is "none"`);
   }
   const reachable = substituters.flatMap(({ substituter, state }) =>
     state.kind === "reachable" ? [substituter] : [],
@@ -77,7 +77,7 @@ export async function survey(
   // A cache that does not exist has nothing. One that did not answer is asked nothing more, and
   // every answer of it is unknown (docs/adr/0002).
   const silent = substituters.flatMap(({ substituter, state }) =>
-    isSilent(state) ? [substituter] : [],
+    isSilent({ role: substituter.role, state }) ? [substituter] : [],
   );
   const lookup = new Lookup([...reachable, ...silent], signal, refuted);
   using _shown = world.log.watch?.("Look", lookup.state);

@@ -1,5 +1,7 @@
 /** Time: now, and waiting that can be interrupted. */
 
+import { existsSync, watch } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Clock, Log, WorkState } from "../domain/ports.ts";
 
@@ -14,6 +16,42 @@ export const clock: Clock = {
     });
   },
 };
+
+export interface AwaitedFile extends Disposable {
+  readonly there: Promise<void>;
+}
+
+/**
+ * Waits for a file. Where the machine can watch no more folders (inotify has a limit for each user,
+ * which shared machines reach) it is asked for every `pause` milliseconds instead.
+ */
+export function awaitFile(path: string, pause: number): AwaitedFile {
+  const ends: (() => void)[] = [];
+  const there = new Promise<void>((resolve) => {
+    const look = () => {
+      if (existsSync(path)) resolve();
+    };
+    const ask = () => {
+      const timer = setInterval(look, pause);
+      ends.push(() => clearInterval(timer));
+    };
+    try {
+      const watcher = watch(dirname(path));
+      watcher.on("change", look);
+      watcher.on("error", ask);
+      ends.push(() => watcher.close());
+    } catch {
+      ask();
+    }
+    look();
+  });
+  return {
+    there,
+    [Symbol.dispose]: () => {
+      for (const end of ends) end();
+    },
+  };
+}
 
 /** Milliseconds between two lines: seldom enough for a log, and often enough to be believed alive. */
 const PACE = 10_000;

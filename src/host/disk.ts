@@ -1,15 +1,15 @@
 /** Free disk space: which file system a path is on and what is left there. */
 
-import { statfsSync } from "node:fs";
+import { type StatsFs, statfsSync, statSync } from "node:fs";
 import { lstat, readdir, readFile, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { UserError } from "../domain/errors.ts";
 import type { Disk, FileSystem } from "../domain/ports.ts";
 
 export const disk: Disk = {
   freeNow(path) {
     try {
-      const { bavail, bsize } = statfsSync(path);
-      return bavail * bsize;
+      return sizeOf(statfsSync(path));
     } catch {
       return undefined;
     }
@@ -19,16 +19,83 @@ export const disk: Disk = {
     const existing = await nearestExisting(resolve(path));
     const [{ dev }, fs] = await Promise.all([stat(existing), statfs(existing)]);
     return {
-      id: String(dev),
+      id: poolOf(dev, existing),
       mountPoint: await mountPoint(existing, dev),
-      freeBytes: fs.bavail * fs.bsize,
-      totalBytes: fs.blocks * fs.bsize,
+      ...sizeOf(fs),
       // btrfs and zfs have no fixed number of inodes and say 0.
       freeInodes: fs.files === 0 ? undefined : fs.ffree,
       totalInodes: fs.files === 0 ? undefined : fs.files,
     };
   },
 };
+
+function sizeOf({ bavail, blocks, bsize }: StatsFs) {
+  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+}
+
+interface Known {
+  readonly device: number;
+  /** A path on it. */
+  readonly path: string;
+  /** The device that stands for its pool. */
+  readonly id: string;
+}
+
+/** Those that were asked about. */
+let known: readonly Known[] = [];
+
+/**
+ * Volumes of an APFS container, subvolumes of btrfs, an overlay and what its upper layer lies on, sets
+ * of a zpool: several devices that take from one space. They give the same numbers at the same moment.
+ */
+function poolOf(device: number, path: string): string {
+  // A number is given anew when what had it is unmounted.
+  known = known.filter((one) => deviceOf(one.path) === one.device);
+  const same = known.find((one) => one.device === device);
+  if (same) return same.id;
+  const id = known.find((one) => sharePool(path, one.path))?.id ?? String(device);
+  known = [...known, { device, path, id }];
+  return id;
+}
+
+function deviceOf(path: string): number | undefined {
+  try {
+    return statSync(path).dev;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Others write meanwhile. */
+const POOL_SLACK = 1_000_000;
+/** Source: linux/magic.h, and zfs's own. */
+const [TMPFS, RAMFS, ZFS] = [0x01021994, 0x858458f6, 0x2fc12fc1];
+
+function sharePool(one: string, other: string): boolean {
+  try {
+    const [a, b] = [statfsSync(one), statfsSync(other)];
+    // Each has what it was given; that two were given the same is usual.
+    if ([a, b].every(({ type }) => type === TMPFS || type === RAMFS)) return false;
+    const [sizeA, sizeB] = [sizeOf(a), sizeOf(b)];
+    const near = Math.abs(sizeA.freeBytes - sizeB.freeBytes) <= POOL_SLACK;
+    // What a set of a zpool gives as its size is what it holds and what is free.
+    const both = a.type === ZFS && b.type === ZFS;
+    return near && (both || sizeA.totalBytes === sizeB.totalBytes);
+  } catch {
+    return false;
+  }
+}
+
+/** Whether deleting there gives nothing back: what lies there belongs to the image of a container. */
+export function isOverlay(path: string): boolean {
+  try {
+    return statfsSync(path).type === OVERLAY;
+  } catch {
+    return false;
+  }
+}
+
+const OVERLAY = 0x794c7630;
 
 async function nearestExisting(path: string): Promise<string> {
   for (let at = path; ; at = dirname(at)) {
@@ -50,9 +117,18 @@ async function mountPoint(path: string, dev: number): Promise<string> {
   }
 }
 
-/** A file's text, or undefined when there is none. */
+/**
+ * A file's text, or undefined when there is none. Throws a UserError for what is neither file nor
+ * folder: a link of a pull request may lead to a device without an end, or to a pipe without a word.
+ */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
+    const stats = await stat(path);
+    if (!stats.isFile() && !stats.isDirectory()) {
+      throw new UserError("NCP-359", `${path} is no regular file, and is not read`, {
+        hint: "put a file in its place",
+      });
+    }
     return await readFile(path, "utf8");
   } catch (error) {
     if (isMissing(error)) return undefined;

@@ -115,6 +115,12 @@ export function processEnvironment(): Environment {
   return { ...found, PATH: searchPath(found) };
 }
 
+/** PATH as the job has it, which is what its later steps search. */
+export function jobPath(): string {
+  // biome-ignore lint/style/noProcessEnv: as above
+  return process.env["PATH"] ?? "";
+}
+
 /** For a program that reads its input and writes its output: it is to be found, and learns nothing. */
 export function toolEnvironment(): Environment {
   return { PATH: processEnvironment()["PATH"] ?? "", LC_ALL: "C" };

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { pipeline } from "node:stream/promises";
 import { UserError } from "../domain/errors.ts";
 import { beginTrace, commandName, traced } from "./trace.ts";
 
@@ -13,7 +14,7 @@ export interface ExecOptions {
   readonly deadline: number;
   /** Each line of standard error as it comes, without its newline. */
   readonly onErrorLine?: (line: string) => void;
-  readonly input?: string;
+  readonly input?: string | AsyncIterable<Uint8Array>;
 }
 
 export interface ExecResult {
@@ -123,7 +124,14 @@ function execute(
     child.stdin.on("error", () => {
       // A child that ends without reading its input says so by its exit code.
     });
-    child.stdin.end(options.input ?? "");
+    const { input = "" } = options;
+    if (typeof input === "string") child.stdin.end(input);
+    else {
+      pipeline(input, child.stdin).catch((error: NodeJS.ErrnoException) => {
+        // What it does not read is no fault; what cannot be given to it is.
+        if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_PREMATURE_CLOSE") end(error);
+      });
+    }
   });
 }
 

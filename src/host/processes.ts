@@ -39,13 +39,16 @@ export async function descendantsOf(pid: number): Promise<ProcessIdentity[]> {
 }
 
 /** First they may clean up; what still runs after the grace is stopped hard. */
-export async function endProcesses(identities: readonly ProcessIdentity[]): Promise<void> {
+export async function endProcesses(
+  identities: readonly ProcessIdentity[],
+  grace = GRACE,
+): Promise<void> {
   const left = async () => {
     const running = await Promise.all(identities.map(isRunning));
     return identities.filter((_, at) => running[at]);
   };
   for (const { pid } of await left()) signalled(pid, "SIGTERM");
-  const until = performance.now() + GRACE;
+  const until = performance.now() + grace;
   while (performance.now() < until && (await left()).length > 0) await sleep(POLL);
   for (const { pid } of await left()) signalled(pid, "SIGKILL");
 }
@@ -103,6 +106,7 @@ async function ticksOf(pid: number): Promise<string | undefined> {
 }
 
 async function startOf(pid: number): Promise<string | undefined> {
-  const { stdout } = await ps(["-o", "lstart=", "-p", String(pid)]);
-  return stdout.trim() || undefined;
+  const { stdout } = await ps(["-o", "stat=,lstart=", "-p", String(pid)]);
+  const [, state = "", began = ""] = /^\s*(\S+)\s+(.*\S)/.exec(stdout) ?? [];
+  return began === "" || state.startsWith("Z") ? undefined : began;
 }

@@ -1,34 +1,60 @@
 /** The tool folders of hosted runners: a fixed list, looked at and deleted with every care. */
 
 import { constants } from "node:fs";
-import { access, lstat, mkdir, readFile, realpath, stat } from "node:fs/promises";
+import { access, lstat, mkdir, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { Reclaimer, ToolFolder } from "../domain/ports.ts";
-import { folderSize } from "./disk.ts";
+import { disk, folderSize, isOverlay } from "./disk.ts";
 import { type Environment, isHosted } from "./environment.ts";
 import { exec } from "./exec.ts";
 
 /**
- * What the images of GitHub's runners bring along and a Nix job has no use for. Whole paths only, no
- * pattern: nothing else is ever deleted. Source: the lists in github.com/actions/runner-images.
+ * What the images of GitHub's runners bring along and a Nix job has no use for. Whole paths only:
+ * nothing else is ever deleted but Xcodes that are not in use. Which of them are there differs by
+ * image and architecture. Source: images/*\/scripts/build/install-*.sh in github.com/actions/runner-images.
  */
 export const TOOL_FOLDERS: readonly string[] = [
   "/usr/local/lib/android",
   "/usr/share/dotnet",
   "/usr/local/.ghcup",
-  "/opt/ghc",
   "/usr/share/swift",
   "/opt/hostedtoolcache/CodeQL",
-  "/usr/local/share/boost",
   "/usr/local/share/chromium",
   "/usr/local/share/vcpkg",
-  "/usr/local/graalvm",
   "/usr/share/miniconda",
+  "/usr/share/kotlinc",
+  "/usr/share/sbt",
   "/Users/runner/Library/Android/sdk",
   "/Users/runner/hostedtoolcache/CodeQL",
   "/Users/runner/.dotnet",
+  "/Library/Developer/CoreSimulator/Profiles/Runtimes",
 ];
+
+/** Of macOS: ten gigabytes each. */
+export interface XcodePlaces {
+  readonly applications: string;
+  /** Links to, or below, the one in use. */
+  readonly selected: readonly string[];
+}
+
+export const XCODES: XcodePlaces = {
+  applications: "/Applications",
+  selected: ["/Applications/Xcode.app", "/var/db/xcode_select_link"],
+};
+
+/** Those that nothing points to; none where it cannot be told which one is in use. */
+export async function unusedXcodes({ applications, selected }: XcodePlaces): Promise<string[]> {
+  const names = await readdir(applications).catch(() => []);
+  const versions = names.filter((name) => /^Xcode_\d+(\.\d+)*(_[A-Za-z0-9_]+)?\.app$/.test(name));
+  if (versions.length === 0) return [];
+  const used = await Promise.all(selected.map((link) => realpath(link).catch(() => undefined)));
+  const found = used.flatMap((path) => path ?? []);
+  if (found.length === 0) return [];
+  return versions
+    .map((name) => join(applications, name))
+    .filter((path) => !found.some((one) => `${one}/`.startsWith(`${path}/`)));
+}
 
 const DEADLINE = 600_000;
 
@@ -40,9 +66,9 @@ export async function findToolFolders(
   const found: ToolFolder[] = [];
   for (const path of list) {
     if ((await whyNot(path)) !== undefined) continue;
-    const { dev } = await lstat(path);
+    const { id } = await disk.fileSystem(path);
     const { bytes } = await folderSize(path, signal);
-    found.push({ path, bytes, fileSystem: String(dev) });
+    found.push({ path, bytes, fileSystem: id });
   }
   return found;
 }
@@ -58,7 +84,9 @@ export async function removeToolFolder(
   if (why !== undefined) throw new UserError("NCP-408", `${path} is not deleted: ${why}`);
   // rm follows no link; both systems' flag for staying on the file system.
   const oneFileSystem = process.platform === "darwin" ? "-x" : "--one-file-system";
-  await asRoot(["rm", "-rf", oneFileSystem, "--", path], environment, signal);
+  // What root runs cannot be ended by us: it ends by itself.
+  const ending = process.platform === "linux" ? ["timeout", String(DEADLINE / 1000)] : [];
+  await asRoot([...ending, "rm", "-rf", oneFileSystem, "--", path], environment, signal);
 }
 
 /** Runs a command as root, which a hosted runner's user may without a password. */
@@ -84,6 +112,7 @@ async function whyNot(path: string): Promise<string | undefined> {
   if (stats.isSymbolicLink()) return "it is a symbolic link";
   if (!stats.isDirectory()) return "it is no folder";
   if ((await realpath(path)) !== path) return "it is below a symbolic link";
+  if (isOverlay(path)) return "it belongs to a container's image, and deleting it frees nothing";
   if ((await lstat(dirname(path))).dev !== stats.dev) return "something is mounted there";
   // A folder of the same file system can be mounted below it, which rm does not tell.
   const mounts = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
@@ -100,6 +129,7 @@ export interface ReclaimerParts {
   readonly folder: string;
   /** The only folders that may be deleted; not read from anything a job can change. */
   readonly list: readonly string[];
+  readonly xcodes?: XcodePlaces;
   /** Where a hosted runner has a second disk, which only root may write to. */
   readonly secondDisk: string;
   /** Who writes in the build directory: we, or Nix's build users, who must be able to get there. */
@@ -108,11 +138,14 @@ export interface ReclaimerParts {
   readonly absent: "made by Nix" | "an error";
 }
 
-/** Of GitHub's Linux runners: often larger than what is left of the first. */
+/** Of older and of larger Linux runners of GitHub's; on others it is a folder of the first disk. */
 export const SECOND_DISK = "/mnt";
 
 export function machineReclaimer(parts: ReclaimerParts): Reclaimer {
-  const { environment, folder, list, builder, secondDisk } = parts;
+  const { environment, folder, builder, secondDisk } = parts;
+  const { list: fixed, xcodes } = parts;
+  // Asked anew before each is deleted: a step may have selected another one.
+  const list = async () => [...fixed, ...(xcodes ? await unusedXcodes(xcodes) : [])];
   const machine = isHosted(environment) ? "hosted" : "kept";
   const second = join(secondDisk, "nix-cache-preflight");
   return {
@@ -145,10 +178,11 @@ export function machineReclaimer(parts: ReclaimerParts): Reclaimer {
       const stats = await lstat(directory);
       if (!stats.isDirectory()) throw new Error(`${directory} is no folder`);
     },
-    toolFolders: async (signal) => (machine === "hosted" ? findToolFolders(list, signal) : []),
+    toolFolders: async (signal) =>
+      machine === "hosted" ? findToolFolders(await list(), signal) : [],
     async remove(path, signal) {
       if (machine !== "hosted") throw new Error(`${path}: this machine is not thrown away`);
-      await removeToolFolder(list, path, environment, signal);
+      await removeToolFolder(await list(), path, environment, signal);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Owns the one door through which every evaluation goes: what it may fetch, what it may build, what it says. */
+/** The one door through which every evaluation goes: what it may fetch, what it may build, what it says. */
 
 import * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";
@@ -58,8 +58,9 @@ const NOTHING_IS_BUILT = ["--option", "max-jobs", "0", "--option", "builders", "
 export class EvaluationDoor {
   /** What evaluations had to build. */
   readonly built = new Set<StorePath>();
+  /** Whether anything that was evaluated imports from a derivation. */
+  imports: "none met" | "met" = "none met";
   private readonly parts: EvaluationParts;
-  private imports: "none met" | "met" = "none met";
 
   constructor(parts: EvaluationParts) {
     this.parts = parts;
@@ -128,6 +129,8 @@ export class EvaluationDoor {
       // Evaluations of one flake at once share this cache, and one then reads what another has half
       // written: "attribute … is unexpectedly missing", of one that is there (garnix-io/issues#36).
       ...["--option", "eval-cache", "false"],
+      // Evaluations side by side would collect each other's derivations, which nobody has rooted yet.
+      ...["--option", "min-free", "0"],
       ...more,
       ...(isIndirect(flake) && own ? lockedInputs(own, flake) : []),
       ...(system === this.parts.system ? [] : ["--system", system]),

@@ -117,16 +117,19 @@ export class KnownCaches {
       : `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is left out of its configuration`;
   }
 
-  /** Asked only where there is a bucket, and once. */
+  /** Those that this Nix can be told of; about buckets it is asked, once. */
   private async readable(
     all: readonly BinaryCache[],
     signal: AbortSignal,
   ): Promise<readonly BinaryCache[]> {
-    const { code } = this.parts;
-    const caches = code === "ours" ? all : all.filter((cache) => !needsCredentials(cache));
-    if (!caches.some(isBucket)) return caches;
+    const { code, machine } = this.parts;
+    const { version } = machine.setup;
+    const told = code === "ours" ? all : all.filter((cache) => !needsCredentials(cache));
+    // Words of a setting end at a blank.
+    const named = told.filter(({ substituter: { url } }) => !/\s/.test(fileAddress(version, url)));
+    if (!named.some(isBucket)) return named;
     this.readingS3 ??= readsS3(this.parts.command, signal);
-    return (await this.readingS3) ? caches : caches.filter((cache) => !isBucket(cache));
+    return (await this.readingS3) ? named : named.filter((cache) => !isBucket(cache));
   }
 
   /** The netrc file, written where a private cache needs one, and where the daemon would read it. */
@@ -141,8 +144,8 @@ export class KnownCaches {
 
   /** What of the caches Nix takes from this user: all, or what root allows. */
   private configurationOf(caches: readonly BinaryCache[]): NixConfiguration {
-    const { untrusted } = this.parts.machine.setup;
-    const urls = caches.map(({ substituter }) => substituter.url);
+    const { untrusted, version } = this.parts.machine.setup;
+    const urls = caches.map(({ substituter }) => fileAddress(version, substituter.url));
     const allowed = new Set(untrusted?.substituters.map(plainAddress));
     return {
       substituters: untrusted ? urls.filter((url) => allowed.has(plainAddress(url))) : urls,
@@ -182,4 +185,14 @@ function isBucket({ staging }: BinaryCache): boolean {
 export async function fetchEnvironment(caches: readonly BinaryCache[]): Promise<Environment> {
   const each = await Promise.all(caches.map(({ substituter }) => substituter.environment?.()));
   return Object.assign({}, ...each.reverse());
+}
+
+/** The address of a folder as this Nix reads it: 2.8 takes what is encoded there for another folder. */
+export function fileAddress(version: string, url: string): string {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  if (!url.startsWith("file:") || major > 2 || minor >= 26) return url;
+  const [folder = "", ...options] = url.split("?");
+  const plain = decodeURIComponent(folder);
+  // Neither would be read as part of it.
+  return /[?#]/.test(plain) ? url : [plain, ...options].join("?");
 }

@@ -1,6 +1,5 @@
 /** What this machine's Nix is: version, system, store, build directory, and whether we are a trusted user. */
 
-import { access, constants, stat } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { parseBuilders } from "../domain/builders.ts";
@@ -10,7 +9,16 @@ import type { NixSetup, Untrusted } from "../domain/ports.ts";
 import { type PublicKey, parsePublicKey, parseSigningKey } from "../domain/signature.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
-import { DEADLINES, isAtLeast, type NixCommand, type RunOptions } from "./command.ts";
+import { DEADLINES, type NixCommand, type RunOptions } from "./command.ts";
+import {
+  asksDaemon,
+  type Builder,
+  builderOf,
+  makesBuildDir,
+  refuseTooOld,
+  resolveStore,
+  stateFolder,
+} from "./variants.ts";
 
 export interface NixSettings {
   readonly substituters: readonly string[];
@@ -32,10 +40,9 @@ export interface NixMachine {
   readonly builder: Builder;
   /** `on`: no build sees more of this machine than Nix shows it; `relaxed` is off for who asks for it. */
   readonly sandbox: "on" | "off";
+  /** What becomes of a build directory that is not there. */
+  readonly absentBuildDir: "made by Nix" | "an error";
 }
-
-/** Who runs builds: this process's user, build users for root, or a daemon with them. */
-export type Builder = "ourselves" | "build users" | "daemon";
 
 /** Asks Nix about itself: short processes, side by side. */
 export async function readMachine(
@@ -44,24 +51,36 @@ export async function readMachine(
   signal: AbortSignal,
 ): Promise<NixMachine> {
   const options = { signal, deadline: DEADLINES.query };
-  const [facts, settings] = await Promise.all([
-    nix.run("nix-instantiate", ["--eval", "--json", "--strict", "-E", FACTS], options),
-    readSettings(nix, options),
-  ]);
-  // Not beside the others: two at once that make a new store's database get in each other's way.
-  const untrusted = await findUntrusted(nix, environment, settings.text("store"), signal);
+  const asked = readSettings(nix, options);
+  // Awaited below: one that is too old does not show its settings, and that is not what is wrong with it.
+  asked.catch(() => undefined);
+  const facts = await nix.run(
+    "nix-instantiate",
+    ["--eval", "--json", "--strict", "-E", FACTS],
+    options,
+  );
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
   }
+  refuseTooOld(version);
+  const settings = await asked;
+  const store = await resolveStore(settings.text("store"), environment);
+  // Not beside the others: two at once that make a new store's database get in each other's way.
+  const untrusted = await findUntrusted(nix, environment, store, signal);
   const { list, text } = settings;
-  const builder = await builderOf(text("store"), text("build-users-group"), environment);
+  const builder = await builderOf(store, text("build-users-group"), environment);
   // A key that only this user's files name is none to the daemon.
   const keys = untrusted?.publicKeys ?? list("trusted-public-keys");
+  const realStore = realStoreDir(store, storeDir);
+  const root = realStore.endsWith(storeDir) ? realStore.slice(0, -storeDir.length) : "";
   const trusted = await trustedKeys(keys, untrusted ? [] : list("secret-key-files"));
   return {
     builder,
     sandbox: settings.has("sandbox", true) ? "on" : "off",
+    absentBuildDir: makesBuildDir(version, settings.unset("build-dir"))
+      ? "made by Nix"
+      : "an error",
     setup: {
       version,
       system,
@@ -69,12 +88,19 @@ export async function readMachine(
         systems: [...new Set([system, ...list("extra-platforms")])],
         features: list("system-features"),
         jobs: text("max-jobs") === "0" ? "none" : "some",
-        remote: await parseBuilders(text("builders"), system, readMachinesFile),
+        // Without its build hook Nix turns to nobody.
+        remote:
+          settings.knows("build-hook") && list("build-hook").length === 0
+            ? []
+            : await parseBuilders(text("builders"), system, readMachinesFile),
       },
       substitution: substitutionOf(settings),
       storeDir,
-      realStoreDir: realStoreDir(text("store"), storeDir),
-      buildDir: buildDir(version, text("build-dir"), environment),
+      realStoreDir: realStore,
+      buildDir: buildDir(version, text("build-dir"), {
+        ...environment,
+        NIX_STATE_DIR: stateFolder(root || undefined, environment),
+      }),
       buildDirBy: buildDirBy(builder, settings, untrusted ? "untrusted" : "trusted"),
       buildsAtOnce: settings.amount("max-jobs") ?? 1,
       ...(untrusted ? { untrusted } : {}),
@@ -119,34 +145,10 @@ function withoutSlash(path: string): string {
  */
 export function buildDir(version: string, setting: string, environment: Environment): string {
   if (setting !== "") return setting;
-  if (makesBuildDir(version)) {
+  if (makesBuildDir(version, "")) {
     return `${environment["NIX_STATE_DIR"] ?? "/nix/var/nix"}/builds`;
   }
   return environment["TMPDIR"] || "/tmp";
-}
-
-/** 2.30 and later make a build directory that is not there; earlier ones fail. */
-export function makesBuildDir(version: string): boolean {
-  return isAtLeast(version, 30);
-}
-
-/** As Nix's `auto`: the store itself where its state can be written, else the daemon. */
-async function builderOf(
-  store: string,
-  buildUsersGroup: string,
-  environment: Environment,
-): Promise<Builder> {
-  if (store === "daemon" || store.startsWith("unix:")) return "daemon";
-  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
-  const there = await stat(state).catch(() => undefined);
-  const writable =
-    !there ||
-    (await access(state, constants.W_OK).then(
-      () => true,
-      () => false,
-    ));
-  if ((store === "" || store === "auto") && !writable) return "daemon";
-  return process.getuid?.() === 0 && buildUsersGroup !== "" ? "build users" : "ourselves";
 }
 
 /** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */
@@ -203,6 +205,8 @@ export interface Settings {
   list(name: string): string[];
   text(name: string): string;
   has(name: string, value: boolean): boolean;
+  /** What it is where nobody sets it, as far as Nix tells. */
+  unset(name: string): string;
   /** Whether this version has such a setting, set or not. */
   knows(name: string): boolean;
   /** A whole number above 0. */
@@ -218,7 +222,10 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
   if (result.code !== 0) {
     throw new UserError("NCP-202", `Nix does not show its configuration: ${result.stderr.trim()}`);
   }
-  const parsed = JSON.parse(result.stdout) as Record<string, { value: Setting }>;
+  const parsed = JSON.parse(result.stdout) as Record<
+    string,
+    { readonly value: Setting; readonly defaultValue?: Setting }
+  >;
   const settingOf = (name: string): Setting | undefined => parsed[name]?.value;
   return {
     list(name) {
@@ -234,6 +241,10 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
       return typeof value === "string" || typeof value === "number" ? String(value) : "";
     },
     has: (name, value) => settingOf(name) === value,
+    unset(name) {
+      const value = parsed[name]?.defaultValue;
+      return typeof value === "string" ? value : "";
+    },
     knows: (name) => name in parsed,
     amount(name) {
       const value = Number(settingOf(name));
@@ -276,18 +287,6 @@ export async function findUntrusted(
     substituters: [...roots.list("substituters"), ...roots.list("trusted-substituters")],
     publicKeys: roots.list("trusted-public-keys"),
   };
-}
-
-/** As Nix decides it: `auto` is the daemon for whoever may not write to Nix's state. */
-async function asksDaemon(store: string, environment: Environment): Promise<boolean> {
-  if (store !== "auto" && store !== "") return !/^(local\b|\/)/.test(store);
-  return access(
-    environment["NIX_STATE_DIR"] || "/nix/var/nix",
-    constants.R_OK | constants.W_OK,
-  ).then(
-    () => false,
-    () => true,
-  );
 }
 
 /** A user without an entry in passwd is known by number, to Nix as well. */

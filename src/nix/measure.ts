@@ -230,5 +230,5 @@ export class BuildSampler implements AsyncDisposable {
 
 /** 0 where it cannot be asked: then nothing is learnt of it. */
 function freeNow(path: string): number {
-  return disk.freeNow(path) ?? 0;
+  return disk.freeNow(path)?.freeBytes ?? 0;
 }

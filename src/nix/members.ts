@@ -1,4 +1,4 @@
-/** Owns the question to an evaluation, an expression that no member of a set can break, and how its answer is read. */
+/** The question to an evaluation, an expression that no member of a set can break, and how its answer is read. */
 
 import { type AttrSegment, isNameable } from "../domain/installable.ts";
 import type { EvaluationRequest } from "../domain/ports.ts";

@@ -12,8 +12,8 @@ import { build, importFrom, impureVariables, substitute } from "./build.ts";
 import { EvaluationDoor } from "./eval-command.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
-import { collect, garbageBytes } from "./garbage.ts";
-import { KnownCaches, type KnownCachesParts } from "./known-caches.ts";
+import { collect, garbageBytes, Roots } from "./garbage.ts";
+import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
 import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
@@ -24,6 +24,8 @@ export interface NixParts extends KnownCachesParts {
   readonly log: Log;
   /** Whether evaluation may build what it imports and no cache has. */
   readonly buildsToEvaluate: "allowed" | "forbidden";
+  /** Where links go that keep from Nix's own collection what the run uses; undefined: nowhere. */
+  readonly rootsFolder: string | undefined;
 }
 
 export function nixPort(parts: NixParts): Nix {
@@ -36,6 +38,7 @@ export function nixPort(parts: NixParts): Nix {
   const { storeDir, realStoreDir, system } = setup;
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
   const known = new KnownCaches(parts);
+  const roots = new Roots(command, parts.rootsFolder, log);
   // What is built was read before: what its fetches declare is known by then.
   const declared = new Set<string>();
   const derivation = async (path: StorePath) => {
@@ -56,7 +59,11 @@ export function nixPort(parts: NixParts): Nix {
     system,
     flake,
     builds: parts.buildsToEvaluate,
-    substituters: (signal) => known.forCall("builds", signal),
+    // From here on evaluation may write to the store, and Nix may collect garbage for it.
+    substituters: async (signal) => {
+      await roots.hold([], signal);
+      return known.forCall("builds", signal);
+    },
     isBuilt: async (drvPath, signal) => {
       const outputs = await outputsOf(drvPath);
       const valid = await validPaths(command, await onDisk(realStoreDir, outputs), signal);
@@ -71,7 +78,15 @@ export function nixPort(parts: NixParts): Nix {
   let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
-    evaluate: (request, signal) => evaluate({ door, storeDir, flake, outputs }, request, signal),
+    evaluate: async (request, signal) => {
+      const result = await evaluate({ door, storeDir, flake, outputs }, request, signal);
+      roots.add(result.derivations.map(({ drvPath }) => drvPath));
+      if (door.imports === "met") {
+        const made = await Promise.all(result.built.map((drvPath) => outputsOf(drvPath)));
+        await roots.hold(made.flat(), signal);
+      }
+      return result;
+    },
     attributes: async (flakeRef, set, signal) => {
       const segments = [{ kind: "name" as const, name: set }];
       const apply = "s: if builtins.isAttrs s then builtins.length (builtins.attrNames s) else 0";
@@ -82,12 +97,28 @@ export function nixPort(parts: NixParts): Nix {
     valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
-    substitute: async (paths, signal, told) =>
-      substitute(command, log, await known.forCall("fetches", signal), paths, signal, told),
-    importFrom: async (url, paths, signal) =>
-      importFrom(command, url, await known.publicKeys(), paths, signal),
-    build: async (wanted, control) =>
-      build(
+    substitute: async (paths, signal, told) => {
+      await roots.hold([], signal);
+      const caches = await known.forCall("fetches", signal);
+      const failed = await substitute(command, log, caches, paths, signal, told);
+      await roots.hold(paths, signal);
+      return failed;
+    },
+    importFrom: async (url, paths, tops, signal) => {
+      await roots.hold([], signal);
+      const trouble = await importFrom(
+        command,
+        fileAddress(setup.version, url),
+        await known.publicKeys(),
+        paths,
+        signal,
+      );
+      await roots.hold(tops, signal);
+      return trouble;
+    },
+    build: async (wanted, control) => {
+      await roots.hold([], control.signal);
+      const result = await build(
         command,
         log,
         {
@@ -109,7 +140,11 @@ export function nixPort(parts: NixParts): Nix {
           outputs: outputsOf,
         },
         control,
-      ),
+      );
+      const made = await Promise.all(wanted.map((one) => outputsOf(one.drvPath, one.outputNames)));
+      await roots.hold(made.flat(), control.signal);
+      return result;
+    },
     buildDirectory: () => buildDirectory,
     buildIn: (directory, how) => {
       [buildDirectory, kept] = [directory, how];

@@ -2,7 +2,7 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { holderWords, type Verdict } from "../domain/verdict.ts";
+import { holderWords, isHit, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
@@ -10,6 +10,18 @@ import { derivationOf } from "../engine/survey/judge.ts";
 import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
+
+/** As many names stand in a list of each target or derivation; where there are more, it says how many. */
+const NAMES_MOST = 5;
+
+function counted<Name extends string>(
+  name: Name,
+  list: readonly unknown[],
+): Partial<Record<Name, number>> {
+  const count: Partial<Record<Name, number>> = {};
+  if (list.length > NAMES_MOST) count[name] = list.length;
+  return count;
+}
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
 export const REPORT_VERSION = 2;
@@ -30,8 +42,14 @@ export function jsonReport(run: Run) {
     /** When an evaluation record stood in for the evaluation: the time it was made. */
     recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
     targets: survey.targets.map((target) => targetReport(survey, target)),
-    derivations: [...survey.derivations.values()].map((derivation) => ({
+    /** Imports from derivation that no cache could give. */
+    builtByEvaluation: [
+      ...new Set(survey.targets.flatMap(({ imports }) => imports.map(({ drvPath }) => drvPath))),
+    ],
+    derivations: [...survey.derivations.values()].map(({ rank: _, wantedBy, ...derivation }) => ({
       ...derivation,
+      wantedBy: wantedBy.slice(0, NAMES_MOST),
+      ...counted("wantedByCount", wantedBy),
       space: derivation.space ?? null,
       figures: derivation.figures ?? null,
     })),
@@ -92,7 +110,7 @@ function targetReport(survey: Survey, target: SurveyedTarget) {
 
 export function verdictReport(survey: Survey, verdict: Verdict) {
   const names = (paths: readonly string[]) =>
-    paths.map((path) => {
+    paths.slice(0, NAMES_MOST).map((path) => {
       const derivation = survey.derivations.get(path as never);
       return derivation?.name ?? path;
     });
@@ -101,7 +119,9 @@ export function verdictReport(survey: Survey, verdict: Verdict) {
       return {
         kind: verdict.kind,
         source: names(verdict.missing.source),
+        ...counted("sourceCount", verdict.missing.source),
         download: names(verdict.missing.download),
+        ...counted("downloadCount", verdict.missing.download),
         trivial: verdict.missing.trivial,
       };
     case "own":
@@ -140,8 +160,24 @@ export function missingReport(survey: Survey) {
       drvPath,
       system,
       heavy: heavy === "heavy",
-      wantedBy,
+      wantedBy: wantedBy.slice(0, NAMES_MOST),
+      ...counted("wantedByCount", wantedBy),
     }));
+}
+
+/**
+ * Characters that the lists among the outputs may take, each: with the matrix they stay below what
+ * GitHub takes of a job together, 1 MB of two bytes a character. The report has all of it.
+ */
+const CHARACTERS_MOST = 45_000;
+
+/** As many of the first entries as fit. */
+function fitted<T>(entries: readonly T[], format: (some: readonly T[]) => string): string {
+  let text = format(entries);
+  for (let some = entries; text.length > CHARACTERS_MOST && some.length > 0; text = format(some)) {
+    some = some.slice(0, Math.floor((some.length * CHARACTERS_MOST * 0.97) / text.length));
+  }
+  return text;
 }
 
 /** Every output of action.yml as text. */
@@ -149,7 +185,12 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
   const { survey, plan } = run;
   const { targets } = survey;
   const missing = missingReport(survey);
-  const tightest = [...plan.diskSpace.fileSystems].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
+  // Where nothing is written, nothing can be tight.
+  const written = plan.diskSpace.fileSystems.filter(({ needs }) =>
+    needs.some(({ writes }) => writes === "something"),
+  );
+  const places = written.length > 0 ? written : plan.diskSpace.fileSystems.slice(0, 1);
+  const tightest = [...places].sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
   const needed = plan.diskSpace.fileSystems.reduce((sum, { bytesNeeded }) => sum + bytesNeeded, 0);
   return {
     "cache-key": survey.key.key,
@@ -158,22 +199,28 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     "read-only": String(survey.trust.kind === "read-only"),
     hit: String(targets.length > 0 && targets.every((target) => isHad(run.outcome, target))),
     "hit-rate": String(hitRate(run)),
-    verdicts: JSON.stringify(
-      Object.fromEntries(
-        targets.map(({ name, verdict }) => [name, verdictReport(survey, verdict)]),
-      ),
+    // What is not cached comes first, where not all can be told.
+    verdicts: fitted(
+      [...targets].sort((a, b) => Number(isHit(a.verdict)) - Number(isHit(b.verdict))),
+      (some) =>
+        JSON.stringify(
+          Object.fromEntries(
+            some.map(({ name, verdict }) => [name, verdictReport(survey, verdict)]),
+          ),
+        ),
     ),
-    missing: JSON.stringify(missing),
+    missing: fitted(missing, (some) => JSON.stringify(some)),
     matrix: JSON.stringify({ include: plan.matrix.whole }),
     "matrix-first": JSON.stringify({ include: plan.matrix.first }),
     "matrix-second": JSON.stringify({ include: plan.matrix.second }),
     stages: String(plan.matrix.stages),
     "any-missing": String(missing.length > 0),
-    changed: JSON.stringify(changedTargets(run)),
-    "store-paths": JSON.stringify(
-      Object.fromEntries(
-        targets.flatMap(({ name, outputs }) => (outputs?.[0] ? [[name, outputs[0]]] : [])),
+    changed: fitted(changedTargets(run), (some) => JSON.stringify(some)),
+    "store-paths": fitted(
+      targets.flatMap(({ name, outputs, wanted }) =>
+        outputs?.[0] && wanted?.kind !== "shell" ? [[name, outputs[0]] as const] : [],
       ),
+      (some) => JSON.stringify(Object.fromEntries(some)),
     ),
     "bytes-needed": String(needed),
     "bytes-free": String(tightest?.fileSystem.freeBytes ?? 0),

@@ -51,7 +51,7 @@ function machine(options: {
     }),
     disk: {
       fileSystem: async () => ({ ...there, ...noInodes, freeBytes: free }),
-      freeNow: () => free,
+      freeNow: () => ({ ...there, freeBytes: free }),
     },
     figures: {
       recall: async () => new Map((options.known ?? []).map((each) => [each.name, each])),

@@ -136,6 +136,18 @@ describe("a workflow that another one calls", () => {
     expect(await answers(given("    if: github.event_name == 'push'\n", head))).toEqual([]);
   });
 
+  test("needs no token for GitHub's cache, whichever way it is named", async () => {
+    const ours = (cache: string) => ({
+      [CI]: calls("[push, schedule]", `    with: { cache: "${cache}" }\n`),
+      [INNER]: job(
+        `      - uses: nix-cache-preflight/nix-cache-preflight@${COMMIT} # v1\n        with: { mode: warm, install-nix: true, cache: "\${{ inputs.cache }}", token: "\${{ secrets.TOKEN }}" }\n`,
+        { on: "\n  workflow_call: { inputs: { cache: { type: string } } }" },
+      ),
+    });
+    expect(await answers(ours("github"))).toEqual([]);
+    expect(await answers(ours("cachix:acme"))).toEqual(["warn NCP-622", "warn NCP-631"]);
+  });
+
   test("that nobody calls here is asked nothing that its callers decide", async () => {
     expect(await answers(inner())).toEqual(["unknown NCP-631"]);
   });

@@ -30,9 +30,14 @@ function disk(free: Readonly<Record<string, number>>, inodes?: number): Disk {
   };
 }
 
-function fileSystem(mountPoint: string, freeBytes: number, freeInodes?: number): FileSystem {
+function fileSystem(
+  mountPoint: string,
+  freeBytes: number,
+  freeInodes?: number,
+  size = 1e12,
+): FileSystem {
   const inodes = { freeInodes, totalInodes: freeInodes };
-  return { id: mountPoint, mountPoint, freeBytes, totalBytes: 1e12, ...inodes };
+  return { id: mountPoint, mountPoint, freeBytes, totalBytes: size, ...inodes };
 }
 
 function build(name: string, bytes: number, more: Partial<Estimate> = {}): Estimate {
@@ -45,7 +50,8 @@ function load(more: Partial<Load> = {}): Load {
 }
 
 function places(more: Partial<Directories> = {}): Directories {
-  return { setup: SETUP, buildDir: "/build", workspace: "/w", staging: undefined, ...more };
+  const none = { staging: undefined, cache: undefined };
+  return { setup: SETUP, buildDir: "/build", workspace: "/w", ...none, ...more };
 }
 
 describe("the disk space plan", () => {
@@ -208,5 +214,78 @@ describe("too little disk space", () => {
     );
     expect(diskSpace.fileSystems[0]?.inodesAfter).toBeUndefined();
     expect(lackOfSpace(diskSpace, 1e9, "error")).toEqual([]);
+  });
+});
+
+describe("what is to stay free", () => {
+  const of = async (sizes: Readonly<Record<string, readonly [number, number]>>, what: Load) => {
+    const named = Object.entries(sizes);
+    const sized: Disk = {
+      fileSystem: async (path) => {
+        const [mount, [free, size]] = named.find(([at]) => path.startsWith(at)) ?? [
+          "/",
+          [1e12, 1e12],
+        ];
+        return fileSystem(mount, free, undefined, size);
+      },
+      freeNow: () => undefined,
+    };
+    return measureDiskSpace(sized, places(), what);
+  };
+  const building = load({ builds: [build("a", 50e6)] });
+
+  test("is asked for only where the run writes", async () => {
+    const small = { "/w": [1e6, 64e6], "/build": [5e6, 64e6] } as const;
+    for (const what of [load(), load({ fetchBytes: 2e9 })]) {
+      const diskSpace = await of(small, what);
+      expect(lackOfSpace(diskSpace, 1e9, "error")).toEqual([]);
+      expect(fits(diskSpace.fileSystems, 1e9)).toBe(true);
+    }
+    for (const what of [building, load({ builds: [build("a", 0)] })]) {
+      const diskSpace = await of(small, what);
+      expect(lackOfSpace(diskSpace, 1e9, "error").map(({ level }) => level)).toEqual(["error"]);
+    }
+    const written = await of(small, building);
+    expect(lackOfSpace(written, 1e9, "error").map(({ level }) => level)).toEqual(["error"]);
+  });
+
+  test("is half of a file system that is too small for it, and the message says that number", async () => {
+    const enough = await of({ "/build": [600e6, 600e6] }, building);
+    expect(lackOfSpace(enough, 1e9, "error")).toEqual([]);
+    const tight = await of({ "/build": [340e6, 600e6] }, building);
+    expect(lackOfSpace(tight, 1e9, "error")[0]?.message).toContain("and 300 MB is to stay free");
+  });
+
+  test("stays as it was asked for where no file system could ever give it", async () => {
+    const diskSpace = await of({}, load({ fetchBytes: 1 }));
+    const [finding] = lackOfSpace(diskSpace, 900e12, "error");
+    expect(finding?.message).toContain("900 TB is to stay free");
+  });
+});
+
+describe("our own cache in a folder of the job", () => {
+  const builds = [build("a", 1e9, { outputBytes: 4e8 })];
+
+  test.each([
+    [0, 4e8],
+    [3e8, 7e8],
+  ])("takes what is built, packed, and its archive (of %j): a guess", async (archived, bytes) => {
+    const cache = { directory: "/cache", archived };
+    const { needs } = await measureDiskSpace(
+      disk({ "/": 1e12 }),
+      places({ cache }),
+      load({ builds }),
+    );
+    expect(needs.find(({ what }) => what === "our cache")).toMatchObject({
+      directory: "/cache",
+      bytes,
+      guessedBytes: bytes,
+    });
+  });
+
+  test("takes nothing where nothing is built", async () => {
+    const cache = { directory: "/cache", archived: 1e9 };
+    const { needs } = await measureDiskSpace(disk({ "/": 1e12 }), places({ cache }), load());
+    expect(needs.map(({ what }) => what)).not.toContain("our cache");
   });
 });

@@ -121,8 +121,8 @@ describe("what a finding says", () => {
   });
 
   test.each([
-    ["our own cache is down", "own", "warning"],
-    ["another one is", "cache", "notice"],
+    ["our own cache refuses us", "own", "warning"],
+    ["another one does, and will go on doing so", "cache", "warning"],
   ])("%s", async (_, which, level) => {
     const down = new UserError("NCP-303", "cache refuses our credentials", { hint: "a token" });
     const [bad, good] = [memoryCache("bad", { down }), memoryCache("good")];

@@ -39,7 +39,7 @@ function disk(free: Readonly<Record<string, number>>) {
     onDisk(`/${path.split("/")[1]}`, free[path.split("/")[1] ?? ""] ?? 0);
   return {
     fileSystem: async (path: string) => of(path),
-    freeNow: (path: string) => of(path).freeBytes,
+    freeNow: of,
   };
 }
 
@@ -54,7 +54,13 @@ async function planReclaimsd(
   load: { readonly fetch?: number; readonly builds?: readonly Estimate[] } = {},
 ) {
   const setup = { realStoreDir: "/nix/store", buildsAtOnce: 1 };
-  const places = { setup, buildDir: "/build/x", workspace: "/work", staging: undefined };
+  const places = {
+    setup,
+    buildDir: "/build/x",
+    workspace: "/work",
+    staging: undefined,
+    cache: undefined,
+  };
   const builds = load.builds ?? [build(10)];
   const what = { fetchBytes: (load.fetch ?? 0) * GB, fetchPaths: 1, downloadBytes: 0, builds };
   const diskSpace = await measureDiskSpace(disk({ work: 100, ...free }), places, what);
@@ -182,7 +188,14 @@ describe("which reclaiming a run may take", () => {
     const nix = { garbage: 90 * GB };
     expect((await planned({ targets }, { reclaimer, nix })).reclaims).toEqual([]);
     const auto = await planned({ targets, reclaim: "auto" }, { reclaimer, nix });
-    expect(auto.reclaims).toEqual([{ kind: "tool folder", path: "/t", bytes: 90 * GB }]);
+    expect(auto.reclaims).toEqual([
+      {
+        kind: "tool folder",
+        path: "/t",
+        bytes: 90 * GB,
+        wanted: { directory: "/nix/store", bytes: 51 * GB },
+      },
+    ]);
     expect(auto.findings.filter(({ kind }) => kind === "disk")).toEqual([]);
     expect(auto.steps.map((step) => step.do)).toContain("build");
   });
@@ -303,7 +316,7 @@ test("a tool folder is really deleted, a link's target is not, and a failure is 
         ];
       },
     },
-    disk: { fileSystem: async () => there, freeNow: () => 50 * GB },
+    disk: { fileSystem: async () => there, freeNow: () => there },
   });
   const inputs = { mode: "warm", targets: ".#one space=12.5MB", reclaim: "auto" };
   const done = await run(job(inputs), WRITE, here, SIGNAL);

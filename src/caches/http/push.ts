@@ -142,7 +142,8 @@ async function putFile(
   const most = info.narSize + Math.ceil(info.narSize / 64);
   await mkdir(folder, { recursive: true });
   // A disk that builds have filled has no space to prepare a push in.
-  if ((disk.freeNow(folder) ?? most) < most) return putStream(options, info, nar, signal);
+  if ((disk.freeNow(folder)?.freeBytes ?? most) < most)
+    return putStream(options, info, nar, signal);
   await files.take(most);
   const directory = await mkdtemp(join(folder, "upload-"));
   try {

@@ -3,7 +3,7 @@
 import type { BuildFigures } from "../../domain/build-figures.ts";
 import { isFullDisk } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
-import type { Job } from "../../domain/job.ts";
+import { floorOf, type Job } from "../../domain/job.ts";
 import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
@@ -24,8 +24,8 @@ export class Building {
   private readonly failures: Finding[] = [];
   private readonly notBegun = new Set<StorePath>();
   private readonly parts: BuildingParts;
-  /** The directory where disk space ran low. */
-  private low: string | undefined;
+  /** Where disk space ran low, and what was to stay free there. */
+  private low: { readonly directory: string; readonly floor: number } | undefined;
 
   constructor(parts: BuildingParts) {
     this.parts = parts;
@@ -85,12 +85,17 @@ export class Building {
     const { world, nix, job } = this.parts;
     // Whoever leaves `disk` out of fail-on wants it tried, come what may.
     if (!job.failOn.includes("disk")) return true;
-    for (const directory of [nix.setup.realStoreDir, nix.buildDirectory()]) {
-      const free = world.disk.freeNow(directory);
-      if (free === undefined || free >= job.minFree) continue;
-      this.low = directory;
+    const places = [nix.setup.realStoreDir, nix.buildDirectory()].flatMap((directory) => {
+      const now = world.disk.freeNow(directory);
+      return now ? [{ directory, ...now }] : [];
+    });
+    const largest = { totalBytes: Math.max(0, ...places.map(({ totalBytes }) => totalBytes)) };
+    for (const { directory, freeBytes, totalBytes } of places) {
+      const floor = floorOf(totalBytes, largest, job.minFree);
+      if (freeBytes >= floor) continue;
+      this.low = { directory, floor };
       world.log.info(
-        `only ${formatBytes(free)} are free in ${directory}: no further build is begun`,
+        `only ${formatBytes(freeBytes)} are free in ${directory}: no further build is begun`,
       );
       return false;
     }
@@ -100,8 +105,11 @@ export class Building {
   private stopped(): Finding[] {
     const names = [...this.notBegun].map(derivationName);
     if (names.length === 0) return [];
-    const { minFree } = this.parts.job;
-    const where = this.low === undefined ? "" : ` in ${this.low}`;
+    const { directory, floor } = this.low ?? {
+      directory: undefined,
+      floor: this.parts.job.minFree,
+    };
+    const where = directory === undefined ? "" : ` in ${directory}`;
     const shown = names.slice(0, 10).join(", ");
     const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
     return [
@@ -109,7 +117,7 @@ export class Building {
         kind: "disk",
         level: "error",
         code: "NCP-406",
-        message: `${count(names.length, "build")} not begun, since less than ${formatBytes(minFree)} (min-free) was free${where}: ${shown}${more}`,
+        message: `${count(names.length, "build")} not begun, since less than ${formatBytes(floor)} (min-free) was free${where}: ${shown}${more}`,
         hint: "what was built is kept: free disk space (reclaim: auto), or run it again with fewer targets",
       },
     ];

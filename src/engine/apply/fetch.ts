@@ -207,7 +207,7 @@ export async function fetchAhead(
       index++;
       next = stage(index, bytes);
       const trouble = await nix
-        .importFrom(staged.url, staged.paths, signal)
+        .importFrom(staged.url, staged.paths, topsOf(batch), signal)
         .finally(() => held.push({ staged, bytes }));
       if (trouble !== undefined) throw new Error(trouble);
       for (const path of staged.paths) {
@@ -226,6 +226,12 @@ export async function fetchAhead(
     await remove(await next?.made.catch(() => undefined));
     for (const { staged } of held) await remove(staged);
   }
+}
+
+/** Those that no other one refers to. */
+function topsOf(batch: readonly Stageable[]): StorePath[] {
+  const below = new Set(batch.flatMap(({ narInfo }) => dependencies(narInfo)));
+  return batch.flatMap(({ narInfo: { storePath } }) => (below.has(storePath) ? [] : [storePath]));
 }
 
 function sum(sizes: readonly { readonly bytes: number }[]): number {

@@ -180,6 +180,10 @@ const OUR_INPUTS = [
   "trust",
   "force",
   "install-nix",
+  "nix-version",
+  "nix-sha256",
+  "pass-env",
+  "working-directory",
 ];
 
 /** By the name of `uses:` in lower case; ours by whoever's fork it is. */

@@ -92,6 +92,7 @@ export class DisjointSets<K> {
   private readonly parents = new Map<K, K>();
 
   groupOf(key: K): K {
+    if (!this.parents.has(key)) return key;
     let at = key;
     for (let up = this.parents.get(at); up !== undefined; up = this.parents.get(at)) {
       // Half the way is cut on each walk, so that walks stay short.

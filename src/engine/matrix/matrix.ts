@@ -26,10 +26,10 @@ export interface Matrix {
 export const NO_MATRIX: Matrix = { whole: [], first: [], second: [], stages: 0, left: [] };
 
 /**
- * Bytes of a job's outputs, all together, as GitHub counts them: two for each UTF-16 unit. Source:
- * docs.github.com, "Passing information between jobs": 1 MB; some of it is left for other outputs.
+ * Bytes of the three outputs that are matrices, as GitHub counts them: two for each UTF-16 unit. Source:
+ * docs.github.com, "Passing information between jobs": 1 MB for all of a job's outputs together.
  */
-const BYTES_MOST = 1_000_000;
+const BYTES_MOST = 600_000;
 
 export function matrixOf(request: MatrixRequest): Matrix {
   const missing = request.targets.filter(({ verdict }) => verdict.kind === "missing");
@@ -78,13 +78,10 @@ function stagesOf(request: MatrixRequest, targets: readonly SurveyedTarget[]): M
   };
 }
 
-/** The larger of what one stage takes and what two take: nobody hands on both. */
+/** Whoever hands on all outputs hands on one stage and two. */
 function sizeOf({ whole, first, second }: Matrix): number {
-  const bytes = (...stages: (readonly MatrixEntry[])[]) => {
-    const text = JSON.stringify(stages);
-    return Math.max(2 * text.length, Buffer.byteLength(text));
-  };
-  return Math.max(bytes(whole), bytes(first, second));
+  const text = JSON.stringify([whole, first, second]);
+  return Math.max(2 * text.length, Buffer.byteLength(text));
 }
 
 /** What does not fit is told: a matrix that leaves out in silence reads as if all were cached. */

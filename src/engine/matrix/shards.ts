@@ -1,5 +1,6 @@
 /** The jobs of one stage: groups that must stay together, balanced over runners. Pure. */
 
+import { requiredFeatures } from "../../domain/derivation.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { formatAttributes } from "../../domain/target.ts";
 import type { SurveyedTarget } from "../survey.ts";
@@ -27,6 +28,8 @@ export interface Group {
   readonly lines: readonly string[];
   readonly system: string;
   readonly buildable: "here" | "elsewhere";
+  /** The missing derivations that are built in it. */
+  readonly built: ReadonlySet<StorePath>;
   readonly seconds: number;
 }
 
@@ -38,20 +41,47 @@ const RUNNERS: Readonly<Record<string, string>> = {
   "x86_64-darwin": "macos-15-intel",
 };
 
+/** What Nix has on any machine, or where its settings say so; the job's Nix is set up as this one. */
+const ANYWHERE = [
+  ...["nixos-test", "benchmark", "big-parallel"],
+  ...["ca-derivations", "recursive-nix", "uid-range"],
+];
+
+/** GitHub's x64 machines have /dev/kvm; its ARM ones and its Macs are machines without another below. */
+const HOSTED_FEATURES: Readonly<Record<string, readonly string[]>> = {
+  "x86_64-linux": ["kvm", ...ANYWHERE],
+  "i686-linux": ["kvm", ...ANYWHERE],
+};
+
 /** GitHub's own bound on the jobs of one matrix. */
 export const JOBS_MOST = 256;
 
 /**
- * A label GitHub hosts for the system; else that of this machine, where it builds for the system
- * (a remote builder, an emulator); else the user's own.
+ * A label GitHub hosts for the system, if such a machine has the features; else that of this machine, where
+ * it builds for the system (a remote builder, an emulator); else the user's own.
  */
 export function runnerOf(
   system: string,
   here: string | undefined,
   buildable: "here" | "elsewhere",
+  features: readonly string[] = [],
 ): string {
   const own = here === undefined ? undefined : RUNNERS[here];
+  const has = HOSTED_FEATURES[system] ?? ANYWHERE;
+  if (!features.every((feature) => has.includes(feature))) return "self-hosted";
   return RUNNERS[system] ?? (buildable === "here" ? own : undefined) ?? "self-hosted";
+}
+
+/** Where all of the group can be built. */
+function runnerFor(
+  { facts, system: here }: MatrixRequest,
+  { system, buildable, built }: Group,
+): string {
+  const features = [...built].flatMap((path) => {
+    const derivation = facts.derivations.get(path);
+    return derivation ? requiredFeatures(derivation) : [];
+  });
+  return runnerOf(system, here, buildable, features);
 }
 
 /** Targets that lack the same derivation come into one group; `key` may leave one out. */
@@ -64,11 +94,18 @@ export function groupsOf(
   const lacks = new Map(
     targets.map((target) => [target, sourceOf(target).flatMap((path) => key(path) ?? [])]),
   );
+  const owners = new Map<string, Map<StorePath, string>>();
   for (const [{ name, system }, paths] of lacks) {
     // Systems are kept apart: no one runner builds for two.
-    for (const path of paths) sets.join(`target ${name}`, `${system} ${path}`);
+    const mine = owners.get(system) ?? new Map<StorePath, string>();
+    owners.set(system, mine);
+    for (const path of paths) {
+      const owner = mine.get(path);
+      if (owner === undefined) mine.set(path, name);
+      else if (owner !== name) sets.join(owner, name);
+    }
   }
-  const groups = grouped(targets, ({ name }) => sets.groupOf(`target ${name}`));
+  const groups = grouped(targets, ({ name }) => sets.groupOf(name));
   return [...groups.values()].map((group): Group => {
     const [first] = group;
     const built = new Set(group.flatMap((target) => lacks.get(target) ?? []));
@@ -77,6 +114,7 @@ export function groupsOf(
       lines: group.map((target) => targetLine(target)),
       system: first?.system ?? "",
       buildable: group.every(({ buildable }) => buildable === "here") ? "here" : "elsewhere",
+      built,
       seconds: TARGET_SECONDS * group.length + weights.sum(built),
     };
   });
@@ -94,13 +132,16 @@ export function targetLine({ written, target, pinName }: SurveyedTarget): string
 
 /** No more jobs than it takes to be done when the longest group is, and never more than GitHub runs. */
 export function shards(request: MatrixRequest, groups: readonly Group[]): MatrixEntry[] {
-  const bySystem = [...grouped(groups, ({ system }) => system)];
+  // What needs a machine of the user's own keeps nothing else from GitHub's.
+  const byRunner = [
+    ...grouped(groups, (group) => `${group.system} ${runnerFor(request, group)}`).values(),
+  ];
   const total = seconds(groups);
   // One job for each system, and the rest by how much there is to do for it.
-  const spare = Math.max(0, JOBS_MOST - bySystem.length);
-  return bySystem.slice(0, JOBS_MOST).flatMap(([system, mine]) => {
+  const spare = Math.max(0, JOBS_MOST - byRunner.length);
+  return byRunner.slice(0, JOBS_MOST).flatMap((mine) => {
     const most = 1 + Math.floor(total > 0 ? (spare * seconds(mine)) / total : 0);
-    return balanced(mine, most).map((part) => entry(request, system, part));
+    return balanced(mine, most).flatMap((part) => entry(request, part));
   });
 }
 
@@ -128,14 +169,18 @@ function seconds(groups: readonly Group[]): number {
   return groups.reduce((sum, group) => sum + group.seconds, 0);
 }
 
-function entry(request: MatrixRequest, system: string, groups: readonly Group[]): MatrixEntry {
+/** Of groups of one runner. */
+function entry(request: MatrixRequest, groups: readonly Group[]): MatrixEntry[] {
+  const [first] = groups;
+  if (first === undefined) return [];
   const names = groups.flatMap((group) => group.names);
   const lines = new Set(groups.flatMap((group) => group.lines));
-  const here = groups.every(({ buildable }) => buildable === "here") ? "here" : "elsewhere";
-  return {
-    name: `${names[0] ?? ""}${names.length > 1 ? ` and ${names.length - 1} more` : ""}`,
-    targets: [...lines].join("\n"),
-    system,
-    "runs-on": runnerOf(system, request.system, here),
-  };
+  return [
+    {
+      name: `${names[0] ?? ""}${names.length > 1 ? ` and ${names.length - 1} more` : ""}`,
+      targets: [...lines].join("\n"),
+      system: first.system,
+      "runs-on": runnerFor(request, first),
+    },
+  ];
 }

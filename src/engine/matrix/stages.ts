@@ -147,6 +147,7 @@ function firstGroups(
       lines,
       system,
       buildable: "elsewhere",
+      built,
       seconds: TARGET_SECONDS * lines.length + weights.sum(built),
     };
   });

@@ -1,22 +1,33 @@
 /** The disk space plan: the bytes and inodes a run needs, on the file systems it really writes to. */
 
 import { describeError } from "../../domain/errors.ts";
-import type { Disk, FileSystem, NixSetup } from "../../domain/ports.ts";
+import { floorOf } from "../../domain/job.ts";
+import type { CacheFolder, Disk, FileSystem, NixSetup } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Facts } from "../survey/facts.ts";
 import { type Estimate, inodesFor } from "./estimate.ts";
 
 export interface Need {
-  readonly what: "store" | "build outputs" | "build directory" | "staging" | "workspace";
+  readonly what:
+    | "store"
+    | "build outputs"
+    | "build directory"
+    | "staging"
+    | "our cache"
+    | "workspace";
   readonly directory: string;
   readonly bytes: number;
   readonly inodes: number;
   /** Of these bytes, those that rest on the rule alone. */
   readonly guessedBytes: number;
+  /** Whether anything is put there at all, however little is known of it. */
+  readonly writes: "something" | "nothing";
 }
 
 export interface SpaceOnFileSystem {
   readonly fileSystem: FileSystem;
+  /** Of all that the run writes to. */
+  readonly largest: Pick<FileSystem, "totalBytes">;
   readonly needs: readonly Need[];
   readonly bytesNeeded: number;
   readonly bytesGuessed: number;
@@ -55,6 +66,8 @@ export interface Directories {
   readonly workspace: string;
   /** Where NARs lie on their way into the store, and the most that lies there at once. */
   readonly staging: { readonly directory: string; readonly bytes: number } | undefined;
+  /** Our own cache, where it is a folder of the job's and this run pushes into it. */
+  readonly cache: CacheFolder | undefined;
 }
 
 /** Bytes the store grows by when `paths` are fetched: their NarSize, which narinfo states. */
@@ -78,8 +91,14 @@ export function bytesToDownload(facts: Facts, paths: Iterable<StorePath>): numbe
   return bytes;
 }
 
+/** What a NAR takes of what it holds, compressed. Nobody knows before; it is a guess. */
+const COMPRESSED = 0.5;
+
 /** What the load needs, and where. */
-export function needsOf(load: Load, { setup, buildDir, workspace, staging }: Directories): Need[] {
+export function needsOf(
+  load: Load,
+  { setup, buildDir, workspace, staging, cache }: Directories,
+): Need[] {
   const needs: Need[] = [];
   if (setup) {
     const { realStoreDir, buildsAtOnce } = setup;
@@ -93,6 +112,7 @@ export function needsOf(load: Load, { setup, buildDir, workspace, staging }: Dir
         bytes: load.fetchBytes,
         inodes: load.fetchPaths + inodesFor(load.fetchBytes),
         guessedBytes: 0,
+        writes: something(load.fetchPaths + load.fetchBytes),
       },
       {
         what: "build outputs",
@@ -100,6 +120,7 @@ export function needsOf(load: Load, { setup, buildDir, workspace, staging }: Dir
         bytes: outputs,
         inodes: inodesFor(outputs),
         guessedBytes: outputs - total(known, "outputBytes"),
+        writes: something(load.builds.length),
       },
       {
         what: "build directory",
@@ -107,6 +128,7 @@ export function needsOf(load: Load, { setup, buildDir, workspace, staging }: Dir
         bytes: building,
         inodes: atOnce(load.builds, "inodes", buildsAtOnce),
         guessedBytes: building - atOnce(known, "bytes", buildsAtOnce),
+        writes: something(load.builds.length),
       },
     );
   }
@@ -118,10 +140,36 @@ export function needsOf(load: Load, { setup, buildDir, workspace, staging }: Dir
       bytes,
       inodes: 2 * load.fetchPaths,
       guessedBytes: 0,
+      writes: something(load.fetchPaths),
     });
   }
-  needs.push({ what: "workspace", directory: workspace, bytes: 0, inodes: 0, guessedBytes: 0 });
+  const outputs = total(load.builds, "outputBytes");
+  if (cache && outputs > 0) {
+    const nars = Math.round(outputs * COMPRESSED);
+    // An archive of all of it is written beside it before it is sent.
+    const bytes = 2 * nars + cache.archived;
+    needs.push({
+      what: "our cache",
+      directory: cache.directory,
+      bytes,
+      inodes: 2 * load.builds.length,
+      guessedBytes: bytes,
+      writes: "something",
+    });
+  }
+  needs.push({
+    what: "workspace",
+    directory: workspace,
+    bytes: 0,
+    inodes: 0,
+    guessedBytes: 0,
+    writes: "nothing",
+  });
   return needs;
+}
+
+function something(amount: number): Need["writes"] {
+  return amount > 0 ? "something" : "nothing";
 }
 
 function total(builds: readonly Estimate[], what: "outputBytes"): number {
@@ -148,6 +196,8 @@ export function onFileSystems(
     if (entry) entry.needs.push(need);
     else byId.set(fileSystem.id, { fileSystem, needs: [need] });
   }
+  const sizes = [...byId.values()].map(({ fileSystem }) => fileSystem.totalBytes);
+  const largest = { totalBytes: Math.max(0, ...sizes) };
   return [...byId.values()].map(({ fileSystem, needs: on }) => {
     const sum = (what: "bytes" | "guessedBytes" | "inodes") =>
       on.reduce((all, need) => all + need[what], 0);
@@ -157,6 +207,7 @@ export function onFileSystems(
     const { freeBytes, freeInodes } = fileSystem;
     return {
       fileSystem,
+      largest,
       needs: on,
       bytesNeeded,
       bytesGuessed: sum("guessedBytes"),
@@ -200,14 +251,24 @@ export function spaceFor(diskSpace: DiskSpace, load: Load, directories: Director
 /** Fewer inodes than this must never be left: nobody says a number for them. */
 export const INODES_LEFT = 1_000;
 
-/** Bytes lacking there for `minFree` to stay free; those that only the rule asks for left out or in. */
+/** What is to stay free there. */
+export function floorOn({ fileSystem, largest }: SpaceOnFileSystem, minFree: number): number {
+  return floorOf(fileSystem.totalBytes, largest, minFree);
+}
+
+/**
+ * Bytes lacking there for `minFree` to stay free; those that only the rule asks for left out or in.
+ * Where the run puts nothing, nothing lacks.
+ */
 export function lackOn(
-  { bytesAfter, bytesGuessed }: SpaceOnFileSystem,
+  one: SpaceOnFileSystem,
   minFree: number,
   guesses: "with guesses" | "known alone",
 ): number {
+  const { bytesAfter, bytesGuessed } = one;
+  if (one.needs.every(({ writes }) => writes === "nothing")) return 0;
   const after = guesses === "with guesses" ? bytesAfter : bytesAfter + bytesGuessed;
-  return Math.max(0, minFree - after);
+  return Math.max(0, floorOn(one, minFree) - after);
 }
 
 export function lacksInodes({ inodesNeeded, inodesAfter }: SpaceOnFileSystem): boolean {

@@ -3,7 +3,7 @@
 import { foreignSystem } from "../../domain/builders.ts";
 import type { BinaryCache } from "../../domain/cache.ts";
 import { unknownOutputs } from "../../domain/content-address.ts";
-import { describeError, type ErrorCode, UserError } from "../../domain/errors.ts";
+import { describeError, type ErrorCode, isFullDisk, UserError } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
 import { count } from "../../domain/size.ts";
@@ -31,7 +31,7 @@ export function findingsOf(
   });
   return [
     ...lackOfSpace(diskSpace, job.minFree, level("disk")),
-    ...evaluationFindings(survey, level("eval")),
+    ...evaluationFindings(survey, level),
     ...lackFindings(job, survey, intent),
     ...substituterFindings(job, survey, intent),
     ...twinFindings(survey),
@@ -46,9 +46,24 @@ export function findingsOf(
 const UNTRACKED =
   /getting status of '[^']*-source\/[^']*': No such file|-source\/[^']*' does not exist|not tracked by Git/;
 
-function evaluationFindings(survey: Survey, level: Finding["level"]): Finding[] {
-  return survey.targets.flatMap(({ name, verdict }) => {
+function evaluationFindings(
+  survey: Survey,
+  levelOf: (kind: FailOn) => Finding["level"],
+): Finding[] {
+  const level = levelOf("eval");
+  return survey.targets.flatMap(({ name, verdict }): Finding[] => {
     if (verdict.kind !== "failed") return [];
+    if (isFullDisk(verdict.message)) {
+      return [
+        {
+          kind: "disk",
+          level: levelOf("disk"),
+          code: "NCP-410",
+          message: `${name} was not evaluated: the disk was full: ${verdict.message}`,
+          hint: "an evaluation writes into the store and into Nix's cache in the home folder: free disk space there",
+        },
+      ];
+    }
     const hint =
       verdict.nearest.length > 0
         ? `did you mean ${verdict.nearest.join(" or ")}?`
@@ -128,11 +143,14 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
     const { name, role, state, count: answers } = substituter;
     if (state.kind === "down") {
       // Told together, with what would change it: engine/plan/trust.ts.
-      if (state.error instanceof UserError && state.error.code === "NCP-351") return [];
+      const code = state.error instanceof UserError ? state.error.code : undefined;
+      if (code === "NCP-351") return [];
+      // One that refuses us will go on doing so: that is for whoever named it, not for the server's.
+      const othersLevel = code === "NCP-303" ? "warning" : "notice";
       return [
         {
           kind: "cache",
-          level: role === "own" ? ownLevel : "notice",
+          level: role === "own" ? ownLevel : othersLevel,
           message: `${name} is left out: ${describeError(state.error)}`,
           ...adviceOf(state.error),
         },

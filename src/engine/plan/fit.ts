@@ -11,6 +11,7 @@ import {
   type Directories,
   type DiskSpace,
   fits,
+  floorOn,
   type Load,
   lackOn,
   lacksInodes,
@@ -82,9 +83,9 @@ export function fitWork(
  */
 function paceOf(diskSpace: DiskSpace, buildsAtOnce: number, minFree: number): Pace {
   const tight = diskSpace.fileSystems.some(
-    ({ needs, bytesNeeded, bytesAfter }) =>
-      needs.some(({ what, bytes }) => what.startsWith("build ") && bytes > 0) &&
-      bytesAfter - bytesNeeded < minFree,
+    (one) =>
+      one.needs.some(({ what, bytes }) => what.startsWith("build ") && bytes > 0) &&
+      one.bytesAfter - one.bytesNeeded < floorOn(one, minFree),
   );
   return tight ? { kind: "rounds", of: Math.max(1, buildsAtOnce) } : { kind: "at once" };
 }
@@ -106,15 +107,14 @@ export function cutToFit(
 ): Cut {
   const byPriority = [...survey.targets]
     .sort((a, b) => b.target.priority - a.target.priority)
-    .filter(({ name }) => work.judgements.has(name));
+    .filter(({ name }) => work.names.has(name));
   const byPath = new Map(work.load.builds.map((estimate) => [estimate.drvPath, estimate]));
   const kept = new Set<string>();
   const left: string[] = [];
   const taken = new Set<StorePath>();
   let load: Load = { fetchBytes: 0, fetchPaths: 0, downloadBytes: 0, builds: [] };
   for (const { name } of byPriority) {
-    const judgement = work.judgements.get(name);
-    if (!judgement) continue;
+    const judgement = work.judgementOf(name);
     // What several targets want takes its space once.
     const paths = [...judgement.fetch].filter((path) => !taken.has(path));
     const builds = [...judgement.build.keys()].filter((drvPath) => !taken.has(drvPath));
@@ -184,7 +184,7 @@ function lackOfBytes(one: SpaceOnFileSystem, minFree: number, level: Finding["le
       kind: "disk",
       level: guessed && level === "error" ? "warning" : level,
       code: "NCP-401",
-      message: `not enough disk space on ${fileSystem.mountPoint}: this run needs ${formatBytes(bytesNeeded)} there (${uses}${guess}) and ${formatBytes(minFree)} is to stay free, and ${formatBytes(fileSystem.freeBytes + bytesFreed)} is free${freed}`,
+      message: `not enough disk space on ${fileSystem.mountPoint}: this run needs ${formatBytes(bytesNeeded)} there (${uses}${guess}) and ${formatBytes(floorOn(one, minFree))} is to stay free, and ${formatBytes(fileSystem.freeBytes + bytesFreed)} is free${freed}`,
       hint: guessed
         ? "say space= on the target, or let it build once: the next plan uses what it took"
         : `make ${formatBytes(lack)} free there, name fewer targets, or lower min-free or space=; reclaim: auto frees what it can`,

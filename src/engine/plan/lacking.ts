@@ -1,8 +1,9 @@
-/** Owns what is told of targets that lack something: builds, downloads, an answer, or all of it. Pure. */
+/** What is told of targets that lack something: builds, downloads, an answer, or all of it. Pure. */
 
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
 import { count } from "../../domain/size.ts";
+import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import { MAY } from "../step.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
@@ -14,6 +15,7 @@ export type Intent = "builds" | "looks";
 export function lackFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   return [
     ...nothingLookedAt(job, survey),
+    ...importFindings(survey),
     ...missingFindings(job, survey, intent),
     ...downloadFindings(job, survey, intent),
     ...lostFindings(survey, job.failOn.includes("missing") ? "error" : "warning"),
@@ -76,6 +78,19 @@ function nothingLookedAt(job: Job, { system, targets, flake }: Survey): Finding[
           : "name what you build: targets: .#NAME",
     },
   ];
+}
+
+/** An evaluation that builds is easily taken for a slow one. */
+function importFindings({ targets }: Survey): Finding[] {
+  const built = new Map<string, string>();
+  for (const { name, imports } of targets) {
+    for (const { drvPath } of imports) if (!built.has(drvPath)) built.set(drvPath, name);
+  }
+  return [...built].map(([drvPath, name]) => ({
+    kind: "notice" as const,
+    level: "notice" as const,
+    message: `built by evaluation: ${derivationName(drvPath as StorePath)}, an import from derivation of ${name} that no cache could give`,
+  }));
 }
 
 /** What is fetched from its origin is in no cache either, and the origin may be gone. */

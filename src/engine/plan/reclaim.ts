@@ -4,9 +4,9 @@ import { describeError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import type { FileSystem, ToolFolder, World } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
-import { MAY, type Reclaim } from "../step.ts";
+import { MAY, type Reclaim, type WantedSpace } from "../step.ts";
 import type { Survey } from "../survey.ts";
-import { type DiskSpace, lackOn, type Need, onFileSystems } from "./disk-space.ts";
+import { type DiskSpace, floorOn, lackOn, type Need, onFileSystems } from "./disk-space.ts";
 
 /** What could be had; nothing is touched yet. */
 export interface ReclaimOptions {
@@ -111,6 +111,12 @@ export function planReclaims(
   };
   const lackInAll = () => now().reduce((sum, one) => sum + lackOn(one, minFree, "with guesses"), 0);
 
+  const wantedOn = (id: string): WantedSpace => {
+    const there = now().find(({ fileSystem }) => fileSystem.id === id);
+    const directory = there?.needs.find(({ writes }) => writes === "something")?.directory ?? "";
+    return { directory, bytes: there ? there.bytesNeeded + floorOn(there, minFree) : 0 };
+  };
+
   const from = needs.find(({ what }) => what === "build directory");
   if (from && (options.unusable || lackThere(places.get(from.directory)?.id) > 0)) {
     let best = options.unusable ? Number.POSITIVE_INFINITY : lackInAll();
@@ -132,7 +138,7 @@ export function planReclaims(
     (a, b) => b.bytes - a.bytes,
   )) {
     if (bytes === 0 || lackThere(fileSystem) === 0) continue;
-    reclaims.push({ kind: "tool folder", path, bytes });
+    reclaims.push({ kind: "tool folder", path, bytes, wanted: wantedOn(fileSystem) });
     freed.set(fileSystem, (freed.get(fileSystem) ?? 0) + bytes);
   }
   const store = needs.find(({ what }) => what === "store");
@@ -141,7 +147,7 @@ export function planReclaims(
   const lack = lackThere(storeId);
   if (garbage && storeId !== undefined && lack > 0 && garbage.bytes > 0) {
     const bytes = Math.min(lack, garbage.bytes);
-    reclaims.push({ kind: "garbage", bytes, keep: garbage.keep });
+    reclaims.push({ kind: "garbage", bytes, wanted: wantedOn(storeId), keep: garbage.keep });
     freed.set(storeId, (freed.get(storeId) ?? 0) + bytes);
   }
   return { diskSpace: { ...diskSpace, needs, places, fileSystems: now() }, reclaims };

@@ -4,6 +4,7 @@ import type { Job } from "../../domain/job.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { isHit } from "../../domain/verdict.ts";
 import { MAY } from "../step.ts";
+import { BuildGraph } from "../survey/build-graph.ts";
 import { type Judgement, judge, type Wanted, wantsOf } from "../survey/judge.ts";
 import { isNowhere, isSilent } from "../survey/substituters.ts";
 import { describeDerivations, type SurveyedDerivation } from "../survey/verdicts.ts";
@@ -14,8 +15,10 @@ import { estimates } from "./estimate.ts";
 /** What this machine has to fetch and build: the survey's other question, for the disk space plan. */
 export interface Work {
   readonly judgement: Judgement;
-  /** The same for each target by itself. */
-  readonly judgements: ReadonlyMap<string, Judgement>;
+  /** Of the targets that it is for. */
+  readonly names: ReadonlySet<string>;
+  /** The same for one target by itself. */
+  judgementOf(name: string): Judgement;
   /** From source and downloads, heavy ones first. */
   readonly builds: readonly SurveyedDerivation[];
   readonly load: Load;
@@ -35,19 +38,18 @@ export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Wo
   const has = (path: StorePath) => survey.local.has(path);
   const wantedBy = new Map(targets.map((target) => [target.name, wantedOf(target)]));
   const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has);
-  const judgements = new Map(
-    [...wantedBy].map(([name, wanted]) => [name, judge(survey.facts, wanted, has)]),
-  );
-  const toBuild = new Map([...judgements].map(([name, { build }]) => [name, build]));
   const { facts, figures } = survey;
-  const described = describeDerivations(job, facts, survey.targets, toBuild, figures);
+  const graph = new BuildGraph(facts, has);
+  const reaches = new Map([...wantedBy].map(([name, wanted]) => [name, graph.reach(wanted)]));
+  const described = describeDerivations(job, facts, survey.targets, reaches, figures);
   const builds = [...described.values()].filter(
     // A trivial build takes no space worth a word, unless somebody said that it does.
     ({ kind, space }) => kind !== "trivial" || space !== undefined,
   );
   return {
     judgement,
-    judgements,
+    names: new Set(wantedBy.keys()),
+    judgementOf: (name) => judge(facts, wantedBy.get(name) ?? [], has),
     builds,
     load: {
       fetchBytes: bytesToFetch(facts, judgement.fetch),
@@ -71,7 +73,7 @@ function wantedOf(target: SurveyedTarget): Wanted[] {
 
 /** Whether all that did not answer are caches that are not there at all: Nix passes over those. */
 function onlyGone({ substituters }: Survey): boolean {
-  const silent = substituters.filter(({ state, count }) => isSilent(state) || count.failure);
+  const silent = substituters.filter((one) => isSilent(one) || one.count.failure);
   return silent.every(
     ({ role, state }) => role === "upstream" && state.kind === "down" && isNowhere(state.error),
   );

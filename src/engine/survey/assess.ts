@@ -6,6 +6,7 @@ import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs, World } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Verdict } from "../../domain/verdict.ts";
+import { BuildGraph, type Reach } from "./build-graph.ts";
 import { FactFinder, type Facts } from "./facts.ts";
 import type { FoundTarget } from "./found.ts";
 import { type Judgement, judge, nothing, wantsOf } from "./judge.ts";
@@ -13,10 +14,11 @@ import type { Lookup } from "./lookup.ts";
 import {
   deepMissing,
   describeDerivations,
-  freshBuilds,
   type SurveyedDerivation,
   verdictOf,
 } from "./verdicts.ts";
+
+const NOWHERE: Reach = { build: [], fetch: new Set(), unknown: undefined, lost: [] };
 
 export interface AssessedTarget extends FoundTarget {
   readonly verdict: Verdict;
@@ -48,14 +50,16 @@ export async function assess(
   const facts = new FactFinder(lookup, read, world.nix?.setup.substitution);
   const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap(wantsOf);
-  const derivations = describeDerivations(job, facts, found, freshBuilds(facts, found), figures);
+  const graph = new BuildGraph(facts, nothing);
+  const reaches = new Map(found.map((target) => [target.name, graph.reach(wantsOf(target))]));
+  const derivations = describeDerivations(job, facts, found, reaches, figures);
   return {
     facts,
     derivations,
     fresh: judge(facts, wanted, nothing),
     targets: found.map((target) => ({
       ...target,
-      verdict: verdictOf(target, facts, derivations),
+      verdict: verdictOf(target, facts, derivations, reaches.get(target.name) ?? NOWHERE),
       deepMissing: target.target.closure === "build" ? deepMissing(target, facts) : [],
     })),
   };

@@ -1,4 +1,4 @@
-/** Owns a target as it was found: what it is called, what is wanted of it, and the name of its pin. */
+/** A target as it was found: what it is called, what is wanted of it, and the name of its pin. */
 
 import { createHash } from "node:crypto";
 import { hindrance } from "../../domain/builders.ts";

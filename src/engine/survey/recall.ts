@@ -11,9 +11,10 @@ import { parseTarget } from "../../domain/target.ts";
 import { isHit } from "../../domain/verdict.ts";
 import { MAY } from "../step.ts";
 import type { AssessedTarget, Assessment } from "./assess.ts";
+import { BuildGraph } from "./build-graph.ts";
 import { Closures, type Facts } from "./facts.ts";
 import type { FoundTarget, FoundTargets } from "./found.ts";
-import { judge, nothing } from "./judge.ts";
+import { nothing } from "./judge.ts";
 import type { Lookup } from "./lookup.ts";
 
 /**
@@ -82,7 +83,9 @@ export function recordOf(
 
 function recordTarget(found: AssessedTarget, facts: Facts): RecordTarget {
   const { name, target, system, outputs, buildable, pinName, wanted, verdict } = found;
-  const fetched = wanted ? judge(facts, [wanted], nothing).fetch : new Set<StorePath>();
+  const fetched = wanted
+    ? new BuildGraph(facts, nothing).reach([wanted]).fetch
+    : new Set<StorePath>();
   const whole = outputs?.every((path) => fetched.has(path));
   return {
     name,

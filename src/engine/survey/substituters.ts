@@ -108,10 +108,11 @@ export function isAllowed({ substituter }: BinaryCache, { substituters }: Untrus
 }
 
 /** Whether the cache may well have what we look for: nobody has said no. */
-export function isSilent(state: SubstituterState): boolean {
+export function isSilent({ role, state }: Pick<SurveyedSubstituter, "role" | "state">): boolean {
   if (state.kind !== "down") return false;
   const code = state.error instanceof UserError ? state.error.code : undefined;
-  // Nix takes what it may not read for absent; a wrong credential would then look like a miss.
+  // What a stranger's cache does not show us it has for nobody in this job; Nix takes 401 and 403 so, too.
+  if (code === "NCP-303") return role === "own";
   return code !== "NCP-304" && code !== "NCP-351";
 }
 
@@ -131,7 +132,7 @@ export function silentSubstituters({
   readonly substituters: readonly SurveyedSubstituter[];
 }): string[] {
   return substituters
-    .filter(({ role, state, count }) => role !== "own" && (isSilent(state) || count.failure))
+    .filter((one) => one.role !== "own" && (isSilent(one) || one.count.failure))
     .map(({ name }) => name);
 }
 

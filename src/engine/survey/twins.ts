@@ -2,9 +2,10 @@
 
 import { buildKind } from "../../domain/derivation.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
+import { BuildGraph } from "./build-graph.ts";
 import type { Facts } from "./facts.ts";
 import type { FoundTarget } from "./found.ts";
-import { judge, nothing, type Wanted } from "./judge.ts";
+import { nothing } from "./judge.ts";
 
 export interface Twin {
   readonly name: string;
@@ -22,13 +23,37 @@ export interface Twin {
  * the other targets: where everything of theirs is cached, a twin costs nobody anything.
  */
 export function findTwins(facts: Facts, targets: readonly FoundTarget[]): Twin[] {
+  const graph = new BuildGraph(facts, nothing);
+  // Only what bears the name of a target can be its twin.
+  const own = new Set(
+    targets.flatMap(({ wanted }) =>
+      wanted?.kind === "derivation" ? [derivationName(wanted.drvPath)] : [],
+    ),
+  );
+  const called = new Map<string, number>();
+  for (const { name } of facts.derivations.values()) called.set(name, (called.get(name) ?? 0) + 1);
+  if (![...own].some((name) => (called.get(name) ?? 0) > 1)) return [];
+  const near = new Map<StorePath, readonly StorePath[]>();
   const wants = new Map<string, Map<StorePath, string[]>>();
   for (const { name, wanted } of targets) {
     if (wanted?.kind !== "derivation") continue;
-    for (const drvPath of wantedDerivations(facts, wanted)) {
+    const found = new Set([wanted.drvPath]);
+    for (const { drvPath } of graph.reach([wanted]).build) {
+      let named = near.get(drvPath);
+      if (!named) {
+        named = [drvPath, ...(facts.derivations.get(drvPath)?.inputs.keys() ?? [])].filter((one) =>
+          own.has(derivationName(one)),
+        );
+        near.set(drvPath, named);
+      }
+      for (const one of named) found.add(one);
+    }
+    for (const drvPath of found) {
       const drvName = derivationName(drvPath);
       const byPath = wants.get(drvName) ?? new Map<StorePath, string[]>();
-      byPath.set(drvPath, [...(byPath.get(drvPath) ?? []), name]);
+      const by = byPath.get(drvPath);
+      if (by) by.push(name);
+      else byPath.set(drvPath, [name]);
       wants.set(drvName, byPath);
     }
   }
@@ -43,36 +68,23 @@ export function findTwins(facts: Facts, targets: readonly FoundTarget[]): Twin[]
   for (const { name, wanted, system, target } of targets) {
     const flake = target.installable.kind === "flake" ? target.installable.flake : undefined;
     if (wanted?.kind !== "derivation") continue;
-    const own = facts.derivations.get(wanted.drvPath);
-    if (!own || buildKind(own) === "trivial") continue;
-    const others = [...(wants.get(own.name) ?? [])]
+    const derivation = facts.derivations.get(wanted.drvPath);
+    if (!derivation || buildKind(derivation) === "trivial") continue;
+    const others = [...(wants.get(derivation.name) ?? [])]
       .filter(
         ([drvPath]) =>
           drvPath !== wanted.drvPath &&
           facts.derivations.get(drvPath)?.system === system &&
           !(flake !== undefined && owners.get(drvPath)?.has(flake)),
       )
-      .map(([derivation, wantedBy]) => ({
-        derivation,
-        wantedBy: wantedBy.filter((other) => other !== name),
+      .map(([other, wantedBy]) => ({
+        derivation: other,
+        wantedBy: wantedBy.filter((one) => one !== name),
       }))
       .filter(({ wantedBy }) => wantedBy.length > 0);
     if (others.length > 0) {
-      twins.push({ name: own.name, target: name, derivation: wanted.drvPath, others });
+      twins.push({ name: derivation.name, target: name, derivation: wanted.drvPath, others });
     }
   }
   return twins;
-}
-
-/** What a target would build and, one step further, what those builds take from caches. */
-function wantedDerivations(
-  facts: Facts,
-  wanted: Extract<Wanted, { kind: "derivation" }>,
-): Set<StorePath> {
-  const found = new Set<StorePath>([wanted.drvPath]);
-  for (const drvPath of judge(facts, [wanted], nothing).build.keys()) {
-    found.add(drvPath);
-    for (const input of facts.derivations.get(drvPath)?.inputs.keys() ?? []) found.add(input);
-  }
-  return found;
 }

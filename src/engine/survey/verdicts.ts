@@ -9,14 +9,16 @@ import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { type Holder, holderWords, type Verdict } from "../../domain/verdict.ts";
+import type { Reach } from "./build-graph.ts";
 import type { Facts } from "./facts.ts";
 import type { FoundTarget } from "./found.ts";
-import { derivationOf, judge, needsOf, nothing, wantsOf } from "./judge.ts";
+import { derivationOf, needsOf } from "./judge.ts";
 
 export function verdictOf(
   target: FoundTarget,
   facts: Facts,
   derivations: ReadonlyMap<StorePath, SurveyedDerivation>,
+  { build, fetch, unknown, lost }: Reach,
 ): Verdict {
   const { wanted, failure } = target;
   if (!wanted || failure) {
@@ -26,16 +28,15 @@ export function verdictOf(
       nearest: failure?.nearest ?? [],
     };
   }
-  const { build, fetch, unknown, lost } = judge(facts, wantsOf(target), nothing);
-  const built = [...build.keys()]
-    .flatMap((drvPath) => derivations.get(drvPath) ?? [])
-    .sort(byWeight);
+  const built = build.flatMap(({ drvPath }) => derivations.get(drvPath) ?? []).sort(byRank);
   const of = (kind: SurveyedDerivation["kind"]) =>
     built.filter((derivation) => derivation.kind === kind).map(({ drvPath }) => drvPath);
   const source = of("source");
   const download = of("download");
   const open =
-    wanted.kind === "derivation" ? openQuestion(wanted.drvPath, facts, build) : undefined;
+    wanted.kind === "derivation"
+      ? openQuestion(wanted.drvPath, facts, new Set(build.map(({ drvPath }) => drvPath)))
+      : undefined;
   if (open) return { kind: "unknown", why: `${open.name} ${OPEN_WORDS[open.outputs]}` };
   const trivial = wanted.kind === "recalled" ? wanted.trivial : of("trivial").length;
   if (wanted.kind === "evaluation" && source.length === 0 && download.length === 0) {
@@ -45,12 +46,11 @@ export function verdictOf(
     const needed = wanted.needs.map(({ drvPath }) => drvPath).join(", ");
     return { kind: "unknown", why: `its evaluation needs ${needed}, which Nix could not fetch` };
   }
-  if (unknown.size > 0 && source.length === 0 && download.length === 0) {
-    const [path] = unknown;
-    const cause = path && facts.answers.get(path)?.unknown;
+  if (unknown !== undefined && source.length === 0 && download.length === 0) {
+    const cause = facts.answers.get(unknown)?.unknown;
     return { kind: "unknown", why: cause ? describeError(cause) : "a cache did not answer" };
   }
-  if (source.length > 0 || download.length > 0 || lost.size > 0) {
+  if (source.length > 0 || download.length > 0 || lost.length > 0) {
     return { kind: "missing", missing: { source, download, trivial } };
   }
   const holders = new Map<string, Holder>();
@@ -83,7 +83,7 @@ export const OPEN_WORDS: Readonly<Record<Exclude<UnknownOutputs, "impure">, stri
 function openQuestion(
   root: StorePath,
   facts: Facts,
-  build: ReadonlyMap<StorePath, unknown>,
+  build: ReadonlySet<StorePath>,
 ): { readonly name: string; readonly outputs: Exclude<UnknownOutputs, "impure"> } | undefined {
   let found: ReturnType<typeof openQuestion>;
   const seen = new Set<StorePath>([root]);
@@ -150,19 +150,12 @@ export interface SurveyedDerivation {
   /** Names of the targets for which it would be built. */
   readonly wantedBy: readonly string[];
   readonly outputNames: readonly string[];
+  /** Its place among all, by weight. */
+  readonly rank: number;
 }
 
 /** What would be built for each target, by name of the target. */
-export type Builds = ReadonlyMap<string, Iterable<readonly [StorePath, ReadonlySet<string>]>>;
-
-/** Every derivation a fresh machine would build for the targets. */
-export function freshBuilds(facts: Facts, targets: readonly FoundTarget[]): Builds {
-  return new Map(
-    targets.flatMap((target) =>
-      target.wanted ? [[target.name, judge(facts, wantsOf(target), nothing).build] as const] : [],
-    ),
-  );
-}
+export type Builds = ReadonlyMap<string, Reach>;
 
 export function describeDerivations(
   job: Pick<Job, "heavy">,
@@ -178,16 +171,15 @@ export function describeDerivations(
       spaces.set(drvPath, Math.max(target.space, spaces.get(drvPath) ?? 0));
     }
   }
-  const wanting = new Map<StorePath, { by: string[]; outputs: Set<string> }>();
-  for (const [name, build] of builds) {
-    for (const [drvPath, outputs] of build) {
-      const entry = wanting.get(drvPath) ?? { by: [], outputs: new Set() };
-      entry.by.push(name);
-      for (const output of outputs) entry.outputs.add(output);
-      wanting.set(drvPath, entry);
+  const wanting = new Map<StorePath, { by: string[]; outputs: ReadonlySet<string> }>();
+  for (const [name, { build }] of builds) {
+    for (const { drvPath, outputs } of build) {
+      const entry = wanting.get(drvPath);
+      if (entry) entry.by.push(name);
+      else wanting.set(drvPath, { by: [name], outputs });
     }
   }
-  const found: SurveyedDerivation[] = [];
+  const found: (SurveyedDerivation & { rank: number })[] = [];
   for (const [drvPath, { by, outputs }] of wanting) {
     const derivation = facts.derivations.get(drvPath);
     if (!derivation) continue;
@@ -210,10 +202,19 @@ export function describeDerivations(
       figures,
       wantedBy: by,
       outputNames: [...outputs],
+      rank: 0,
     });
   }
   found.sort(byWeight);
+  found.forEach((one, rank) => {
+    one.rank = rank;
+  });
   return new Map(found.map((derivation) => [derivation.drvPath, derivation]));
+}
+
+/** As `byWeight`, of those that were described together. */
+function byRank(a: SurveyedDerivation, b: SurveyedDerivation): number {
+  return a.rank - b.rank;
 }
 
 /** Heavy ones first, then those that most targets want, then by name. */

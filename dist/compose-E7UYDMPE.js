@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as a,d as b}from"./chunk-RPRN3M6B.js";import"./chunk-I5FFFASZ.js";import"./chunk-KBG3XAER.js";import"./chunk-MSWGTGRZ.js";import"./chunk-PKCHAXDT.js";import"./chunk-GSYICBP3.js";import"./chunk-YTR2PFLF.js";import"./chunk-O7N72E4J.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};
