@@ -31,9 +31,9 @@ const folderOf = (file: string) => (file.includes("/") ? (file.split("/")[0] ?? 
 
 /** Files of src that `file` imports, by type or by value. */
 function importsOf(file: string): string[] {
-  return [...read(file).matchAll(/(?:from|import\() ?"(\.[^"]+)"/g)].map(([, to = ""]) =>
-    relative(".", join(file, "..", to)),
-  );
+  return [...read(file).matchAll(/(?:from|import\() ?"(\.[^"]+)"/g)]
+    .map(([, to = ""]) => relative(".", join(file, "..", to)))
+    .filter((to) => !to.includes("node_modules/"));
 }
 
 /**

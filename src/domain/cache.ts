@@ -21,6 +21,11 @@ export interface Substituter {
   readonly environment?: () => Promise<Readonly<Record<string, string>>>;
 }
 
+/** Whether Nix could read it only with what we would have to tell it: a netrc entry, or variables. */
+export function needsCredentials({ substituter }: Pick<BinaryCache, "substituter">): boolean {
+  return substituter.credentials !== undefined || substituter.environment !== undefined;
+}
+
 /** What a netrc file says, by host. */
 export interface Netrc {
   get(host: string): Credentials | undefined;

@@ -28,6 +28,47 @@ export interface CacheLocation extends KindFacts {
   readonly keyName?: string;
 }
 
+/** What stands between `://` and `@`; a password may hold an `@` of its own. */
+const USER_INFO = /\b([a-z][a-z0-9+.-]{0,20}):\/\/([^\s/?#'"`<>\\|]{1,2000})@/gi;
+const PARAMETER =
+  /([?&](?:access_token|private_token|token|auth|password|passwd|secret|signature|sig|api_?key|x-amz-signature|x-amz-security-token)=)([^&#\s'"`<>\\|]{1,2000})/gi;
+const HIDDEN = "***";
+
+/** `git@` of an ssh address says who one is, and proves nothing. */
+function isSecret(scheme: string, userInfo: string): boolean {
+  return userInfo.includes(":") || !/(^|\+)ssh(-ng)?$/i.test(scheme);
+}
+
+/** Any text, with the credentials of the addresses in it taken out. */
+export function withoutCredentials(text: string): string {
+  return text
+    .replace(USER_INFO, (whole, scheme: string, userInfo: string) =>
+      isSecret(scheme, userInfo) ? `${scheme}://${HIDDEN}@` : whole,
+    )
+    .replace(PARAMETER, `$1${HIDDEN}`);
+}
+
+/** Shorter ones stand in any text: hiding them everywhere would hide other words. */
+const HIDDEN_FROM = 8;
+
+/** What of the addresses in `text` is to be shown nowhere, by itself and as it is written there. */
+export function credentialsIn(text: string): string[] {
+  const users = [...text.matchAll(USER_INFO)].flatMap(([, scheme = "", userInfo = ""]) =>
+    isSecret(scheme, userInfo) ? [userInfo, ...userInfo.split(":").slice(-1)] : [],
+  );
+  const parameters = [...text.matchAll(PARAMETER)].map(([, , value = ""]) => value);
+  const found = [...users, ...parameters].flatMap((one) => [one, decoded(one)]);
+  return [...new Set(found)].filter(({ length }) => length >= HIDDEN_FROM);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** What can be said of addresses; the kinds of cache there are know it. */
 export interface Addresses {
   /** Undefined for `none`. Throws a UserError, which names `input`. */

@@ -84,6 +84,12 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
+/** Whether it is Nix 2.`least`, or newer. */
+export function isAtLeast(version: string, least: number): boolean {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 2 || minor >= least;
+}
+
 export function noNix(): UserError {
   return new UserError("NCP-201", "there is no Nix on this machine", {
     hint: "put a step that installs it before this one (uses: cachix/install-nix-action@v31), or set install-nix: true",
