@@ -5,7 +5,7 @@ import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
-import { type CacheLocation, holdsPassword, withoutPasswords } from "./domain/location.ts";
+import { type CacheLocation, holdsPassword, withoutCredentials } from "./domain/location.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
@@ -115,7 +115,7 @@ export function openCaches(
  * of where everybody can read it, so what only this cache has is unknown.
  */
 function withPassword(url: string): BinaryCache {
-  const name = withoutPasswords(url);
+  const name = withoutCredentials(url);
   const error = new UserError("NCP-105", `${name}: a password stands in the address`, {
     hint: "it belongs into the netrc file that Nix reads (machine HOST login USER password PASSWORD): everybody on this machine can read nix.conf; until then Nix alone reads this cache, and its paths are unknown here",
   });

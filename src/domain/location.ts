@@ -87,11 +87,6 @@ export function holdsPassword(text: string): boolean {
   return text.search(PASSWORD) >= 0;
 }
 
-/** Any text, with the passwords of the addresses in it masked: Nix names addresses as it was told them. */
-export function withoutPasswords(text: string): string {
-  return text.includes("@") ? text.replace(PASSWORD, "$1***@") : text;
-}
-
 /** The URL of a directory, as Nix reads it: what would begin a query or a comment is encoded, too. */
 export function fileUrl(directory: string): string {
   return `file://${encodeURI(directory).replace(/[?#]/g, encodeURIComponent)}`;

@@ -2,7 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
-import { withoutPasswords } from "../domain/location.ts";
+import { withoutCredentials } from "../domain/location.ts";
 import { clock } from "../host/clock.ts";
 import { isMissing } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
@@ -46,7 +46,7 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
       for (let turn = 1; ; turn++) {
         const how = { cwd, ...options, env: { ...env, ...options.environment } };
         const heard = await exec(program, all, { ...how, ...masked(options) });
-        const result = { ...heard, stderr: withoutPasswords(heard.stderr) };
+        const result = { ...heard, stderr: withoutCredentials(heard.stderr) };
         if (result.code === 0 || turn === BUSY_TURNS || !BUSY.test(result.stderr)) return result;
         await clock.sleep(BUSY_WAIT, options.signal);
       }
@@ -72,7 +72,7 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
 
 /** What Nix says goes to logs and summaries, and it names caches by their whole address. */
 function masked({ onErrorLine }: RunOptions): Pick<RunOptions, "onErrorLine"> {
-  return onErrorLine ? { onErrorLine: (line) => onErrorLine(withoutPasswords(line)) } : {};
+  return onErrorLine ? { onErrorLine: (line) => onErrorLine(withoutCredentials(line)) } : {};
 }
 
 async function isFolder(path: string): Promise<boolean> {
