@@ -186,11 +186,20 @@ async function marksOf(
   signal: AbortSignal,
 ): Promise<Map<StorePath, Marks>> {
   const found = new Map<StorePath, Marks>();
-  for (let at = 0; at < paths.length; at += MARKED_AT_ONCE) {
-    const args = ["path-info", "--sigs", ...paths.slice(at, at + MARKED_AT_ONCE)];
-    const text = await nix.run("nix", args, { signal, deadline: DEADLINES.query });
-    for (const [path, marks] of parseMarks(text)) found.set(path, marks);
-  }
+  const ask = async (options: readonly string[], some: readonly StorePath[]): Promise<void> => {
+    for (let at = 0; at < some.length; at += MARKED_AT_ONCE) {
+      const args = ["path-info", "--sigs", ...options, ...some.slice(at, at + MARKED_AT_ONCE)];
+      const text = await nix.run("nix", args, { signal, deadline: DEADLINES.query });
+      for (const [path, marks] of parseMarks(text)) found.set(path, marks);
+    }
+  };
+  const [drvs, others] = [
+    paths.filter(isDerivationPath),
+    paths.filter((p) => !isDerivationPath(p)),
+  ];
+  // By the name of a derivation Nix means what it makes, until 2.15.
+  await ask(["--derivation"], drvs);
+  await ask([], others);
   return found;
 }
 
