@@ -180,6 +180,9 @@ const OUR_INPUTS = [
   "trust",
   "force",
   "install-nix",
+  "nix-version",
+  "nix-sha256",
+  "working-directory",
 ];
 
 /** By the name of `uses:` in lower case; ours by whoever's fork it is. */
