@@ -60,6 +60,7 @@ async function composed({ inputs, keyFile }: RunRequest) {
     environment,
     workspace,
     folder,
+    code: "ours" as const,
     needs: "store and checkout" as const,
     platform,
     log: quiet,
@@ -72,7 +73,12 @@ async function composed({ inputs, keyFile }: RunRequest) {
 async function verdicts(request: RunRequest): Promise<string> {
   const { job, made } = await composed(request);
   await using world = made;
-  const seen = await survey(job, { kind: "read-only", why: "bench" }, world.world, signal);
+  const seen = await survey(
+    job,
+    { kind: "read-only", code: "ours", why: "bench" },
+    world.world,
+    signal,
+  );
   return `${seen.targets[0]?.verdict.kind} ${seen.facts.answers.size}`;
 }
 

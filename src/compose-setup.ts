@@ -10,11 +10,24 @@ import {
   type Adopted,
   adopt,
   type NixConfiguration,
+  type TakenBack,
+  takeBack,
   userConfigurationFile,
 } from "./nix/configure.ts";
 import { readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { openCaches } from "./open-caches.ts";
+
+/** Takes back what `setup` wrote into the user's configuration. Throws a UserError. */
+export async function takeBackSetUp(
+  request: Pick<ComposeRequest, "environment" | "workspace" | "signal">,
+): Promise<TakenBack> {
+  const { environment, workspace, signal } = request;
+  const { setup } = await readMachine(nixCommand(environment, workspace), environment, signal);
+  return takeBack(userConfigurationFile(environment, setup.version), setup.storeDir);
+}
+
+export type { TakenBack };
 
 export interface SetUp extends Adopted {
   /** Every cache that was named and is there, in the order it was named. */
@@ -60,7 +73,7 @@ export async function setUp(request: Omit<ComposeRequest, "needs">): Promise<Set
       ),
     };
     const adopted = await adopt(
-      userConfigurationFile(environment),
+      userConfigurationFile(environment, setup.version),
       wanted,
       {
         substituters: settings.substituters,

@@ -2,20 +2,23 @@
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
+import type { Code } from "./domain/job.ts";
+import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk, folderSize } from "./host/disk.ts";
-import type { Environment } from "./host/environment.ts";
+import { type Environment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
+import type { LaterSteps } from "./nix/configure.ts";
 import { findFlake } from "./nix/flake.ts";
-import { readMachine } from "./nix/machine.ts";
+import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
@@ -24,8 +27,11 @@ import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
-  /** Where what all uses in a job share is kept: the netrc file. Undefined on the command line. */
-  readonly sharedFolder?: string;
+  readonly code: Code;
+  /** Hears of credentials that stand in addresses of the machine's own configuration. */
+  readonly hide?: (values: readonly string[]) => void;
+  /** How later steps of the job learn of the caches; undefined on the command line. */
+  readonly laterSteps?: LaterSteps | undefined;
   /** The end of a job needs the store alone: by then the checkout may be gone. */
   readonly needs: "store and checkout" | "store";
   /** Windows has no Nix: keys and disk only. */
@@ -47,6 +53,7 @@ export interface Composed extends AsyncDisposable {
 export async function compose(request: ComposeRequest): Promise<Composed> {
   const { environment, workspace, log, job } = request;
   const base = {
+    code: request.code,
     disk,
     clock,
     log,
@@ -72,6 +79,9 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
+  request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
+  const exposed = exposedSecret(request, machine);
+  const secret = secretOf(request.secrets, environment);
   const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, machine, http, netrc);
@@ -101,13 +111,19 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     environment,
     log,
     caches: () => cachesNow(caches, request.signal),
-    folder: request.sharedFolder ?? request.folder,
+    folder: request.folder,
+    laterSteps: request.laterSteps,
+    passEnv: job.passEnv,
+    jobFolders: [workspace, ...(environment["RUNNER_TEMP"] ? [environment["RUNNER_TEMP"]] : [])],
+    code: request.code,
+    secret: request.code === "strange" && secret ? "to be kept" : "none",
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
     world: {
       ...base,
+      ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
@@ -122,7 +138,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
           signatures: machine.settings.requireSignatures,
           token: request.secrets.token === undefined ? "absent" : "given",
         }),
-        ...(request.sharedFolder === undefined
+        ...(request.laterSteps === undefined
           ? {
               largestPaths: (most: number, signal: AbortSignal) =>
                 largestPaths(command, machine.setup, most, signal),
@@ -169,6 +185,18 @@ function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<bool
   };
 }
 
+/**
+ * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
+ * build, where Nix runs it as this user and shows it all processes. Nothing we do later takes it away.
+ */
+function exposedSecret(
+  { code, secrets, environment }: ComposeRequest,
+  { builder, sandbox }: NixMachine,
+): string | undefined {
+  const isSeen = code === "strange" && builder === "ourselves" && sandbox === "off";
+  return isSeen ? secretOf(secrets, environment) : undefined;
+}
+
 /** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
 function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "cacheFolder"> {
   if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
@@ -179,8 +207,6 @@ function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "c
     },
   };
 }
-
-export { forgetNetrc } from "./nix/netrc.ts";
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */
 const STAGING_MOST = 1024 ** 3;

@@ -220,6 +220,8 @@ describe("the beginning of the background push", () => {
     sharedFolder: folder.path,
     use: "1",
     storeNames: [],
+    origin: undefined,
+    runner: undefined,
   });
 
   async function started(folder: Folder, program: string) {

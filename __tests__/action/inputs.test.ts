@@ -98,6 +98,7 @@ describe("inputs", () => {
   test("by default", () => {
     expect(parseInputs(DEFAULTS)).toEqual({
       trust: "auto",
+      addresses: "\n\ngithub",
       workingDirectory: ".",
       secrets: { token: undefined, signingKey: undefined },
       job: {
@@ -117,6 +118,7 @@ describe("inputs", () => {
         substituters: [],
         push: "auto",
         pushFilter: undefined,
+        passEnv: [],
         pin: "auto",
         pinKeep: { kind: "revisions", revisions: 3 },
         without: [],
@@ -147,6 +149,7 @@ describe("inputs", () => {
     ],
     [{ force: "true" }, { force: "force" }],
     [{ "install-nix": "true" }, { installNix: "install" }],
+    [{ "pass-env": "A_1, b\nC" }, { passEnv: ["A_1", "b", "C"] }],
     [
       { "nix-version": "2.34.7", "nix-sha256": "A".repeat(64) },
       { chosenNix: { version: "2.34.7", sha256: new Map([["", "a".repeat(64)]]) } },
@@ -216,6 +219,8 @@ describe("inputs", () => {
     ["trust", "write", 'trust: "write" is not legal', "auto, read-only"],
     ["trust", "readonly", 'Did you mean "read-only"?', "auto, read-only"],
     ["force", "yes", 'force: "yes" is not legal', "true, false"],
+    ["pass-env", "TOKEN=hunter2", 'pass-env: "TOKEN" is not the name', "and no values"],
+    ["pass-env", "INPUT_TOKEN", "INPUT_TOKEN is this step's own", "names of variables"],
     ["nix-version", "latest", 'nix-version: "latest" is no version', "2.34.7"],
     ["nix-version", "2.34.7", "nix-version: 2.34.7 needs the sum of its archive", "nix-sha256"],
     ["nix-sha256", "a".repeat(64), "nix-version: nix-sha256 is given without it", "2.34.7"],

@@ -23,8 +23,10 @@ const STATE: StepState = {
     storeNames: new Set(["x-1", "y-2"]),
     silent: ["http://lan:5000"],
     pushEnded: "PUT answers 507",
+    origin: [storePath("a"), storePath("b.drv")],
   },
   watcher: { pid: 4711, began: "123456" },
+  programs: "/usr/bin",
 };
 
 describe("what main leaves for post", () => {
@@ -165,7 +167,10 @@ describe("the seal", () => {
     job: { cacheName: "cachix:mine" },
     folder: "/runner/nix-cache-preflight",
   };
-  const readOnly: StepState = { ...STATE, trust: { kind: "read-only", why: "a fork" } };
+  const readOnly: StepState = {
+    ...STATE,
+    trust: { kind: "read-only", code: "strange", why: "a fork" },
+  };
 
   test("of what main said, for the same step of the same run: is good", async () => {
     await using temp = await temporaryFolder();

@@ -169,7 +169,7 @@ describe("what lowers it", () => {
 
 describe("the lower of main's trust and post's", () => {
   const write = (pins: "move" | "keep"): Trust => ({ kind: "write", pins, why: "push" });
-  const readOnly: Trust = { kind: "read-only", why: "a fork" };
+  const readOnly: Trust = { kind: "read-only", code: "strange", why: "a fork" };
 
   test.each<[Trust, Trust, Trust]>([
     [write("move"), write("move"), write("move")],

@@ -9,9 +9,10 @@ import {
   reachedFrom,
   takeIn,
 } from "../../src/caches/github/content.ts";
-import { formatNarInfo, type NarInfo } from "../../src/domain/narinfo.ts";
+import { fingerprint, formatNarInfo, type NarInfo } from "../../src/domain/narinfo.ts";
 import { baseName, hashPart, type StorePath } from "../../src/domain/store-path.ts";
 import { narInfo } from "../support/graph.ts";
+import { newKey } from "../support/keys.ts";
 import { STORE, storePath } from "../support/paths.ts";
 
 const LEAF = storePath("leaf");
@@ -53,7 +54,11 @@ describe("the files of our cache", () => {
     await hold(at.cache, holding(OTHER));
     await hold(at.entry, holding(LEAF), holding(TOP, [LEAF]));
     await writeFile(join(at.entry, "memos", "key"), "record");
-    expect(await takeIn(at.entry, at.cache)).toEqual(new Set([LEAF, TOP].map(hashPart)));
+    expect(await takeIn(at.entry, at.cache, STORE, undefined)).toEqual({
+      held: new Set([LEAF, TOP].map(hashPart)),
+      contradicting: [],
+      unsigned: 0,
+    });
     expect(await namesIn(at.cache)).toEqual(new Set([LEAF, TOP, OTHER].map(hashPart)));
     expect(await readFile(join(at.cache, "memos", "key"), "utf8")).toBe("record");
     expect([...(await contentOf(at.cache, STORE)).keys()].sort()).toEqual(
@@ -67,10 +72,47 @@ describe("the files of our cache", () => {
     await symlink("/etc/passwd", join(at.entry, "nar", "link"));
     await symlink("/etc/passwd", join(at.entry, `${hashPart(TOP)}.narinfo`));
     await mkdir(join(at.entry, "memos", "folder"));
-    await takeIn(at.entry, at.cache);
+    await takeIn(at.entry, at.cache, STORE, undefined);
     expect(await namesIn(at.cache)).toEqual(new Set([hashPart(LEAF)]));
     expect(await readdir(join(at.cache, "nar"))).toEqual([`${hashPart(LEAF)}.nar.zst`]);
     expect(await readdir(join(at.cache, "memos"))).toEqual([]);
+  });
+
+  test("a later layer replaces nothing that an earlier one gave", async () => {
+    await using at = await folders();
+    const evil = { ...holding(LEAF), narHash: narInfo(OTHER).narHash, url: "nar/evil.nar" };
+    await hold(at.cache, holding(LEAF), holding(TOP, [LEAF]));
+    await hold(at.entry, evil, holding(OTHER), holding(TOP, [LEAF]));
+    // Its NAR under the name that another path's has here.
+    await writeFile(join(at.entry, holding(TOP).url), "other bytes");
+    await writeFile(join(at.entry, "nix-cache-info"), "StoreDir: /elsewhere\n");
+    expect(await takeIn(at.entry, at.cache, STORE, undefined)).toEqual({
+      held: new Set([OTHER, TOP].map(hashPart)),
+      contradicting: ["leaf"],
+      unsigned: 0,
+    });
+    const content = await contentOf(at.cache, STORE);
+    expect(content.get(LEAF)?.narHash).toEqual(holding(LEAF).narHash);
+    expect(await readFile(join(at.cache, holding(TOP).url), "utf8")).toBe(`NAR of ${TOP}`);
+    expect(await readFile(join(at.cache, "nix-cache-info"), "utf8")).toContain(STORE);
+  });
+
+  test("where there is a signer, only what it signed comes along", async () => {
+    await using at = await folders();
+    const [ours, theirs] = [newKey("ours-1"), newKey("theirs-1")];
+    const signed = (info: NarInfo, key: typeof ours): NarInfo => ({
+      ...info,
+      signatures: [key.sign(fingerprint(info))],
+    });
+    const forged = { ...signed(holding(OTHER), ours), narHash: narInfo(LEAF).narHash };
+    const bare = { ...holding(storePath("bare")), signatures: [] };
+    await hold(at.entry, signed(holding(LEAF), ours), signed(holding(TOP), theirs), forged, bare);
+    expect(await takeIn(at.entry, at.cache, STORE, ours.publicKey)).toEqual({
+      held: new Set([hashPart(LEAF)]),
+      contradicting: [],
+      unsigned: 3,
+    });
+    expect(await namesIn(at.cache)).toEqual(new Set([hashPart(LEAF)]));
   });
 
   test("a narinfo that cannot be read, or is another path's, is no content", async () => {

@@ -281,6 +281,7 @@ export async function answerOf(
     secrets: { token: undefined, signingKey: undefined },
     environment,
     workspace: root,
+    code: "ours",
     folder,
     needs: "store and checkout",
     platform: "linux",

@@ -10,6 +10,7 @@ import {
   parseDerivation,
 } from "../../src/domain/derivation.ts";
 import { parseStorePath, type StorePath } from "../../src/domain/store-path.ts";
+import { impureVariables } from "../../src/nix/build.ts";
 
 const FIXTURES = join(import.meta.dirname, "..", "fixtures", "drv");
 const VERSIONS = ["2.8", "2.26", "2.34"];
@@ -86,6 +87,24 @@ describe.each(VERSIONS)("derivations of Nix %s", (version) => {
     const derivation = recorded(version, name);
     expect(isFixedOutput(derivation)).toBe(false);
     expect(outputPaths(derivation, ["out"])).toBeUndefined();
+  });
+
+  test("a fixed output's impure variables, plain or structured; of others none", () => {
+    const fixed = recorded(version, "flat.tar.gz");
+    const withOne = (name: string, value: string) => ({
+      ...fixed,
+      environment: new Map([...fixed.environment, [name, value]]),
+    });
+    expect(impureVariables(fixed)).toEqual([]);
+    expect(impureVariables(withOne("impureEnvVars", "GOPROXY  http_proxy"))).toEqual([
+      "GOPROXY",
+      "http_proxy",
+    ]);
+    const json = JSON.stringify({ impureEnvVars: ["GOPROXY", 1] });
+    expect(impureVariables(withOne("__json", json))).toEqual(["GOPROXY"]);
+    const built = recorded(version, "plain-1.0");
+    const asks = new Map([...built.environment, ["impureEnvVars", "HOME"]]);
+    expect(impureVariables({ ...built, environment: asks })).toEqual([]);
   });
 
   test("an output it lacks is named with those it has", () => {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile, symlink, writeFile } from "node:fs/promises";
+import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
@@ -110,26 +110,45 @@ describe(`setup, ${NIX}`, () => {
     expect(shown).toContain(KEY);
   });
 
-  test("outlasts the block that a run writes and takes back", async () => {
+  test("is the only command that writes it: a run gives its caches to each call, and keeps none", async () => {
     const { job, cache, conf } = await withCache();
     await using _job = job;
     const own = join(job.machine.root, "own");
-    await cli(job, [
-      "warm",
-      ".#homeConfigurations.alice.activationPackage",
-      "--cache",
-      `file://${own}`,
-    ]);
+    const target = ".#homeConfigurations.alice.activationPackage";
+    await cli(job, ["warm", target, "--cache", `file://${own}`, "--min-free", "1MB"]);
+    await job.machine.forget();
+    const args = ["prefetch", target, "--cache", `file://${own}`, "--min-free", "1MB"];
+    const fetched = await cli(job, args);
+    expect(fetched).toMatchObject({ code: 0, stdout: expect.stringContaining("fetched") });
+    await expect(readFile(conf)).rejects.toThrow("ENOENT");
+    const state = join(job.machine.environment["HOME"] ?? "", ".local/state/nix-cache-preflight");
+    expect(await readdir(state)).toEqual([]);
     await cli(job, ["setup", "--cache", `file://${cache}`]);
-    await cli(job, [
-      "prefetch",
-      ".#homeConfigurations.alice.activationPackage",
-      "--cache",
-      `file://${own}`,
-    ]);
-    const text = await readFile(conf, "utf8");
-    expect(text.match(/added by nix-cache-preflight setup/g)).toHaveLength(1);
-    expect(text).toContain(`extra-substituters = file://${cache}?trusted=1\n`);
+    await cli(job, args);
+    expect(await readFile(conf, "utf8")).toBe(
+      `# added by nix-cache-preflight setup\nextra-substituters = file://${cache}?trusted=1\n`,
+    );
+  });
+
+  test("--remove takes back what it added, and no other line", async () => {
+    const { job, cache, conf } = await withCache();
+    await using _job = job;
+    const mine = "# mine\nkeep-going = true\n";
+    await writeFile(conf, mine);
+    await cli(job, ["setup", "--substituters", `file://${cache} ${KEY}`]);
+    const back = await cli(job, ["setup", "--remove"]);
+    expect(back).toMatchObject({ code: 0, stdout: expect.stringContaining("2 lines taken out") });
+    expect(await readFile(conf, "utf8")).toBe(mine);
+    const json = await cli(job, ["setup", "--remove", "--json"]);
+    expect(JSON.parse(json.stdout)).toEqual({ file: conf, removed: [] });
+    for (const args of [
+      ["check", "--remove"],
+      ["setup", "--remove", "--cache", `file://${cache}`],
+    ])
+      expect(await cli(job, args)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining("NCP-640"),
+      });
   });
 
   test("leaves a file that another program makes as it is, and says what to add there", async () => {

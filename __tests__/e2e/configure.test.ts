@@ -1,63 +1,77 @@
-/** Owns the proof that later steps know our caches, that nothing of theirs is lost, and nothing taken from a flake. */
+/** Owns the proof that later steps know our caches, that nothing outlives the job, and nothing is taken from a flake. */
 
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { lstat, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import type { Outcome } from "../servers/http.ts";
 import { cached, flake, MINOR, NIX, startJob, told } from "./job.ts";
 import { recordNix } from "./recorder.ts";
 import { cacheServer, fillCache, makeKey, silentServer } from "./substituter-site.ts";
 
+const run = promisify(execFile);
 const MODES = ["check", "prefetch", "warm", "audit"];
 
 describe(`Nix's configuration, on ${NIX}`, () => {
-  test("what is there stays, ours is added once however often it runs, and Nix then says both", async () => {
+  test("the user's files are never written; ours goes in front of them for this job, and in post it goes", async () => {
     const theirs = "theirs-1:lsbNfweSTD355LPCB4HStuWUrYtGu/wW8TV39WbYnK4=";
     await using job = await startJob(flake("members"), {
       configuration: `substituters = file:///theirs\nextra-trusted-public-keys = ${theirs}`,
-      defaults: { targets: ".#good" },
+      defaults: { targets: ".#good", mode: "prefetch" },
     });
     const { machine } = job;
+    // As home-manager has it: a link to a file that nobody may write.
     const file = join(machine.root, "home", ".config", "nix", "nix.conf");
+    const linked = join(machine.root, "from-home-manager");
     await mkdir(join(file, ".."), { recursive: true });
-    await writeFile(file, "extra-substituters = file:///my-own\ncores = 2\n");
+    await writeFile(linked, "extra-substituters = file:///my-own\ncores = 2\n", { mode: 0o444 });
+    await symlink(linked, file);
     const key = await makeKey(job.machine, "ours-1");
     const signing = { "signing-key": (await readFile(key.secretFile, "utf8")).trim() };
-    const first = await job.main({ mode: "warm", ...signing });
-    expect(first.exitCode).toBe(0);
-    const written = await readFile(file, "utf8");
-    expect(written).toMatch(/^extra-substituters = file:\/\/\/my-own\ncores = 2\n# >>> /);
-    for (const mode of ["prefetch", "warm", "prefetch"]) await job.main({ mode, ...signing });
-    expect(await readFile(file, "utf8")).toBe(written);
-    const shown = JSON.parse(
-      await machine
-        .nix("nix", ["config", "show", "--json"])
-        .catch(() => machine.nix("nix", ["show-config", "--json"])),
-    ) as Record<string, { value: string[] }>;
-    expect(shown["substituters"]?.value).toEqual([
+    const step = await job.main({ ...signing, mode: "warm" });
+    expect([step.exitCode, told(step).filter((line) => line.includes("NCP-35"))]).toEqual([0, []]);
+    const shown = async (environment: Readonly<Record<string, string>>) => {
+      const ask = (verb: string[]) =>
+        run("nix", [...verb, "--json"], { env: { ...machine.environment, ...environment } });
+      const { stdout } = await ask(["config", "show"]).catch(() => ask(["show-config"]));
+      return JSON.parse(stdout) as Record<string, { value: string[] }>;
+    };
+    const during = await shown(step.environment);
+    expect(during["substituters"]?.value).toEqual([
       "file:///theirs",
       "file:///my-own",
       `file://${job.cache}`,
     ]);
-    expect(shown["trusted-public-keys"]?.value).toEqual(
+    expect(during["trusted-public-keys"]?.value).toEqual(
       expect.arrayContaining([theirs, key.public]),
     );
+    const post = await job.post({ ...signing, mode: "warm" }, { state: step.state });
+    expect(post.exitCode).toBe(0);
+    expect((await lstat(file)).isSymbolicLink()).toBe(true);
+    expect(await readFile(linked, "utf8")).toBe("extra-substituters = file:///my-own\ncores = 2\n");
+    // A file that is named and gone is none to Nix.
+    for (const environment of [{}, step.environment]) {
+      const after = await shown(environment);
+      expect(after["substituters"]?.value).toEqual(["file:///theirs", "file:///my-own"]);
+    }
+    expect(await readdir(join(machine.root, "runner"))).not.toContain("nix-cache-preflight");
   });
 
-  test("NIX_USER_CONF_FILES: the file that counts most is the one that is written", async () => {
-    await using job = await startJob(flake("members"), { defaults: { targets: ".#good" } });
-    const at = (name: string) => join(job.machine.root, name);
-    await writeFile(at("second.conf"), "extra-substituters = file:///second\n");
-    const environment = {
-      ...job.machine.environment,
-      NIX_USER_CONF_FILES: `${at("first.conf")}:${at("second.conf")}`,
-    };
-    const step = await job.main({ mode: "warm" }, { environment });
-    expect(step.exitCode).toBe(0);
-    expect(told(step).join("\n")).not.toContain("NCP-352");
-    expect(await readFile(at("first.conf"), "utf8")).toContain(`file://${job.cache}?trusted=1`);
-    expect(await readFile(at("second.conf"), "utf8")).toBe("extra-substituters = file:///second\n");
-    await expect(readFile(at("home/.config/nix/nix.conf"), "utf8")).rejects.toThrow("ENOENT");
+  test("the next job knows nothing of it, though its runner empties nothing and post never came", async () => {
+    await using job = await startJob(flake("members"), {
+      defaults: { targets: ".#good", mode: "prefetch" },
+    });
+    const { machine } = job;
+    await job.main({ mode: "warm" });
+    await machine.forget();
+    const next = await job.main(
+      { mode: "check", cache: "none" },
+      { environment: { ...machine.environment, RUNNER_TRACKING_ID: "github_another" } },
+    );
+    expect(next.outputs["hit"]).toBe("false");
+    // What the first job left is gone with it.
+    expect(await readdir(join(machine.root, "runner", "nix-cache-preflight"))).toEqual(["1"]);
   });
 
   test("where something replaces what was added, it is said, and this run goes on", async () => {

@@ -64,8 +64,9 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     expect(warm.log).toContain(`Build in ${elsewhere} instead of ${small.path}`);
     expect(warm.building).toEqual(["big-build-1.0"]);
     // The next job on this machine would not find the folder: no later step is told of it.
-    const home = job.job.machine.environment["HOME"] ?? "";
-    const configuration = await readFile(join(home, ".config", "nix", "nix.conf"), "utf8");
+    const [file = ""] = (warm.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+    const configuration = await readFile(file, "utf8");
+    expect(configuration).toContain("extra-substituters = ");
     expect(configuration.includes(`build-dir = ${elsewhere}`)).toBe(false);
   });
 

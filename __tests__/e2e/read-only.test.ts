@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { PUSH, payload, READ_ONLY, type SentEvent } from "../support/events.ts";
@@ -10,6 +10,11 @@ import { type How, NIX, type Step, startJob, type TestJob } from "./job.ts";
 import { WIRES, type Wire } from "./wire.ts";
 
 let built = 0;
+
+/** A stranger's code beside a token is built in a sandbox, or not at all. */
+const SANDBOX = {
+  configuration: "sandbox = true\nsandbox-fallback = false\nsandbox-paths = /bin /usr /lib /lib64",
+};
 
 /** Something that no cache and no store has yet: each step and each job has work of its own. */
 async function flakeOf(job: TestJob): Promise<void> {
@@ -38,7 +43,12 @@ async function wholeJob(
   const main = await job.main(given, how);
   await job.machine.nix("nix", ["build", "--no-link", "path:.#later"], job.workspace);
   const done: Step[] = [];
+  // Post takes it away; each one of them is to find it.
+  const ours = join(job.machine.root, "runner", "nix-cache-preflight");
+  const kept = join(job.machine.root, `kept-${built}`);
+  await cp(ours, kept, { recursive: true });
   for (const post of posts) {
+    await cp(kept, ours, { recursive: true });
     done.push(await job.post(given, { ...how, state: main.state, ...post(main.state) }));
   }
   return { main, posts: done };
@@ -90,7 +100,7 @@ describe.each(Object.keys(WIRES) as (keyof typeof WIRES)[])(
   `read-only and %s, on ${NIX}`,
   (kind) => {
     test("may write: the same job does, in main and in post", async () => {
-      await using job = await startJob(undefined);
+      await using job = await startJob(undefined, SANDBOX);
       await using wire = await WIRES[kind](job.machine);
       const { main, posts } = await wholeJob(job, wire, PUSH, [() => ({})]);
       expect([main.exitCode, posts[0]?.exitCode]).toEqual([0, 0]);
@@ -98,7 +108,7 @@ describe.each(Object.keys(WIRES) as (keyof typeof WIRES)[])(
     });
 
     test("every event that may not: not one request that writes, in main and in post, whatever a step forged", async () => {
-      await using job = await startJob(undefined);
+      await using job = await startJob(undefined, SANDBOX);
       await using wire = await WIRES[kind](job.machine);
       const forged = await forgedVariables(job);
       // For GitHub's cache and a plain HTTP one the trust is the same code: one of each shape.
@@ -173,7 +183,7 @@ describe.each(Object.keys(WIRES) as (keyof typeof WIRES)[])(
         },
       ],
     ])("forged between main and post: %s", async (_, forge) => {
-      await using job = await startJob(undefined);
+      await using job = await startJob(undefined, SANDBOX);
       await using wire = await WIRES[kind](job.machine);
       const event = READ_ONLY["pull_request_target of a fork"];
       if (!event) throw new Error("no such event");

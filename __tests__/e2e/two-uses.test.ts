@@ -1,6 +1,6 @@
 /** Owns the proof that two uses of the action in one job do not write over each other's work. */
 
-import { readFile, stat } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { startGithubCache } from "../servers/github-cache.ts";
@@ -15,17 +15,36 @@ describe(`two uses in one job, on ${NIX}`, () => {
       targets: name === "first" ? ".#good" : ".#other",
     }));
     if (!first || !second) throw new Error("two");
-    const one = await job.main(first);
+    const mine = join(machine.root, "nix.conf");
+    await writeFile(mine, "cores = 2\n");
+    const environment = { ...machine.environment, NIX_USER_CONF_FILES: mine };
+    const one = await job.main(first, { environment });
+    // As the runner hands it on to every later step.
+    const later = { environment: { ...environment, ...one.environment } };
     // Between the two, a step builds what the first use has for a target.
     await machine.nix("nix", ["build", "--no-link", "--no-write-lock-file", ".#good"], workspace);
-    const two = await job.main(second);
+    const two = await job.main(second, later);
     await machine.nix("nix", ["build", "--no-link", "--no-write-lock-file", ".#other"], workspace);
     expect(one.outputs["report"]).not.toBe(two.outputs["report"]);
     for (const { outputs } of [one, two]) await stat(outputs["report"] ?? "");
 
+    // Later steps know both, and the user's own file is as it was.
+    const files = (two.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+    expect(files).toHaveLength(3);
+    const texts = await Promise.all(files.map((file) => readFile(file, "utf8")));
+    expect(texts[0]).toContain(`extra-substituters = ${second.cache}?trusted=1\n`);
+    expect(texts[1]).toContain(`extra-substituters = ${first.cache}?trusted=1\n`);
+    expect(texts[2]).toBe("cores = 2\n");
+
     // As the runner runs them: the last one first.
-    const postTwo = await job.post(second, { state: two.state });
-    const postOne = await job.post(first, { state: one.state });
+    const last = { environment: { ...later.environment, ...two.environment } };
+    const postTwo = await job.post(second, { ...last, state: two.state });
+    // What the first one added holds until its own end.
+    await stat(files[1] ?? "");
+    const postOne = await job.post(first, { ...last, state: one.state });
+    await expect(stat(join(machine.root, "runner", "nix-cache-preflight"))).rejects.toThrow(
+      "ENOENT",
+    );
     expect([postTwo.exitCode, postOne.exitCode]).toEqual([0, 0]);
     expect([...told(postTwo), ...told(postOne)]).toEqual([]);
     expect(Object.keys(await pins(join(machine.root, "first")))).toEqual(["good-x86_64-linux"]);
@@ -33,12 +52,6 @@ describe(`two uses in one job, on ${NIX}`, () => {
     // What was built before the second began is none of its work.
     expect([...(await cached(join(machine.root, "second"))).keys()]).toEqual(["other-1"]);
     expect([...(await cached(join(machine.root, "first"))).keys()]).toContain("good-1");
-    // Later steps know both, in one block.
-    const file = join(machine.root, "home", ".config", "nix", "nix.conf");
-    const lines = (await readFile(file, "utf8")).split("\n");
-    expect(lines.filter((line) => line.startsWith("# >>>"))).toHaveLength(1);
-    const [urls = ""] = lines.filter((line) => line.startsWith("extra-substituters = "));
-    for (const { cache } of [first, second]) expect(urls).toContain(`${cache}?trusted=1`);
   });
 
   test("cache: github twice: what each built, the next job of either fetches", async () => {

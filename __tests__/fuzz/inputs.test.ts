@@ -187,7 +187,7 @@ test(
   "main's record for post",
   async () => {
     await using folder = await temporaryFolder();
-    const trust = { kind: "read-only", why: "a fork" } as const;
+    const trust = { kind: "read-only", code: "strange", why: "a fork" } as const;
     const memory = {
       targets: [{ name: ".#a", outputs: [storePath("a")], pinName: "a" }],
       storeNames: new Set(["x"]),

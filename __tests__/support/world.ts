@@ -13,13 +13,13 @@ import type {
 } from "../../src/domain/cache.ts";
 import type { Derivation } from "../../src/domain/derivation.ts";
 import { UserError } from "../../src/domain/errors.ts";
+import type { EvaluationFailure } from "../../src/domain/evaluation.ts";
 import { formatAttrPath } from "../../src/domain/installable.ts";
 import type { Job, Trust } from "../../src/domain/job.ts";
 import type { PathInfo } from "../../src/domain/narinfo.ts";
 import type {
   BuildResult,
   Disk,
-  EvaluationFailure,
   FileSystem,
   Memory,
   Nix,
@@ -33,7 +33,11 @@ import { STORE } from "./paths.ts";
 
 export const WRITE: Trust = { kind: "write", pins: "move", why: "push on the default branch" };
 export const NO_PINS: Trust = { kind: "write", pins: "keep", why: "push" };
-export const READ_ONLY: Trust = { kind: "read-only", why: "the pull request is from a fork" };
+export const READ_ONLY: Trust = {
+  kind: "read-only",
+  code: "strange",
+  why: "the pull request is from a fork",
+};
 
 export function job(inputs: Partial<Record<InputName, string>> = {}): Job {
   return parseInputs({ ...DEFAULTS, cache: "file:///cache", ...inputs }).job;
@@ -281,6 +285,7 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
       }
       return { built, failed, stopped, figures };
     },
+    descending: async (built, origin) => built.filter((path) => origin.includes(path)),
     configure: async (caches) => {
       done.push(`configure ${caches.map(({ name }) => name).join(" ")}`);
       return ["nix.conf: caches added"];
@@ -362,6 +367,7 @@ export function world(options: WorldOptions = {}): MemoryWorld {
       info: (line) => lines.push(line),
       debug: () => {},
     },
+    code: "ours",
     keyFiles: async (patterns) => patterns.map((name) => ({ name, hash: "0123456789abcdef" })),
     decompress: (_compression, content) => content,
     addresses: register,

@@ -11,13 +11,15 @@ import * as z from "zod/mini";
 import { compose } from "../compose.ts";
 import type { PushProgress } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
+import { codeOf } from "../domain/job.ts";
+import { withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce, watch } from "../engine/background-push.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { awaitFile } from "../host/clock.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
+import { endProcesses, identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
 import { plainLine } from "../report/page.ts";
 import { isDebugging, traceJob } from "./console.ts";
 import { contextTrust, type Place, readContext } from "./context.ts";
@@ -37,6 +39,8 @@ export const files = (folder: string) => ({
   stop: join(folder, "push.stop"),
   /** Why the cache is sent nothing more, where it failed them all. */
   ended: join(folder, "push.ended"),
+  /** Who it is, written by itself: also a main that died then left word of it. */
+  identity: join(folder, "push.json"),
   /** Written last: without it, it did not end by itself. */
   done: join(folder, "push.done"),
 });
@@ -45,6 +49,15 @@ export const files = (folder: string) => ({
 export interface BackgroundRequest extends Place {
   readonly environment: Environment;
   readonly storeNames: readonly string[];
+  /** What the job's work descends from, where the machine is not its alone. */
+  readonly origin: readonly StorePath[] | undefined;
+  /** Who runs the job's steps, where that can be seen: when it is gone, so is the job. */
+  readonly runner: ProcessIdentity | undefined;
+}
+
+/** The process that runs the job's steps; in a container it is outside, and cannot be seen. */
+export async function runnerOfJob(): Promise<ProcessIdentity | undefined> {
+  return process.ppid > 1 ? identityOf(process.ppid) : undefined;
 }
 
 /** Starts it detached, so that it outlives this step; where it did not start, that is said, and post does its work. */
@@ -139,13 +152,7 @@ export async function endBackground(
   }
   const done = await exists(paths.done);
   if (!done && (await isRunning(watcher))) {
-    kill(watcher, "SIGTERM");
-    for (
-      const end = performance.now() + patience.grace;
-      (await isRunning(watcher)) && performance.now() < end;
-    )
-      await wait(POLL);
-    if (await isRunning(watcher)) kill(watcher, "SIGKILL");
+    await endProcesses([watcher], patience.grace);
     return end("too slow");
   }
   return end(done ? "finished" : "early");
@@ -165,15 +172,6 @@ export async function backgroundTrace(folder: string): Promise<string[]> {
   if (bytes > LOG_MOST) return [`${log} is too long to be shown`];
   const lines = (await readFile(log, "utf8").catch(() => "")).split("\n");
   return lines.flatMap((line) => (line.startsWith(TRACED) ? [line.slice(TRACED.length)] : []));
-}
-
-/** It may end between the look and this. */
-function kill({ pid }: ProcessIdentity, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // it is gone, or another user's
-  }
 }
 
 function exists(path: string): Promise<boolean> {
@@ -223,6 +221,9 @@ export async function background(): Promise<void> {
     const request = JSON.parse(await text(process.stdin)) as BackgroundRequest;
     const context = await readContext(request.environment, request);
     const paths = files(context.folder);
+    // Not made anew: a folder that is gone is a job that is over.
+    await writeFile(paths.identity, JSON.stringify(await identityOf(process.pid)), { mode: 0o600 });
+    const trust = contextTrust(context);
     const log: Log = {
       ...LOG,
       debug: (line) => {
@@ -238,11 +239,12 @@ export async function background(): Promise<void> {
       // Of the checkout it needs nothing, and a step may take that away.
       workspace: context.folder,
       needs: "store",
+      code: codeOf(trust),
       platform: process.platform,
       log,
       signal,
     });
-    if (!maySendAtOnce(context.job, contextTrust(context), composed.world)) return;
+    if (!maySendAtOnce(context.job, trust, composed.world)) return;
     const inode = (path: string) =>
       stat(path).then(
         ({ ino }) => ino,
@@ -254,10 +256,14 @@ export async function background(): Promise<void> {
         job: context.job,
         world: composed.world,
         since: new Set(request.storeNames),
-        // The runner empties the folder when the job is over, even where post never came.
+        origin: request.origin,
+        // The runner empties the folder when the job is over, even where post never came; one that
+        // empties nothing ends itself.
         isOver: async () => {
           const now = await inode(context.folder);
-          return now === undefined || now !== folder || (await inode(paths.stop)) !== undefined;
+          if (now === undefined || now !== folder) return true;
+          if (request.runner && !(await isRunning(request.runner))) return true;
+          return (await inode(paths.stop)) !== undefined;
         },
         rest: async (resting) => {
           await Promise.race([wait(PAUSE, undefined, { signal: resting }), stop.there]);
@@ -283,6 +289,6 @@ export async function background(): Promise<void> {
 const LOG: Log = {
   group: (title) => console.log(title),
   endGroup: () => undefined,
-  info: (line) => console.log(line),
+  info: (line) => console.log(withoutCredentials(line)),
   debug: () => undefined,
 };

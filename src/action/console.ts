@@ -4,6 +4,7 @@ import * as core from "@actions/core";
 import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { type Secrets, secretTexts } from "../domain/job.ts";
+import { credentialsIn, withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
 import { steadyWatch } from "../host/clock.ts";
 import type { Environment } from "../host/environment.ts";
@@ -11,6 +12,7 @@ import { showTrace } from "../host/trace.ts";
 import type { Annotation } from "../report/annotations.ts";
 import { plainLine } from "../report/page.ts";
 import { progressLine } from "../report/text.ts";
+import type { Request } from "./inputs.ts";
 
 export const log: Log = {
   group: (title) => core.startGroup(plainLine(title)),
@@ -23,16 +25,38 @@ export const log: Log = {
 };
 
 export function annotate({ level, title, message }: Annotation): void {
-  const text = message.split("\n").map(plainLine).join("\n");
+  const text = message
+    .split("\n")
+    .map((line) => redacted(plainLine(line)))
+    .join("\n");
   const properties = { title: plainLine(title) };
   if (level === "error") core.error(text, properties);
   else if (level === "warning") core.warning(text, properties);
   else core.notice(text, properties);
 }
 
-/** Before anything is printed: the runner then takes them out of every line. */
-export function mask({ secrets }: { readonly secrets: Secrets }): void {
-  for (const text of secretTexts(secrets)) core.setSecret(text);
+const hidden = new Set<string>();
+
+/** From now on the runner takes them out of every line, and we out of what it does not read. */
+export function hide(values: readonly string[]): void {
+  for (const value of values) {
+    if (hidden.has(value)) continue;
+    hidden.add(value);
+    core.setSecret(value);
+  }
+}
+
+/** For files and outputs: the runner masks the log alone. */
+export function redacted(text: string): string {
+  let shown = withoutCredentials(text);
+  for (const value of hidden) shown = shown.replaceAll(value, "***");
+  return shown;
+}
+
+/** Before anything is printed. */
+export function mask({ secrets, addresses }: Pick<Request, "secrets" | "addresses">): void {
+  hide(secretTexts(secrets));
+  hide(credentialsIn(addresses));
 }
 
 /** Whether the job is run with debug logging; the runner says so in this variable. */
@@ -53,7 +77,7 @@ export function traceJob(
 export async function writeSummary(text: string): Promise<void> {
   if (text === "") return;
   await core.summary
-    .addRaw(text)
+    .addRaw(redacted(text))
     .write()
     .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
 }

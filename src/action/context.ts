@@ -49,22 +49,6 @@ export function folderOf({ sharedFolder, use }: Place): string {
   return join(sharedFolder, use);
 }
 
-/**
- * A use of its own for this step: what another one left for its post, and a cache that another one
- * filled, are not written over. Throws a UserError where there is no folder to have it in.
- */
-export async function beginUse(environment: Environment): Promise<Place> {
-  const sharedFolder = await ourFolder(environment);
-  for (let use = 1; ; use++) {
-    try {
-      await mkdir(join(sharedFolder, String(use)));
-      return { sharedFolder, use: String(use) };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-  }
-}
-
 /** In the order of choice; the second one for where a job of another user left the first behind. */
 export function foldersIn(environment: Environment): readonly [string, ...string[]] {
   const temporary = environment["RUNNER_TEMP"];
@@ -74,7 +58,8 @@ export function foldersIn(environment: Environment): readonly [string, ...string
   return [join(temporary, "nix-cache-preflight"), join(temporary, ours)];
 }
 
-async function ourFolder(environment: Environment): Promise<string> {
+/** Throws a UserError where there is no folder to have it in. */
+export async function ourFolder(environment: Environment): Promise<string> {
   const folders = foldersIn(environment);
   let why: unknown;
   for (const folder of folders) {

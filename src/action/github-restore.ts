@@ -8,8 +8,10 @@ import { takeIn } from "../caches/github/content.ts";
 import { isLayer, type Layer, layersOf } from "../caches/github/layers.ts";
 import { restoreNotice } from "../caches/github/trouble.ts";
 import { describeError } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { Log } from "../domain/ports.ts";
+import { parseSigningKey } from "../domain/signature.ts";
 import { count } from "../domain/size.ts";
 import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
@@ -22,6 +24,8 @@ export interface GithubCache {
   /** A folder of ours in the runner's temporary folder. */
   readonly folder: string;
   readonly log: Log;
+  /** Where there is one, only what it signed is believed. */
+  readonly signingKey?: string | undefined;
   /** Where the client differs from the one of the bundle: in tests. */
   readonly client?: Partial<GithubClientOptions>;
 }
@@ -76,6 +80,8 @@ export interface RestoredCache {
   /** Undefined where the job has another cache, or where nothing could be done at all. */
   readonly record: GithubRecord | undefined;
   readonly notices: readonly string[];
+  /** Of what no run of ours would have saved. */
+  readonly findings: readonly Finding[];
 }
 
 /** Never throws but for the signal: a cache that cannot be restored is an empty one, and a notice. */
@@ -87,14 +93,14 @@ export async function restoreGithub(
 ): Promise<RestoredCache> {
   // On Windows there is no Nix to use it.
   if (job.cache?.keeper !== "GitHub" || process.platform === "win32") {
-    return { record: undefined, notices: [] };
+    return { record: undefined, notices: [], findings: [] };
   }
   try {
     return await restoreLayers(await layersFor(job, workspace, cache), cache, signal);
   } catch (error) {
     signal.throwIfAborted();
     const trouble = { kind: "failed", detail: describeError(error) } as const;
-    return { record: undefined, notices: [restoreNotice(trouble, "nothing")] };
+    return { record: undefined, notices: [restoreNotice(trouble, "nothing")], findings: [] };
   }
 }
 
@@ -104,8 +110,12 @@ async function layersFor(job: Job, workspace: string, { environment }: GithubCac
     keyFiles: await hashKeyFiles(workspace, job.keyFiles),
     platform: process.platform,
     arch: process.arch,
-    storeDir: environment["NIX_STORE_DIR"] || "/nix/store",
+    storeDir: storeDirOf(environment),
   });
+}
+
+function storeDirOf(environment: Environment): string {
+  return environment["NIX_STORE_DIR"] || "/nix/store";
 }
 
 async function restoreLayers(
@@ -116,6 +126,11 @@ async function restoreLayers(
   const options = await clientOptions(cache);
   const { keys, trouble } = await restoreEntries(layers, options, signal);
   const restored = new Set<string>();
+  const contradicting: string[] = [];
+  let unsigned = 0;
+  const storeDir = storeDirOf(cache.environment);
+  const { signingKey } = cache;
+  const signer = signingKey ? parseSigningKey(signingKey).publicKey : undefined;
   const taken: GithubRecord["layers"] = [];
   for (const [index, layer] of layers.entries()) {
     const { kind, folder, key } = layer;
@@ -127,14 +142,44 @@ async function restoreLayers(
       taken.push({ kind, folder, key });
       continue;
     }
-    const held = await takeIn(place, githubDirectory(cache.folder));
+    const came = await takeIn(place, githubDirectory(cache.folder), storeDir, signer);
+    const { held } = came;
+    contradicting.push(...came.contradicting);
+    unsigned += came.unsigned;
     for (const name of held) restored.add(name);
     taken.push({ kind, folder, key, ...(isLayer(layer, found) ? { holds: [...held] } : {}) });
     cache.log.info(`github: ${count(held.size, "path")} restored from ${found}`);
   }
+  const notice = trouble && restoreNotice(trouble, restored.size > 0 ? "a part" : "nothing");
+  const isForeign = trouble?.kind === "foreign";
   return {
     record: { version: 1, layers: taken, restored: [...restored] },
-    notices: trouble ? [restoreNotice(trouble, restored.size > 0 ? "a part" : "nothing")] : [],
+    notices: notice && !isForeign ? [notice] : [],
+    findings: [
+      ...(notice && isForeign ? [foreign(notice)] : []),
+      ...(contradicting.length > 0 ? [foreign(contradiction(contradicting))] : []),
+      ...(unsigned > 0 ? [foreign(unbelieved(unsigned))] : []),
+    ],
+  };
+}
+
+function contradiction(names: readonly string[]): string {
+  const [first] = names;
+  const more = names.length > 1 ? ` and ${count(names.length - 1, "more path")}` : "";
+  return `github: ${first}${more} came again with other sums than an earlier layer's, and ${names.length > 1 ? "are" : "is"} left out`;
+}
+
+function unbelieved(paths: number): string {
+  return `github: ${count(paths, "path")} restored without a signature of the signing-key, and left out: they count as absent`;
+}
+
+function foreign(message: string): Finding {
+  return {
+    kind: "cache",
+    level: "warning",
+    code: "NCP-454",
+    message,
+    hint: "was it saved before there was a signing-key? Else find out which workflow may write to this branch's Actions cache (audit does), and delete the entry",
   };
 }
 

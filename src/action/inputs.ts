@@ -52,6 +52,7 @@ export const DEFAULTS = {
   "install-nix": "false",
   "nix-version": "",
   "nix-sha256": "",
+  "pass-env": "",
 } as const;
 
 /** Inputs that are one of few words; completion offers these. */
@@ -76,6 +77,8 @@ export interface Request {
   readonly job: Job;
   readonly secrets: Secrets;
   readonly trust: "auto" | "read-only";
+  /** The inputs that hold addresses, as they were written: there may be credentials in them. */
+  readonly addresses: string;
 }
 
 const NAMES = Object.keys(DEFAULTS) as InputName[];
@@ -113,14 +116,16 @@ export function foreignInputs(environment: Readonly<Record<string, string>>): An
 /** Reads all inputs before anything runs. */
 export function parseInputs(inputs: Inputs, addresses: Addresses = register): Request {
   const signingKey = inputs["signing-key"].trim() || undefined;
-  if (signingKey) parseSigningKey(signingKey);
+  const cache = addresses.parse(inputs.cache.trim(), "cache");
+  if (signingKey) parseSigningKey(signingKey, cache?.keyName);
   return {
     trust: choice(inputs, "trust"),
+    addresses: [inputs.targets, inputs.substituters, inputs.cache].join("\n"),
     workingDirectory: below(inputs["working-directory"].trim()),
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
-      cache: addresses.parse(inputs.cache.trim(), "cache"),
+      cache,
       ...parseTargets(inputs.targets),
       cacheName: inputs.cache.trim(),
       substituters: parseSubstituters(inputs.substituters, addresses),
@@ -142,6 +147,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
       keyPrefix: keyPart(inputs["key-prefix"].trim(), "key-prefix"),
       keySuffix: lines(inputs["key-suffix"]).map((part) => keyPart(part, "key-suffix")),
       force: choice(inputs, "force") === "true" ? "force" : "trust",
+      passEnv: variableNames(inputs["pass-env"]),
       installNix: choice(inputs, "install-nix") === "true" ? "install" : "require",
       chosenNix: parseNix(inputs["nix-version"].trim(), lines(inputs["nix-sha256"])),
     },
@@ -222,6 +228,27 @@ function parseToken(text: string): string | undefined {
   throw new UserError("NCP-105", "token: it holds white space or characters that no token has", {
     hint: "store it again, without line breaks or quotes",
   });
+}
+
+/** What the runner gives this step alone is no build's. */
+function variableNames(text: string): string[] {
+  return text
+    .split(/[\s,]+/)
+    .filter((name) => name !== "")
+    .map((name) => {
+      const hint = "pass-env holds names of variables, such as COMPANY_MIRROR, and no values";
+      // The value of whoever wrote NAME=VALUE may be a secret.
+      const said = name.split("=")[0];
+      if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+        throw new UserError("NCP-101", `pass-env: "${said}" is not the name of a variable`, {
+          hint,
+        });
+      if (/^(INPUT|STATE|ACTIONS)_/.test(name))
+        throw new UserError("NCP-101", `pass-env: ${name} is this step's own, and no build's`, {
+          hint,
+        });
+      return name;
+    });
 }
 
 /** GitHub's cache refuses commas in keys and keys over 512 characters. */

@@ -5,13 +5,14 @@ import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import type { Composed } from "../compose.ts";
 import { describeError } from "../domain/errors.ts";
-import type { Trust } from "../domain/job.ts";
+import { codeOf, type Trust } from "../domain/job.ts";
+import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import { type Run, run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
-import { jobPath, processEnvironment } from "../host/environment.ts";
+import { isHosted, jobPath, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
@@ -19,62 +20,73 @@ import { allFindings, jsonReport, outputValues } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
-import { startBackground } from "./background-push.ts";
+import { runnerOfJob, startBackground } from "./background-push.ts";
 import {
   annotate,
   conclude,
   guarded,
+  hide,
   log,
   mask,
+  redacted,
   traceJob,
   world,
   writeSummary,
 } from "./console.ts";
-import {
-  beginUse,
-  buildsToEvaluate,
-  type Context,
-  contextTrust,
-  readContext,
-  rootsOf,
-} from "./context.ts";
+import { buildsToEvaluate, type Context, contextTrust, readContext, rootsOf } from "./context.ts";
 import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
 import { foreignInputs } from "./inputs.ts";
 import { hasNix, installNix, releaseOf } from "./install-nix.ts";
+import { beginUse } from "./job-folder.ts";
 import { STATE, StateKeeper, sealFor } from "./state.ts";
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
-    const environment = processEnvironment();
+    const environment = takeEnvironment();
     const given = await readContext(environment, await beginUse(environment));
     mask(given);
     using _trace = traceJob(given);
     for (const warning of foreignInputs(environment)) annotate(warning);
     const trust = contextTrust(given);
+    // Known now, whatever becomes of the rest.
+    core.setOutput("read-only", String(trust.kind === "read-only"));
     const { job } = given;
     log.info(
       `nix-cache-preflight: ${job.mode}, cache ${job.cacheName}, ${trust.kind} (${trust.why})`,
     );
     const context = await withNix(given, signal);
-    const restoring = restoreGithub(job, context.workspace, { ...context, log }, signal);
+    const restoring = restoreGithub(
+      job,
+      context.workspace,
+      { ...context, log, signingKey: context.secrets.signingKey },
+      signal,
+    );
     // Awaited below: until then another failure may be first.
     restoring.catch(() => undefined);
     const { compose } = await world();
     await using composed = await compose({
       ...context,
       needs: "store and checkout",
+      code: codeOf(trust),
+      hide,
+      laterSteps: {
+        file: join(context.folder, "nix.conf"),
+        setVariable: (name, value) => core.exportVariable(name, value),
+      },
       platform: process.platform,
       log,
       signal,
       buildsToEvaluate: buildsToEvaluate(context),
       ...rootsOf(context),
     });
-    const { record, notices } = await restoring;
+    const { record, notices, findings } = await restoring;
     const leave = await leaveForPost(context, trust, composed, record);
     // An evaluation may build, too.
     await leave({});
     const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
-    const done = await run(job, trust, restored, signal, (survey) => leave({ survey }));
+    const ran = await run(job, trust, restored, signal, (survey) => leave({ survey }));
+    const outcome = { ...ran.outcome, findings: [...findings, ...ran.outcome.findings] };
+    const done = { ...ran, outcome };
     await tell(done, context);
     const { own } = composed.world;
     const ended = own?.pushEnded?.();
@@ -93,6 +105,8 @@ export function main(): Promise<void> {
               use: context.use,
               // What this step built, it has dealt with itself.
               storeNames: [...(await composed.storeNames())],
+              origin: originOf(context, done.survey),
+              runner: await runnerOfJob(),
             },
             context.folder,
             log,
@@ -134,14 +148,29 @@ async function leaveForPost(
       await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
     }
     const targets = (survey?.targets ?? []).flatMap(({ name, outputs, pinName }) =>
-      outputs ? [{ name, outputs, pinName }] : [],
+      outputs ? [{ name: redacted(name), outputs, pinName }] : [],
     );
     const silent = [...(survey ? silentSubstituters(survey) : []), ...alsoSilent];
     core.saveState(
       STATE,
-      await keeper.save({ trust, memory: { targets, storeNames, silent, pushEnded }, watcher }),
+      await keeper.save({
+        trust,
+        memory: { targets, storeNames, silent, pushEnded, origin: originOf(context, survey) },
+        watcher,
+        programs: folderOf("nix-store", context.environment["PATH"] ?? ""),
+      }),
     );
   };
+}
+
+/** The targets' derivations and results, where others may build into the same store. */
+function originOf({ environment }: Context, survey: Survey | undefined): StorePath[] | undefined {
+  if (isHosted(environment)) return undefined;
+  const paths = (survey?.targets ?? []).flatMap(({ wanted, outputs }) => [
+    ...(wanted?.kind === "derivation" ? [wanted.drvPath] : []),
+    ...(outputs ?? []),
+  ]);
+  return [...new Set(paths)];
 }
 
 /** Where the job asks for it and the runner has none, Nix is installed first. */
@@ -184,9 +213,9 @@ function tellWhereNixIs({ environment, job }: Context): void {
 
 async function tell(done: Run, { folder }: Context): Promise<void> {
   const reportPath = join(folder, "report.json");
-  await writeWhole(reportPath, `${JSON.stringify(jsonReport(done), null, 2)}\n`);
+  await writeWhole(reportPath, redacted(`${JSON.stringify(jsonReport(done), null, 2)}\n`));
   for (const [name, value] of Object.entries(outputValues(done, reportPath))) {
-    core.setOutput(name, value);
+    core.setOutput(name, redacted(value));
   }
   for (const line of textReport(done)) log.info(line);
   for (const annotation of annotations(allFindings(done))) annotate(annotation);

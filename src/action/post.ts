@@ -3,11 +3,12 @@
 import { constants } from "node:fs";
 import { access, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
-import { type Environment, processEnvironment } from "../host/environment.ts";
+import { type Environment, secretOf, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
 import { postSummary } from "../report/summary.ts";
@@ -30,33 +31,22 @@ import {
   world,
   writeSummary,
 } from "./console.ts";
-import {
-  type Context,
-  contextTrust,
-  foldersIn,
-  type Place,
-  ROOTS,
-  readContext,
-} from "./context.ts";
+import { type Context, contextTrust, foldersIn, type Place, readContext } from "./context.ts";
 import { keepGithub } from "./github-save.ts";
-import { loadState, placeIn, STATE, sealFor } from "./state.ts";
+import { endLeftBackground, endUse, leftBackground } from "./job-folder.ts";
+import { loadState, placeIn, STATE, type StepState, sealFor } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
 
 export function post(): Promise<void> {
   return guarded(async (signal) => {
-    const environment = processEnvironment();
+    const environment = takeEnvironment();
     const text = core.getState(STATE);
     const place = placeIn(text);
     try {
       if (text === "") log.info("nix-cache-preflight: main left nothing to do");
       else await endJob(text, place, environment, signal);
     } finally {
-      // What the job fetched and built is the store's again, to be collected when nobody needs it.
-      if (place) {
-        const roots = join(place.sharedFolder, place.use, ROOTS);
-        await rm(roots, { recursive: true, force: true });
-      }
-      await removeNetrc(place ? [place.sharedFolder] : foldersIn(environment), environment);
+      await endUse(place, environment);
     }
   });
 }
@@ -69,12 +59,16 @@ async function endJob(
 ): Promise<void> {
   // A record that names no place is damaged, and is refused below.
   const [sharedFolder] = foldersIn(environment);
-  const context = await readContext(environment, place ?? { sharedFolder, use: "0" });
-  mask(context);
-  using _trace = traceJob(context);
-  const state = await loadState(text, sealFor(context));
-  if (!state) return refuseRecord(context);
-  const trust = lowerTrust(state.trust, contextTrust(context));
+  const given = await readContext(environment, place ?? { sharedFolder, use: "0" });
+  mask(given);
+  using _trace = traceJob(given);
+  const state = await loadState(text, sealFor(given));
+  if (!state) return refuseRecord(given);
+  const trust = lowerTrust(state.trust, contextTrust(given));
+  if (codeOf(trust) === "strange" && secretOf(given.secrets, environment) !== undefined) {
+    return endStrange(state, trust, given);
+  }
+  const context = { ...given, environment: withPrograms(environment, state) };
   const { pushed: ahead, ended = state.memory.pushEnded } = await endWatcher(
     state.watcher,
     context.folder,
@@ -91,6 +85,7 @@ async function endJob(
     folder: scratch.folder,
     workspace: scratch.folder,
     needs: "store",
+    code: codeOf(trust),
     platform: process.platform,
     log,
     signal,
@@ -107,6 +102,30 @@ async function endJob(
   const kept = await keepGithub(context, trust, composed, state.memory, signal);
   for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
   conclude(outcome.findings);
+}
+
+/** Nix as main found it, whatever a step put before it since. */
+function withPrograms(environment: Environment, { programs }: StepState): Environment {
+  if (programs === undefined) return environment;
+  const path = [programs, environment["PATH"] ?? ""].join(delimiter);
+  return { ...environment, PATH: path };
+}
+
+/**
+ * After strange code: no request and no process, since a step may have left a proxy, a program of Nix's
+ * name or a library for them, and what this process was started with can be read.
+ */
+async function endStrange(state: StepState, { why }: Trust, context: Context): Promise<void> {
+  const store = context.environment["NIX_STORE_DIR"] || "/nix/store";
+  const names = await readdir(store).catch(() => []);
+  const fresh = names.filter(
+    (name) => !state.memory.storeNames.has(name) && /^[0-9a-z]{32}-.*(?<!\.drv)$/.test(name),
+  );
+  const what =
+    fresh.length === 0
+      ? "nothing new to push"
+      : `${count(fresh.length, "path")} of the store ${fresh.length === 1 ? "is" : "are"} new since; this run would have pushed what the job built of it`;
+  log.info(`read-only (${why}): ${what}`);
 }
 
 interface Scratch extends AsyncDisposable {
@@ -129,7 +148,7 @@ async function scratchIn(folder: string): Promise<Scratch> {
 
 /** Loud where it costs somebody a push: a step of the job has no business there. */
 async function refuseRecord(context: Context): Promise<void> {
-  await stopBackground(context.folder);
+  await endLeftBackground(context.folder);
   const message = "main's record is damaged or was changed since; nothing is pushed";
   if (contextTrust(context).kind === "read-only")
     return log.info(`nix-cache-preflight: ${message}`);
@@ -137,23 +156,14 @@ async function refuseRecord(context: Context): Promise<void> {
   annotate({ level: "warning", title: "NCP-450", message: `${message}\n${hint}` });
 }
 
-/** Whatever post came to: Nix needs the tokens in it no longer. */
-async function removeNetrc(folders: readonly string[], environment: Environment): Promise<void> {
-  for (const folder of folders) {
-    const names = await readdir(folder).catch(() => []);
-    if (!names.some((name) => name.startsWith("netrc"))) continue;
-    const { forgetNetrc } = await world();
-    await forgetNetrc(folder, environment);
-  }
-}
-
 async function endWatcher(
-  watcher: ProcessIdentity | undefined,
+  known: ProcessIdentity | undefined,
   folder: string,
   signal: AbortSignal,
 ): Promise<Partial<Pick<BackgroundEnd, "ended">> & Pick<BackgroundEnd, "pushed">> {
+  // A main that was killed may have started one, and did not live to say so: it did.
+  const watcher = known ?? (await leftBackground(folder));
   if (watcher === undefined) {
-    // A main that was killed may have started one, and did not live to say so.
     await stopBackground(folder);
     return { pushed: [] };
   }

@@ -29,7 +29,11 @@ const Pointer = z.object({
 const State = z.object({
   trust: z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("write"), pins: z.enum(["move", "keep"]), why: z.string() }),
-    z.object({ kind: z.literal("read-only"), why: z.string() }),
+    z.object({
+      kind: z.literal("read-only"),
+      code: z.enum(["ours", "strange"]),
+      why: z.string(),
+    }),
   ]),
   targets: z.array(
     z.object({
@@ -38,6 +42,8 @@ const State = z.object({
       pinName: z.string().check(z.regex(/^[0-9A-Za-z_.+-]{1,200}$/)),
     }),
   ),
+  programs: z.optional(z.string().check(z.regex(/^\/[^:\0]*$/))),
+  origin: z.optional(z.array(z.string().check(z.regex(STORE_PATH)))),
   storeNames: z.object({ sha256: z.string() }),
   silent: z.array(z.string()),
   pushEnded: z.optional(z.string()),
@@ -55,9 +61,16 @@ export interface StepState {
   readonly memory: JobMemory;
   /** The process that pushes while the job runs. */
   readonly watcher: ProcessIdentity | undefined;
+  /** Where main found Nix: a later step may put another program of its name before it. */
+  readonly programs?: string | undefined;
 }
 
 export const STATE = "preflight";
+
+/** The number of a use, or undefined for what is none. */
+export function parseUse(text: string): string | undefined {
+  return USE.test(text) ? text : undefined;
+}
 
 const NAMES = "store-names";
 
@@ -74,7 +87,7 @@ export class StateKeeper {
   }
 
   /** Returns what the runner is to hand on. A file each time: a main that is killed here leaves the one before. */
-  async save({ trust, memory, watcher }: StepState): Promise<string> {
+  async save({ trust, memory, watcher, programs }: StepState): Promise<string> {
     const folder = folderOf(this.place);
     if (this.names?.of !== memory.storeNames) {
       const names = [...memory.storeNames].join("\n");
@@ -87,7 +100,9 @@ export class StateKeeper {
       storeNames: { sha256: this.names.sha256 },
       silent: [...(memory.silent ?? [])],
       ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
+      ...(memory.origin === undefined ? {} : { origin: [...memory.origin] }),
       ...(watcher === undefined ? {} : { watcher }),
+      ...(programs === undefined ? {} : { programs }),
     } satisfies z.infer<typeof State>);
     const file = `state-${++this.saved}.json`;
     await writeWhole(join(folder, file), record);
@@ -136,8 +151,10 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         storeNames: new Set(names === "" ? [] : names.split("\n")),
         silent: state.silent,
         ...(state.pushEnded === undefined ? {} : { pushEnded: state.pushEnded }),
+        ...(state.origin === undefined ? {} : { origin: state.origin as StorePath[] }),
       },
       watcher: state.watcher,
+      ...(state.programs === undefined ? {} : { programs: state.programs }),
     };
   } catch {
     return undefined;

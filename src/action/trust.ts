@@ -1,7 +1,7 @@
 /** What the event that started the job lets this run write; whatever is not clear may write nothing. */
 
 import * as z from "zod/mini";
-import type { Trust } from "../domain/job.ts";
+import { codeOf, type Trust } from "../domain/job.ts";
 import type { CacheLocation } from "../domain/location.ts";
 
 export interface TrustRequest {
@@ -42,12 +42,13 @@ const OURS = new Set([
 ]);
 
 export function trustOf(request: TrustRequest): Trust {
-  const readOnly = (why: string): Trust => ({ kind: "read-only", why });
-  if (request.asked === "read-only") return readOnly("trust: read-only was asked for");
+  const strange = (why: string): Trust => ({ kind: "read-only", code: "strange", why });
+  if (request.asked === "read-only") return strange("trust: read-only was asked for");
   const event = parseEvent(request.event);
-  if (!event) return readOnly("the event file cannot be read");
+  if (!event) return strange("the event file cannot be read");
   const foreign = whyForeign(request.eventName, event);
-  if (foreign) return readOnly(foreign);
+  if (foreign) return strange(foreign);
+  const readOnly = (why: string): Trust => ({ kind: "read-only", code: "ours", why });
   const { cache, cacheMode } = request;
   if (!cache) return readOnly("there is no cache to write to");
   if (cache.token !== "not needed" && request.token === "absent") {
@@ -77,7 +78,9 @@ export function isStrange(request: Pick<TrustRequest, "asked" | "eventName" | "e
 
 /** What both allow. A step between main and post may have written another event, or forged a record. */
 export function lowerTrust(main: Trust, post: Trust): Trust {
-  if (main.kind === "read-only") return main;
+  if (main.kind === "read-only") {
+    return codeOf(post) === "strange" ? { ...main, code: "strange" } : main;
+  }
   if (post.kind === "read-only" || main.pins === "move") return post;
   return { ...post, pins: "keep" };
 }

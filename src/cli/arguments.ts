@@ -38,6 +38,7 @@ export type Command =
   | { readonly kind: "version" }
   | { readonly kind: "completion"; readonly shell: Shell }
   | ({ readonly kind: "setup" } & Asked)
+  | ({ readonly kind: "take back" } & Asked)
   /** An audit of the files alone. */
   | ({ readonly kind: "files" } & Asked)
   | ({ readonly kind: "run" } & Asked);
@@ -65,6 +66,12 @@ export function parseCommand(args: readonly string[], environment: Environment):
   }
   if (word === "completion") return { kind: "completion", shell: shellNamed(rest) };
   const format = values["json"] === true ? "json" : "text";
+  const takeBack = values["remove"] === true;
+  if (takeBack && word !== "setup") {
+    throw new UserError("NCP-640", `${word}: --remove belongs to setup`, {
+      hint: "write setup --remove: it takes back what setup added to your Nix configuration",
+    });
+  }
   const log = values["verbose"] === true ? "verbose" : "usual";
   if (values["files-only"] === true) {
     if (word === "audit" && rest.length === 0) {
@@ -80,7 +87,13 @@ export function parseCommand(args: readonly string[], environment: Environment):
         hint: "write --cache CACHE, or --substituters 'URL PUBLIC-KEY'",
       });
     }
-    return { kind: "setup", inputs: inputsOf(values, environment), format, log };
+    const inputs = inputsOf(values, environment);
+    if (takeBack && (values["cache"] !== undefined || values["substituters"] !== undefined)) {
+      throw new UserError("NCP-640", "setup --remove takes back all that setup added", {
+        hint: "leave --cache and --substituters out; setup adds again what is to stay",
+      });
+    }
+    return { kind: takeBack ? "take back" : "setup", inputs, format, log };
   }
   const inputs = inputsOf(values, environment);
   const mode = word as Mode;
@@ -98,6 +111,7 @@ function parsed(args: readonly string[]): { values: Values; positionals: readonl
       options: {
         ...options,
         json: { type: "boolean" as const },
+        remove: { type: "boolean" as const },
         "files-only": { type: "boolean" as const },
         verbose: { type: "boolean" as const },
         help: { type: "boolean" as const, short: "h" },

@@ -1,11 +1,11 @@
 /** Runs a command: the same engine, its words on a terminal instead of a job page. */
 
 import { rm } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
-import { secretTexts, type Trust } from "../domain/job.ts";
+import { codeOf, secretTexts, type Trust } from "../domain/job.ts";
+import { withoutCredentials } from "../domain/location.ts";
 import { VERSION } from "../domain/version.ts";
 import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
 import { type Run, run } from "../engine/run.ts";
@@ -24,6 +24,7 @@ import {
   parseCommand,
   SECRETS,
 } from "./arguments.ts";
+import { beginFolder } from "./command-folder.ts";
 import { completionScript } from "./completion.ts";
 import {
   type Display,
@@ -35,7 +36,7 @@ import {
   widthOf,
   wrap,
 } from "./display.ts";
-import { type CommandLine, setup, setupJson, setupLines } from "./setup.ts";
+import { type CommandLine, remove, removeLines, setup, setupJson, setupLines } from "./setup.ts";
 
 /** 0 fine, 1 findings or a failure, 2 a wrong command line. */
 export type ExitCode = 0 | 1 | 2;
@@ -66,6 +67,7 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
     case "files":
       return request ? auditFiles(command.format, request, environment) : 2;
     case "setup":
+    case "take back":
     case "run":
       return request ? work(command, request, environment) : 2;
     default:
@@ -74,7 +76,7 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
 }
 
 async function work(
-  command: Extract<Command, { kind: "setup" | "run" }>,
+  command: Extract<Command, { kind: "setup" | "take back" | "run" }>,
   request: Request,
   environment: Environment,
 ): Promise<ExitCode> {
@@ -92,8 +94,8 @@ async function work(
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   const { signal } = controller;
-  const folder = stateFolder(environment);
-  const rootsFolder = join(folder, `roots-${process.pid}`);
+  const folder = await beginFolder(environment);
+  const rootsFolder = join(folder, "roots");
   try {
     using shown = await openLog(environment, command.log);
     using _trace =
@@ -101,6 +103,13 @@ async function work(
         ? showTrace((line) => shown.log.debug(line), secretTexts(request.secrets))
         : undefined;
     const commandLine: CommandLine = { environment, folder, log: shown.log, signal };
+    if (command.kind === "take back") {
+      const done = await remove(commandLine);
+      shown.end();
+      if (command.format === "json") print(done);
+      else process.stdout.write(`${removeLines(done).join("\n")}\n`);
+      return 0;
+    }
     if (command.kind === "setup") {
       const done = await setup(request, commandLine);
       shown.end();
@@ -110,8 +119,10 @@ async function work(
     }
     const { job } = request;
     const { compose } = await import("../compose.ts");
+    const trust = commandLineTrust(request.trust);
     await using composed = await compose({
       ...request,
+      code: codeOf(trust),
       environment,
       workspace: join(process.cwd(), request.workingDirectory),
       folder,
@@ -120,9 +131,10 @@ async function work(
       log: shown.log,
       signal,
       ...(MAY[job.mode].has("substitute") ? { rootsFolder } : {}),
-      buildsToEvaluate: MAY[job.mode].has("substitute") ? "allowed" : "forbidden",
+      buildsToEvaluate:
+        codeOf(trust) === "ours" && MAY[job.mode].has("substitute") ? "allowed" : "forbidden",
     });
-    const done = await run(request.job, commandLineTrust(request.trust), composed.world, signal);
+    const done = await run(job, trust, composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
     shown.end();
     if (command.format === "json") print(jsonReport(done));
@@ -135,6 +147,7 @@ async function work(
     await rm(rootsFolder, { recursive: true, force: true });
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -176,17 +189,10 @@ async function openLog(environment: Environment, detail: "usual" | "verbose"): P
 
 /** Whoever types the command may write where the cache lets them; pins are the default branch's. */
 function commandLineTrust(asked: "auto" | "read-only"): Trust {
-  if (asked === "read-only") return { kind: "read-only", why: "--trust read-only was asked for" };
+  if (asked === "read-only") {
+    return { kind: "read-only", code: "strange", why: "--trust read-only was asked for" };
+  }
   return { kind: "write", pins: "keep", why: "on the command line" };
-}
-
-/** Nix goes on reading a private cache's netrc from there, so it is no temporary place. */
-function stateFolder(environment: Environment): string {
-  const home = environment["HOME"] ?? homedir();
-  return join(
-    environment["XDG_STATE_HOME"] || join(home, ".local", "state"),
-    "nix-cache-preflight",
-  );
 }
 
 /** What is not for the user is a fault of ours, and is told with its stack. */
@@ -199,11 +205,12 @@ function tell(thrown: unknown, format: "text" | "json"): void {
     : `a fault of nix-cache-preflight: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   const hint = known ? error.hint : "please report it, with this text and the command";
   if (format === "json") print({ error: { code, message, hint: hint ?? null } });
-  process.stderr.write(`error ${code}: ${message}\n${hint ? `  → ${hint}\n` : ""}`);
+  const text = `error ${code}: ${message}\n${hint ? `  → ${hint}\n` : ""}`;
+  process.stderr.write(withoutCredentials(text));
 }
 
 function print(report: unknown): void {
-  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  process.stdout.write(withoutCredentials(`${JSON.stringify(report, null, 2)}\n`));
 }
 
 /** How a line is painted, by what it begins with. */
@@ -240,6 +247,7 @@ export function helpText(): string {
   warm       and build what is missing, push, verify and pin it
   audit      is what was pushed and pinned still there?
   setup      add --cache and --substituters to your Nix configuration, for good
+             (setup --remove takes all of that back)
   completion bash|zsh|fish
 
 TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*'); without

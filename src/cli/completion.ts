@@ -29,7 +29,7 @@ export function completionScript(shell: Shell, words: Words): string {
 
 /** Options with few legal values, and those; options without a value. */
 const VALUES = Object.entries(CHOICES).filter(([name]) => name !== "mode");
-export const FLAGS = ["json", "files-only", "verbose", "help", "version"] as const;
+export const FLAGS = ["json", "remove", "files-only", "verbose", "help", "version"] as const;
 
 /** Nix completes installables when it is asked so; the first line says what kind they are. */
 const ASK_NIX = "nix --extra-experimental-features 'nix-command flakes' build";

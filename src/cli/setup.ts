@@ -1,7 +1,7 @@
 /** The command `setup`: caches added to the user's Nix configuration, and what came of it. */
 
 import type { Request } from "../action/inputs.ts";
-import type { SetUp } from "../compose-setup.ts";
+import type { SetUp, TakenBack } from "../compose-setup.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Log } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
@@ -23,12 +23,27 @@ export async function setup(request: Request, commandLine: CommandLine): Promise
     return await setUp({
       ...request,
       ...commandLine,
+      code: "ours",
       workspace: process.cwd(),
       platform: process.platform,
     });
   } finally {
     commandLine.log.endGroup();
   }
+}
+
+/** `setup --remove`. */
+export async function remove(commandLine: CommandLine): Promise<TakenBack> {
+  const { takeBackSetUp } = await import("../compose-setup.ts");
+  return takeBackSetUp({ ...commandLine, workspace: process.cwd() });
+}
+
+export function removeLines({ file, removed }: TakenBack): string[] {
+  const last =
+    removed.length === 0
+      ? `nothing to take back: ${file} holds no line of ours`
+      : `${count(removed.length, "line")} taken out of ${file}`;
+  return [...removed.map((line) => `  removed ${line}`), last].map(plainLine);
 }
 
 /** What was written, line by line; a second run says that all was there. */

@@ -234,7 +234,7 @@ function attribute(derivation: Derivation, name: string): boolean | undefined {
   return plain === undefined ? undefined : plain === "1";
 }
 
-function structuredAttributes(derivation: Derivation): Record<string, unknown> | undefined {
+export function structuredAttributes(derivation: Derivation): Record<string, unknown> | undefined {
   const json = derivation.environment.get("__json");
   if (json === undefined) return undefined;
   try {

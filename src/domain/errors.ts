@@ -15,6 +15,7 @@ export type ErrorCode =
   | "NCP-205" // the evaluation of a target failed
   | "NCP-206" // a build failed
   | "NCP-207" // nothing was looked at
+  | "NCP-209" // the machine's post-build-hook failed
   | "NCP-301" // a narinfo cannot be read
   | "NCP-302" // a cache did not answer
   | "NCP-303" // a cache refused the credentials
@@ -23,6 +24,8 @@ export type ErrorCode =
   | "NCP-306" // a pushed path could not be verified
   | "NCP-307" // a pin failed
   | "NCP-308" // a store path's bytes are not what the store says
+  | "NCP-309" // a NAR cannot be unpacked here
+  | "NCP-310" // a path is not served for want of a reference that was not pushed
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known
   | "NCP-332" // our clock is too far off for a cache
@@ -51,6 +54,8 @@ export type ErrorCode =
   | "NCP-450" // main's record for post was changed
   | "NCP-451" // a regular expression takes too long
   | "NCP-452" // our cache answers with something that must not be believed
+  | "NCP-453" // a stranger's build could read a secret of this step
+  | "NCP-454" // an entry of GitHub's cache holds what no run of ours saved
   | "NCP-501" // a deadline passed
   | "NCP-600" // an audit could not look at something
   | "NCP-601" // what was pushed is not whole in our cache any more

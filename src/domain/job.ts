@@ -44,6 +44,8 @@ export interface Job {
   readonly keyPrefix: string;
   readonly keySuffix: readonly string[];
   readonly force: "force" | "trust";
+  /** Names of variables that builds need beside those that every child gets. */
+  readonly passEnv: readonly string[];
   readonly installNix: "install" | "require";
   /** Undefined: the one that is known here. */
   readonly chosenNix: ChosenNix | undefined;
@@ -52,7 +54,17 @@ export interface Job {
 /** What may be written, and why not. */
 export type Trust =
   | { readonly kind: "write"; readonly pins: "move" | "keep"; readonly why: string }
-  | { readonly kind: "read-only"; readonly why: string };
+  | { readonly kind: "read-only"; readonly code: Code; readonly why: string };
+
+/**
+ * Whose code the job evaluates and builds. `strange`: not shown to be ours; then no credential is where
+ * that code could read it (docs/adr/0005).
+ */
+export type Code = "ours" | "strange";
+
+export function codeOf(trust: Trust): Code {
+  return trust.kind === "write" ? "ours" : trust.code;
+}
 
 /** Kept apart from the job, so that the job can be printed, saved and compared. */
 export interface Secrets {

@@ -24,6 +24,49 @@ export interface CacheLocation extends KindFacts {
   readonly place: string;
   /** What the user calls it there; undefined where nobody gave it a name. */
   readonly name: string | undefined;
+  /** What a signing key is called that is given without its name. */
+  readonly keyName?: string;
+}
+
+/** What stands between `://` and `@`; a password may hold an `@` of its own. */
+const USER_INFO = /\b([a-z][a-z0-9+.-]{0,20}):\/\/([^\s/?#'"`<>\\|]{1,2000})@/gi;
+const PARAMETER =
+  /([?&](?:access_token|private_token|token|auth|password|passwd|secret|signature|sig|api_?key|x-amz-signature|x-amz-security-token)=)([^&#\s'"`<>\\|]{1,2000})/gi;
+const HIDDEN = "***";
+
+/** `git@` of an ssh address says who one is, and proves nothing. */
+function isSecret(scheme: string, userInfo: string): boolean {
+  return userInfo.includes(":") || !/(^|\+)ssh(-ng)?$/i.test(scheme);
+}
+
+/** Any text, with the credentials of the addresses in it taken out. */
+export function withoutCredentials(text: string): string {
+  return text
+    .replace(USER_INFO, (whole, scheme: string, userInfo: string) =>
+      isSecret(scheme, userInfo) ? `${scheme}://${HIDDEN}@` : whole,
+    )
+    .replace(PARAMETER, `$1${HIDDEN}`);
+}
+
+/** Shorter ones stand in any text: hiding them everywhere would hide other words. */
+const HIDDEN_FROM = 8;
+
+/** What of the addresses in `text` is to be shown nowhere, by itself and as it is written there. */
+export function credentialsIn(text: string): string[] {
+  const users = [...text.matchAll(USER_INFO)].flatMap(([, scheme = "", userInfo = ""]) =>
+    isSecret(scheme, userInfo) ? [userInfo, ...userInfo.split(":").slice(-1)] : [],
+  );
+  const parameters = [...text.matchAll(PARAMETER)].map(([, , value = ""]) => value);
+  const found = [...users, ...parameters].flatMap((one) => [one, decoded(one)]);
+  return [...new Set(found)].filter(({ length }) => length >= HIDDEN_FROM);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** What can be said of addresses; the kinds of cache there are know it. */
@@ -34,6 +77,19 @@ export interface Addresses {
   kindOf(text: string): KindFacts | undefined;
   /** The place of any address that Nix takes; one that no kind knows is a place of its own. */
   placeOf(text: string): string;
+}
+
+/** `//USER:PASSWORD@`, or `//:PASSWORD@`. */
+const PASSWORD = /(:\/\/[^\s/:@'"]*:)[^\s/@'"]+@/g;
+
+/** Whether a password stands in an address, where everybody can read it. */
+export function holdsPassword(text: string): boolean {
+  return text.search(PASSWORD) >= 0;
+}
+
+/** Any text, with the passwords of the addresses in it masked: Nix names addresses as it was told them. */
+export function withoutPasswords(text: string): string {
+  return text.includes("@") ? text.replace(PASSWORD, "$1***@") : text;
 }
 
 /** The URL of a directory, as Nix reads it: what would begin a query or a comment is encoded, too. */

@@ -5,8 +5,9 @@ import type { Builders } from "./builders.ts";
 import type { BinaryCache, CacheFolder } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation, Substitution } from "./derivation.ts";
+import type { EvaluationRequest, EvaluationResult } from "./evaluation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
-import type { AttrSegment, OutputSelection } from "./installable.ts";
+import type { Code } from "./job.ts";
 import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
@@ -42,45 +43,6 @@ export interface Untrusted {
   readonly publicKeys: readonly string[];
 }
 
-/** One evaluation: every target with this flake, attribute path and system. */
-export interface EvaluationRequest {
-  readonly flake: string;
-  readonly attrPath: readonly AttrSegment[];
-  readonly system: string;
-  readonly outputs: OutputSelection;
-  readonly skips?: (attrPath: string) => boolean;
-  readonly absent?: "is nothing";
-}
-
-/** One derivation an evaluation gave. */
-export interface Evaluated {
-  /** Attribute path with every `*` replaced by what it matched, as Nix takes it. */
-  readonly attrPath: string;
-  /** What the `*`s matched, in order. */
-  readonly matched: readonly string[];
-  readonly drvPath: StorePath;
-  readonly outputNames: readonly string[];
-}
-
-export interface EvaluationFailure {
-  readonly attrPath: string;
-  /** Nix's own message. */
-  readonly message: string;
-  /** Names near to one that does not exist, as installables. */
-  readonly nearest: readonly string[];
-  readonly kind?: "absent";
-  readonly needs?: StorePath;
-}
-
-export interface EvaluationResult {
-  readonly derivations: readonly Evaluated[];
-  readonly failures: readonly EvaluationFailure[];
-  readonly passedOver: readonly { readonly attrPath: string; readonly why: string }[];
-  readonly built: readonly StorePath[];
-  /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
-  readonly notices: readonly string[];
-}
-
 export interface BuildResult {
   /** Derivations that Nix built, what they needed included; what it fetched or had is not among them. */
   readonly built: readonly StorePath[];
@@ -90,6 +52,8 @@ export interface BuildResult {
   readonly seconds?: ReadonlyMap<StorePath, number>;
   /** Asked for, and not begun, or not finished, when no further build might begin. */
   readonly stopped: readonly StorePath[];
+  /** The machine's post-build-hook failed, and Nix built nothing more: Nix's words. */
+  readonly hookFailed?: string;
   /** What builds took, those that failed included, as far as it could be seen. */
   readonly figures: ReadonlyMap<StorePath, BuildFigures>;
 }
@@ -114,6 +78,8 @@ export interface DerivationOutputs {
   readonly outputNames: readonly string[];
 }
 
+type Paths = readonly StorePath[];
+
 export interface Nix {
   readonly setup: NixSetup;
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
@@ -122,15 +88,12 @@ export interface Nix {
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */
   derivation(path: StorePath): Promise<Derivation>;
   /** Those of `paths` that are valid in the store. */
-  valid(paths: readonly StorePath[], signal: AbortSignal): Promise<ReadonlySet<StorePath>>;
+  valid(paths: Paths, signal: AbortSignal): Promise<ReadonlySet<StorePath>>;
   /** The runtime closure of valid paths. */
-  closure(
-    roots: readonly StorePath[],
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<StorePath, PathInfo>>;
+  closure(roots: Paths, signal: AbortSignal): Promise<ReadonlyMap<StorePath, PathInfo>>;
   /** Has Nix fetch `paths`; those it could not get are returned with the reason. */
   substitute(
-    paths: readonly StorePath[],
+    paths: Paths,
     signal: AbortSignal,
     told?: (progress: Progress) => void,
   ): Promise<ReadonlyMap<StorePath, string>>;
@@ -140,8 +103,8 @@ export interface Nix {
    */
   importFrom(
     url: string,
-    paths: readonly StorePath[],
-    tops: readonly StorePath[],
+    paths: Paths,
+    tops: Paths,
     signal: AbortSignal,
   ): Promise<string | undefined>;
   build(wanted: readonly DerivationOutputs[], control: BuildControl): Promise<BuildResult>;
@@ -150,13 +113,15 @@ export interface Nix {
   /** Has builds write in `directory`, of this run and, where Nix's configuration can say it, of later steps. */
   buildIn(directory: string, kept: "this run" | "later steps too"): void;
   /** NarSize of what the store could lose without harm to `keep`, in bytes. */
-  garbage(keep: readonly StorePath[], signal: AbortSignal): Promise<number>;
+  garbage(keep: Paths, signal: AbortSignal): Promise<number>;
   /** Deletes garbage until `bytes` are freed; what `keep` refers to stays. Bytes freed. */
-  collect(keep: readonly StorePath[], bytes: number, signal: AbortSignal): Promise<number>;
-  /** Adds caches to the configuration that later steps read; says what it wrote. */
-  configure(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
+  collect(keep: Paths, bytes: number, signal: AbortSignal): Promise<number>;
+  /** Adds caches to the configuration that later steps of the job read; says what it wrote. */
+  configure?(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
   /** Paths built on this machine since the job began, that are no derivation files. */
-  builtHere(since: ReadonlySet<string>, signal: AbortSignal): Promise<readonly StorePath[]>;
+  builtHere(since: ReadonlySet<string>, signal: AbortSignal): Promise<Paths>;
+  /** Those of `built` that descend from `origin` (derivations, results) or from what the job's folders link to. */
+  descending(built: Paths, origin: Paths, signal: AbortSignal): Promise<Paths>;
   /** The bytes of a valid path, as a NAR. */
   nar(path: StorePath, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
@@ -262,6 +227,10 @@ export interface Staging {
 }
 
 export interface World {
+  /** Strange code could read what Nix is told of private caches: those this process reads itself. */
+  readonly code: Code;
+  /** The name of a secret that a stranger's build on this machine could read. */
+  readonly exposed?: string;
   /** Undefined on a runner without Nix (Windows): keys and disk only. */
   readonly nix: Nix | undefined;
   readonly disk: Disk;

@@ -183,7 +183,7 @@ class Application {
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
     this.given = await this.withoutStalled(caches);
     try {
-      for (const line of await this.nix.configure(this.given, this.signal)) {
+      for (const line of (await this.nix.configure?.(this.given, this.signal)) ?? []) {
         this.configured.push(line);
         this.world.log.info(line);
       }
@@ -264,7 +264,10 @@ class Application {
       level: "warning",
       code: "NCP-302",
       message: `Nix could not fetch ${count(failed.size, "path")} that ${[...substituters].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
-      hint: "later steps will build them; is the cache's public key trusted, and its NAR there?",
+      hint:
+        world.code === "strange"
+          ? "later steps will build them: on such an event Nix is told no credentials, and what is unsigned or over half a gigabyte it would have to fetch itself"
+          : "later steps will build them; is the cache's public key trusted, and its NAR there?",
     });
   }
 

@@ -5,8 +5,9 @@ import { describeError } from "../domain/errors.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
-import { baseName } from "../domain/store-path.ts";
+import { baseName, type StorePath } from "../domain/store-path.ts";
 import { push } from "./apply/push.ts";
+import { ownOf } from "./post.ts";
 import { MAY_IN_POST } from "./step.ts";
 import { Lookup } from "./survey/lookup.ts";
 import { describeSubstituters } from "./survey/substituters.ts";
@@ -22,6 +23,8 @@ export interface WatchRequest {
   readonly world: World;
   /** Names that were in the store folder when the job began. */
   readonly since: ReadonlySet<string>;
+  /** What the job's work descends from; undefined: all that is new is its own. */
+  readonly origin?: readonly StorePath[] | undefined;
   /** Asked after every round; what is there by then is still pushed. */
   readonly isOver: () => Promise<boolean>;
   /** Rests between two looks at the store; a look with nothing new is one directory read. */
@@ -44,8 +47,10 @@ export async function watch(request: WatchRequest, signal: AbortSignal): Promise
   for (let over = false; !over; ) {
     // In this order: what was built before the end was called is found by the last round.
     over = await isOver();
-    const built = await nix.builtHere(seen, signal);
-    for (const path of built) seen.add(baseName(path));
+    const fresh = await nix.builtHere(seen, signal);
+    for (const path of fresh) seen.add(baseName(path));
+    // What cannot be told yet, the end of the job asks for once more.
+    const built = await ownOf(nix, fresh, request.origin, signal);
     if (built.length > 0) {
       lookup ??= await substitutersOf(world, signal);
       await send(request, own, lookup, built, signal);

@@ -4,6 +4,7 @@ import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type Pin, type StoredPin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
+import type { World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix/matrix.ts";
 import { buildSteps, knownOutputs } from "./plan/build-order.ts";
@@ -34,7 +35,7 @@ export function plan(
   survey: Survey,
   work: Work,
   fit: Fitted,
-  caches: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },
+  caches: Pick<World, "own" | "substituters" | "nix">,
 ): Plan {
   const { diskSpace, reclaims, cut } = fit;
   const matrix = matrixOf({
@@ -142,11 +143,10 @@ export function writableCache(
 
 function configureSteps(
   survey: Survey,
-  {
-    own,
-    substituters,
-  }: { readonly own: BinaryCache | undefined; readonly substituters: readonly BinaryCache[] },
+  { own, substituters, nix }: Pick<World, "own" | "substituters" | "nix">,
 ): Step[] {
+  // On the command line there are no later steps.
+  if (!nix?.configure) return [];
   // Nix makes the folders of a file:// cache that does not exist: not in a read-only run.
   const reachable = new Set(
     survey.substituters

@@ -23,6 +23,11 @@ export interface JobMemory {
   }[];
   /** Names that were in the store folder when the job began. */
   readonly storeNames: ReadonlySet<string>;
+  /**
+   * What the job's work descends from, derivations and results; undefined where the machine is the job's
+   * alone, and all that is new is its own.
+   */
+  readonly origin?: readonly StorePath[] | undefined;
   /** Names of the caches that did not answer the step: their deadline is paid once. */
   readonly silent?: readonly string[];
   /** Why nothing more is pushed: our cache failed whatever it was sent, in the step or behind it. */
@@ -46,8 +51,54 @@ export async function runPost(
 ): Promise<PostRun> {
   const { nix, own } = world;
   if (!nix || !own || job.push === "off" || !MAY_IN_POST[job.mode].has("push")) return NOTHING;
-  const built = await nix.builtHere(memory.storeNames, signal);
-  if (built.length === 0) return NOTHING;
+  const all = await nix.builtHere(memory.storeNames, signal);
+  const built = await ownOf(nix, all, memory.origin, signal);
+  const done = await endOf(job, trust, world, { ...memory, built }, signal);
+  const others = all.length - built.length;
+  if (others === 0 || job.push !== "auto") return done;
+  const findings = [...done.outcome.findings, othersFinding(others)];
+  return { ...done, outcome: { ...done.outcome, findings } };
+}
+
+/** Of what is new in the store, what this job built. */
+export async function ownOf(
+  nix: Nix,
+  built: readonly StorePath[],
+  origin: readonly StorePath[] | undefined,
+  signal: AbortSignal,
+): Promise<readonly StorePath[]> {
+  return origin === undefined ? built : nix.descending(built, origin, signal);
+}
+
+/** Without their names: they may be another repository's, and this log may be public. */
+function othersFinding(others: number): Finding {
+  return {
+    kind: "push",
+    level: "notice",
+    message: `${count(others, "path")} built on this machine meanwhile may be another job's, and ${others === 1 ? "is" : "are"} not pushed`,
+    hint: "this machine is not the job's alone: what is to be pushed is named in targets, or linked in the workspace (nix build without --no-link)",
+  };
+}
+
+async function endOf(
+  job: Job,
+  trust: Trust,
+  world: World,
+  memory: JobMemory & { readonly built: readonly StorePath[] },
+  signal: AbortSignal,
+): Promise<PostRun> {
+  const { nix, own } = world;
+  const { built } = memory;
+  if (!nix || !own || built.length === 0) return NOTHING;
+  const targets = await builtTargets(memory, new Set(built), nix, signal);
+  const wanted: PushRoots[] = [
+    ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),
+    ...targets.map(({ name, outputs }) => ({ target: name, paths: outputs })),
+  ];
+  if (world.code === "strange") {
+    // Nobody is asked: a step may have said through whom. What a cache has by now is counted, too.
+    return { ...NOTHING, withheld: can(own, "push") ? wanted : [] };
+  }
   if (trust.kind === "write" && can(own, "push")) {
     const barred = await whyBarred(own, memory, world.clock, signal);
     if (barred !== undefined) return notPushed(job, own, built.length, barred);
@@ -65,11 +116,6 @@ export async function runPost(
     state,
     count: noCount(),
   }));
-  const targets = await builtTargets(memory, new Set(built), nix, signal);
-  const wanted: PushRoots[] = [
-    ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),
-    ...targets.map(({ name, outputs }) => ({ target: name, paths: outputs })),
-  ];
   const writable = writableCache(job, { trust, substituters: described }, own);
   const state = described.find(({ role }) => role === "own")?.state;
   if (!writable && trust.kind === "write" && can(own, "push") && state) {

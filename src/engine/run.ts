@@ -1,5 +1,6 @@
 /** The sentence that every run is: survey → plan → apply → report. */
 
+import { UserError } from "../domain/errors.ts";
 import { isFresh } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
@@ -45,6 +46,7 @@ export async function run(
   onLooked: (seen: Survey) => Promise<void> = async () => undefined,
 ): Promise<Run> {
   const begin = world.clock.now();
+  refuseExposed(job, world);
   const first = await once(job, trust, world, signal, new Set(), onLooked);
   const lies = new Set([...first.outcome.unfetched, ...first.outcome.gone]);
   const isRecalled = first.survey.recalled !== undefined;
@@ -91,6 +93,18 @@ async function once(
     findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
   };
   return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
+}
+
+/** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
+function refuseExposed(job: Job, { exposed }: World): void {
+  if (exposed === undefined || !MAY[job.mode].has("configure")) return;
+  throw new UserError(
+    "NCP-453",
+    `this job may run a stranger's code and has a secret (${exposed}), and Nix here builds as this step's own user without a sandbox: a build could read it in /proc`,
+    {
+      hint: `take the ${exposed} away on such an event, or give the job a Nix with a daemon, with build users or with sandbox = true`,
+    },
+  );
 }
 
 /** The first phase, with a group of its own: it changes nothing, and decides what will be. */

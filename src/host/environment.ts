@@ -2,51 +2,108 @@
 
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
+import type { Code, Secrets } from "../domain/job.ts";
 import { searchPath } from "./programs.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
 /**
- * A child gets these and no others: an impure evaluation can read its whole environment
- * (`builtins.getEnv`), and on a runner that holds inputs, tokens and whatever the workflow put there.
+ * A child gets these and no others, each by its whole name: an impure evaluation can read its environment
+ * (`builtins.getEnv`), a fixed output what it names (`impureEnvVars`), and on a runner that holds inputs,
+ * tokens and whatever the workflow put there. What Nix, git, ssh and curl read, and what nixpkgs' fetchers
+ * are told where a mirror or a proxy is.
  */
-const PASSED = new Set([
-  "PATH",
-  "HOME",
-  "USER",
-  "LOGNAME",
-  "SHELL",
-  "TMPDIR",
-  "TMP",
-  "TEMP",
-  "TZ",
-  "LANG",
-  "TERM",
-  "NO_COLOR",
-  "LOCALE_ARCHIVE",
-  "SSL_CERT_FILE",
-  "SSL_CERT_DIR",
-  "CURL_CA_BUNDLE",
-  "SSH_AUTH_SOCK",
-  "HTTP_PROXY",
-  "HTTPS_PROXY",
-  "ALL_PROXY",
-  "NO_PROXY",
-  "http_proxy",
-  "https_proxy",
-  "all_proxy",
-  "no_proxy",
-]);
-const PASSED_PREFIXES = ["LC_", "XDG_", "NIX_", "GIT_SSL_", "GIT_CONFIG_", "__ETC_PROFILE"];
+const PASSED = new Set(
+  `
+  PATH HOME USER LOGNAME SHELL TMPDIR TMP TEMP TZ TERM NO_COLOR
+  LANG LANGUAGE LC_ALL LC_CTYPE LC_COLLATE LC_MESSAGES LC_NUMERIC LC_TIME LC_MONETARY LC_PAPER LC_NAME
+  LC_ADDRESS LC_TELEPHONE LC_MEASUREMENT LC_IDENTIFICATION LOCALE_ARCHIVE
+  XDG_CACHE_HOME XDG_CONFIG_HOME XDG_CONFIG_DIRS XDG_DATA_HOME XDG_DATA_DIRS XDG_STATE_HOME XDG_RUNTIME_DIR
+  SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE SSH_AUTH_SOCK SSH_ASKPASS
+  HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY SOCKS_SERVER
+  http_proxy https_proxy ftp_proxy all_proxy no_proxy
+  NIX_CONFIG NIX_CONF_DIR NIX_USER_CONF_FILES NIX_CACHE_HOME NIX_CONFIG_HOME NIX_DATA_HOME NIX_STATE_HOME
+  NIX_REMOTE NIX_DAEMON_SOCKET_PATH NIX_STORE NIX_STORE_DIR NIX_STATE_DIR NIX_LOG_DIR NIX_DATA_DIR
+  NIX_LOCALSTATE_DIR NIX_BIN_DIR NIX_LIBEXEC_DIR NIX_IGNORE_SYMLINK_STORE NIX_PATH NIX_PROFILES NIX_SSHOPTS
+  NIX_SSL_CERT_FILE NIX_BUILD_HOOK NIX_BUILD_CORES NIX_CURRENT_LOAD NIX_REMOTE_SYSTEMS NIX_OTHER_STORES
+  NIX_CURL_FLAGS NIX_CONNECT_TIMEOUT NIX_HASHED_MIRRORS NIX_GIT_SSL_CAINFO NIX_NPM_REGISTRY NIX_CRATES_INDEX
+  NIX_PYPI_INDEX
+  __ETC_PROFILE_DONE __ETC_PROFILE_NIX_SOURCED
+  GIT_SSH GIT_SSH_COMMAND GIT_SSH_VARIANT GIT_PROXY_COMMAND GIT_ASKPASS GIT_TERMINAL_PROMPT GIT_ALLOW_PROTOCOL
+  GIT_PROTOCOL GIT_HTTP_LOW_SPEED_LIMIT GIT_HTTP_LOW_SPEED_TIME GIT_HTTP_PROXY_AUTHMETHOD GIT_HTTP_USER_AGENT
+  GIT_SSL_CAINFO GIT_SSL_CAPATH GIT_SSL_CERT GIT_SSL_KEY GIT_SSL_NO_VERIFY GIT_SSL_VERSION GIT_SSL_CIPHER_LIST
+  GIT_PROXY_SSL_CAINFO GIT_PROXY_SSL_CERT GIT_PROXY_SSL_KEY
+  GIT_CONFIG GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT
+  GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE GOVCS GOFLAGS
+  `
+    .trim()
+    .split(/\s+/),
+);
+/** What GIT_CONFIG_COUNT counts. */
+const COUNTED = /^GIT_CONFIG_(KEY|VALUE)_\d{1,4}$/;
 
 export function childEnvironment(from: Environment, extra: Environment = {}): Environment {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(from)) {
-    if (PASSED.has(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix))) {
-      passed[name] = value;
-    }
+    if (PASSED.has(name) || COUNTED.test(name)) passed[name] = value;
   }
   return { ...passed, ...extra };
+}
+
+/** What a process that builds may have beside that. */
+export interface BuildNeeds {
+  readonly code: Code;
+  /** Names in the input `pass-env`. */
+  readonly named: readonly string[];
+  /** Names that fixed outputs of the run declare (`impureEnvVars`). */
+  readonly declared: Iterable<string>;
+  /** A program of the machine's own that Nix runs after each build, written for the job's environment. */
+  readonly hook: "here" | "none";
+}
+
+/** The runner's and this step's own: no later step of the job has them. */
+const OWN = /^(INPUT|STATE|ACTIONS)_/;
+/** The runner's words, for its steps. */
+const RUNNERS = /^(GITHUB|RUNNER)_/;
+const SECRET =
+  /TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|(^|_)(PASS|PAT|KEY|KEYS)($|_)|PRIVATE_?KEY|API_?KEY|SIGNING/i;
+
+/**
+ * A build's more variables. A fetch declares by name what it needs of the job's environment, which is how
+ * nixpkgs lets a company's mirrors in; names that a secret would have are left to whoever writes the
+ * workflow. Strange code declares what it likes: it gets nothing by its own word, and of what is named no
+ * secret.
+ */
+export function buildEnvironment(from: Environment, needs: BuildNeeds): Environment {
+  const { code, named, declared, hook } = needs;
+  const isDeclared = new Set(declared);
+  const found = Object.entries(from).filter(([name]) => {
+    if (OWN.test(name)) return false;
+    if (code === "strange") return named.includes(name) && !isSecretName(name);
+    if (hook === "here" || named.includes(name)) return true;
+    return isDeclared.has(name) && !isSecretName(name) && !RUNNERS.test(name);
+  });
+  return Object.fromEntries([...found, ...(code === "strange" ? withoutCredentials(from) : [])]);
+}
+
+/** Whether a variable of this name would hold a secret. */
+export function isSecretName(name: string): boolean {
+  return SECRET.test(name);
+}
+
+/** What evaluation fetches with and a build has no use for; a fixed output could name it. */
+function withoutCredentials(from: Environment): [string, string][] {
+  return Object.entries(childEnvironment(from)).flatMap(([name, value]): [string, string][] => {
+    if (name === "NIX_CONFIG") {
+      const lines = value.split("\n").filter((line) => !/^\s*(extra-)?access-tokens\b/.test(line));
+      return [[name, lines.join("\n")]];
+    }
+    if (name === "GIT_CONFIG_COUNT") return [[name, "0"]];
+    if (COUNTED.test(name) || /^(GIT_CONFIG_PARAMETERS|(GIT|SSH)_ASKPASS)$/.test(name)) {
+      return [[name, ""]];
+    }
+    return [];
+  });
 }
 
 export function processEnvironment(): Environment {
@@ -67,6 +124,37 @@ export function jobPath(): string {
 /** For a program that reads its input and writes its output: it is to be found, and learns nothing. */
 export function toolEnvironment(): Environment {
   return { PATH: processEnvironment()["PATH"] ?? "", LC_ALL: "C" };
+}
+
+/** A machine of GitHub's, which is one job's and thrown away after it. The runner says it, and no step can. */
+export function isHosted(environment: Environment): boolean {
+  return environment["RUNNER_ENVIRONMENT"] === "github-hosted";
+}
+
+/**
+ * What this process was started with that lets whoever reads it act as the repository. The runner's token
+ * for caches and artifacts is not meant: every action of the job has it.
+ */
+export function secretOf(secrets: Secrets, environment: Environment): string | undefined {
+  if (secrets.token) return "token";
+  if (secrets.signingKey) return "signing-key";
+  return environment["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] ? "permission id-token: write" : undefined;
+}
+
+/** Variables that let whoever knows them act as this step, or as the job. */
+const KEYS_OF_THE_JOB = /^(INPUT_(TOKEN|SIGNING-KEY)|ACTIONS_(RUNTIME|ID_TOKEN_REQUEST)_TOKEN)$/;
+
+/**
+ * The environment, and the job's keys are in `process.env` no longer: what hands that on by mistake, a
+ * library or a child, hands on none. The kernel goes on showing them to processes of this user.
+ */
+export function takeEnvironment(): Environment {
+  const found = processEnvironment();
+  for (const name of Object.keys(found)) {
+    // biome-ignore lint/style/noProcessEnv: the same door
+    if (KEYS_OF_THE_JOB.test(name)) delete process.env[name];
+  }
+  return found;
 }
 
 /**

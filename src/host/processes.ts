@@ -39,13 +39,16 @@ export async function descendantsOf(pid: number): Promise<ProcessIdentity[]> {
 }
 
 /** First they may clean up; what still runs after the grace is stopped hard. */
-export async function endProcesses(identities: readonly ProcessIdentity[]): Promise<void> {
+export async function endProcesses(
+  identities: readonly ProcessIdentity[],
+  grace = GRACE,
+): Promise<void> {
   const left = async () => {
     const running = await Promise.all(identities.map(isRunning));
     return identities.filter((_, at) => running[at]);
   };
   for (const { pid } of await left()) signalled(pid, "SIGTERM");
-  const until = performance.now() + GRACE;
+  const until = performance.now() + grace;
   while (performance.now() < until && (await left()).length > 0) await sleep(POLL);
   for (const { pid } of await left()) signalled(pid, "SIGKILL");
 }

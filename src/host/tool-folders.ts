@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { Reclaimer, ToolFolder } from "../domain/ports.ts";
 import { disk, folderSize, isOverlay } from "./disk.ts";
-import type { Environment } from "./environment.ts";
+import { type Environment, isHosted } from "./environment.ts";
 import { exec } from "./exec.ts";
 
 /**
@@ -146,8 +146,7 @@ export function machineReclaimer(parts: ReclaimerParts): Reclaimer {
   const { list: fixed, xcodes } = parts;
   // Asked anew before each is deleted: a step may have selected another one.
   const list = async () => [...fixed, ...(xcodes ? await unusedXcodes(xcodes) : [])];
-  // The runner sets it, and lets no step write a variable of this name.
-  const machine = environment["RUNNER_ENVIRONMENT"] === "github-hosted" ? "hosted" : "kept";
+  const machine = isHosted(environment) ? "hosted" : "kept";
   const second = join(secondDisk, "nix-cache-preflight");
   return {
     machine,

@@ -22,7 +22,9 @@ const Line = z.object({
 });
 
 const ACTIVITY = { copyPath: 100, build: 105 } as const;
-const RESULT = { buildLogLine: 101, progress: 105, expected: 106 } as const;
+const RESULT = { buildLogLine: 101, progress: 105, expected: 106, hookLogLine: 107 } as const;
+/** How Nix shows a line of the post-build-hook. */
+export const HOOK_LINE = "post-build-hook: ";
 /** What Nix tells people unless it is asked for more. */
 const INFO = 3;
 /** As much of the messages as a failure is explained with. */
@@ -110,6 +112,10 @@ export class ActivityReader {
     const [first] = fields ?? [];
     if (type === RESULT.buildLogLine) {
       this.say(String(first ?? ""));
+      return;
+    }
+    if (type === RESULT.hookLogLine) {
+      this.say(`${HOOK_LINE}${first ?? ""}`);
       return;
     }
     const activity = id === undefined ? undefined : this.activities.get(id);

@@ -1,5 +1,6 @@
 /** Has Nix build and fetch: `nix-store --realise`, the same in every version. */
 
+import { type Derivation, isFixedOutput, structuredAttributes } from "../domain/derivation.ts";
 import { isFullDisk } from "../domain/errors.ts";
 import type {
   BuildControl,
@@ -10,7 +11,7 @@ import type {
 } from "../domain/ports.ts";
 import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
-import { type Realised, type RealiseListener, realise } from "./activities.ts";
+import { HOOK_LINE, type Realised, type RealiseListener, realise } from "./activities.ts";
 import { DEADLINES, type NixCommand, nixErrors, nixMessage } from "./command.ts";
 import { type BuildPlace, BuildSampler, measure, type Observed } from "./measure.ts";
 import { validPaths } from "./store.ts";
@@ -27,13 +28,14 @@ export interface CallSubstituters {
   readonly environment?: Environment;
   /** A daemon takes most settings from users whom it trusts alone. */
   readonly settings: "all" | "those of everybody";
+  readonly sandbox: "as configured" | "or not at all";
 }
 
 /** Seconds to a connection, and without a byte on one: Nix's own patience is 300, five times over. */
 const PATIENCE = { connect: "15", stalled: "60" };
 
 export function substituterOptions(call: CallSubstituters): string[] {
-  const { urls, instead, publicKeys, netrcFile, settings } = call;
+  const { urls, instead, publicKeys, netrcFile, settings, sandbox } = call;
   return [
     // A cache that is broken in one place does not end the rest.
     ...["--option", "fallback", "true", "--option", "connect-timeout", PATIENCE.connect],
@@ -51,15 +53,29 @@ export function substituterOptions(call: CallSubstituters): string[] {
           ...["--option", "stalled-download-timeout", PATIENCE.stalled],
           // What was pushed a minute ago is there now, whatever was answered an hour ago.
           ...["--option", "narinfo-cache-negative-ttl", "0"],
+          ...(sandbox === "or not at all" ? ["--option", "sandbox-fallback", "false"] : []),
         ]
       : []),
   ];
+}
+
+/** Variables of the builder's environment that a fixed output asks for; of others Nix passes none. */
+export function impureVariables(derivation: Derivation): readonly string[] {
+  if (!isFixedOutput(derivation)) return [];
+  const plain = derivation.environment.get("impureEnvVars");
+  if (plain !== undefined) return plain.split(/\s+/).filter((name) => name !== "");
+  const listed = structuredAttributes(derivation)?.["impureEnvVars"];
+  return Array.isArray(listed) ? listed.filter((name) => typeof name === "string") : [];
 }
 
 export interface BuildRequest {
   readonly wanted: readonly DerivationOutputs[];
   readonly substituters: CallSubstituters;
   readonly place: BuildPlace;
+  /** Variables beside those of every child. */
+  readonly environment: Environment;
+  /** The machine's post-build-hook; it does not run on what strangers made. */
+  readonly hook: { readonly program: string | undefined; readonly runs: "yes" | "no" };
   /** Paths of the outputs named, or of all; those that are not known before the build left out. */
   readonly outputs: (
     drvPath: StorePath,
@@ -70,7 +86,7 @@ export interface BuildRequest {
 export async function build(
   nix: NixCommand,
   log: Log,
-  { wanted, substituters, place, outputs }: BuildRequest,
+  { wanted, substituters, place, outputs, environment, hook }: BuildRequest,
   { signal, mayBegin, told }: BuildControl,
 ): Promise<BuildResult> {
   const begun = new Map<StorePath, number>();
@@ -82,6 +98,9 @@ export async function build(
       nix,
       [
         ...substituterOptions(substituters),
+        ...(hook.runs === "no" && hook.program !== undefined
+          ? ["--option", "post-build-hook", ""]
+          : []),
         ...(place.movedBy === "setting" ? ["--option", "build-dir", place.directory] : []),
         ...wanted.map(({ drvPath, outputNames }) => `${drvPath}!${outputNames.join(",")}`),
       ],
@@ -103,7 +122,10 @@ export async function build(
       {
         signal: AbortSignal.any([signal, gate.signal]),
         deadline: DEADLINES.build,
-        ...(place.movedBy === "environment" ? { environment: { TMPDIR: place.directory } } : {}),
+        environment: {
+          ...environment,
+          ...(place.movedBy === "environment" ? { TMPDIR: place.directory } : {}),
+        },
       },
     );
   } catch (error) {
@@ -114,6 +136,7 @@ export async function build(
   }
   const failed = new Map<StorePath, string>();
   const stopped: StorePath[] = [];
+  const hookFailed = hookFailure(result?.stderr ?? "", hook.program);
   for (const { drvPath, outputNames } of wanted) {
     const paths = await outputs(drvPath, outputNames);
     const valid = await validPaths(nix, paths, signal);
@@ -132,7 +155,19 @@ export async function build(
     stopped,
     figures,
     seconds: result?.built ?? new Map(),
+    ...(hookFailed === undefined ? {} : { hookFailed }),
   };
+}
+
+/** Nix's own word of it, which stands for all that it did not build after; with the hook's last lines. */
+function hookFailure(stderr: string, program: string | undefined): string | undefined {
+  if (program === undefined) return undefined;
+  const said = nixErrors(stderr)
+    .flatMap((message) => message.split("\n"))
+    .find((line) => line.includes(program) && / failed with exit code \d+/.test(line));
+  if (said === undefined) return undefined;
+  const lines = stderr.split("\n").filter((line) => line.startsWith(HOOK_LINE));
+  return [said, ...lines.slice(-LOG_LINES).map((line) => `> ${line}`)].join("\n");
 }
 
 /** By the path that could not be written; a builder names its own files without a folder. */

@@ -2,6 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
+import { withoutPasswords } from "../domain/location.ts";
 import { clock } from "../host/clock.ts";
 import { isMissing } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
@@ -44,7 +45,8 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
     try {
       for (let turn = 1; ; turn++) {
         const how = { cwd, ...options, env: { ...env, ...options.environment } };
-        const result = await exec(program, all, how);
+        const heard = await exec(program, all, { ...how, ...masked(options) });
+        const result = { ...heard, stderr: withoutPasswords(heard.stderr) };
         if (result.code === 0 || turn === BUSY_TURNS || !BUSY.test(result.stderr)) return result;
         await clock.sleep(BUSY_WAIT, options.signal);
       }
@@ -68,6 +70,11 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
   };
 }
 
+/** What Nix says goes to logs and summaries, and it names caches by their whole address. */
+function masked({ onErrorLine }: RunOptions): Pick<RunOptions, "onErrorLine"> {
+  return onErrorLine ? { onErrorLine: (line) => onErrorLine(withoutPasswords(line)) } : {};
+}
+
 async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
@@ -75,6 +82,12 @@ async function isFolder(path: string): Promise<boolean> {
     if (isMissing(error)) return false;
     throw error;
   }
+}
+
+/** Whether it is Nix 2.`least`, or newer. */
+export function isAtLeast(version: string, least: number): boolean {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 2 || minor >= least;
 }
 
 export function noNix(): UserError {

@@ -1,180 +1,133 @@
-/** Nix's configuration for the steps that follow: our caches added to what is there. */
+/** Nix's configuration: the job's own file for the steps that follow, and the lines of `setup` in the user's. */
 
-import { realpath } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { realpath, rm } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join } from "node:path";
-import { describeError, UserError } from "../domain/errors.ts";
+import { UserError } from "../domain/errors.ts";
 import { plainAddress } from "../domain/location.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { isMissing, readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
-import { DEADLINES, type NixCommand } from "./command.ts";
+import { DEADLINES, isAtLeast, type NixCommand } from "./command.ts";
 import { readSettings } from "./machine.ts";
-
-/** The file, or the folder it is in, is not this user's. */
-const FORBIDDEN = new Set(["EACCES", "EPERM", "EROFS"]);
-const BEGIN = "# >>> nix-cache-preflight: written by the action, replaced as a whole on each run";
-const END = "# <<< nix-cache-preflight";
-const NETRC_BEFORE = "# it holds the entries of ";
 
 export interface NixConfiguration {
   readonly substituters: readonly string[];
   readonly publicKeys: readonly string[];
-  /** A netrc file of ours, and the one it stands in for. */
-  readonly netrc?: { readonly file: string; readonly before: string | undefined };
-  /** Where builds are to write; what an earlier run of the job said stays unless said anew. */
+  /** A netrc file of ours; it holds the entries of the one it stands in for. */
+  readonly netrcFile?: string;
+  /** Where builds are to write. */
   readonly buildDir?: string;
 }
 
+/** How the steps that follow learn of a file: a variable of the job, which ends with the job. */
+export interface LaterSteps {
+  /** A file in the runner's temporary folder that is the job's own. */
+  readonly file: string;
+  setVariable(name: string, value: string): void;
+}
+
+/** It stands in for the user's files, and its first one has the last word. */
+export const USER_FILES = "NIX_USER_CONF_FILES";
+
 /**
- * The user's own nix.conf, which Nix reads after the system's. `NIX_USER_CONF_FILES` stands in for
- * it, and its first file has the last word. Source: Nix's src/libutil/config.cc and globals.cc.
+ * The files of the user's that Nix reads, the first of which has the last word; one that is not there is
+ * none to Nix. Source: Nix's src/libutil/users.cc and src/libstore/globals.cc; read off 2.8, 2.26 and 2.34.
  */
-export function userConfigurationFile(environment: Environment): string {
-  const [named] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":").filter(Boolean);
-  if (named !== undefined) return named;
-  const home = environment["XDG_CONFIG_HOME"] || join(environment["HOME"] ?? "/root", ".config");
-  return join(home, "nix", "nix.conf");
+export function userConfigurationFiles(environment: Environment, version: string): string[] {
+  const named = environment[USER_FILES];
+  // Set and empty, it means none.
+  if (named !== undefined) return named.split(":").filter(Boolean);
+  const own = isAtLeast(version, 25) ? environment["NIX_CONFIG_HOME"] : undefined;
+  const home = environment["XDG_CONFIG_HOME"] || join(homeOf(environment, version), ".config");
+  const others = (environment["XDG_CONFIG_DIRS"] || "/etc/xdg").split(":").filter(Boolean);
+  const folders = [own || join(home, "nix"), ...others.map((folder) => join(folder, "nix"))];
+  return folders.map((folder) => join(folder, "nix.conf"));
+}
+
+/** The one of them that counts most. */
+export function userConfigurationFile(environment: Environment, version: string): string {
+  const [first] = userConfigurationFiles(environment, version);
+  return first ?? join(homeOf(environment, version), ".config", "nix", "nix.conf");
+}
+
+/** From 2.10 on Nix takes no HOME that is another user's: in a container, the runner's. */
+function homeOf(environment: Environment, version: string): string {
+  const home = environment["HOME"];
+  if (home && !(isAtLeast(version, 10) && isSomebodyElses(home))) return home;
+  try {
+    return userInfo().homedir;
+  } catch {
+    return home ?? "/root";
+  }
+}
+
+function isSomebodyElses(folder: string): boolean {
+  const owner = statSync(folder, { throwIfNoEntry: false })?.uid;
+  return owner !== undefined && owner !== process.geteuid?.();
 }
 
 /**
- * Writes one marked block of `extra-…` settings, which add to what other files say: what is
- * `wanted` and not `known` to Nix from elsewhere. Run twice it writes the same file; with nothing
- * to add, the block goes.
+ * Writes what is `wanted` and not `known` to Nix into the job's own file, as `extra-…` settings, which add to
+ * what other files say, and names it to later steps in front of the files that stood there. False where there
+ * is nothing to add: then there is no file.
  */
 export async function writeConfiguration(
-  file: string,
+  later: LaterSteps,
+  before: readonly string[],
   wanted: NixConfiguration,
-  known: NixConfiguration,
-): Promise<"written" | "unchanged"> {
-  const before = (await readIfThere(file)) ?? "";
-  const after = withBlock(before, {
-    ...lasting(before, wanted, known),
-    ...(wanted.netrc ? { netrc: wanted.netrc } : {}),
-    ...buildDirOf(wanted.buildDir ?? parseBlock(before).buildDir),
+  known: Pick<NixConfiguration, "substituters" | "publicKeys">,
+): Promise<boolean> {
+  const lines = linesOf({
+    ...wanted,
+    substituters: additions(wanted.substituters, known.substituters),
+    publicKeys: additions(wanted.publicKeys, known.publicKeys),
   });
-  if (after === before) return "unchanged";
-  try {
-    await writeWhole(file, after);
-  } catch (cause) {
-    if (!FORBIDDEN.has((cause as NodeJS.ErrnoException).code ?? "")) throw cause;
-    throw new UserError("NCP-352", `${file} cannot be written: ${describeError(cause)}`, {
-      hint: "later steps do not know the caches; NIX_USER_CONF_FILES names another file",
-      cause,
-    });
-  }
-  return "written";
+  if (lines.length === 0) return false;
+  await writeWhole(later.file, `${[JOB_HEAD, ...lines].join("\n")}\n`);
+  later.setVariable(USER_FILES, filesOf(later, before));
+  return true;
 }
 
-/** The netrc file Nix is told of elsewhere than in our block; `setting` is what it says of itself. */
-export async function netrcBefore(
-  file: string,
-  setting: string | undefined,
-): Promise<string | undefined> {
-  const { netrc } = parseBlock((await readIfThere(file)) ?? "");
-  return netrc && netrc.file === setting ? netrc.before : setting;
+const JOB_HEAD = "# by nix-cache-preflight, for this job alone: it goes in the post step";
+
+/** The job's own file has the last word. */
+function filesOf({ file }: LaterSteps, before: readonly string[]): string {
+  return [file, ...before.filter((one) => one !== file)].join(":");
 }
 
-/** Throws where Nix, asked again, does not say what was written. */
+/** Throws where Nix, asked as a later step would, does not say what was written. */
 export async function checkConfiguration(
   nix: NixCommand,
-  file: string,
+  later: LaterSteps,
+  before: readonly string[],
   wanted: NixConfiguration,
   signal: AbortSignal,
 ): Promise<void> {
-  const settings = await readSettings(nix, { signal, deadline: DEADLINES.query });
+  const settings = await readSettings(nix, {
+    signal,
+    deadline: DEADLINES.query,
+    environment: { [USER_FILES]: filesOf(later, before) },
+  });
   const lacking = [
-    ...additions(wanted.substituters, settings.list("substituters"), []),
-    ...additions(wanted.publicKeys, settings.list("trusted-public-keys"), []),
+    ...additions(wanted.substituters, settings.list("substituters")),
+    ...additions(wanted.publicKeys, settings.list("trusted-public-keys")),
   ];
   if (lacking.length === 0) return;
   throw new UserError(
     "NCP-352",
-    `${file}: Nix does not take what was added there: ${lacking.join(" ")}`,
+    `${later.file}: Nix does not take what was added there: ${lacking.join(" ")}`,
     { hint: "something read after it replaces it: write extra-substituters there, which adds" },
   );
 }
 
-/** Takes `file` out of our block; what it stood in for counts again. */
-export async function removeNetrcSetting(configuration: string, file: string): Promise<void> {
-  const text = (await readIfThere(configuration)) ?? "";
-  const { netrc, rest: _, ...kept } = parseBlock(text);
-  if (netrc?.file === file) await writeWhole(configuration, withBlock(text, kept));
-}
-
-/** Those of `wanted` that Nix does not know but from our own block in `text`, which comes and goes. */
-export function lasting(
-  text: string,
-  wanted: NixConfiguration,
-  known: NixConfiguration,
-): NixConfiguration {
-  const ours = parseBlock(text);
-  return {
-    substituters: additions(wanted.substituters, known.substituters, ours.substituters),
-    publicKeys: additions(wanted.publicKeys, known.publicKeys, ours.publicKeys),
-  };
-}
-
-function additions(
-  wanted: readonly string[],
-  known: readonly string[],
-  ours: readonly string[],
-): string[] {
+function additions(wanted: readonly string[], known: readonly string[]): string[] {
   const elsewhere = new Set(known.map(plainAddress));
-  for (const value of ours) elsewhere.delete(plainAddress(value));
   return [...new Set(wanted)].filter((value) => !elsewhere.has(plainAddress(value)));
 }
 
-function buildDirOf(buildDir: string | undefined): Pick<NixConfiguration, "buildDir"> {
-  return buildDir === undefined ? {} : { buildDir };
-}
-
-interface Block extends NixConfiguration {
-  /** The file without it. */
-  readonly rest: string;
-}
-
-function parseBlock(text: string): Block {
-  const end = text.lastIndexOf(END);
-  // The nearest beginning before it: behind one that lost its end are somebody else's lines.
-  const begin = end < 0 ? -1 : text.lastIndexOf(BEGIN, end);
-  if (begin < 0) return { rest: text, substituters: [], publicKeys: [] };
-  const values = (name: string) =>
-    new RegExp(`^extra-${name} = (.*)$`, "m").exec(text.slice(begin, end))?.[1]?.split(" ") ?? [];
-  const netrc = /^netrc-file = (.*)$/m.exec(text.slice(begin, end))?.[1];
-  const before = new RegExp(`^${NETRC_BEFORE}(.+)$`, "m").exec(text.slice(begin, end))?.[1];
-  const buildDir = /^build-dir = (.*)$/m.exec(text.slice(begin, end))?.[1];
-  return {
-    ...buildDirOf(buildDir),
-    ...(netrc === undefined ? {} : { netrc: { file: netrc, before } }),
-    rest: text.slice(0, begin) + text.slice(end + END.length).replace(/^\n/, ""),
-    substituters: values("substituters"),
-    publicKeys: values("trusted-public-keys"),
-  };
-}
-
-export function withBlock(before: string, configuration: NixConfiguration): string {
-  const { rest } = parseBlock(before);
-  const lines = [
-    ...(configuration.substituters.length > 0
-      ? [`extra-substituters = ${configuration.substituters.join(" ")}`]
-      : []),
-    ...(configuration.publicKeys.length > 0
-      ? [`extra-trusted-public-keys = ${configuration.publicKeys.join(" ")}`]
-      : []),
-    ...netrcLines(configuration.netrc),
-    ...(configuration.buildDir === undefined ? [] : [`build-dir = ${configuration.buildDir}`]),
-  ];
-  if (lines.length === 0) return rest;
-  const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";
-  return `${rest}${gap}${[BEGIN, ...lines, END].join("\n")}\n`;
-}
-
-function netrcLines(netrc: NixConfiguration["netrc"]): string[] {
-  if (!netrc) return [];
-  // The next run reads the user's own file again, not our copy of it.
-  const before = netrc.before === undefined ? [] : [`${NETRC_BEFORE}${netrc.before}`];
-  return [...before, `netrc-file = ${netrc.file}`];
-}
+const SETUP_HEAD = "# added by nix-cache-preflight setup";
 
 export interface Adopted {
   readonly file: string;
@@ -197,14 +150,17 @@ export async function adopt(
     throw error;
   });
   const before = (await readIfThere(target)) ?? "";
-  const added = notWritten(before, lasting(before, wanted, known));
+  const added = notWritten(before, {
+    substituters: additions(wanted.substituters, known.substituters),
+    publicKeys: additions(wanted.publicKeys, known.publicKeys),
+  });
   const lines = linesOf(added);
   if (lines.length === 0) return { file: target, added };
   if (target.startsWith(`${storeDir}/`)) {
     throw notOurs(file, "it is made by home-manager or NixOS", lines);
   }
   const gap = before === "" || before.endsWith("\n") ? "" : "\n";
-  const text = `${before}${gap}# added by nix-cache-preflight setup\n${lines.join("\n")}\n`;
+  const text = `${before}${gap}${SETUP_HEAD}\n${lines.join("\n")}\n`;
   try {
     await writeWhole(target, text);
   } catch (cause) {
@@ -232,11 +188,80 @@ function notWritten(
   };
 }
 
-function linesOf({ substituters, publicKeys }: NixConfiguration): string[] {
+function linesOf(configuration: NixConfiguration): string[] {
+  const { substituters, publicKeys, netrcFile, buildDir } = configuration;
   return [
     ...(substituters.length > 0 ? [`extra-substituters = ${substituters.join(" ")}`] : []),
     ...(publicKeys.length > 0 ? [`extra-trusted-public-keys = ${publicKeys.join(" ")}`] : []),
+    ...(netrcFile === undefined ? [] : [`netrc-file = ${netrcFile}`]),
+    ...(buildDir === undefined ? [] : [`build-dir = ${buildDir}`]),
   ];
+}
+
+/** What earlier versions of the action left in the user's file. */
+const OLD_BEGIN = "# >>> nix-cache-preflight";
+const OLD_END = "# <<< nix-cache-preflight";
+
+export interface TakenBack {
+  readonly file: string;
+  readonly removed: readonly string[];
+}
+
+/** Takes out what `setup` added, and what earlier versions of the action left; all other lines stay. */
+export async function takeBack(file: string, storeDir: string): Promise<TakenBack> {
+  const target = await realpath(file).catch((error) => {
+    if (isMissing(error)) return file;
+    throw error;
+  });
+  const text = (await readIfThere(target)) ?? "";
+  const { kept, removed } = withoutOurs(text);
+  if (removed.length === 0) return { file: target, removed };
+  const undo = (why: string, cause?: unknown) =>
+    new UserError("NCP-641", `${file} is left as it is: ${why}`, {
+      hint: `take these lines out where it is made:\n${removed.join("\n")}`,
+      cause,
+    });
+  if (target.startsWith(`${storeDir}/`)) throw undo("it is made by home-manager or NixOS");
+  try {
+    // A file that only we wrote into goes whole.
+    if (kept === "" && target === file) await rm(target);
+    else await writeWhole(target, kept);
+  } catch (cause) {
+    throw undo("it cannot be written", cause);
+  }
+  return { file: target, removed };
+}
+
+/** An old block without its end is not cut: what stands behind it may be somebody else's. */
+export function withoutOurs(text: string): { readonly kept: string; readonly removed: string[] } {
+  const removed: string[] = [];
+  const kept: string[] = [];
+  const lines = text.split("\n");
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at] ?? "";
+    if (line === SETUP_HEAD) {
+      while (/^extra-(substituters|trusted-public-keys) = /.test(lines[at + 1] ?? ""))
+        removed.push(lines[++at] ?? "");
+      continue;
+    }
+    if (line.startsWith(OLD_BEGIN)) {
+      const rest = lines.slice(at + 1);
+      const end = rest.findIndex((one) => one.startsWith(OLD_END));
+      const next = rest.findIndex((one) => one.startsWith(OLD_BEGIN));
+      if (end >= 0 && (next < 0 || end < next)) {
+        removed.push(...rest.slice(0, end).filter((one) => !one.startsWith("#")));
+        at += end + 1;
+        continue;
+      }
+    }
+    kept.push(line);
+  }
+  return { kept: kept.join("\n"), removed };
+}
+
+/** Whether an earlier version of the action left its block there, which nobody took away. */
+export function hasOldBlock(text: string): boolean {
+  return text.includes(`\n${OLD_BEGIN}`) || text.startsWith(OLD_BEGIN);
 }
 
 function notOurs(file: string, why: string, lines: readonly string[], cause?: unknown): UserError {

@@ -1,15 +1,16 @@
 /** What Nix is told of the caches: for a single call, and for the steps that follow. */
 
-import type { BinaryCache } from "../domain/cache.ts";
-import { plainAddress } from "../domain/location.ts";
+import { type BinaryCache, needsCredentials } from "../domain/cache.ts";
+import type { Code } from "../domain/job.ts";
+import { holdsPassword, plainAddress } from "../domain/location.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CallSubstituters } from "./build.ts";
 import type { NixCommand } from "./command.ts";
 import {
   checkConfiguration,
+  type LaterSteps,
   type NixConfiguration,
-  netrcBefore,
-  userConfigurationFile,
+  userConfigurationFiles,
   writeConfiguration,
 } from "./configure.ts";
 import type { NixMachine } from "./machine.ts";
@@ -23,12 +24,20 @@ export interface CachesNow {
 
 export interface KnownCachesParts {
   readonly command: NixCommand;
+  /** The input `pass-env`. */
+  readonly passEnv: readonly string[];
   readonly machine: NixMachine;
   readonly environment: Environment;
   /** What every fetch and build may take from, before the configuration says so. */
   readonly caches: () => Promise<CachesNow>;
-  /** Where the netrc file for private caches goes: a folder of ours that is the job's own. */
+  /** Where the netrc file for private caches goes: a folder of this use's own, gone when it is over. */
   readonly folder: string;
+  /** Strange code could read a netrc file, and what a process of this user was started with. */
+  readonly code: Code;
+  /** `to be kept`: this process was started with one, and what is built is a stranger's. */
+  readonly secret: "to be kept" | "none";
+  /** Undefined on the command line: there the caches are given to each call, and nothing is kept. */
+  readonly laterSteps: LaterSteps | undefined;
 }
 
 export class KnownCaches {
@@ -48,85 +57,96 @@ export class KnownCaches {
    * Every cache Nix can read, for one call: its configuration may not name them yet. A build could
    * read its process's environment, so what needs credentials there is for fetching only.
    */
-  async forCall(what: "fetches" | "builds", signal: AbortSignal): Promise<CallSubstituters> {
+  async forCall(
+    what: "fetches" | "builds" | "evaluates a stranger's code",
+    signal: AbortSignal,
+  ): Promise<CallSubstituters> {
     const { there, gone } = await this.parts.caches();
-    const open =
-      what === "fetches"
-        ? there
-        : there.filter(({ substituter }) => substituter.environment === undefined);
+    const open = there.filter(({ substituter: { environment, credentials } }) => {
+      if (what === "fetches") return true;
+      // Evaluation reads any file that it can name, the netrc too.
+      return environment === undefined && (what === "builds" || credentials === undefined);
+    });
     const caches = await this.readable(open, signal);
     const { substituters, publicKeys } = this.configurationOf(caches);
-    const netrc = await this.prepareNetrc(caches);
+    const netrcFile = await this.prepareNetrc(caches);
     const { setup, settings } = this.parts.machine;
     const left = without(settings.substituters, gone);
+    // Told again they would stand in an argument list, which everybody on the machine can read.
+    const tellable = left.filter((url) => !holdsPassword(url));
     return {
       urls: substituters,
       // Nix would ask those that are gone as well, and wait for them.
-      instead: left.length < settings.substituters.length ? [...left, ...substituters] : undefined,
+      instead:
+        left.length < settings.substituters.length ? [...tellable, ...substituters] : undefined,
       publicKeys,
-      netrcFile: netrc?.file,
+      netrcFile,
       settings: setup.untrusted ? "those of everybody" : "all",
+      // Nix would go on without a sandbox where it cannot have one, and say nothing.
+      sandbox: this.parts.secret === "to be kept" ? "or not at all" : "as configured",
       ...(what === "fetches" ? { environment: await fetchEnvironment(caches) } : {}),
     };
   }
 
-  /** Written once however often it runs; what was done, in words. */
+  /** Tells later steps of the caches; what was done, in words. */
   async configure(
+    later: LaterSteps,
     caches: readonly BinaryCache[],
     buildDir: string | undefined,
     signal: AbortSignal,
   ): Promise<readonly string[]> {
     const { command, environment, machine } = this.parts;
-    const file = userConfigurationFile(environment);
     const { substituters, trustedPublicKeys } = machine.settings;
     const readable = await this.readable(caches, signal);
-    const netrc = await this.prepareNetrc(readable);
+    const netrcFile = await this.prepareNetrc(readable);
     const wanted = {
       ...this.configurationOf(readable),
-      ...(netrc ? { netrc } : {}),
+      ...(netrcFile === undefined ? {} : { netrcFile }),
       ...(buildDir === undefined ? {} : { buildDir }),
     };
-    const state = await writeConfiguration(file, wanted, {
+    const before = userConfigurationFiles(environment, machine.setup.version);
+    const isNew = await writeConfiguration(later, before, wanted, {
       substituters,
       publicKeys: trustedPublicKeys.map(({ text }) => text),
     });
-    if (state === "written") await checkConfiguration(command, file, wanted, signal);
+    if (isNew) await checkConfiguration(command, later, before, wanted, signal);
     return [
-      `${file}: ${state === "written" ? "caches added" : "already as it should be"}`,
-      ...caches
-        .filter((cache) => !readable.includes(cache))
-        .map(
-          ({ name }) =>
-            `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is left out of its configuration`,
-        ),
+      isNew ? `${later.file}: caches added, for this job` : "Nix knows these caches already",
+      ...caches.filter((cache) => !readable.includes(cache)).map((cache) => this.whyNot(cache)),
     ];
+  }
+
+  private whyNot(cache: BinaryCache): string {
+    const { code, machine } = this.parts;
+    const { name } = cache;
+    return code === "strange" && needsCredentials(cache)
+      ? `${name}: it needs credentials, and this job may run a stranger's code: later steps are not told of it`
+      : `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is left out of its configuration`;
   }
 
   /** Those that this Nix can be told of; about buckets it is asked, once. */
   private async readable(
-    caches: readonly BinaryCache[],
+    all: readonly BinaryCache[],
     signal: AbortSignal,
   ): Promise<readonly BinaryCache[]> {
-    const { version } = this.parts.machine.setup;
+    const { code, machine } = this.parts;
+    const { version } = machine.setup;
+    const told = code === "ours" ? all : all.filter((cache) => !needsCredentials(cache));
     // Words of a setting end at a blank.
-    const named = caches.filter(
-      ({ substituter: { url } }) => !/\s/.test(fileAddress(version, url)),
-    );
+    const named = told.filter(({ substituter: { url } }) => !/\s/.test(fileAddress(version, url)));
     if (!named.some(isBucket)) return named;
     this.readingS3 ??= readsS3(this.parts.command, signal);
     return (await this.readingS3) ? named : named.filter((cache) => !isBucket(cache));
   }
 
   /** The netrc file, written where a private cache needs one, and where the daemon would read it. */
-  private async prepareNetrc(caches: readonly BinaryCache[]): Promise<NixConfiguration["netrc"]> {
-    const { environment, folder, machine } = this.parts;
+  private async prepareNetrc(caches: readonly BinaryCache[]): Promise<string | undefined> {
+    const { folder, machine } = this.parts;
     const credentials = caches.flatMap(({ substituter }) => substituter.credentials?.() ?? []);
     if (credentials.length === 0 || machine.setup.untrusted) return undefined;
-    const configuration = userConfigurationFile(environment);
     const file = netrcIn(folder);
-    const before = await netrcBefore(configuration, machine.settings.netrcFile);
-    await writeNetrc(file, credentials, before);
-    return { file, before };
+    await writeNetrc(file, credentials, machine.settings.netrcFile);
+    return file;
   }
 
   /** What of the caches Nix takes from this user: all, or what root allows. */

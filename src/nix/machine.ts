@@ -29,6 +29,7 @@ export interface NixSettings {
   readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
+  readonly postBuildHook: string | undefined;
   /** Whose certificates Nix accepts; undefined where this version has no such setting. */
   readonly certificates: string | undefined;
 }
@@ -37,6 +38,8 @@ export interface NixMachine {
   readonly setup: Omit<NixSetup, "flake" | "inputs">;
   readonly settings: NixSettings;
   readonly builder: Builder;
+  /** `on`: no build sees more of this machine than Nix shows it; `relaxed` is off for who asks for it. */
+  readonly sandbox: "on" | "off";
   /** What becomes of a build directory that is not there. */
   readonly absentBuildDir: "made by Nix" | "an error";
 }
@@ -74,6 +77,7 @@ export async function readMachine(
   const trusted = await trustedKeys(keys, untrusted ? [] : list("secret-key-files"));
   return {
     builder,
+    sandbox: settings.has("sandbox", true) ? "on" : "off",
     absentBuildDir: makesBuildDir(version, settings.unset("build-dir"))
       ? "made by Nix"
       : "an error",
@@ -108,6 +112,7 @@ export async function readMachine(
       publicKeyTexts: keys,
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
+      postBuildHook: text("post-build-hook") || undefined,
       certificates: text("ssl-cert-file") || undefined,
     },
   };

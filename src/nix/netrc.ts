@@ -3,13 +3,10 @@
  * It is the only file that ever holds a token: mode 600, in the runner's temporary folder, until post.
  */
 
-import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Credentials, Netrc } from "../domain/cache.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
-import type { Environment } from "../host/environment.ts";
-import { removeNetrcSetting, userConfigurationFile } from "./configure.ts";
 
 /** Where it lies in our folder. */
 export function netrcIn(folder: string): string {
@@ -38,7 +35,7 @@ export async function writeNetrc(
   const isOld = (line: string) => heads.some((head) => line.startsWith(head));
   const others = base.split("\n").filter((line) => !isOld(line));
   const now = await readIfThere(file);
-  // Another use of ours in this job has a private cache of its own.
+  // An earlier call of this run was for another private cache.
   const kept = (now ?? "")
     .split("\n")
     .filter((line) => OURS.test(line) && !isOld(line) && !others.includes(line));
@@ -98,14 +95,4 @@ async function readOther(file: string): Promise<string> {
     if (UNREADABLE.has((error as NodeJS.ErrnoException).code ?? "")) return "";
     throw error;
   }
-}
-
-/** Also takes what a killed run left of it half written. */
-export async function forgetNetrc(folder: string, environment: Environment): Promise<void> {
-  const file = netrcIn(folder);
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    if (path === file || path.startsWith(`${file}.tmp-`)) await rm(path, { force: true });
-  }
-  await removeNetrcSetting(userConfigurationFile(environment), file);
 }

@@ -7,17 +7,20 @@ import { UserError } from "../domain/errors.ts";
 import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
-import { build, importFrom, substitute } from "./build.ts";
+import { buildEnvironment } from "../host/environment.ts";
+import { build, importFrom, impureVariables, substitute } from "./build.ts";
 import { EvaluationDoor } from "./eval-command.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
-import { builtHere, closureOf, onDisk, validPaths } from "./store.ts";
+import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
   readonly flake: Flake | undefined;
+  /** What is linked there is the job's own. */
+  readonly jobFolders: readonly string[];
   readonly log: Log;
   /** Whether evaluation may build what it imports and no cache has. */
   readonly buildsToEvaluate: "allowed" | "forbidden";
@@ -26,7 +29,7 @@ export interface NixParts extends KnownCachesParts {
 }
 
 export function nixPort(parts: NixParts): Nix {
-  const { command, flake, log } = parts;
+  const { command, flake, log, laterSteps } = parts;
   const setup = {
     ...parts.machine.setup,
     flake: flake ? ("here" as const) : ("absent" as const),
@@ -36,7 +39,16 @@ export function nixPort(parts: NixParts): Nix {
   const real = (path: StorePath) => join(realStoreDir, baseName(path));
   const known = new KnownCaches(parts);
   const roots = new Roots(command, parts.rootsFolder, log);
-  const derivation = async (path: StorePath) => parseDerivation(await readDrv(real(path)), path);
+  // What is built was read before: what its fetches declare is known by then.
+  const declared = new Set<string>();
+  const derivation = async (path: StorePath) => {
+    const read = parseDerivation(await readDrv(real(path)), path);
+    for (const name of impureVariables(read)) declared.add(name);
+    return read;
+  };
+  const { postBuildHook } = parts.machine.settings;
+  // A daemon runs it in an environment of its own.
+  const hook = postBuildHook !== undefined && parts.machine.builder !== "daemon" ? "here" : "none";
   const outputsOf = async (drvPath: StorePath, names?: readonly string[]) => {
     const one = await derivation(drvPath);
     return outputPaths(one, names ?? [...one.outputs.keys()]) ?? [];
@@ -50,7 +62,8 @@ export function nixPort(parts: NixParts): Nix {
     // From here on evaluation may write to the store, and Nix may collect garbage for it.
     substituters: async (signal) => {
       await roots.hold([], signal);
-      return known.forCall("builds", signal);
+      const isTrusted = parts.buildsToEvaluate === "allowed";
+      return known.forCall(isTrusted ? "builds" : "evaluates a stranger's code", signal);
     },
     isBuilt: async (drvPath, signal) => {
       const outputs = await outputsOf(drvPath);
@@ -111,6 +124,13 @@ export function nixPort(parts: NixParts): Nix {
         log,
         {
           wanted,
+          environment: buildEnvironment(parts.environment, {
+            code: parts.code,
+            named: parts.passEnv,
+            declared,
+            hook,
+          }),
+          hook: { program: postBuildHook, runs: parts.code === "ours" ? "yes" : "no" },
           substituters: await known.forCall("builds", control.signal),
           place: {
             storeDir,
@@ -132,12 +152,21 @@ export function nixPort(parts: NixParts): Nix {
     },
     garbage: (keep, signal) => garbageBytes(command, setup, keep, signal),
     collect: (keep, bytes, signal) => collect(command, setup, keep, bytes, parts.folder, signal),
-    configure: (caches, signal) => {
-      const moved = kept === "later steps too" && setup.buildDirBy === "setting";
-      return known.configure(caches, moved ? buildDirectory : undefined, signal);
-    },
+    ...(laterSteps
+      ? {
+          configure: (caches, signal) => {
+            const moved = kept === "later steps too" && setup.buildDirBy === "setting";
+            return known.configure(laterSteps, caches, moved ? buildDirectory : undefined, signal);
+          },
+        }
+      : {}),
     builtHere: (since, signal) =>
       builtHere(command, { storeDir, realStoreDir }, since, fetched, signal),
+    descending: (built, origin, signal) => {
+      const stateDir = parts.environment["NIX_STATE_DIR"] || "/nix/var/nix";
+      const scope = { command, storeDir, stateDir, folders: parts.jobFolders };
+      return descending(scope, built, origin, signal);
+    },
     nar: (path, signal) => narOf(real(path), signal),
   };
 }

@@ -1,7 +1,7 @@
-/** Questions to the store's database, many paths to a process. */
+/** Questions to the store's database, many paths to a process, and what of it a job built. */
 
-import { lstat, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, readdir, readlink } from "node:fs/promises";
+import { join, resolve, sep } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import { parseSha256 } from "../domain/hash.ts";
 import { mapLimited } from "../domain/limit.ts";
@@ -142,13 +142,7 @@ export async function closureOf(
   roots: readonly StorePath[],
   signal: AbortSignal,
 ): Promise<Map<StorePath, PathInfo>> {
-  const members = new Set<StorePath>();
-  await mapLimited(chunks(roots), 2, async (chunk) => {
-    const args = ["--query", "--requisites", ...chunk];
-    const text = await nix.run("nix-store", args, { signal, deadline: DEADLINES.query });
-    for (const line of lines(text)) members.add(line as StorePath);
-  });
-  const paths = [...members];
+  const paths = [...(await requisites(nix, roots, signal))];
   const [infos, marks] = await Promise.all([
     pathInfos(nix, storeDir, paths, signal),
     marksOf(nix, paths, signal),
@@ -159,6 +153,21 @@ export async function closureOf(
       return [path, { ...info, signatures, contentAddress }];
     }),
   );
+}
+
+/** Valid paths, and all that they refer to. */
+export async function requisites(
+  nix: NixCommand,
+  roots: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<ReadonlySet<StorePath>> {
+  const members = new Set<StorePath>();
+  await mapLimited(chunks(roots), 2, async (chunk) => {
+    const args = ["--query", "--requisites", ...chunk];
+    const text = await nix.run("nix-store", args, { signal, deadline: DEADLINES.query });
+    for (const line of lines(text)) members.add(line as StorePath);
+  });
+  return members;
 }
 
 /** What the store says of a path beside its content: how it came to be there, and who vouches for it. */
@@ -230,4 +239,55 @@ export async function builtHere(
   const ours = new Set(built);
   for (const path of valid) if (!ours.has(path)) fetched.add(baseName(path));
   return built;
+}
+
+export interface JobScope {
+  readonly command: NixCommand;
+  readonly storeDir: string;
+  /** Nix's state, where it keeps its roots. */
+  readonly stateDir: string;
+  /** The job's own folders: a result that is linked there is the job's. */
+  readonly folders: readonly string[];
+}
+
+/**
+ * Those of `built` that are among `origin`, or were made by a derivation that is there or below one there,
+ * or below what is linked in the job's folders. Whose another path is, nobody can tell.
+ */
+export async function descending(
+  scope: JobScope,
+  built: readonly StorePath[],
+  origin: readonly StorePath[],
+  signal: AbortSignal,
+): Promise<StorePath[]> {
+  const { command, storeDir } = scope;
+  if (built.length === 0) return [];
+  const wanted = new Set([...origin, ...(await linkedResults(scope))]);
+  const there = [...(await validPaths(command, [...wanted], signal))];
+  const results = there.filter((path) => !isDerivationPath(path));
+  const known = await pathInfos(command, storeDir, [...new Set([...results, ...built])], signal);
+  const derivers = results.flatMap((path) => known.get(path)?.deriver ?? []);
+  const roots = [
+    ...there.filter(isDerivationPath),
+    ...(await validPaths(command, derivers, signal)),
+  ];
+  const ours = new Set([...derivers, ...(await requisites(command, roots, signal))]);
+  return built.filter((path) => {
+    const deriver = known.get(path)?.deriver;
+    return wanted.has(path) || (deriver !== undefined && ours.has(deriver));
+  });
+}
+
+/** `nix build` leaves links, and Nix a list of them. */
+async function linkedResults({ stateDir, storeDir, folders }: JobScope): Promise<StorePath[]> {
+  const list = join(stateDir, "gcroots", "auto");
+  const inside = folders.map((folder) => `${resolve(folder)}${sep}`);
+  const names = await readdir(list).catch(() => []);
+  const found = await mapLimited(names, 16, async (name) => {
+    const link = await readlink(join(list, name)).catch(() => "");
+    if (!inside.some((folder) => link.startsWith(folder))) return undefined;
+    const path = await readlink(link).catch(() => "");
+    return parseStorePath(path, storeDir);
+  });
+  return found.filter((path) => path !== undefined);
 }

@@ -1,5 +1,7 @@
 /** The parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
 
+import { withoutCredentials } from "../domain/location.ts";
+
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
 const ROWS_SHOWN = 20;
@@ -100,7 +102,7 @@ const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** One line for the log: no escape sequences, and nothing the runner would take for a command. */
 export function plainLine(text: string): string {
-  return text
+  return withoutCredentials(text)
     .replace(CONTROL, "")
     .replace(BIDI, "")
     .replaceAll("##[", "## [")
@@ -109,7 +111,7 @@ export function plainLine(text: string): string {
 
 /** Text inside a Markdown paragraph or table cell: every sign that Markdown or HTML gives a meaning. */
 export function markdown(text: string): string {
-  return text
+  return withoutCredentials(text)
     .replace(CONTROL, "")
     .replace(BIDI, "")
     .replace(/\s+/g, " ")
@@ -125,7 +127,7 @@ const UNBROKEN = 60;
 /** A name in code style; HTML, because a backtick in a name would end Markdown's. No address in it becomes a link. */
 export function code(text: string): string {
   const parts =
-    text
+    withoutCredentials(text)
       .replace(CONTROL, "")
       .replace(BIDI, "")
       .match(new RegExp(`.{1,${UNBROKEN}}`, "gsu")) ?? [];

@@ -4,8 +4,10 @@ import { link, lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { mapLimited } from "../../domain/limit.ts";
 import { type NarInfo, parseNarInfo } from "../../domain/narinfo.ts";
-import { hashPart, type StorePath } from "../../domain/store-path.ts";
+import type { PublicKey } from "../../domain/signature.ts";
+import { hashPart, namePart, type StorePath } from "../../domain/store-path.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
+import { judge, type SignaturePolicy } from "../accept.ts";
 
 const SUFFIX = ".narinfo";
 const FOLDERS = ["nar", "log", "realisations", "memos"];
@@ -53,25 +55,67 @@ export function reachedFrom(
   return reached;
 }
 
+/** What of an entry came along. */
+export interface TakenIn {
+  /** Hash parts of the paths that it held and that are believed. */
+  readonly held: ReadonlySet<string>;
+  /** Names of paths that were left out, since an earlier layer gave them with other sums. */
+  readonly contradicting: readonly string[];
+  /** How many were left out for want of a good signature. */
+  readonly unsigned: number;
+}
+
 /**
- * Moves a restored entry's files into the cache; hash parts of the paths it held. NARs first: a path
- * is served only when its NAR is there. What is no plain file in its place does not come along.
+ * Moves a restored entry's files into the cache. NARs first: a path is served only when its NAR is there.
+ * What is there stays as it is: a later layer adds, and replaces nothing. What is no plain file in its
+ * place, or cannot be read as a narinfo of its path, does not come along; nor does what `signer` did not
+ * sign, where there is one.
  */
-export async function takeIn(folder: string, directory: string): Promise<Set<string>> {
-  const held = await namesIn(folder);
-  const files = [
-    ...(await listed(join(folder, "nar"))).map((name) => join("nar", name)),
-    ...(await listed(join(folder, "memos"))).map((name) => join("memos", name)),
-    ...[...held].map((name) => `${name}${SUFFIX}`),
-    "nix-cache-info",
-  ];
+export async function takeIn(
+  folder: string,
+  directory: string,
+  storeDir: string,
+  signer: PublicKey | undefined,
+): Promise<TakenIn> {
+  const policy: SignaturePolicy = signer
+    ? { kind: "by key", keys: [signer] }
+    : { kind: "by location" };
+  const given = await contentOf(folder, storeDir);
+  const before = await contentOf(directory, storeDir);
+  const held = new Set<string>();
+  const fresh: string[] = [];
+  const contradicting: string[] = [];
+  let unsigned = 0;
+  await mapLimited([...given.values()], PARALLEL, async (narInfo) => {
+    const { storePath } = narInfo;
+    const there = before.get(storePath);
+    if (there && !isSame(there, narInfo)) contradicting.push(namePart(storePath));
+    else if ((await judge(narInfo, folder, storePath, policy)).kind !== "hit") unsigned++;
+    else {
+      held.add(hashPart(storePath));
+      if (!there) fresh.push(`${hashPart(storePath)}${SUFFIX}`);
+    }
+  });
   for (const name of FOLDERS) await mkdir(join(directory, name), { recursive: true });
-  for (const file of files) {
+  const move = async (file: string) => {
     const stats = await lstat(join(folder, file)).catch(() => undefined);
     if (stats?.isFile()) await rename(join(folder, file), join(directory, file));
-  }
+  };
+  const nars = new Set(await listed(join(directory, "nar")));
+  for (const name of await listed(join(folder, "nar")))
+    if (!nars.has(name)) await move(join("nar", name));
+  for (const name of await listed(join(folder, "memos"))) await move(join("memos", name));
+  for (const file of fresh) await move(file);
+  if ((await readIfThere(join(directory, "nix-cache-info"))) === undefined)
+    await move("nix-cache-info");
   await rm(folder, { recursive: true, force: true });
-  return held;
+  return { held, contradicting, unsigned };
+}
+
+function isSame(one: NarInfo, other: NarInfo): boolean {
+  const sums = ({ narHash, narSize, references }: NarInfo) =>
+    JSON.stringify([narHash, narSize, [...references].sort()]);
+  return sums(one) === sums(other);
 }
 
 /** A cache of its own at `folder` with these paths, by links: nothing is copied. Bytes of its NARs. */

@@ -3,8 +3,19 @@
 import { mkdtemp, symlink } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
+// biome-ignore lint/style/noRestrictedImports: the package exports but its whole, which hands every archive to `tar -P`
+import * as service from "../../../node_modules/@actions/cache/lib/internal/cacheHttpClient.js";
+// biome-ignore lint/style/noRestrictedImports: the package exports but its whole, which hands every archive to `tar -P`
+import * as files from "../../../node_modules/@actions/cache/lib/internal/cacheUtils.js";
+// biome-ignore lint/style/noRestrictedImports: the package exports but its whole, which hands every archive to `tar -P`
+import * as config from "../../../node_modules/@actions/cache/lib/internal/config.js";
+// biome-ignore lint/style/noRestrictedImports: the package exports but its whole, which hands every archive to `tar -P`
+import { CompressionMethod } from "../../../node_modules/@actions/cache/lib/internal/constants.js";
+// biome-ignore lint/style/noRestrictedImports: the package exports but its whole, which hands every archive to `tar -P`
+import { internalCacheTwirpClient } from "../../../node_modules/@actions/cache/lib/internal/shared/cacheTwirpClient.js";
 import { describeError } from "../../domain/errors.ts";
 import { findGnuTar, folderOf, howToInstall } from "../../host/programs.ts";
+import { unpack } from "./archive.ts";
 
 export interface Asked {
   /** Relative to the folder that the process runs in; its name is part of the entry's version. */
@@ -81,11 +92,74 @@ async function answer(request: ClientRequest): Promise<void> {
     return send({ kind: "saved", id: await cache.saveCache([folder], key) });
   }
   await Promise.all(
-    request.entries.map(async ({ folder, key, restoreKeys }, entry) => {
-      const found = await cache.restoreCache([folder], key, [...restoreKeys]);
-      await send({ kind: "restored", entry, key: found ?? null });
+    request.entries.map(async (asked, entry) => {
+      await send({ kind: "restored", entry, key: (await restore(asked)) ?? null });
     }),
   );
+}
+
+interface Found {
+  readonly key: string;
+  readonly url: string;
+}
+
+/**
+ * As the client's `restoreCache`, but for what unpacks. The key that matched; undefined where none did, or it could not be restored: then the log says why, in
+ * the client's own words (cache.js, restoreCacheV1 and V2), which `trouble.ts` reads.
+ */
+async function restore(
+  asked: Asked & { readonly restoreKeys: readonly string[] },
+): Promise<string | undefined> {
+  const mode = config.getCacheMode();
+  if (!config.isCacheReadable(mode)) {
+    console.log(`Cache restore skipped: the effective cache-mode '${mode}' does not permit reads.`);
+    return undefined;
+  }
+  let archive: string | undefined;
+  try {
+    const compression = await files.getCompressionMethod();
+    const isNew = config.getCacheServiceVersion() === "v2";
+    const keys = [asked.key, ...asked.restoreKeys];
+    const found = isNew
+      ? await ask(asked.folder, keys, compression)
+      : await askOld(asked.folder, keys, compression);
+    if (!found) return undefined;
+    archive = join(await files.createTempDirectory(), files.getCacheFileName(compression));
+    await service.downloadCache(found.url, archive, isNew ? { useAzureSdk: true } : {});
+    const form = compression === CompressionMethod.Gzip ? "gzip" : "zstd";
+    await unpack(archive, form, process.cwd(), asked.folder);
+    return found.key;
+  } catch (error) {
+    console.log(`Failed to restore: ${describeError(error)}`);
+    return undefined;
+  } finally {
+    if (archive !== undefined) await files.unlinkFile(archive).catch(() => undefined);
+  }
+}
+
+async function ask(
+  folder: string,
+  [key = "", ...restoreKeys]: readonly string[],
+  compression: CompressionMethod,
+): Promise<Found | undefined> {
+  const version = files.getCacheVersion([folder], compression);
+  const answer = await internalCacheTwirpClient().GetCacheEntryDownloadURL({
+    key,
+    restoreKeys,
+    version,
+  });
+  return answer.ok ? { key: answer.matchedKey, url: answer.signedDownloadUrl } : undefined;
+}
+
+/** The service of GitHub Enterprise, act and Gitea. */
+async function askOld(
+  folder: string,
+  keys: readonly string[],
+  compressionMethod: CompressionMethod,
+): Promise<Found | undefined> {
+  const entry = await service.getCacheEntry([...keys], [folder], { compressionMethod });
+  if (!entry?.archiveLocation) return undefined;
+  return { key: entry.cacheKey ?? "", url: entry.archiveLocation };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What the silence, the log lines and the numbers of GitHub's cache client mean. Pure. */
 
 import { formatSeconds } from "../../domain/size.ts";
+import { FOREIGN } from "./archive.ts";
 import type { ClientDeadlines, ClientEnd } from "./transfer.ts";
 
 export type TroubleKind =
@@ -13,6 +14,7 @@ export type TroubleKind =
   | "rate"
   | "unreachable"
   | "slow"
+  | "foreign"
   | "failed";
 
 export interface Trouble {
@@ -25,6 +27,7 @@ const TRY = /^Attempt \d+ of/;
 
 /** In this order: the client says "another job may be creating this cache" of every refusal. */
 const MEANINGS: readonly (readonly [RegExp, TroubleKind])[] = [
+  [new RegExp(FOREIGN), "foreign"],
   [/ACTIONS_RUNTIME_TOKEN/, "unavailable"],
   [/effective cache-mode/, "mode"],
   [/cache (write|read) denied:/, "denied"],
@@ -84,6 +87,7 @@ const WHY: Readonly<Record<TroubleKind, string>> = {
   rate: "GitHub limits how often its cache is asked, and this repository is over it",
   unreachable: "the cache service cannot be reached",
   slow: "the cache service is too slow",
+  foreign: "an entry was refused before anything of it was unpacked: somebody else wrote it",
   failed: "the cache service failed",
 };
 

@@ -65,8 +65,14 @@ export class Building {
     this.figures.push(...result.figures.values());
     for (const drvPath of result.stopped) this.notBegun.add(drvPath);
     if (result.stopped.length + result.failed.size > 0) onNotBuilt();
-    for (const [drvPath, message] of result.failed)
+    const { hookFailed } = result;
+    if (hookFailed !== undefined)
+      this.failures.push(hookFinding(hookFailed, [...result.failed.keys()]));
+    for (const [drvPath, message] of result.failed) {
+      // What was not built since Nix stopped at the hook is told there.
+      if (hookFailed?.startsWith(message.split("\n")[0] ?? "")) continue;
       this.failures.push(this.failure(drvPath, message, result.figures.get(drvPath)));
+    }
     for (const [drvPath, took] of result.figures) this.say(drvPath, took);
   }
 
@@ -200,5 +206,21 @@ export function lackAfter(
     code: "NCP-408",
     message: `after reclaiming ${formatBytes(free)} is free in ${wanted.directory}, and ${formatBytes(wanted.bytes)} was to be`,
     hint: "the run goes on with the space there is",
+  };
+}
+
+/** The hook is the machine's own, and so is what it did not do; Nix begins no build after it failed. */
+function hookFinding(said: string, left: readonly StorePath[]): Finding {
+  const [first] = left;
+  const what =
+    first === undefined
+      ? "what was built is there, and what the hook does with it was not done"
+      : `Nix stopped there: ${count(left.length, "derivation")} not built, ${derivationName(first)} for one`;
+  return {
+    kind: "missing",
+    level: first === undefined ? "warning" : "error",
+    code: "NCP-209",
+    message: `the machine's post-build-hook failed; ${what}: ${said}`,
+    hint: "it is a setting of this machine's Nix, and had the job's environment: run it by hand with OUT_PATHS set",
   };
 }

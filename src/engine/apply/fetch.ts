@@ -1,6 +1,8 @@
 /** Fetches: what caches far away serve is staged on this disk first, the rest is left to Nix. */
 
+import { needsCredentials } from "../../domain/cache.ts";
 import { describeError } from "../../domain/errors.ts";
+import type { Code } from "../../domain/job.ts";
 import { dependencies } from "../../domain/narinfo.ts";
 import type { Log, Nix, Progress, Stageable, Staging, World } from "../../domain/ports.ts";
 import { count } from "../../domain/size.ts";
@@ -27,7 +29,7 @@ export async function fetchPaths(
   if (world.staging) {
     const stageable = members.flatMap((member) => member.stageable ?? []);
     await fetchAhead(
-      { staging: world.staging, nix, log: world.log, told },
+      { staging: world.staging, nix, log: world.log, told, code: world.code },
       stageable,
       here,
       signal,
@@ -113,6 +115,7 @@ export interface FetchAhead {
   readonly nix: Pick<Nix, "importFrom">;
   readonly log: Log;
   readonly told: (progress: Progress) => void;
+  readonly code: Code;
 }
 
 /**
@@ -129,10 +132,12 @@ const FIRST_BATCH = 256;
 const BATCH_MOST = 1_000;
 
 /** Two batches lie on the disk at once: one that is taken in and one that is on its way. */
-function batchesOf(members: readonly Stageable[], { bytes }: Staging): Stageable[][] {
+function batchesOf(members: readonly Stageable[], { bytes }: Staging, code: Code): Stageable[][] {
   const all = members.reduce((sum, member) => sum + sizeOf(member), 0);
   // Not every Nix can read a bucket, nor has its daemon our credentials.
-  const onlyOurs = members.some(({ cache }) => cache.staging === "needed");
+  const onlyOurs = members.some(
+    ({ cache }) => cache.staging === "needed" || (code === "strange" && needsCredentials(cache)),
+  );
   if (all > members.length * LARGE_ON_AVERAGE && !onlyOurs) return [];
   const batches: Stageable[][] = [];
   let batch: Stageable[] = [];
@@ -161,12 +166,12 @@ function sizeOf({ narInfo }: Pick<Stageable, "narInfo">): number {
 
 /** Adds to `here` what Nix has taken in. A failure is logged and ends it: the rest comes the plain way. */
 export async function fetchAhead(
-  { staging, nix, log, told }: FetchAhead,
+  { staging, nix, log, told, code }: FetchAhead,
   members: readonly Stageable[],
   here: Set<StorePath>,
   signal: AbortSignal,
 ): Promise<void> {
-  const batches = batchesOf(members, staging);
+  const batches = batchesOf(members, staging, code);
   const held: { readonly staged: AsyncDisposable; readonly bytes: number }[] = [];
   const remove = async (staged: AsyncDisposable | undefined) => {
     try {

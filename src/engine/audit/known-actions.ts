@@ -182,6 +182,7 @@ const OUR_INPUTS = [
   "install-nix",
   "nix-version",
   "nix-sha256",
+  "pass-env",
   "working-directory",
 ];
 
