@@ -186,8 +186,10 @@ async function marksOf(
   signal: AbortSignal,
 ): Promise<Map<StorePath, Marks>> {
   const found = new Map<StorePath, Marks>();
-  for (let at = 0; at < paths.length; at += MARKED_AT_ONCE) {
-    const args = ["path-info", "--sigs", ...paths.slice(at, at + MARKED_AT_ONCE)];
+  // To `nix path-info` a recipe stands for its outputs, which need not be there; nobody signs one.
+  const marked = paths.filter((path) => !isDerivationPath(path));
+  for (let at = 0; at < marked.length; at += MARKED_AT_ONCE) {
+    const args = ["path-info", "--sigs", ...marked.slice(at, at + MARKED_AT_ONCE)];
     const text = await nix.run("nix", args, { signal, deadline: DEADLINES.query });
     for (const [path, marks] of parseMarks(text)) found.set(path, marks);
   }

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b,d as c}from"./chunk-OIOTAHY7.js";import{l as a}from"./chunk-VSV73DEW.js";import"./chunk-NPGUXQ7P.js";import"./chunk-LXLD2U6Q.js";import"./chunk-FK6BUA2K.js";import"./chunk-4XLKRGS7.js";import"./chunk-HDNWNV2A.js";import"./chunk-OBNGEJZ7.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc,c as openProject};

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b}from"./chunk-HFZQYWFC.js";import{K as a}from"./chunk-S4NQTUZF.js";import"./chunk-BAUEWYXS.js";import"./chunk-EDEYPFIP.js";import"./chunk-MUDSWLKL.js";import"./chunk-QHSLNG75.js";import"./chunk-NSTQQOFZ.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc};

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as b,e as c}from"./chunk-F52BWR6C.js";import{k as a}from"./chunk-THXD7XT4.js";import"./chunk-WP4Q3GIC.js";import"./chunk-MLQ76SRD.js";import"./chunk-Z2XHIR4U.js";import"./chunk-GSYICBP3.js";import"./chunk-YTR2PFLF.js";import"./chunk-O7N72E4J.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc,c as openProject};

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b}from"./chunk-BDQX2NSK.js";import{K as a}from"./chunk-BGCZENEN.js";import"./chunk-6OVTTZK5.js";import"./chunk-QHEH3WJJ.js";import"./chunk-3PKAT62M.js";import"./chunk-YTR2PFLF.js";import"./chunk-EEURBZNN.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc};

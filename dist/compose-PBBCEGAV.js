@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b}from"./chunk-36WKHUUB.js";import{K as a}from"./chunk-ONEQ5DT6.js";import"./chunk-U7POHCKB.js";import"./chunk-YZ566CD2.js";import"./chunk-MUDSWLKL.js";import"./chunk-ASZ7GS4J.js";import"./chunk-NSTQQOFZ.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc};

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{c as b}from"./chunk-PQXSV4SL.js";import{l as a}from"./chunk-IRCOYTQB.js";import"./chunk-4XDF3VY6.js";import"./chunk-ALFB4W5R.js";import"./chunk-IKHJ2WH6.js";import"./chunk-HFW5N6K3.js";import"./chunk-3K73T5FJ.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc};

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{a,b,c,d,e,f,g,h,i,j,k}from"./chunk-QDQF4I7G.js";import"./chunk-YGQJNSMH.js";import"./chunk-Z2XHIR4U.js";import"./chunk-O7N72E4J.js";import"./chunk-QA55TPRG.js";export{b as barLine,g as cut,a as display,c as isLively,e as painter,k as plainLog,h as rowsOf,f as signsFor,i as upAndErase,d as widthOf,j as wrap};
