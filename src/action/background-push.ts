@@ -65,7 +65,7 @@ export async function startBackground(
   request: BackgroundRequest,
   folder: string,
   log: Pick<Log, "info">,
-  program = new URL("background-push.js", import.meta.url),
+  program = new URL("watch.js", import.meta.url),
 ): Promise<ProcessIdentity | undefined> {
   try {
     return await start(request, folder, program);

@@ -292,3 +292,10 @@ export interface RemoteStore {
 
 /** The store at `url`; `name` begins every error. */
 export type OpenRemoteStore = (url: string, name: string) => RemoteStore;
+
+/** Our own cache while it is a folder in the runner's temporary folder: what is pushed takes space there. */
+export interface CacheFolder {
+  readonly directory: string;
+  /** Bytes in it already, that go into an archive at the end of the job. */
+  readonly archived: number;
+}

@@ -2,7 +2,7 @@
 
 import type { BuildFigures, FigureStore } from "./build-figures.ts";
 import type { Builders } from "./builders.ts";
-import type { BinaryCache } from "./cache.ts";
+import type { BinaryCache, CacheFolder } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation, Substitution } from "./derivation.ts";
 import type { EvaluationRequest, EvaluationResult } from "./evaluation.ts";
@@ -142,13 +142,6 @@ export interface Disk {
   fileSystem(path: string): Promise<FileSystem>;
   /** What is free there, at once; undefined where it cannot be asked. */
   freeNow(path: string): Pick<FileSystem, "freeBytes" | "totalBytes"> | undefined;
-}
-
-/** Our own cache while it is a folder in the runner's temporary folder: what is pushed takes space there. */
-export interface CacheFolder {
-  readonly directory: string;
-  /** Bytes in it already, that go into an archive at the end of the job. */
-  readonly archived: number;
 }
 
 /** A tool that hosted runners bring along, and what its folder takes. */

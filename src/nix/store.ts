@@ -186,20 +186,13 @@ async function marksOf(
   signal: AbortSignal,
 ): Promise<Map<StorePath, Marks>> {
   const found = new Map<StorePath, Marks>();
-  const ask = async (options: readonly string[], some: readonly StorePath[]): Promise<void> => {
-    for (let at = 0; at < some.length; at += MARKED_AT_ONCE) {
-      const args = ["path-info", "--sigs", ...options, ...some.slice(at, at + MARKED_AT_ONCE)];
-      const text = await nix.run("nix", args, { signal, deadline: DEADLINES.query });
-      for (const [path, marks] of parseMarks(text)) found.set(path, marks);
-    }
-  };
-  const [drvs, others] = [
-    paths.filter(isDerivationPath),
-    paths.filter((p) => !isDerivationPath(p)),
-  ];
-  // By the name of a derivation Nix means what it makes, until 2.15.
-  await ask(["--derivation"], drvs);
-  await ask([], others);
+  // To `nix path-info` a recipe stands for its outputs, which need not be there; nobody signs one.
+  const marked = paths.filter((path) => !isDerivationPath(path));
+  for (let at = 0; at < marked.length; at += MARKED_AT_ONCE) {
+    const args = ["path-info", "--sigs", ...marked.slice(at, at + MARKED_AT_ONCE)];
+    const text = await nix.run("nix", args, { signal, deadline: DEADLINES.query });
+    for (const [path, marks] of parseMarks(text)) found.set(path, marks);
+  }
   return found;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { FileSystem, Reclaimer } from "../../../src/domain/ports.ts";
-import { carryOut, lackAfter } from "../../../src/engine/apply/reclaiming.ts";
+import { carryOut, lackAfter } from "../../../src/engine/apply/building.ts";
 import { memoryNix, SIGNAL, world } from "../../support/world.ts";
 
 const GB = 1e9;

@@ -1,4 +1,4 @@
-/** Builds while the free disk space is watched: near the floor nothing more is begun, and that is said once. */
+/** Builds while disk space is watched: near the floor nothing more is begun; before it, space is reclaimed. */
 
 import type { BuildFigures } from "../../domain/build-figures.ts";
 import { isFullDisk } from "../../domain/errors.ts";
@@ -7,6 +7,8 @@ import { floorOf, type Job } from "../../domain/job.ts";
 import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
+import type { Reclaimed } from "../outcome.ts";
+import { type Reclaim, reclaimWords, type WantedSpace } from "../step.ts";
 import { Meter } from "./meter.ts";
 
 export interface BuildingParts {
@@ -146,6 +148,65 @@ export class Building {
       hint: `it builds in ${nix.buildDirectory()} and puts its output into ${nix.setup.realStoreDir}: free disk space there and run it again; what it had is kept, and the next plan foresees it`,
     };
   }
+}
+
+/** Throws where it cannot be done. */
+export async function carryOut(
+  reclaim: Reclaim,
+  world: World,
+  nix: Nix,
+  signal: AbortSignal,
+): Promise<Reclaimed> {
+  const { reclaimer } = world;
+  if (!reclaimer) throw new Error("there is nothing to reclaim from");
+  const what = reclaimWords(reclaim);
+  switch (reclaim.kind) {
+    case "build directory":
+      await reclaimer.makeBuildDirectory(reclaim.to, signal);
+      // On a machine that stays, the next job would be told to build in a folder that is gone.
+      nix.buildIn(reclaim.to, reclaimer.machine === "hosted" ? "later steps too" : "this run");
+      return { what, bytes: undefined };
+    case "tool folder": {
+      const { path, wanted } = reclaim;
+      const free = () => world.disk.freeNow(wanted.directory)?.freeBytes;
+      const before = free();
+      if (isThere(wanted, before))
+        return { what: `${path} is left: space lacks no more`, bytes: 0 };
+      await reclaimer.remove(path, signal);
+      const after = free();
+      const known = before !== undefined && after !== undefined;
+      return { what, bytes: known ? Math.max(0, after - before) : undefined };
+    }
+    case "garbage": {
+      const free = world.disk.freeNow(reclaim.wanted.directory)?.freeBytes;
+      if (isThere(reclaim.wanted, free)) {
+        return { what: "garbage is left: space lacks no more", bytes: 0 };
+      }
+      return { what, bytes: await nix.collect(reclaim.keep, reclaim.bytes, signal) };
+    }
+    default:
+      return reclaim satisfies never;
+  }
+}
+
+function isThere({ bytes }: WantedSpace, free: number | undefined): boolean {
+  return free !== undefined && free >= bytes;
+}
+
+/** What was deleted may have freed less than it took: links to the same file, snapshots, other writers. */
+export function lackAfter(
+  { wanted }: { readonly wanted: WantedSpace },
+  world: World,
+): Finding | undefined {
+  const free = world.disk.freeNow(wanted.directory)?.freeBytes;
+  if (free === undefined || isThere(wanted, free)) return undefined;
+  return {
+    kind: "disk",
+    level: "warning",
+    code: "NCP-408",
+    message: `after reclaiming ${formatBytes(free)} is free in ${wanted.directory}, and ${formatBytes(wanted.bytes)} was to be`,
+    hint: "the run goes on with the space there is",
+  };
 }
 
 /** The hook is the machine's own, and so is what it did not do; Nix begins no build after it failed. */

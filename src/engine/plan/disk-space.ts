@@ -1,8 +1,9 @@
 /** The disk space plan: the bytes and inodes a run needs, on the file systems it really writes to. */
 
+import type { CacheFolder } from "../../domain/cache.ts";
 import { describeError } from "../../domain/errors.ts";
 import { floorOf } from "../../domain/job.ts";
-import type { CacheFolder, Disk, FileSystem, NixSetup } from "../../domain/ports.ts";
+import type { Disk, FileSystem, NixSetup } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Facts } from "../survey/facts.ts";
 import { type Estimate, inodesFor } from "./estimate.ts";
