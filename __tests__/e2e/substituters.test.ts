@@ -61,7 +61,8 @@ async function realRun({ job, key }: Site, report: Report, urls: readonly string
 }
 
 /** The drv files stay, the outputs go: then a step asks Nix what it would do, as it is configured now. */
-async function dryRun({ job }: Site, report: Report) {
+async function dryRun({ job }: Site, step: Step) {
+  const report = step.report();
   const outputs = report.targets.flatMap((target) => target.outputs ?? []);
   // As at the end of the job: what the run fetched is rooted until then.
   const uses = join(job.machine.root, "runner", "nix-cache-preflight");
@@ -70,7 +71,13 @@ async function dryRun({ job }: Site, report: Report) {
   }
   await job.machine.nix("nix-store", ["--delete", ...outputs]).catch(() => "");
   const drvs = report.targets.map(({ drvPath }) => drvPath ?? "");
-  const text = await messages(job.machine, "nix-store", ["-r", "--dry-run", ...drvs]);
+  // What the step left for later ones: where its configuration is.
+  const environment = { ...job.machine.environment, ...step.environment };
+  const text = await messages({ ...job.machine, environment }, "nix-store", [
+    "-r",
+    "--dry-run",
+    ...drvs,
+  ]);
   return parseDryRun(text);
 }
 
@@ -186,7 +193,7 @@ describe(`substituters, on ${NIX}`, () => {
     expect(step.outputs["hit"]).toBe("true");
     expect(step.report().fetched.paths).toBe(2);
     // A later step asks the others alone, and at once.
-    expect(await dryRun(here, step.report())).toEqual(planned(step.report()));
+    expect(await dryRun(here, step)).toEqual(planned(step.report()));
     expect(silent.asked()).toBe(1);
   });
 
