@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as b,e as c}from"./chunk-ULORZOIV.js";import{k as a}from"./chunk-K4ANOOJ3.js";import"./chunk-6SKI44EX.js";import"./chunk-MOJIFJJQ.js";import"./chunk-4GTE4KBE.js";import"./chunk-4ZFSIGV4.js";import"./chunk-4TCLPVYL.js";import"./chunk-5V5J4OK2.js";import"./chunk-QA55TPRG.js";export{b as compose,a as forgetNetrc,c as openProject};
