@@ -15,6 +15,8 @@ await using server = await startCachix({
   checkNar: false,
 });
 server.faults.delay = { when: "always", milliseconds: delay };
-console.log(JSON.stringify({ cache: `cachix:${server.name}?host=${server.origin}` }));
+console.log(
+  JSON.stringify({ cache: `cachix:${server.name}?host=${server.origin}`, token: "bench" }),
+);
 // One line in, one out: how many paths it holds. The end of the input ends it.
 for await (const _ of createInterface(process.stdin)) console.log(server.state.own.size);

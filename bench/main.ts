@@ -1,6 +1,6 @@
 /**
- * Owns `npm run bench [-- NAME… | --all] [--rounds N] [--readme]`: without names, every row that
- * does not take long. The peer is the Nix in $BENCH_NIX (a folder), else the one on PATH.
+ * `npm run bench [-- NAME… | --all] [--rounds N] [--network tls|plain] [--readme]`: without names, every row that
+ * does not take long; without a network, over both. The peer is the Nix in $BENCH_NIX (a folder), else the one on PATH.
  */
 
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { delimiter } from "node:path";
 import { parseArgs } from "node:util";
 import type { LoadedResult } from "./row.ts";
 import { ROWS } from "./rows/index.ts";
-import { Bench } from "./site.ts";
+import { Bench, NETWORKS } from "./site.ts";
 import { type Circumstances, table, writeReadme } from "./table.ts";
 
 const { values, positionals } = parseArgs({
@@ -18,6 +18,7 @@ const { values, positionals } = parseArgs({
     all: { type: "boolean", default: false },
     readme: { type: "boolean", default: false },
     rounds: { type: "string" },
+    network: { type: "string" },
   },
 });
 const unknown = positionals.filter((name) => !ROWS.some((row) => row.name === name));
@@ -46,11 +47,14 @@ const where: Circumstances = {
 await mkdir("bench-out", { recursive: true });
 const records = "bench-out/results.jsonl";
 const results: LoadedResult[] = [];
-for (const row of chosen) {
-  console.error(`bench: ${row.name}, against Nix ${bench.nixVersion}`);
+const wanted = { tls: ["TLS + HTTP/2"], plain: ["plain HTTP"] } as const;
+const networks = wanted[values.network as keyof typeof wanted] ?? NETWORKS;
+for (const [row, network] of chosen.flatMap((row) => networks.map((one) => [row, one] as const))) {
+  console.error(`bench: ${row.name}, ${network}, against Nix ${bench.nixVersion}`);
+  bench.network = network;
   const [load = 0] = loadavg();
   for (const measured of await row.run(bench)) {
-    const result = { ...measured, load };
+    const result = { ...measured, load, network };
     results.push(result);
     await appendFile(records, `${JSON.stringify({ ...where, ...result })}\n`);
   }
@@ -65,7 +69,9 @@ async function latest(): Promise<LoadedResult[]> {
   for (const line of (await readFile(records, "utf8")).trim().split("\n")) {
     const record = JSON.parse(line) as LoadedResult & Circumstances;
     const same = record.date === where.date && record.nixVersion === where.nixVersion;
-    if (same && record.cores === where.cores) found.set(record.row, record);
+    if (same && record.cores === where.cores) {
+      found.set(`${record.row} ${record.network}`, record);
+    }
   }
   const order = ROWS.map(({ name }) => name);
   const place = ({ row }: LoadedResult) => order.findIndex((name) => row.startsWith(name));

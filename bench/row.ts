@@ -1,7 +1,7 @@
 /** Owns what a row of the bench is, and what comes out of one. */
 
 import type { Pairs, Spread } from "./measure.ts";
-import type { Bench } from "./site.ts";
+import type { Bench, Network } from "./site.ts";
 
 export type Goal =
   | { readonly kind: "times the peer"; readonly atLeast: number }
@@ -26,6 +26,7 @@ export interface Result {
 /** With what else the machine did: its load average just before the row. */
 export interface LoadedResult extends Result {
   readonly load?: number;
+  readonly network?: Network;
 }
 
 export interface Row {

@@ -19,6 +19,7 @@ import {
 } from "./fixture.ts";
 import { type Measured, timeProcess } from "./measure.ts";
 import type { Site } from "./server.ts";
+import { certificate, serveFar } from "./tls.ts";
 
 const run = promisify(execFile);
 
@@ -32,6 +33,10 @@ export interface Cache {
   readonly members: readonly Member[];
 }
 
+/** What the rows are measured over. */
+export const NETWORKS = ["TLS + HTTP/2", "plain HTTP"] as const;
+export type Network = (typeof NETWORKS)[number];
+
 export interface DerivationCache extends Cache {
   readonly drvPath: StorePath;
 }
@@ -43,7 +48,9 @@ export class Bench implements AsyncDisposable {
   /** Overrides the rows' own number of rounds. */
   readonly rounds: number | undefined;
   private readonly caches = new Map<string, Promise<Cache>>();
-  private derived: Promise<DerivationCache> | undefined;
+  private readonly derived = new Map<number, Promise<DerivationCache>>();
+  network: Network = "TLS + HTTP/2";
+  private readonly certificate: { readonly key: string; readonly cert: string };
   private homes = 0;
 
   private constructor(
@@ -51,7 +58,9 @@ export class Bench implements AsyncDisposable {
     key: SigningKey,
     nixVersion: string,
     rounds: number | undefined,
+    certificateFiles: { readonly key: string; readonly cert: string },
   ) {
+    this.certificate = certificateFiles;
     this.machine = machine;
     this.key = key;
     this.nixVersion = nixVersion;
@@ -80,7 +89,7 @@ export class Bench implements AsyncDisposable {
     });
     await writeFile(join(machine.root, "secret.key"), secret, { mode: 0o600 });
     await writeFile(join(machine.root, "ours", "package.json"), '{"type":"module"}\n');
-    return new Bench(machine, key, version, rounds);
+    return new Bench(machine, key, version, rounds, await certificate(machine.root));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,28 +116,43 @@ export class Bench implements AsyncDisposable {
     return cache;
   }
 
-  /** 2,051 derivations in the store, their outputs in a cache; a copy of that store to go back to. */
+  /** What every process is given: Nix and ours know the servers' certificate. */
+  get environment(): Record<string, string> {
+    const { cert } = this.certificate;
+    // To Node it is one of its own authorities, as those of delivery networks are.
+    return { ...this.machine.environment, NIX_SSL_CERT_FILE: cert, NODE_EXTRA_CA_CERTS: cert };
+  }
+
+  /** So many derivations in the store, their outputs in a cache; a copy of that store to go back to. */
   derivations(n = 2_051): Promise<DerivationCache> {
-    this.derived ??= (async () => {
-      const { machine } = this;
-      const file = this.folder("packages.nix");
-      await writeFile(file, expression(n));
-      const drvPath = (await machine.nix("nix-instantiate", [file])).trim() as StorePath;
-      const members = await outputMembers(drvPath, machine.storeDir);
-      const directory = this.folder("derivations-cache");
-      writeCache(directory, machine.storeDir, members, this.key);
-      await mkdir(this.folder("template"));
-      await run("cp", ["-a", machine.storeDir, this.folder("var"), this.folder("template")]);
-      return { directory, drvPath, root: members[0]?.path as StorePath, members };
-    })();
-    return this.derived;
+    let made = this.derived.get(n);
+    if (!made) {
+      made = this.derive(n);
+      this.derived.set(n, made);
+    }
+    return made;
+  }
+
+  private async derive(n: number): Promise<DerivationCache> {
+    const { machine } = this;
+    await machine.forget();
+    const file = this.folder(`packages-${n}.nix`);
+    await writeFile(file, expression(n));
+    const drvPath = (await machine.nix("nix-instantiate", [file])).trim() as StorePath;
+    const members = await outputMembers(drvPath, machine.storeDir);
+    const directory = this.folder(`derivations-cache-${n}`);
+    writeCache(directory, machine.storeDir, members, this.key);
+    const template = this.folder(`template-${n}`);
+    await mkdir(template);
+    await run("cp", ["-a", machine.storeDir, this.folder("var"), template]);
+    return { directory, drvPath, root: members[0]?.path as StorePath, members };
   }
 
   /** The store as it was when the derivations were made: no output in it. */
-  async fresh(): Promise<void> {
-    await this.derivations();
+  async fresh(n = 2_051): Promise<void> {
+    await this.derivations(n);
     await this.machine.forget();
-    const template = this.folder("template");
+    const template = this.folder(`template-${n}`);
     await run("cp", ["-a", join(template, "store"), join(template, "var"), this.machine.root]);
   }
 
@@ -136,7 +160,7 @@ export class Bench implements AsyncDisposable {
   private async forgetAnswers(): Promise<Record<string, string>> {
     const home = this.folder(`home-of-run-${this.homes++}`);
     await mkdir(home);
-    return { ...this.machine.environment, HOME: home };
+    return { ...this.environment, HOME: home };
   }
 
   /** Nix as users run it, with nothing remembered. */
@@ -152,24 +176,9 @@ export class Bench implements AsyncDisposable {
     return timeProcess({ command: process.execPath, args, environment, cwd: this.machine.root });
   }
 
-  /** Servers for these folders, all in one process of their own. */
-  async serve(sites: readonly Site[]): Promise<Served> {
-    const child = spawn(process.execPath, [resolve("bench/server.ts"), JSON.stringify(sites)], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    const [line] = await new Promise<string[]>((done, fail) => {
-      createInterface(child.stdout).once("line", (text: string) => done([text]));
-      child.once("exit", () => fail(new Error("the server did not start")));
-    });
-    const ports = JSON.parse(line ?? "[]") as number[];
-    return {
-      origins: ports.map((port) => `http://127.0.0.1:${port}`),
-      async [Symbol.asyncDispose]() {
-        const ended = new Promise((done) => child.once("exit", done));
-        child.stdin.end();
-        await ended;
-      },
-    };
+  /** Servers for these folders, over the network that is measured. */
+  serve(sites: readonly Site[]): Promise<Served> {
+    return this.network === "plain HTTP" ? serveNear(sites) : serveFar(sites, this.certificate);
   }
 
   /** An empty cache to push to, below a folder that is served. */
@@ -185,4 +194,24 @@ export class Bench implements AsyncDisposable {
   async remove(folder: string): Promise<void> {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** All in one process of their own, with a delay before each answer. */
+async function serveNear(sites: readonly Site[]): Promise<Served> {
+  const child = spawn(process.execPath, [resolve("bench/server.ts"), JSON.stringify(sites)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const [line] = await new Promise<string[]>((done, fail) => {
+    createInterface(child.stdout).once("line", (text: string) => done([text]));
+    child.once("exit", () => fail(new Error("the server did not start")));
+  });
+  const ports = JSON.parse(line ?? "[]") as number[];
+  return {
+    origins: ports.map((port) => `http://127.0.0.1:${port}`),
+    async [Symbol.asyncDispose]() {
+      const ended = new Promise((done) => child.once("exit", done));
+      child.stdin.end();
+      await ended;
+    },
+  };
 }

@@ -21,11 +21,21 @@ export function table(results: readonly LoadedResult[], where: Circumstances): s
     `Measured on ${where.date}, ${where.cores} cores, ${gigabytes} GB of memory, Nix ${where.nixVersion}, Node ${where.nodeVersion};`,
     `medians (lowest to highest), ours and the peer in turn on the same loopback servers. Load average of the machine before a row: ${loads(results)}.`,
     "",
-    "| what | ours | peer | times faster | goal | |",
-    "|---|---|---|---|---|---|",
-    ...results.map(line),
+    "| what | ours | peer | times faster | goal | | over plain HTTP/1.1 |",
+    "|---|---|---|---|---|---|---|",
+    ...rows(results),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** A row over TLS and HTTP/2, with the same over plain HTTP behind it. */
+function rows(results: readonly LoadedResult[]): string[] {
+  const far = results.filter(({ network }) => network !== "plain HTTP");
+  const near = new Map(
+    results.flatMap((one) => (one.network === "plain HTTP" ? [[one.row, one] as const] : [])),
+  );
+  const alone = [...near.values()].filter(({ row }) => !far.some((one) => one.row === row));
+  return [...far.map((one) => line(one, near.get(one.row))), ...alone.map((one) => line(one, one))];
 }
 
 /** Of the machine as a whole, our own rows before included: 1 is one busy core. */
@@ -37,18 +47,23 @@ function loads(results: readonly LoadedResult[]): string {
     : `${show(Math.min(...all))} to ${show(Math.max(...all))}`;
 }
 
-function line(result: Result): string {
-  const { what, ours, peer, peerIs, ratio, unit, goal, note, rounds } = result;
+function line(result: Result, near: Result | undefined): string {
+  const { what, ours, peer, peerIs, unit, goal, note, rounds } = result;
   const show = (spread: Spread | undefined) => (spread ? figures(spread, unit) : "");
   const cells = [
     what,
     show(ours),
     peer ? `${show(peer)} \`${peerIs}\`` : "",
-    ratio ? range(ratio, (value) => `${value.toFixed(value < 10 ? 1 : 0)}×`) : "",
+    times(result),
     goalWords(goal, result),
     [note, rounds > 0 ? `${rounds} rounds` : ""].filter((text) => text !== "").join("; "),
+    near ? [show(near.ours), show(near.peer), times(near)].filter(Boolean).join(" / ") : "",
   ];
   return `| ${cells.join(" | ")} |`;
+}
+
+function times({ ratio }: Result): string {
+  return ratio ? range(ratio, (value) => `${value.toFixed(value < 10 ? 1 : 0)}×`) : "";
 }
 
 function figures(spread: Spread, unit: Result["unit"]): string {

@@ -5,7 +5,7 @@ import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { Job, Secrets } from "./domain/job.ts";
-import type { CacheLocation } from "./domain/location.ts";
+import { type CacheLocation, holdsPassword, withoutCredentials } from "./domain/location.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
@@ -46,7 +46,9 @@ export function openCaches(
   const remoteStore = remoteStores({ environment, workspace, version, storeDir });
   const notices: string[] = [];
   const seen = new Set<string>();
-  const signingKey = secrets.signingKey ? parseSigningKey(secrets.signingKey) : undefined;
+  const signingKey = secrets.signingKey
+    ? parseSigningKey(secrets.signingKey, job.cache?.keyName)
+    : undefined;
   const open = (
     location: CacheLocation | undefined,
     name: string,
@@ -89,6 +91,10 @@ export function openCaches(
       ]) ?? [],
   );
   for (const url of settings.substituters) {
+    if (holdsPassword(url)) {
+      substituters.push(withPassword(url));
+      continue;
+    }
     const cache = configured(notices, () => {
       const location = kinds.parse(url, "Nix's substituters");
       return open(location, url, "substituter", trusted);
@@ -102,6 +108,32 @@ export function openCaches(
     notices.push(`${settings.badKey} is no key: Nix ends at the first signature that it checks`);
   }
   return { own, substituters, notices };
+}
+
+/**
+ * A substituter that Nix is configured with, its password in the address. Nix reads it; we take no secret out
+ * of where everybody can read it, so what only this cache has is unknown.
+ */
+function withPassword(url: string): BinaryCache {
+  const name = withoutCredentials(url);
+  const error = new UserError("NCP-105", `${name}: a password stands in the address`, {
+    hint: "it belongs into the netrc file that Nix reads (machine HOST login USER password PASSWORD): everybody on this machine can read nix.conf; until then Nix alone reads this cache, and its paths are unknown here",
+  });
+  const fail = () => {
+    throw error;
+  };
+  return {
+    name,
+    // Not the address itself: nothing that names it may hold the password.
+    substituter: { url: name, publicKeys: [], priority: undefined },
+    describe: async () => fail(),
+    query: async () => ({ kind: "unknown", cause: error }),
+    narSize: async () => fail(),
+    readNar: fail,
+    staging: "never",
+    place: () => name,
+    page: () => undefined,
+  };
 }
 
 /** Nix takes kinds of store that we do not read (`daemon`, `auto`), and warns of what it does not take itself. */

@@ -61,7 +61,7 @@ function request(base: string, sha256: string): InstallRequest {
     platform: "linux",
     arch: "x64",
     folder: root,
-    place: { nix: join(root, "nix-folder"), settings: join(root, "etc/nix/nix.conf") },
+    place: { nix: join(root, "place-of-nix"), settings: join(root, "etc/nix/nix.conf") },
     log: { group() {}, endGroup() {}, info() {}, debug() {} },
     signal: AbortSignal.timeout(60_000),
   };
@@ -118,7 +118,7 @@ describe("the machine under it", () => {
     const environment = { PATH: await without(), RUNNER_TOOL_CACHE: join(root, "tools") };
     const { error } = await installing("exit 0", { environment });
     expect(error).toBeUndefined();
-    expect((await stat(join(root, "nix-folder"))).mode & 0o777).toBe(0o755);
+    expect((await stat(join(root, "place-of-nix"))).mode & 0o777).toBe(0o755);
     expect(await settings()).toContain(
       "experimental-features = nix-command flakes\nbuild-users-group =\n",
     );
@@ -152,7 +152,7 @@ describe("the machine under it", () => {
     const place = { ...given.place, uid: 1000 };
     await expect(installNix({ ...given, environment, place })).rejects.toMatchObject({
       code: "NCP-201",
-      message: expect.stringContaining("nix-folder cannot be made by this user"),
+      message: expect.stringContaining("place-of-nix cannot be made by this user"),
     });
   });
 

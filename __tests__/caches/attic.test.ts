@@ -60,6 +60,51 @@ for (const visibility of ["public", "private"] as const) {
 }
 
 test.each([
+  ["is garbage", () => "no-token-of-theirs", "NCP-303", "Unauthorized."],
+  [
+    "has expired",
+    (server: AtticServer) => server.token("*", ["r", "w"], new Date("2026-01-02T03:04:05Z")),
+    "NCP-303",
+    "it was good until 2026-01-02T03:04:05.000Z, which is over",
+  ],
+  [
+    "may only pull",
+    (server: AtticServer) => server.token("*", ["r"]),
+    "NCP-303",
+    "this token may not push there",
+  ],
+  ["may push", (server: AtticServer) => server.token("*", ["r", "w"]), undefined, ""],
+] as const)(
+  "asked whether we may push, a public cache says of a token that %s",
+  async (_, token, code, words) => {
+    await using server = await atticServer();
+    const cache = open(server, token(server));
+    // To a public cache any token is as good as none: this answer shows nothing.
+    expect((await cache.describe(signal)).trouble).toBeUndefined();
+    const trouble = await cache.mayPush?.(signal);
+    expect(trouble?.code).toBe(code);
+    expect(trouble?.message ?? "").toContain(words);
+    expect(trouble?.message ?? "").not.toContain(token(server));
+    expect(server.requests.filter((line) => line.startsWith("PUT"))).toEqual([]);
+    expect((await cache.query(madeUp("nobody-has-it").info.storePath, signal)).kind).toBe("miss");
+  },
+);
+
+test.each(["pull", "nothing"])("a token for a private cache that may %s is told", async (right) => {
+  await using server = await atticServer({ visibility: "private" });
+  const cache = open(server, server.token(right === "pull" ? "*" : "other", ["r"]));
+  if (right === "pull") expect((await cache.mayPush?.(signal))?.code).toBe("NCP-303");
+  else await expect(cache.describe(signal)).rejects.toMatchObject({ code: "NCP-304" });
+});
+
+test("a server that does not answer the question is no server that says no", async () => {
+  await using server = await atticServer();
+  server.instead = (_, path) =>
+    path.endsWith("get-missing-paths") ? { status: 418, body: "{}" } : undefined;
+  expect(await open(server, server.token("*", ["r", "w"])).mayPush?.(signal)).toBeUndefined();
+});
+
+test.each([
   ["may push", ["r", "w"], "write", true],
   ["may only pull", ["r"], "read", false],
 ] as const)("a token that %s says so before anything is built", async (_, rights, said, pushes) => {

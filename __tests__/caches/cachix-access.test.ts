@@ -7,6 +7,7 @@ import { parseSigningKey } from "../../src/domain/signature.ts";
 import { narOf } from "../../src/nix/nar.ts";
 import { startCachix } from "../servers/cachix.ts";
 import { generateSecretKey } from "../servers/cachix-state.ts";
+import { listen } from "../servers/http.ts";
 import { locationOf } from "../support/open-cache.ts";
 import { Client, type ClientOptions, TOKEN } from "./cachix-client.ts";
 import { asked, transact } from "./cachix-transaction.ts";
@@ -108,6 +109,79 @@ describe("a cache that can be read and not written to", () => {
       ),
     ).resolves.toEqual({ pushed: [], failed: new Map() });
     expect(server.writes()).toEqual([]);
+  });
+});
+
+/** Spoils what the server says of the cache, and asks what we make of it. */
+async function describedAs(change: (text: string) => string, token = TOKEN) {
+  const server = await startCachix({ tokens });
+  const proxy = await listen(async (request) => {
+    const answer = await fetch(new URL(request.url ?? "/", server.origin), {
+      headers: { authorization: request.headers.authorization ?? "" },
+    });
+    const text = (await answer.text()).replaceAll(server.origin, proxy.origin);
+    const isCache = request.url === `/api/v1/cache/${server.name}`;
+    // What other servers of the protocol do not have: nix-cache-info stands where Nix reads it alone.
+    if (request.url?.endsWith(`${server.name}/nix-cache-info`) && request.url.includes("/api/")) {
+      return { status: 404 };
+    }
+    return { status: answer.status, body: isCache ? change(text) : text };
+  });
+  try {
+    using client = new Client({ ...server, origin: proxy.origin }, { token });
+    return await client.cache.describe(signal);
+  } finally {
+    await proxy[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  }
+}
+
+describe("a server of the same protocol that is not Cachix", () => {
+  test.each([
+    ["says nothing of our rights", /,?"permission":"\w+"/, "", undefined],
+    ["says null of them", /"permission":"\w+"/, '"permission":null', undefined],
+    ["writes them small", /"permission":"\w+"/, '"permission":"write"', "write"],
+  ])("%s: we try, and say nothing that is not so", async (_, pattern, instead, permission) => {
+    const info = await describedAs((text) => text.replace(pattern, instead));
+    expect(info.permission).toBe(permission);
+    expect(info.trouble).toBeUndefined();
+    expect(info.priority).toBe(41);
+    expect(info.storeDir).toBe("/nix/store");
+  });
+
+  test("has a public key that is none: called that, and not a key that is missing", async () => {
+    const described = describedAs((text) => text.replace(/:[A-Za-z0-9+/]{43}=/, ":c2hvcnQ="));
+    await expect(described).rejects.toMatchObject({
+      code: "NCP-302",
+      message: expect.stringMatching(/its public key cannot be read: "mycache\S+:c2hvcnQ="/),
+    });
+  });
+
+  test("is down, and what it serves is read on, by the key that is trusted already", async () => {
+    await using server = await startCachix({ tokens });
+    const path = madeUp("served");
+    await server.addOwn({ storePath: path.info.storePath, nar: path.nar });
+    server.faults.badGateway = { when: "always", matching: ({ endpoint }) => endpoint === "cache" };
+    using client = new Client(server, { publicKeys: server.publicKeys });
+    const info = await client.cache.describe(signal);
+    expect(info.permission).toBe("read");
+    expect(info.trouble?.message).toContain("its API is down, the cache itself answers");
+    expect(await client.cache.query(path.info.storePath, signal)).toMatchObject({
+      kind: "hit",
+      origin: "own",
+    });
+    expect(server.writes()).toEqual([]);
+  });
+
+  test("is down: its own log is named, and not Cachix's page", async () => {
+    await using server = await startCachix({ tokens });
+    server.faults.badGateway = { when: "always" };
+    using client = new Client(server);
+    const error = await client.cache
+      .describe(signal)
+      .catch((thrown: unknown) => thrown as UserError);
+    expect((error as UserError).hint).toContain("the server's own log");
+    expect((error as UserError).hint).not.toContain("status.cachix.org");
   });
 });
 
@@ -223,6 +297,15 @@ describe("bad input", () => {
   ])("a signing key %s", (_what, text, message) => {
     expect(() => parseSigningKey(text)).toThrow(message);
     expect(() => parseSigningKey(text)).not.toThrow(text.slice(-20));
+  });
+
+  test("a bare signing key is taken for a Cachix cache, and called as Cachix calls it", () => {
+    const inputs = { INPUT_CACHE: "cachix:mycache", "INPUT_SIGNING-KEY": bytes.toString("base64") };
+    const { job, secrets } = parseInputs(readInputs(inputs));
+    const key = parseSigningKey(secrets.signingKey ?? "", job.cache?.keyName);
+    expect(key.publicKey.text).toBe(parseSigningKey(whole).publicKey.text);
+    const other = readInputs({ ...inputs, INPUT_CACHE: "https://host" });
+    expect(() => parseInputs(other)).toThrow(/it is not NAME:BASE64/);
   });
 
   test("a bare signing key is told what to put before it", () => {

@@ -141,6 +141,11 @@ const table: Readonly<Record<Exclude<FaultName, "hang" | "delay" | "rootHidden">
         comesTo: good,
       },
       {
+        title: "a pin that was accepted, and a list that cannot be had: set, and not confirmed",
+        faults: { badGateway: { ...always, ...at("pin-list", "GET") } },
+        comesTo: { ...good, pin: "set" },
+      },
+      {
         title: "502 without end ends, and says for how long it was tried",
         faults: { badGateway: { ...always, ...at("complete") } },
         comesTo: failed(
@@ -268,9 +273,9 @@ const table: Readonly<Record<Exclude<FaultName, "hang" | "delay" | "rootHidden">
       },
     ],
     noContent: [
-      ...["complete", "pin"].map((endpoint) => ({
-        title: `204 of ${endpoint} says that it was done`,
-        faults: { noContent: { ...always, ...at(endpoint) } },
+      ...(["put-part PUT", "complete POST", "pin POST"] as const).map((request) => ({
+        title: `204 of ${request} says that it was done`,
+        faults: { noContent: { ...always, ...at(...(request.split(" ") as [string, string])) } },
         comesTo: good,
       })),
       {

@@ -25,6 +25,8 @@ export const SPOILT = [
   "wrong hash",
   "wrong key name",
   "clock far off",
+  "unknown compression",
+  "no right to write",
 ] as const;
 
 export type Nowhere = (typeof NOWHERE)[number];
@@ -140,6 +142,18 @@ const EXPECTED: Readonly<Record<Spoilt, Expectation>> = {
     }
     if (presence.kind !== "unknown") throw new Error(`a clock looks like a ${presence.kind}`);
     expect((presence.cause as UserError).code).toBe("NCP-332");
+  },
+  // Nix may well be able to: nothing is said of the bytes.
+  "unknown compression": async (cache) => {
+    expect((await ask(cache)).kind).toBe("hit");
+    expect(await verified(cache)).toBe("unknown");
+  },
+  // Heard before anything is built, and of a cache that can be read all the same.
+  "no right to write": async (cache) => {
+    const { trouble = await cache.mayPush?.(signal) } = await cache.describe(signal);
+    expect(trouble?.code).toBe("NCP-303");
+    expect(trouble?.hint).toMatch(/./);
+    expect((await ask(cache)).kind).toBe("hit");
   },
 };
 

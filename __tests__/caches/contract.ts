@@ -61,6 +61,7 @@ export function cacheContract(
       expect(info.permission).not.toBe("read");
       expect(info.trouble).toBeUndefined();
       expect([undefined, "/nix/store"]).toContain(info.storeDir);
+      expect(await subject.cache.mayPush?.(signal)).toBeUndefined();
     });
 
     test("what nobody pushed is a miss", async () => {

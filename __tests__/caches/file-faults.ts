@@ -19,6 +19,8 @@ export function fileFaults(open: (directory: string) => BinaryCache): FaultSuite
       "TLS error": NO_WAY,
       "401": "a folder asks for no credentials",
       "403": "a folder asks for no credentials",
+      "no right to write":
+        "the tests may run as root, who may (file.test.ts has what stops root, too)",
       "clock far off": "nothing in a folder is good for a time",
     },
     async start() {
@@ -59,5 +61,9 @@ async function spoil(folder: Folder, directory: string, fault: string): Promise<
   } else if (fault === "wrong key name") {
     const text = await readFile(narInfo, "utf8");
     await writeFile(narInfo, text.replace(/^Sig: [^:]+:/gm, "Sig: stranger-1:"));
+  } else if (fault === "unknown compression") {
+    const text = await readFile(narInfo, "utf8");
+    await writeFile(narInfo, text.replace(/^Compression: .*/m, "Compression: lz4"));
+    await writeFile(nar, Buffer.concat([Buffer.from([0x04, 0x22, 0x4d, 0x18]), bytes.subarray(4)]));
   } else if (fault !== "none") throw new Error(`${folder.path}: ${fault} cannot be`);
 }

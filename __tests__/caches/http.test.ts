@@ -42,6 +42,9 @@ async function subject() {
 const key = newKey();
 
 cacheContract("http://", subject, {
+  cannotBe: {
+    "no right to write": "plain HTTP has no question about writing that does not itself write",
+  },
   wires: WIRES,
   start: async (wire) => {
     const server = await putServer();

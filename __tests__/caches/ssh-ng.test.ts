@@ -52,7 +52,13 @@ cacheContract(
       [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
     };
   },
-  { start: faulty },
+  {
+    start: faulty,
+    cannotBe: {
+      "unknown compression": "a store keeps no compressed NARs",
+      "no right to write": "who may open a store there may bring signed paths",
+    },
+  },
 );
 
 async function faulty(): Promise<FaultSubject> {

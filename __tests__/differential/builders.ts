@@ -11,9 +11,6 @@ import { type Chance, chance } from "../support/fuzz.ts";
 import type { Comparison } from "./difference.ts";
 import { type Court, ended } from "./judges.ts";
 
-/** Where attributes are structured, `out` is a member of an array; Nix is not to fill the braces in. */
-const STRUCTURED = String.raw`. ./.attrs.sh; echo x > \${outputs[out]}`;
-
 export interface BuilderWorld {
   readonly what: string;
   readonly system: string;
@@ -103,11 +100,14 @@ export function builders(court: Court, systemHere: string): Comparison<BuilderWo
       );
       await writeFile(join(folder, `m${n}-1`), one);
       const features = world.features.map((feature) => `"${feature}"`).join(" ");
-      const expression =
-        `derivation { name = "b${n}"; system = "${world.system}"; builder = "/bin/sh"; args = [ "-c" "${world.structured === "structured" ? STRUCTURED : "echo x > $out"}" ]; requiredSystemFeatures = [ ${features} ]; ${world.structured === "structured" ? 'builder = "/bin/bash"; __structuredAttrs = true;' : ""} }`.replace(
-          world.structured === "structured" ? 'builder = "/bin/sh"; ' : "\0",
-          "",
-        );
+      const isStructured = world.structured === "structured";
+      const script = isStructured ? `. ./.attrs.sh; echo x > \\\${outputs[out]}` : "echo x > $out";
+      const expression = [
+        `derivation { name = "b${n}"; system = "${world.system}";`,
+        `builder = "${isStructured ? "/bin/bash" : "/bin/sh"}"; args = [ "-c" "${script}" ];`,
+        `requiredSystemFeatures = [ ${features} ];`,
+        isStructured ? "__structuredAttrs = true; }" : "}",
+      ].join(" ");
       const drv = (await court.machine.nix("nix-instantiate", ["--expr", expression])).trim();
       const { environment, root } = court.machine;
       const { code, text: told } = await ended("nix-store", ["--realise", drv], root, {

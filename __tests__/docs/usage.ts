@@ -28,6 +28,7 @@ const SAMPLES: readonly (readonly [expression: RegExp, sample: string])[] = [
   [/^runner\.(os|arch|temp)$/, "/Linux"],
   [/^matrix\.targets$/, ".#hello"],
   [/^matrix\.[\w-]+$/, "one"],
+  [/^matrix\.[\w-]+ == '[\w-]+'$/, "false"],
   [/^inputs\.force( \|\| false)?$/, "false"],
   [/^inputs\.targets$/, ".#hello"],
   [/^inputs\.cache$/, "github"],
@@ -43,6 +44,8 @@ const THEIRS: Readonly<Record<string, readonly string[]>> = {
   "actions/setup-node": ["node-version", "package-manager-cache"],
   "actions/attest-build-provenance": ["subject-path"],
   "cachix/install-nix-action": ["extra_nix_config", "github_access_token", "nix_path"],
+  "samueldr/lix-gha-installer-action": ["extra_nix_config"],
+  "DeterminateSystems/determinate-nix-action": ["extra-conf"],
   "cachix/cachix-action": [
     "name",
     "extraPullNames",

@@ -5,6 +5,7 @@ import { UserError } from "../../src/domain/errors.ts";
 import {
   credentialsIn,
   fileUrl,
+  holdsPassword,
   parseSubstituters,
   withoutCredentials,
 } from "../../src/domain/location.ts";
@@ -58,6 +59,30 @@ describe("the URL of a directory", () => {
       expect(url).not.toMatch(/[\s#?]/);
     },
   );
+});
+
+describe("a password in an address", () => {
+  test.each([
+    ["https://ci:hunter2@host/a", "https://***@host/a"],
+    ["http://:hunter2@host", "http://***@host"],
+    ["https://ci:hun:ter2@host", "https://***@host"],
+    [
+      "warning: unable to download 'https://ci:hunter2@a/x'; https://b:hunter2@c answers 401",
+      "warning: unable to download 'https://***@a/x'; https://***@c answers 401",
+    ],
+  ])("of %s is masked", (text, masked) => {
+    expect(holdsPassword(text)).toBe(true);
+    expect(withoutCredentials(text)).toBe(masked);
+  });
+
+  test.each([
+    "https://host:8080/a@b",
+    "ssh-ng://user@host",
+    "https://host/a?x=b:c@d",
+    "builder ssh://me@host:22 and you@example.org",
+  ])("is not in %s", (text) => {
+    expect(holdsPassword(text)).toBe(false);
+  });
 });
 
 describe("credentials in addresses", () => {

@@ -34,7 +34,7 @@ type Place = readonly [name: string, method: string, path: RegExp];
 const PLACES: readonly Place[] = [
   ["nix-cache-info", "GET", /^\/nix-cache-info$/],
   ["a narinfo", "GET", /\.narinfo$/],
-  ["the size of a NAR", "HEAD", /^\/nar\//],
+  // Its size is asked for in the same way: with its first byte.
   ["a NAR", "GET", /^\/nar\//],
   ["the upload of a NAR", "PUT", /^\/nar\//],
   ["the upload of a narinfo", "PUT", /\.narinfo$/],

@@ -1,10 +1,15 @@
 /** Owns machines as people have them, imitated: homes that are not ours, and a cache that refuses strangers. */
 
-import { chown, mkdir } from "node:fs/promises";
+import { chown, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
+import type { Machine } from "../../scripts/machine.ts";
+import { folderOf } from "../../src/host/programs.ts";
 import { listen } from "../servers/http.ts";
-import { NIX, NIXPKGS, startJob } from "./job.ts";
+import { sshStore } from "../servers/sshd.ts";
+import { MOUNTING } from "../support/small-disk.ts";
+import { BWS, startCachixJob } from "./cachix-job.ts";
+import { MINOR, NIX, NIXPKGS, startJob } from "./job.ts";
 
 const WARM = { mode: "warm", targets: ".#bws pin=bws", verify: "full" };
 
@@ -56,5 +61,87 @@ describe(`homes, on ${NIX}`, () => {
     };
     const warm = await job.main(WARM, { environment: { ...environment, ...more } });
     expect([warm.exitCode, warm.exitCode === 0 ? "" : warm.log]).toEqual([0, ""]);
+  });
+});
+
+/**
+ * Newer ones run here through their own dynamic loader, and have no build hook (scripts/setup-nix-version).
+ * The builder's store has a root of its own, which takes namespaces.
+ */
+const withHook = MINOR < 10 && MOUNTING ? test : test.skip;
+
+describe(`a remote builder, on ${NIX}`, () => {
+  withHook(
+    "builds what wants a feature that only it has, and that is pushed and verified",
+    async () => {
+      await using job = await startJob(undefined);
+      await using store = await sshStore(
+        job.machine.storeDir,
+        "sandbox-paths = /bin /usr /lib /lib64",
+      );
+      const { NIX_SSHOPTS = "" } = store.environment;
+      const system = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux`;
+      const flake = `{ outputs = { self }: let d = name: more: derivation ({
+      inherit name; system = "${system}"; builder = "/bin/sh";
+      args = [ "-c" "echo done > $out" ]; } // more);
+      base = d "base" { }; in { inherit base;
+      vm = d "vm" { dep = base; requiredSystemFeatures = [ "kvm" ]; }; }; }`;
+      await writeFile(join(job.workspace, "flake.nix"), flake);
+      const NIX_CONFIG = [
+        "system-features = benchmark",
+        `builders = ${store.url} ${system} - 2 1 kvm,benchmark`,
+      ].join("\n");
+      const environment = { ...job.machine.environment, NIX_SSHOPTS, NIX_CONFIG };
+      const warm = await job.main(
+        { mode: "warm", targets: "path:.#vm", verify: "full" },
+        { environment },
+      );
+      expect([warm.exitCode, warm.exitCode === 0 ? "" : warm.log]).toEqual([0, ""]);
+      expect(store.connections()).toBeGreaterThan(0);
+      expect(warm.report().verified.map(({ outcome }) => outcome)).toEqual(["verified"]);
+      const [built = ""] = Object.values(JSON.parse(warm.outputs["store-paths"] ?? "{}") as object);
+      expect(await store.nix("nix-store", ["--check-validity", String(built)])).toBe("");
+      // Without the builder the same machine says what it lacks, before it builds the base.
+      await job.machine.forget();
+      const alone = await job.main(
+        { mode: "warm", targets: "path:.#vm", cache: "none" },
+        { environment: { ...environment, NIX_CONFIG: "system-features = benchmark" } },
+      );
+      expect(alone.log).toMatch(/kvm/);
+      expect(alone.building).toEqual([]);
+    },
+  );
+});
+
+describe(`a slim image, on ${NIX}`, () => {
+  /** PATH with what Nix needs, and without xz. */
+  async function slim({ environment, root }: Machine): Promise<Readonly<Record<string, string>>> {
+    const bin = join(root, "slim");
+    await mkdir(bin);
+    for (const name of ["nix", "nix-store", "nix-instantiate", "git", "tar", "sh"]) {
+      const folder = folderOf(name, environment["PATH"] ?? "") ?? "/nowhere";
+      await symlink(join(folder, name), join(bin, name));
+    }
+    return { ...environment, PATH: bin };
+  }
+
+  test("without xz, a push that needs it is refused by name, as no fault of the cache", async () => {
+    await using job = await startJob(NIXPKGS);
+    const environment = await slim(job.machine);
+    const inputs = { ...WARM, cache: `file://${job.cache}?compression=xz` };
+    const warm = await job.main({ ...inputs, "on-push-failure": "error" }, { environment });
+    expect(warm.exitCode).toBe(1);
+    const told = warm.annotations.map(({ message }) => message).join("\n");
+    expect(told).toContain("a NAR that is compressed with xz needs xz, which this machine lacks");
+    expect(told).not.toMatch(/Premature close|did not answer/);
+  });
+
+  test("a Cachix cache that prefers xz gets zstd, which needs no program", async () => {
+    await using job = await startCachixJob({ preferredCompression: "xz" });
+    const environment = await slim(job.machine);
+    const inputs = { mode: "warm", targets: BWS, verify: "full" };
+    const warm = await job.step(inputs, { environment });
+    expect([warm.exitCode, warm.exitCode === 0 ? "" : warm.log]).toEqual([0, ""]);
+    expect(warm.report.pinned).toMatchObject([{ state: "confirmed" }]);
   });
 });

@@ -213,3 +213,29 @@ describe(`verification, on ${NIX}`, () => {
     expect(step.report().verified).toMatchObject([{ outcome: "upstream only" }]);
   });
 });
+
+test("what is pushed says of a path what nix copy says: its content address, and every signature", async () => {
+  await using job = await startJob(flake("graphs"));
+  const { root, nix } = job.machine;
+  const command = (...args: string[]) =>
+    nix("nix", ["--extra-experimental-features", "nix-command", ...args]);
+  await job.main({ mode: "warm", targets: ".#fetch\n.#leaf" });
+  const paths = [...(await cached(job.cache)).values()].map(
+    ({ fields }) => fields["StorePath"] ?? "",
+  );
+  const secret = (await command("key", "generate-secret", "--key-name", "somebody-1")).trim();
+  await writeFile(join(root, "somebody.key"), secret);
+  await command("store", "sign", "--key-file", join(root, "somebody.key"), ...paths);
+  await command("copy", "--to", `file://${root}/by-nix`, ...paths);
+  await job.main({ mode: "warm", targets: ".#fetch\n.#leaf", force: "true" });
+  const ours = await cached(job.cache);
+  const theirs = await cached(join(root, "by-nix"));
+  for (const name of ["source.tar.gz", "leaf"]) {
+    const [mine, nixs] = [ours.get(name)?.fields ?? {}, theirs.get(name)?.fields ?? {}];
+    expect(nixs["Sig"]).toMatch(/^somebody-1:/);
+    for (const field of ["CA", "Sig", "References", "Deriver", "NarHash", "NarSize"]) {
+      expect(`${name} ${field} ${mine[field]}`).toBe(`${name} ${field} ${nixs[field]}`);
+    }
+  }
+  expect(ours.get("source.tar.gz")?.fields["CA"]).toMatch(/^fixed:sha256:/);
+});

@@ -53,7 +53,7 @@ describe("where programs are looked for", () => {
       async function* content() { yield Buffer.from("text"); }
       const chunks = [];
       const signal = new AbortController().signal;
-      for await (const chunk of compress("xz", content(), signal)) chunks.push(chunk);
+      for await (const chunk of compress({ compression: "xz" }, content(), signal)) chunks.push(chunk);
       console.log(Buffer.concat(chunks).subarray(1, 4).toString());`;
     const args = ["--input-type=module", "--eval", program];
     const { stdout } = await run(process.execPath, args, { env: {} });

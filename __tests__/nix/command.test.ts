@@ -55,3 +55,21 @@ exit 1
     expect([result.code, asked]).toEqual([1, 1]);
   });
 });
+
+test("a password in an address that Nix names is masked, in its lines and in its message", async () => {
+  await using folder = await temporaryFolder();
+  const said = "error: unable to download 'http://ci:hunter2@127.0.0.1:9/nix-cache-info'";
+  await folder.write("nix-store", `#!/bin/sh\necho "${said}" >&2\nexit 1\n`);
+  await chmod(folder.at("nix-store"), 0o755);
+  const nix = nixCommand({ PATH: `${folder.path}:/usr/bin:/bin` }, folder.path);
+  const lines: string[] = [];
+  const heard = await nix.try("nix-store", ["--realise"], {
+    ...how,
+    onErrorLine: (line) => lines.push(line),
+  });
+  const error = await laterError(() => nix.run("nix-store", ["--realise"], how));
+  for (const text of [heard.stderr, lines.join("\n"), error.message]) {
+    expect(text).toContain("http://***@127.0.0.1:9/nix-cache-info");
+    expect(text).not.toContain("hunter2");
+  }
+});

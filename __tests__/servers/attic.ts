@@ -5,6 +5,7 @@
 
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { zstdCompress } from "node:zlib";
 import { formatSha256, sha256FromBytes } from "../../src/domain/hash.ts";
@@ -39,23 +40,32 @@ export interface AtticServer extends LoopbackServer {
 
 export interface AtticOptions {
   readonly visibility?: "public" | "private";
+  /** Default: `/nix/store`. */
+  readonly storeDir?: string;
+  /** Milliseconds before each answer; default: none. */
+  readonly delay?: number;
 }
 
-const STORE = "/nix/store";
 const CACHE = "team-cache";
 const BODY_MOST = 64 * 1024 * 1024;
 /** Longer than this, hyper refuses a header. */
 const HEADER_MOST = 16 * 1024;
 const compress = promisify(zstdCompress);
+/** Smaller NARs are one chunk; larger ones are cut where their content says so (server/config-template.toml). */
+const CHUNKING_FROM = 64 * 1024;
+const CHUNK = { least: 16 * 1024, most: 256 * 1024 };
 
 export async function atticServer({
   visibility = "public",
+  storeDir = "/nix/store",
+  delay = 0,
 }: AtticOptions = {}): Promise<AtticServer> {
   const secret = randomBytes(32);
   const key = newKey(CACHE);
   const requests: string[] = [];
   const narInfos = new Map<string, NarInfo>();
   const nars = new Map<string, Buffer>();
+  const hashes = new Set<string>();
   const state: { instead: AtticServer["instead"]; origin: string } = {
     instead: undefined,
     origin: "",
@@ -77,7 +87,7 @@ export async function atticServer({
       api_endpoint: `${state.origin}/`,
       public_key: key.publicKey.text,
       is_public: visibility === "public",
-      store_dir: STORE,
+      store_dir: storeDir,
       priority: 41,
       upstream_cache_key_names: ["cache.nixos.org-1"],
       retention_period: "Global",
@@ -99,14 +109,18 @@ export async function atticServer({
   const upload = async (request: IncomingMessage): Promise<Reply> => {
     const body = await readBody(request, { limit: BODY_MOST });
     may(request, "w");
-    const { narInfo, nar } = parseUpload(request, body);
+    const { narInfo, nar } = parseUpload(request, body, storeDir);
     const hash = sha256FromBytes(createHash("sha256").update(nar).digest());
     if (nar.length !== narInfo.narSize || hash !== narInfo.narHash) {
       throw failure(400, "RequestError", "Bad NAR Hash or Size");
     }
-    const storeHash = narInfo.storePath.slice(STORE.length + 1, STORE.length + 33);
-    const isKnown = [...narInfos.values()].some((one) => one.narHash === hash);
-    nars.set(storeHash, await compress(nar));
+    const storeHash = narInfo.storePath.slice(storeDir.length + 1, storeDir.length + 33);
+    const isKnown = hashes.has(hash);
+    hashes.add(hash);
+    nars.set(
+      storeHash,
+      Buffer.concat(await Promise.all(chunksOf(nar).map((one) => compress(one)))),
+    );
     narInfos.set(storeHash, {
       ...narInfo,
       url: `nar/${storeHash}.nar`,
@@ -122,7 +136,7 @@ export async function atticServer({
   const read = (request: IncomingMessage, path: string): Reply => {
     may(request, "r");
     if (path === "nix-cache-info") {
-      return text(200, `WantMassQuery: 1\nStoreDir: ${STORE}\nPriority: 41\n`);
+      return text(200, `WantMassQuery: 1\nStoreDir: ${storeDir}\nPriority: 41\n`);
     }
     const [, hash = "", isNarInfo] =
       /^(?:nar\/)?([0-9a-z]{32})(?:(\.narinfo)|\.nar)$/.exec(path) ?? [];
@@ -136,6 +150,7 @@ export async function atticServer({
   const server = await listen(async (request) => {
     const { method = "GET", url = "/" } = request;
     requests.push(`${method} ${url}`);
+    if (delay > 0) await sleep(delay);
     const other = state.instead?.(method, url);
     if (other) return other;
     const [, cache] = /^\/_api\/v1\/cache-config\/([^/]+)$/.exec(url) ?? [];
@@ -161,6 +176,18 @@ export async function atticServer({
       state.instead = answer;
     },
   };
+}
+
+/** Each is compressed by itself, and a NAR is served as its chunks, one behind the other. */
+function chunksOf(nar: Buffer): Buffer[] {
+  if (nar.length < CHUNKING_FROM) return [nar];
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < nar.length; ) {
+    const bytes = CHUNK.least + ((nar[at] ?? 0) * (CHUNK.most - CHUNK.least)) / 255;
+    chunks.push(nar.subarray(at, at + Math.floor(bytes)));
+    at += Math.floor(bytes);
+  }
+  return chunks;
 }
 
 function failure(code: number, error: string, message: string): HttpError {
@@ -208,7 +235,11 @@ const FIELDS = [
   "nar_size",
 ];
 
-function parseUpload(request: IncomingMessage, body: Buffer): { narInfo: NarInfo; nar: Buffer } {
+function parseUpload(
+  request: IncomingMessage,
+  body: Buffer,
+  storeDir: string,
+): { narInfo: NarInfo; nar: Buffer } {
   const bad = (why: string) => failure(400, "RequestError", why);
   const header = request.headers["x-attic-nar-info"];
   const size = request.headers["x-attic-nar-info-preamble-size"];
@@ -220,12 +251,12 @@ function parseUpload(request: IncomingMessage, body: Buffer): { narInfo: NarInfo
   for (const name of FIELDS) if (!(name in info)) throw bad(`missing field ${name}`);
   if (info["cache"] !== CACHE)
     throw failure(404, "NoSuchCache", "The requested cache does not exist.");
-  const storePath = parseStorePath(String(info["store_path"]), STORE);
-  const base = storePath?.slice(STORE.length + 1) ?? "";
+  const storePath = parseStorePath(String(info["store_path"]), storeDir);
+  const base = storePath?.slice(storeDir.length + 1) ?? "";
   if (!storePath || base.slice(0, 32) !== info["store_path_hash"]) throw bad("Bad store path");
   const narHash = String(info["nar_hash"]);
   const references = (info["references"] as string[]).map((reference) => {
-    const path = storePathFromBaseName(reference, STORE);
+    const path = storePathFromBaseName(reference, storeDir);
     if (!path) throw bad("Bad reference");
     return path;
   });

@@ -20,7 +20,9 @@ export type HttpFault =
   | "truncated NAR"
   | "wrong hash"
   | "wrong key name"
-  | "clock far off";
+  | "clock far off"
+  | "unknown compression"
+  | "no right to write";
 
 export interface FaultProxy extends LoopbackServer {
   fault: HttpFault;
@@ -34,6 +36,11 @@ export interface ProxyOptions {
 }
 
 const BODY_MOST = 64 * 1024 * 1024;
+const FORBIDDEN: Reply = {
+  status: 403,
+  headers: { "content-type": "application/json" },
+  body: '{"code":403,"error":"Forbidden","message":"Access denied."}',
+};
 const LOGIN_PAGE =
   "<!doctype html><title>Log in</title><form action=/login><input name=user></form>";
 
@@ -55,6 +62,8 @@ export async function faultProxy(
     if (fault === "clock far off" && skewed) return skewed;
     if (fault === "404 for nix-cache-info" && info.test(pathname)) return text(404, "not here");
     if (fault === "HTML instead of narinfo" && isNarInfo) return text(200, LOGIN_PAGE, "text/html");
+    const isWrite = request.method === "PUT" || request.method === "POST";
+    if (fault === "no right to write" && isWrite) return FORBIDDEN;
     const answer = await forward(target, request, body);
     if (answer.status !== 200) return rewritten(answer, target, state.origin);
     if (fault === "wrong key name" && isNarInfo) {
@@ -63,13 +72,26 @@ export async function faultProxy(
     if (fault === "truncated NAR" && isNar) {
       return { ...answer, body: answer.body.subarray(0, Math.floor(answer.body.length / 2)) };
     }
+    if (fault === "unknown compression" && isNarInfo) {
+      return {
+        ...answer,
+        body: String(answer.body).replace(/^Compression: .*/m, "Compression: lz4"),
+      };
+    }
+    if (fault === "unknown compression" && isNar) return { ...answer, body: lz4(answer.body) };
     if (fault === "wrong hash" && isNar) return { ...answer, body: flipped(answer.body) };
     if (fault === "clock far off") {
       const date = "Thu, 01 Jan 2004 00:00:00 GMT";
       const right = rewritten(answer, target, state.origin);
       return { ...right, headers: { ...answer.headers, date, expires: date } };
     }
-    return rewritten(answer, target, state.origin);
+    const told = rewritten(answer, target, state.origin);
+    if (fault !== "no right to write") return told;
+    // Who says of itself what we may (Cachix), says that.
+    return {
+      ...told,
+      body: String(told.body).replace(/"permission":"\w+"/, '"permission":"Read"'),
+    };
   }, wire);
   state.origin = server.origin;
   return {
@@ -137,6 +159,11 @@ function rewritten(answer: Answer, from: string, to: string): Reply {
   const type = answer.headers?.["content-type"] ?? "";
   if (!type.includes("json")) return answer;
   return { ...answer, body: answer.body.toString("utf8").replaceAll(from, to) };
+}
+
+/** As an lz4 file begins; the length stays what the narinfo says. */
+function lz4(body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([0x04, 0x22, 0x4d, 0x18]), body.subarray(4)]);
 }
 
 function flipped(body: Buffer): Buffer {

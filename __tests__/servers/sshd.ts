@@ -33,17 +33,18 @@ export interface SshStore extends AsyncDisposable {
   nix(program: string, args: readonly string[]): Promise<string>;
 }
 
-export async function sshStore(storeDir = "/nix/store"): Promise<SshStore> {
+/** `more`: further lines of the far side's nix.conf. */
+export async function sshStore(storeDir = "/nix/store", more = ""): Promise<SshStore> {
   const folder = await temporaryFolder();
   try {
-    return await start(folder, storeDir);
+    return await start(folder, storeDir, more);
   } catch (error) {
     await folder[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function start(folder: Folder, storeDir: string): Promise<SshStore> {
+async function start(folder: Folder, storeDir: string, more: string): Promise<SshStore> {
   const path = processEnvironment()["PATH"] ?? "";
   for (const name of ["host", "user", "stranger"]) {
     await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", folder.at(name)]);
@@ -70,7 +71,7 @@ async function start(folder: Folder, storeDir: string): Promise<SshStore> {
     ].join("\n"),
   );
   const nixConf = "sandbox = false\nbuild-users-group =\nsubstituters =\n";
-  await folder.write("remote/etc/nix.conf", nixConf);
+  await folder.write("remote/etc/nix.conf", `${nixConf}${more}\n`);
   const theirs = {
     PATH: path,
     HOME: folder.at("remote"),

@@ -13,13 +13,13 @@ import type {
 } from "../../src/domain/cache.ts";
 import type { Derivation } from "../../src/domain/derivation.ts";
 import { UserError } from "../../src/domain/errors.ts";
+import type { EvaluationFailure } from "../../src/domain/evaluation.ts";
 import { formatAttrPath } from "../../src/domain/installable.ts";
 import type { Job, Trust } from "../../src/domain/job.ts";
 import type { PathInfo } from "../../src/domain/narinfo.ts";
 import type {
   BuildResult,
   Disk,
-  EvaluationFailure,
   FileSystem,
   Memory,
   Nix,

@@ -6,18 +6,20 @@ import { memoryLarge, memoryPaths, memoryPush } from "./memory.ts";
 import { post } from "./post.ts";
 import { prefetch1, prefetch3 } from "./prefetch.ts";
 import { prefetchWays } from "./prefetch-ways.ts";
-import { pushLarge, pushSmall } from "./push.ts";
-import { pushCachix } from "./push-cachix.ts";
+import { fetchLarge, pushLarge, pushSmall } from "./push.ts";
+import { pushAttic, pushCachix } from "./push-protocols.ts";
 import { scaling } from "./scaling.ts";
 import { server } from "./server.ts";
 import { start } from "./start.ts";
 import { unchanged } from "./unchanged.ts";
-import { verdicts1, verdicts3 } from "./verdicts.ts";
+import { everyday1, everyday3, verdicts1, verdicts3 } from "./verdicts.ts";
 
 export const ROWS: readonly Row[] = [
   server,
   start,
   lookup,
+  everyday1,
+  everyday3,
   verdicts1,
   verdicts3,
   prefetch1,
@@ -25,7 +27,9 @@ export const ROWS: readonly Row[] = [
   prefetchWays,
   pushSmall,
   pushCachix,
+  pushAttic,
   pushLarge,
+  fetchLarge,
   unchanged,
   post,
   memoryPaths,

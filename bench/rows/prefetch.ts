@@ -25,7 +25,7 @@ export async function step(
     temp: bench.folder("runner-temp"),
     eventName: "push",
     event: { repository: { default_branch: "main" } },
-    environment: bench.machine.environment,
+    environment: bench.environment,
     state,
   });
   const ms = performance.now() - begun;

@@ -7,6 +7,7 @@ import { inTurn } from "../measure.ts";
 import { DELAY, pairResult, type Row } from "../row.ts";
 import type { Bench } from "../site.ts";
 import { largePath } from "./large.ts";
+import { step } from "./prefetch.ts";
 
 export async function pushOurs(bench: Bench, url: string, root: StorePath) {
   const inputs = { mode: "warm", cache: url, targets: root, token: "bench" };
@@ -59,6 +60,34 @@ export const pushSmall: Row = {
     const what = `push of ${cache.members.length} small paths, ${DELAY} ms a request`;
     const peer = "nix copy --to 'http://…?compression=zstd'";
     return [pairResult("push", what, peer, pairs, { kind: "times the peer", atLeast: 15 })];
+  },
+};
+
+export const fetchLarge: Row = {
+  name: "fetch-1gb",
+  length: "long",
+  async run(bench) {
+    const root = await largePath(bench, 1_000_000_000);
+    const directory = bench.folder("large-cache");
+    const to = `file://${directory}?compression=zstd&secret-key=${bench.folder("secret.key")}`;
+    await bench.machine.nix("nix", ["copy", "--to", to, root]);
+    await using served = await bench.serve([{ directory, delay: DELAY }]);
+    const substituters = served.origins.join(" ");
+    const pairs = await inTurn(
+      bench.rounds ?? 3,
+      async () => {
+        await bench.machine.forget();
+        const inputs = { mode: "prefetch", cache: "none", targets: root, substituters };
+        return (await step(bench, "main", inputs)).ms;
+      },
+      async () => {
+        await bench.machine.forget();
+        const options = ["--option", "substituters", substituters];
+        return (await bench.nix(["build", "--no-link", ...options, root])).ms;
+      },
+    );
+    const goal = { kind: "times the peer", atLeast: 1.2 } as const;
+    return [pairResult("fetch-1gb", "prefetch of one NAR of 1 GB", "nix build", pairs, goal)];
   },
 };
 

@@ -14,9 +14,14 @@ export async function substituters(bench: Bench, n: number, full: string): Promi
   return [...folders, full];
 }
 
-export async function askVerdicts(bench: Bench, n: number, atLeast: number): Promise<Result> {
-  const cache = await bench.derivations();
-  await bench.fresh();
+export async function askVerdicts(
+  bench: Bench,
+  n: number,
+  atLeast: number,
+  derivations = 2_051,
+): Promise<Result> {
+  const cache = await bench.derivations(derivations);
+  await bench.fresh(derivations);
   const folders = await substituters(bench, n, cache.directory);
   await using served = await bench.serve(folders.map((directory) => ({ directory, delay: DELAY })));
   const urls = served.origins;
@@ -37,13 +42,28 @@ export async function askVerdicts(bench: Bench, n: number, atLeast: number): Pro
     },
   );
   return pairResult(
-    n === 1 ? "verdicts-1" : `verdicts-${n}`,
+    `${derivations === 2_051 ? "verdicts" : "everyday"}-${n}`,
     `verdicts on ${length} derivations, ${n === 1 ? "1 substituter" : `${n} substituters, the last has all`}`,
     "nix build --dry-run",
     pairs,
     { kind: "times the peer", atLeast },
   );
 }
+
+/** What most flakes are. */
+const EVERYDAY = 200;
+
+export const everyday1: Row = {
+  name: "everyday-1",
+  length: "short",
+  run: async (bench) => [await askVerdicts(bench, 1, 1.2, EVERYDAY)],
+};
+
+export const everyday3: Row = {
+  name: "everyday-3",
+  length: "short",
+  run: async (bench) => [await askVerdicts(bench, 3, 3, EVERYDAY)],
+};
 
 export const verdicts1: Row = {
   name: "verdicts-1",

@@ -116,7 +116,8 @@ export function foreignInputs(environment: Readonly<Record<string, string>>): An
 /** Reads all inputs before anything runs. */
 export function parseInputs(inputs: Inputs, addresses: Addresses = register): Request {
   const signingKey = inputs["signing-key"].trim() || undefined;
-  if (signingKey) parseSigningKey(signingKey);
+  const cache = addresses.parse(inputs.cache.trim(), "cache");
+  if (signingKey) parseSigningKey(signingKey, cache?.keyName);
   return {
     trust: choice(inputs, "trust"),
     addresses: [inputs.targets, inputs.substituters, inputs.cache].join("\n"),
@@ -124,7 +125,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
     secrets: { token: parseToken(inputs.token), signingKey },
     job: {
       mode: choice(inputs, "mode"),
-      cache: addresses.parse(inputs.cache.trim(), "cache"),
+      cache,
       ...parseTargets(inputs.targets),
       cacheName: inputs.cache.trim(),
       substituters: parseSubstituters(inputs.substituters, addresses),

@@ -1,10 +1,11 @@
-/** What kinds of cache share in reading an address: its URL, Nix's options behind it, its page. */
+/** What kinds of cache share in reading an address: its URL, what is packed and signed there, its page. */
 
 import { readFileSync } from "node:fs";
+import type { Substituter } from "../domain/cache.ts";
 import { describeError, UserError } from "../domain/errors.ts";
 import { type PublicKey, parseSigningKey, type SigningKey } from "../domain/signature.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
-import type { Compression } from "../host/compress.ts";
+import type { Packing } from "../host/compress.ts";
 import type { SignaturePolicy } from "./accept.ts";
 import type { BadAddress, OpenRequest } from "./kind.ts";
 
@@ -58,16 +59,26 @@ export function narInfoPage(address: string, path: StorePath): string | undefine
   return `${url.origin}${withoutSlash(url.pathname)}/${hashPart(path)}.narinfo`;
 }
 
+/** For us and for Nix, which reads it behind the address. */
+export function withPriority(substituter: Substituter, priority: number | undefined): Substituter {
+  if (priority === undefined) return substituter;
+  return { ...substituter, url: `${substituter.url}?priority=${priority}`, priority };
+}
+
 export function withoutSlash(path: string): string {
   return path.replace(/\/+$/, "");
 }
 
-export function parseCompression(url: URL): Compression {
-  const text = url.searchParams.get("compression") ?? "zstd";
-  if (text === "zstd" || text === "xz" || text === "none") return text;
-  throw new UserError("NCP-103", `cache: "${url.href}": compression=${text} is not known here`, {
-    hint: "write compression=zstd (the default), xz or none",
-  });
+/**
+ * How NARs are packed there. What is not legal was said when the inputs were read; of a cache that is only
+ * read, nothing is packed.
+ */
+export function parsePacking(url: URL): Packing {
+  const said = url.searchParams.get("compression");
+  const compression = said === "xz" || said === "none" ? said : "zstd";
+  const level = Number(url.searchParams.get("compression-level") ?? -1);
+  if (!Number.isInteger(level) || level < 0) return { compression };
+  return { compression, compressionLevel: Math.min(level, compression === "xz" ? 9 : 22) };
 }
 
 /** `?priority=N` on a substituter's URL overrides what the cache says of itself; lower is asked first. */

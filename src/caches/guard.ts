@@ -111,6 +111,7 @@ export function guarded(
         return info;
       });
     },
+    ...(cache.mayPush ? { mayPush: asked(cache.mayPush, first) } : {}),
     query: (path, signal) =>
       // Waiting for one's turn is no fault of the cache: the deadline begins behind the limit.
       limit(async (): Promise<Presence> => {
@@ -131,6 +132,21 @@ export function guarded(
           return failed(asError(error));
         }
       }),
+  };
+}
+
+/** A question that fails says nothing: the push itself will tell. */
+function asked(
+  mayPush: NonNullable<CacheClient["mayPush"]>,
+  deadlines: Deadlines,
+): NonNullable<CacheClient["mayPush"]> {
+  return async (signal) => {
+    try {
+      return await deadlines.run(signal, (inner) => mayPush(inner));
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
+    }
   };
 }
 

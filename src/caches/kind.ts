@@ -8,6 +8,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
 import type { Http } from "../host/http-client.ts";
 import type { NixReading } from "./accept.ts";
+import type { OptionRules } from "./address-options.ts";
 
 /**
  * A kind of cache: a folder beside this file, and a line in register.ts. Nobody else asks which kind a
@@ -16,6 +17,8 @@ import type { NixReading } from "./accept.ts";
 export interface CacheKind<Address = unknown> {
   /** Whether it needs a token, who reads it, who keeps it, what of it is staged. */
   readonly facts: KindFacts;
+  /** What may stand behind its address (`?priority=10`); undefined where `parse` itself looks. */
+  readonly options?: OptionRules;
   /** How its address is written, for the hint of an error: `cachix:NAME`. */
   readonly form: string;
   /** What its addresses begin with, up to a `:` or `/`; without one, the word that is the address. */
@@ -26,6 +29,8 @@ export interface CacheKind<Address = unknown> {
   place(address: Address): string;
   /** What the user called it, to tell the name of an example; undefined where it has no name. */
   name(address: Address): string | undefined;
+  /** What a signing key without a name is called there; left out where keys are handed out with their names. */
+  keyName?(address: Address): string;
   /** Where a person can look at `path`; undefined where there is no such page. `url`: where Nix reads the cache. */
   page(address: Address, path: StorePath, url: string): string | undefined;
   /**

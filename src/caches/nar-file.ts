@@ -13,7 +13,13 @@ import { limiter, mapLimited } from "../domain/limit.ts";
 import { dependencies, fingerprint, type NarInfo, type PathInfo } from "../domain/narinfo.ts";
 import type { SigningKey } from "../domain/signature.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
-import { type Compression, compress, compressWhole, EXTENSIONS } from "../host/compress.ts";
+import {
+  type Compression,
+  compress,
+  compressWhole,
+  EXTENSIONS,
+  type Packing,
+} from "../host/compress.ts";
 import type { RetryPolicy } from "../host/retry.ts";
 
 export interface NarFile {
@@ -34,7 +40,7 @@ export function isSmall({ narSize }: PathInfo): boolean {
 export function narFile(
   info: PathInfo,
   nar: NarSource,
-  compression: Compression,
+  { compression, compressionLevel }: Packing,
   signal: AbortSignal,
 ): NarFile {
   const inner = createHash("sha256");
@@ -54,13 +60,13 @@ export function narFile(
   };
   const compressed = async function* () {
     if (compression === "xz" || !isSmall(info)) {
-      return yield* compress(compression, raw(), signal, info.narSize);
+      return yield* compress({ compression, compressionLevel }, raw(), signal, info.narSize);
     }
     const chunks: Uint8Array[] = [];
     for await (const chunk of raw()) chunks.push(chunk);
     const [first] = chunks;
     const whole = chunks.length === 1 && first ? first : Buffer.concat(chunks);
-    yield await compressWhole(compression, whole);
+    yield await compressWhole({ compression, compressionLevel }, whole);
   };
   const content = async function* () {
     for await (const chunk of compressed()) {
@@ -179,7 +185,7 @@ export async function pushInOrder(
         await before.catch((cause) => {
           if (breaker.ended) throw breaker.ended;
           const name = baseName(reference);
-          throw new ReferenceNotPushed("NCP-305", `its reference ${name} was not pushed`, {
+          throw new ReferenceNotPushed("NCP-310", `its reference ${name} was not pushed`, {
             cause,
           });
         });

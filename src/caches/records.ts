@@ -61,7 +61,10 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
     },
     async remember(record: EvaluationRecord, signal) {
       try {
-        const content = await compressWhole("zstd", Buffer.from(formatRecord(record)));
+        const content = await compressWhole(
+          { compression: "zstd" },
+          Buffer.from(formatRecord(record)),
+        );
         await store.write(key, Buffer.concat([seal(content), content]), signal);
       } catch (error) {
         signal.throwIfAborted();

@@ -7,6 +7,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { didYouMean } from "../domain/suggest.ts";
 import { PoliteHttp } from "../host/retry.ts";
 import { parseUrl } from "./address.ts";
+import { checkOptions } from "./address-options.ts";
 import { atticKind } from "./attic/attic.ts";
 import { cachixKind } from "./cachix/cachix.ts";
 import { fileKind } from "./file/file.ts";
@@ -41,8 +42,17 @@ export function registerOf(kinds: readonly CacheKind[]): Register {
     const kind = kindAt(text);
     if (!kind) throw unknownKind(text, bad);
     const address = kind.parse(text, bad);
+    const use = USES.get(input);
+    if (use && kind.options) checkOptions(text, kind.options, use, bad);
     const place = kind.place(address);
-    return { ...kind.facts, address: text, place, name: kind.name(address) };
+    const keyName = kind.keyName?.(address);
+    return {
+      ...kind.facts,
+      address: text,
+      place,
+      name: kind.name(address),
+      ...(keyName === undefined ? {} : { keyName }),
+    };
   };
   const placeOf: Register["placeOf"] = (text) => {
     try {
@@ -80,6 +90,12 @@ export function registerOf(kinds: readonly CacheKind[]): Register {
 
 export const register = registerOf(KINDS);
 
+/** What an input's cache is for. Of other addresses no option is refused: they are Nix's, and Nix takes them. */
+const USES: ReadonlyMap<string, "own" | "substituter"> = new Map([
+  ["cache", "own"],
+  ["substituters", "substituter"],
+]);
+
 function isBeginningOf(text: string): (beginning: string) => boolean {
   return (beginning) => (/[:/]$/.test(beginning) ? text.startsWith(beginning) : text === beginning);
 }
@@ -94,18 +110,20 @@ function badAddress(text: string, input: string, kinds: readonly CacheKind[]): B
   // What stands in capitals is the user's own.
   const beginnings = forms.map((form) => form.replace(/[A-Z].*$/, ""));
   const word = /^[A-Za-z0-9-]*:?\/*/.exec(text)?.[0] ?? text;
-  const missing = word === text && beginnings.includes(word) ? MISSING : "";
+  // Who wrote a beginning that there is meant it: the fault is behind it.
+  const isKnown = kinds.some(({ begins }) => begins.some(isBeginningOf(text)));
+  const instead = isKnown ? "" : didYouMean(word, beginnings);
+  const empty =
+    isKnown && word === text ? "; its name is missing, as where a variable is empty" : "";
   return (why) =>
     new UserError(
       "NCP-103",
-      `${input}: "${withoutPassword(text)}" cannot be used: ${why}${missing}.${didYouMean(word, beginnings)}`,
+      `${input}: "${withoutPassword(text)}" cannot be used: ${why}${empty}.${instead}`,
       { hint: `write one of ${forms.join(", ")}` },
     );
 }
 
 /** A variable may be empty in a fork, and whole names are made of them. */
-const MISSING = "; its name is missing, as where a variable is empty";
-
 /** What cannot be read may hold a password all the same, and errors are printed. */
 function withoutPassword(text: string): string {
   const at = text.lastIndexOf("@");

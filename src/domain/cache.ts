@@ -120,6 +120,11 @@ export interface CacheClient {
   readonly narsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
   describe(signal: AbortSignal): Promise<CacheDescription>;
+  /**
+   * Why it would take nothing from us; undefined where nothing speaks against it. Writes nothing. Asked
+   * before anything is built, of our own cache, and only by a run that would push.
+   */
+  mayPush?(signal: AbortSignal): Promise<UserError | undefined>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
   /**

@@ -24,6 +24,8 @@ export interface CacheLocation extends KindFacts {
   readonly place: string;
   /** What the user calls it there; undefined where nobody gave it a name. */
   readonly name: string | undefined;
+  /** What a signing key is called that is given without its name. */
+  readonly keyName?: string;
 }
 
 /** What stands between `://` and `@`; a password may hold an `@` of its own. */
@@ -75,6 +77,14 @@ export interface Addresses {
   kindOf(text: string): KindFacts | undefined;
   /** The place of any address that Nix takes; one that no kind knows is a place of its own. */
   placeOf(text: string): string;
+}
+
+/** `//USER:PASSWORD@`, or `//:PASSWORD@`. */
+const PASSWORD = /(:\/\/[^\s/:@'"]*:)[^\s/@'"]+@/g;
+
+/** Whether a password stands in an address, where everybody can read it. */
+export function holdsPassword(text: string): boolean {
+  return text.search(PASSWORD) >= 0;
 }
 
 /** The URL of a directory, as Nix reads it: what would begin a query or a comment is encoded, too. */

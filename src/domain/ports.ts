@@ -5,8 +5,8 @@ import type { Builders } from "./builders.ts";
 import type { BinaryCache } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation, Substitution } from "./derivation.ts";
+import type { EvaluationRequest, EvaluationResult } from "./evaluation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
-import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { Code } from "./job.ts";
 import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
@@ -41,45 +41,6 @@ export interface Untrusted {
   readonly substituters: readonly string[];
   /** Keys that root trusts, as text. */
   readonly publicKeys: readonly string[];
-}
-
-/** One evaluation: every target with this flake, attribute path and system. */
-export interface EvaluationRequest {
-  readonly flake: string;
-  readonly attrPath: readonly AttrSegment[];
-  readonly system: string;
-  readonly outputs: OutputSelection;
-  readonly skips?: (attrPath: string) => boolean;
-  readonly absent?: "is nothing";
-}
-
-/** One derivation an evaluation gave. */
-export interface Evaluated {
-  /** Attribute path with every `*` replaced by what it matched, as Nix takes it. */
-  readonly attrPath: string;
-  /** What the `*`s matched, in order. */
-  readonly matched: readonly string[];
-  readonly drvPath: StorePath;
-  readonly outputNames: readonly string[];
-}
-
-export interface EvaluationFailure {
-  readonly attrPath: string;
-  /** Nix's own message. */
-  readonly message: string;
-  /** Names near to one that does not exist, as installables. */
-  readonly nearest: readonly string[];
-  readonly kind?: "absent";
-  readonly needs?: StorePath;
-}
-
-export interface EvaluationResult {
-  readonly derivations: readonly Evaluated[];
-  readonly failures: readonly EvaluationFailure[];
-  readonly passedOver: readonly { readonly attrPath: string; readonly why: string }[];
-  readonly built: readonly StorePath[];
-  /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
-  readonly notices: readonly string[];
 }
 
 export interface BuildResult {

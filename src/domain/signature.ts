@@ -47,15 +47,21 @@ export function parsePublicKey(text: string): PublicKey | undefined {
   return { name: parts.name, text: text.trim(), key: publicKeyObject(parts.bytes) };
 }
 
-/** Reads a secret key. The error never holds any of the key. */
-export function parseSigningKey(text: string): SigningKey {
+/** A secret key alone, as CACHIX_SIGNING_KEY has it. */
+const BARE = /^[0-9A-Za-z+/]{86}==$/;
+
+/**
+ * Reads a secret key. The error never holds any of the key. `bareName` is what a key without a name is
+ * called, where the cache hands them out so.
+ */
+export function parseSigningKey(given: string, bareName?: string): SigningKey {
+  const isNameless = bareName !== undefined && BARE.test(given.trim());
+  const text = isNameless ? `${bareName}:${given.trim()}` : given;
   const parts = split(text);
   if (parts?.bytes.length !== 64) {
     const why = parts ? `it has ${parts.bytes.length} bytes, not 64` : "it is not NAME:BASE64";
-    // CACHIX_SIGNING_KEY is the key alone.
-    const isBare = /^[0-9A-Za-z+/]{86}==$/.test(text.trim());
     throw new UserError("NCP-105", `signing-key: this is not a Nix secret key: ${why}`, {
-      hint: isBare
+      hint: BARE.test(text.trim())
         ? "put the key's name before it, for a Cachix cache NAME.cachix.org-1:"
         : "make one with: nix-store --generate-binary-cache-key NAME secret.key public.key",
     });

@@ -45,15 +45,24 @@ export function isHit(verdict: Verdict): boolean {
   return verdict.kind === "own" || verdict.kind === "upstream";
 }
 
-/** How a pushed path came out when it was looked at from outside. */
+/**
+ * How a pushed path came out when it was looked at from outside. `another build`: the cache holds it whole, as
+ * another build of the same derivation made it: it is cached, and these are not this machine's bytes.
+ */
 export type VerificationOutcome =
   | "verified"
+  | "another build"
   | "not yet visible"
   | "rejected"
   | "mismatch"
   | "upstream only"
   | "gone"
   | "unknown";
+
+/** Whether readers get it from a cache, whoever made it. */
+export function isServed(outcome: VerificationOutcome): boolean {
+  return outcome === "verified" || outcome === "upstream only" || outcome === "another build";
+}
 
 /** What came of verifying a target. */
 export interface VerifiedTarget {

@@ -9,14 +9,16 @@ import type { EvaluationRecord } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import { MAY } from "./step.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
+import { BuildGraph } from "./survey/build-graph.ts";
 import type { FoundTargets } from "./survey/found.ts";
-import { judge } from "./survey/judge.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
 import {
   describeSubstituters,
   isSilent,
+  type OwnUse,
   placed,
   type SurveyedSubstituter,
 } from "./survey/substituters.ts";
@@ -64,7 +66,7 @@ export async function survey(
   const notices: string[] = [...world.notices];
   const [keyFiles, substituters, sought, figures] = await Promise.all([
     world.keyFiles(job.keyFiles),
-    describeSubstituters(world, signal),
+    describeSubstituters(world, signal, ownUse(job, trust)),
     seek(job, world, signal),
     world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
@@ -90,6 +92,7 @@ export async function survey(
   const assessment = await assess(job, world, lookup, found.targets, figures, signal);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
+  const graph = new BuildGraph(assessment.facts, (path) => local.has(path));
   return {
     ...assessment,
     trust,
@@ -100,7 +103,7 @@ export async function survey(
     untrusted: world.nix?.setup.untrusted,
     nixVersion: world.nix?.setup.version,
     targets: assessment.targets.map((target) => {
-      const hindered = hinderedBy(target, assessment, local, world);
+      const hindered = hinderedBy(target, assessment, graph, world);
       return {
         ...target,
         local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
@@ -123,6 +126,12 @@ export async function survey(
   };
 }
 
+/** A run that builds in order to push asks first whether it may. */
+function ownUse(job: Job, trust: Trust): OwnUse {
+  const pushes = MAY[job.mode].has("push") && job.push !== "off" && trust.kind === "write";
+  return pushes ? "pushed to" : "read";
+}
+
 function whereBuilt(hindered: SurveyedTarget["hindered"]): AssessedTarget["buildable"] {
   return hindered ? "elsewhere" : "here";
 }
@@ -131,12 +140,12 @@ function whereBuilt(hindered: SurveyedTarget["hindered"]): AssessedTarget["build
 function hinderedBy(
   { wanted }: AssessedTarget,
   { facts }: Assessment,
-  local: ReadonlySet<StorePath>,
+  graph: BuildGraph,
   { nix }: World,
 ): SurveyedTarget["hindered"] {
   if (!nix || wanted?.kind !== "derivation") return undefined;
-  const { build } = judge(facts, [wanted], (path) => local.has(path));
-  for (const drvPath of [wanted.drvPath, ...build.keys()]) {
+  const build = new Set(graph.reach([wanted]).build.map(({ drvPath }) => drvPath));
+  for (const drvPath of [wanted.drvPath, ...build]) {
     const derivation = facts.derivations.get(drvPath);
     const why = derivation && hindrance(derivation, nix.setup.builders);
     if (!derivation || why === undefined) continue;

@@ -7,9 +7,16 @@ import { pipeline } from "node:stream/promises";
 import * as zlib from "node:zlib";
 import { UserError } from "../domain/errors.ts";
 import { toolEnvironment } from "./environment.ts";
-import { missingProgram } from "./programs.ts";
+import { folderOf, missingProgram } from "./programs.ts";
+import { cutBetweenFrames } from "./zstd-frames.ts";
 
 export type Compression = "zstd" | "xz" | "none";
+
+/** How a NAR is packed; without a level, as the program has it. */
+export interface Packing {
+  readonly compression: Compression;
+  readonly compressionLevel?: number | undefined;
+}
 
 /** What a NAR file of this compression ends in. */
 export const EXTENSIONS: Readonly<Record<Compression, string>> = {
@@ -23,7 +30,7 @@ export const EXTENSIONS: Readonly<Record<Compression, string>> = {
  * instead of some 4 MB, and many can be compressed side by side.
  */
 export function compress(
-  compression: Compression,
+  { compression, compressionLevel: level }: Packing,
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
   expectedBytes?: number,
@@ -33,10 +40,15 @@ export function compress(
       return content;
     case "zstd":
       return expectedBytes !== undefined && expectedBytes <= SMALL
-        ? atOnce(content)
-        : through(zlib.createZstdCompress(zstdOptions(expectedBytes)), content, signal);
+        ? atOnce(content, level)
+        : through(zlib.createZstdCompress(zstdOptions(expectedBytes, level)), content, signal);
     case "xz":
-      return filter("xz", ["--compress", "--stdout", "--threads=0", "-2"], content, signal);
+      return filter(
+        "xz",
+        ["--compress", "--stdout", "--threads=0", `-${level ?? XZ_LEVEL}`],
+        content,
+        signal,
+      );
     default:
       return compression satisfies never;
   }
@@ -44,26 +56,33 @@ export function compress(
 
 /** For what is in memory as a whole: no stream, which for a small NAR costs more than compressing. */
 export function compressWhole(
-  compression: "zstd" | "none",
+  { compression, compressionLevel: level }: Packing & { readonly compression: "zstd" | "none" },
   content: Uint8Array,
 ): Promise<Uint8Array> {
   if (compression === "none") return Promise.resolve(content);
   return new Promise((resolve, reject) => {
-    zlib.zstdCompress(content, zstdOptions(content.length), (error, compressed) => {
+    zlib.zstdCompress(content, zstdOptions(content.length, level), (error, compressed) => {
       if (error) reject(error);
       else resolve(compressed);
     });
   });
 }
 
-/** Rejects where it would come to more than `most` bytes. */
-export function decompressWhole(content: Uint8Array, most: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    zlib.zstdDecompress(content, { maxOutputLength: most }, (error, plain) => {
-      if (error) reject(error);
-      else resolve(plain);
-    });
-  });
+/** To the end of its input. Rejects where it would come to more than `most` bytes. */
+export async function decompressWhole(content: Uint8Array, most: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const unstopped = new AbortController().signal;
+  for await (const chunk of decompress("zstd", inOnePiece(content), unstopped)) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > most) throw new RangeError(`it would come to more than ${most} bytes`);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function* inOnePiece(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield content;
 }
 
 const CHUNK = 256 * 1024;
@@ -71,22 +90,34 @@ const CHUNK = 256 * 1024;
 /** Up to so many bytes a stream's own cost, half a millisecond, is more than the compression's. */
 const SMALL = 128 * 1024;
 
-function zstdOptions(expectedBytes: number | undefined): zlib.ZstdOptions {
+/** Of a level above it, xz takes its time for little. */
+const XZ_LEVEL = 2;
+
+function zstdOptions(
+  expectedBytes: number | undefined,
+  level: number | undefined,
+): zlib.ZstdOptions {
   return {
     chunkSize: CHUNK,
+    ...(level === undefined ? {} : { params: { [zlib.constants.ZSTD_c_compressionLevel]: level } }),
     ...(expectedBytes === undefined ? {} : { pledgedSrcSize: expectedBytes }),
   };
 }
 
-async function* atOnce(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* atOnce(
+  content: AsyncIterable<Uint8Array>,
+  level: number | undefined,
+): AsyncGenerator<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of content) chunks.push(chunk);
-  yield zlib.zstdCompressSync(Buffer.concat(chunks));
+  yield zlib.zstdCompressSync(Buffer.concat(chunks), zstdOptions(undefined, level));
 }
 
 /**
- * Decompresses what a narinfo calls `compression`. As in Nix that name says only whether there is any:
- * which, the first bytes tell (libarchive), but for Brotli, which has no mark of its own.
+ * Decompresses what a narinfo calls `compression`, to the end of its input: servers join a frame for each
+ * chunk that they keep. As in Nix that name says only whether there is any: which, the first bytes tell
+ * (libarchive), but for Brotli, which has no mark of its own. Throws NCP-309 for what cannot be unpacked
+ * here, which says nothing of the bytes.
  */
 export function decompress(
   compression: string,
@@ -107,12 +138,13 @@ export function decompress(
 }
 
 /** The first bytes of what each program makes, in hex. */
-const MARKS: readonly (readonly [string, "zstd" | "gzip" | "xz" | "bzip2"])[] = [
-  ["28b52ffd", "zstd"],
-  ["1f8b", "gzip"],
-  ["fd377a585a00", "xz"],
-  ["5d0000", "xz"], // .lzma, which xz reads
-  ["425a68", "bzip2"],
+const MARKS: readonly (readonly [RegExp, "zstd" | "gzip" | "xz" | "bzip2"])[] = [
+  [/^28b52ffd/, "zstd"],
+  [/^5.2a4d18/, "zstd"], // a frame that is to be skipped
+  [/^1f8b/, "gzip"],
+  [/^fd377a585a00/, "xz"],
+  [/^5d0000/, "xz"], // .lzma, which xz reads
+  [/^425a68/, "bzip2"],
 ];
 const LONGEST_MARK = 6;
 
@@ -129,7 +161,7 @@ async function* byMark(
     begin = begin.length === 0 ? value : Buffer.concat([begin, value]);
   }
   const hex = Buffer.from(begin.subarray(0, LONGEST_MARK)).toString("hex");
-  const made = MARKS.find(([mark]) => hex.startsWith(mark))?.[1];
+  const made = MARKS.find(([mark]) => mark.test(hex))?.[1];
   const whole = (async function* () {
     try {
       yield begin;
@@ -140,7 +172,7 @@ async function* byMark(
   })();
   switch (made) {
     case "zstd":
-      return yield* through(zlib.createZstdDecompress(), whole, signal);
+      return yield* through(zlib.createZstdDecompress(), cutBetweenFrames(whole), signal);
     case "gzip":
       return yield* through(zlib.createGunzip(), whole, signal);
     case "xz":
@@ -149,9 +181,9 @@ async function* byMark(
     case undefined:
       await chunks.return?.();
       throw new UserError(
-        "NCP-306",
-        `a NAR that is called "${compression.slice(0, 40)}" is compressed in no way known here`,
-        { hint: "use verify: nar for this cache" },
+        "NCP-309",
+        `cannot be checked here: a NAR that is called "${compression.slice(0, 40)}" is compressed in no way known here`,
+        { hint: "Nix may read it all the same; use verify: nar for this cache" },
       );
     default:
       return made satisfies never;
@@ -163,7 +195,9 @@ async function* through(
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const done = pipeline(Readable.from(content, { objectMode: false }), transform, { signal });
+  // One chunk at a time and as it came: joined, two frames would look like one.
+  const source = Readable.from(content, { objectMode: true, highWaterMark: 1 });
+  const done = pipeline(source, transform, { signal });
   // A failure shows in the loop below; without a handler here it would also end the process.
   done.catch(() => undefined);
   for await (const chunk of transform as AsyncIterable<Buffer>) yield chunk;
@@ -177,6 +211,10 @@ async function* filter(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const env = { ...toolEnvironment() } as NodeJS.ProcessEnv;
+  // Not left to spawn, whose word of it comes after that of the pipes that nobody holds.
+  if (folderOf(command, env["PATH"] ?? "") === undefined) {
+    throw missingProgram(command, `a NAR that is compressed with ${command}`);
+  }
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -192,11 +230,6 @@ async function* filter(
     await fed;
     const [code] = await ended;
     if (code !== 0) throw new Error(`${command} ended with ${code}: ${complaint.trim()}`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
-      throw missingProgram(command, `a NAR that is compressed with ${command}`);
-    }
-    throw error;
   } finally {
     child.kill();
   }

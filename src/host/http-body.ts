@@ -106,8 +106,8 @@ export function wholeBody(body: Readable, most: number): Promise<Buffer> {
   });
 }
 
-function tooLong(most: number): Error {
-  return new Error(`it answered with more than ${most} bytes`);
+function tooLong(most: number): UserError {
+  return new UserError("NCP-335", `it answered with more than ${most} bytes`);
 }
 
 /** Encodings that curl, and so Nix, unpacks without a word, and one that an HTTP cache of Nix's may have. */
@@ -278,7 +278,10 @@ export class Timed {
     const what = `${method} ${url.origin}${url.pathname}`;
     if (this.late)
       return new UserError("NCP-501", `${what}: no answer within ${deadline / 1000} s`);
-    if (error instanceof UserError) return error;
+    if (error instanceof UserError) {
+      if (error.code !== "NCP-335") return error;
+      return new UserError(error.code, `${what}: ${error.message}`);
+    }
     return new Error(`${what}: ${error instanceof Error ? error.message : error}`, {
       cause: error,
     });

@@ -30,9 +30,9 @@ export const ASK: RetryPolicy = { first: 250, longest: 2_500, total: 15_000, pat
 /** Nobody is there, or not who they say: asking on would be waiting for nothing. */
 const HOPELESS = /ENOTFOUND|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ERR_TLS/;
 
-/** What only a setting can mend: a certificate that is not accepted, a proxy that gives no way. */
+/** What another try would not mend: a certificate, a proxy that gives no way, a body without an end. */
 function isSettled(failure: unknown): boolean {
-  return failure instanceof UserError && (failure.code === "NCP-333" || failure.code === "NCP-334");
+  return failure instanceof UserError && /^NCP-33[345]$/.test(failure.code);
 }
 
 /** Any 2xx: what was asked for was done. */

@@ -2,6 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { UserError } from "../domain/errors.ts";
+import { withoutCredentials } from "../domain/location.ts";
 import { clock } from "../host/clock.ts";
 import { isMissing } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
@@ -44,7 +45,8 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
     try {
       for (let turn = 1; ; turn++) {
         const how = { cwd, ...options, env: { ...env, ...options.environment } };
-        const result = await exec(program, all, how);
+        const heard = await exec(program, all, { ...how, ...masked(options) });
+        const result = { ...heard, stderr: withoutCredentials(heard.stderr) };
         if (result.code === 0 || turn === BUSY_TURNS || !BUSY.test(result.stderr)) return result;
         await clock.sleep(BUSY_WAIT, options.signal);
       }
@@ -66,6 +68,11 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
       throw new UserError("NCP-202", `${program} ${verb}: ${nixMessage(result.stderr)}`);
     },
   };
+}
+
+/** What Nix says goes to logs and summaries, and it names caches by their whole address. */
+function masked({ onErrorLine }: RunOptions): Pick<RunOptions, "onErrorLine"> {
+  return onErrorLine ? { onErrorLine: (line) => onErrorLine(withoutCredentials(line)) } : {};
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -1,9 +1,13 @@
 /** Evaluates: an installable with its `*`s becomes derivations, or Nix's own message. */
 
 import { randomUUID } from "node:crypto";
+import type {
+  EvaluationFailure,
+  EvaluationRequest,
+  EvaluationResult,
+} from "../domain/evaluation.ts";
 import { type AttrSegment, formatAttrPath, type OutputSelection } from "../domain/installable.ts";
 import { mapLimited } from "../domain/limit.ts";
-import type { EvaluationFailure, EvaluationRequest, EvaluationResult } from "../domain/ports.ts";
 import { parseStorePath, type StorePath } from "../domain/store-path.ts";
 import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
 import { indirectName, isIndirect, nearestNames } from "./flake.ts";

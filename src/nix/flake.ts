@@ -1,8 +1,8 @@
 /** The flake of the working directory: whether there is one and what its lock pins. */
 
 import { dirname, join } from "node:path";
+import type { EvaluationRequest } from "../domain/evaluation.ts";
 import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
-import type { EvaluationRequest } from "../domain/ports.ts";
 import { nearest } from "../domain/suggest.ts";
 import { readIfThere } from "../host/disk.ts";
 

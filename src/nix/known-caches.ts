@@ -2,7 +2,7 @@
 
 import { type BinaryCache, needsCredentials } from "../domain/cache.ts";
 import type { Code } from "../domain/job.ts";
-import { plainAddress } from "../domain/location.ts";
+import { holdsPassword, plainAddress } from "../domain/location.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CallSubstituters } from "./build.ts";
 import type { NixCommand } from "./command.ts";
@@ -57,21 +57,28 @@ export class KnownCaches {
    * Every cache Nix can read, for one call: its configuration may not name them yet. A build could
    * read its process's environment, so what needs credentials there is for fetching only.
    */
-  async forCall(what: "fetches" | "builds", signal: AbortSignal): Promise<CallSubstituters> {
+  async forCall(
+    what: "fetches" | "builds" | "evaluates a stranger's code",
+    signal: AbortSignal,
+  ): Promise<CallSubstituters> {
     const { there, gone } = await this.parts.caches();
-    const open =
-      what === "fetches"
-        ? there
-        : there.filter(({ substituter }) => substituter.environment === undefined);
+    const open = there.filter(({ substituter: { environment, credentials } }) => {
+      if (what === "fetches") return true;
+      // Evaluation reads any file that it can name, the netrc too.
+      return environment === undefined && (what === "builds" || credentials === undefined);
+    });
     const caches = await this.readable(open, signal);
     const { substituters, publicKeys } = this.configurationOf(caches);
     const netrcFile = await this.prepareNetrc(caches);
     const { setup, settings } = this.parts.machine;
     const left = without(settings.substituters, gone);
+    // Told again they would stand in an argument list, which everybody on the machine can read.
+    const tellable = left.filter((url) => !holdsPassword(url));
     return {
       urls: substituters,
       // Nix would ask those that are gone as well, and wait for them.
-      instead: left.length < settings.substituters.length ? [...left, ...substituters] : undefined,
+      instead:
+        left.length < settings.substituters.length ? [...tellable, ...substituters] : undefined,
       publicKeys,
       netrcFile,
       settings: setup.untrusted ? "those of everybody" : "all",

@@ -1,7 +1,7 @@
 /** The question to an evaluation, an expression that no member of a set can break, and how its answer is read. */
 
+import type { EvaluationRequest } from "../domain/evaluation.ts";
 import { type AttrSegment, isNameable } from "../domain/installable.ts";
-import type { EvaluationRequest } from "../domain/ports.ts";
 
 /** What the expression gives for each name it reached. */
 export type Member =

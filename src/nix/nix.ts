@@ -62,7 +62,8 @@ export function nixPort(parts: NixParts): Nix {
     // From here on evaluation may write to the store, and Nix may collect garbage for it.
     substituters: async (signal) => {
       await roots.hold([], signal);
-      return known.forCall("builds", signal);
+      const isTrusted = parts.buildsToEvaluate === "allowed";
+      return known.forCall(isTrusted ? "builds" : "evaluates a stranger's code", signal);
     },
     isBuilt: async (drvPath, signal) => {
       const outputs = await outputsOf(drvPath);

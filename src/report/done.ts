@@ -2,6 +2,7 @@
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { namePart } from "../domain/store-path.ts";
+import { isServed } from "../domain/verdict.ts";
 import type { Outcome, TimedStep } from "../engine/outcome.ts";
 import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
 import { code, fold, grid, linked, markdown } from "./page.ts";
@@ -94,7 +95,7 @@ function readBack({ verified, pinned }: Outcome): string {
   const rows = ordered.map(({ target, outcome, detail, paths, bytes, seconds }) => {
     const pin = pins.get(target);
     return [
-      outcome === "verified" ? "✅" : outcome === "upstream only" ? "➖" : "⚠️",
+      outcome === "verified" ? "✅" : isServed(outcome) ? "➖" : "⚠️",
       code(target),
       `${markdown(outcome)}${detail ? ` (${markdown(detail)})` : ""}`,
       String(paths),

@@ -2,7 +2,7 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { holderWords, isHit, type Verdict } from "../domain/verdict.ts";
+import { holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
@@ -12,14 +12,16 @@ import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
 
 /** As many names stand in a list of each target or derivation; where there are more, it says how many. */
-const NAMES_MOST = 5;
+const NAMES_MOST = 10;
+const WANTING_MOST = 5;
 
 function counted<Name extends string>(
   name: Name,
   list: readonly unknown[],
+  most = NAMES_MOST,
 ): Partial<Record<Name, number>> {
   const count: Partial<Record<Name, number>> = {};
-  if (list.length > NAMES_MOST) count[name] = list.length;
+  if (list.length > most) count[name] = list.length;
   return count;
 }
 
@@ -48,8 +50,8 @@ export function jsonReport(run: Run) {
     ],
     derivations: [...survey.derivations.values()].map(({ rank: _, wantedBy, ...derivation }) => ({
       ...derivation,
-      wantedBy: wantedBy.slice(0, NAMES_MOST),
-      ...counted("wantedByCount", wantedBy),
+      wantedBy: wantedBy.slice(0, WANTING_MOST),
+      ...counted("wantedByCount", wantedBy, WANTING_MOST),
       space: derivation.space ?? null,
       figures: derivation.figures ?? null,
     })),
@@ -160,8 +162,8 @@ export function missingReport(survey: Survey) {
       drvPath,
       system,
       heavy: heavy === "heavy",
-      wantedBy: wantedBy.slice(0, NAMES_MOST),
-      ...counted("wantedByCount", wantedBy),
+      wantedBy: wantedBy.slice(0, WANTING_MOST),
+      ...counted("wantedByCount", wantedBy, WANTING_MOST),
     }));
 }
 
@@ -232,9 +234,7 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
 export function changedTargets({ job, survey, outcome }: Run): string[] {
   const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
   const served = new Set(
-    outcome.verified
-      .filter(({ outcome: how }) => how === "verified" || how === "upstream only")
-      .map(({ target }) => target),
+    outcome.verified.filter(({ outcome: how }) => isServed(how)).map(({ target }) => target),
   );
   // What this run was to bring into the cache and could not, nobody can fetch from there.
   const brings = MAY[job.mode].has("push") && survey.trust.kind === "write" && job.push !== "off";

@@ -1,7 +1,7 @@
 /** The sentences that the log, the summary and the terminal say in the same words. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { holderWords, type Verdict } from "../domain/verdict.ts";
+import { holderWords, isServed, type Verdict } from "../domain/verdict.ts";
 import type { Check } from "../engine/audit/check.ts";
 import { isHad, type Outcome } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
@@ -51,9 +51,7 @@ export function auditWords(checks: readonly Check[]): string {
 
 /** Targets that this run read back, or that another cache serves. */
 export function provedTargets({ outcome }: Run): Set<string> {
-  const good = outcome.verified.filter(
-    ({ outcome: how }) => how === "verified" || how === "upstream only",
-  );
+  const good = outcome.verified.filter(({ outcome: how }) => isServed(how));
   return new Set(good.map(({ target }) => target));
 }
 
@@ -173,6 +171,8 @@ export function doneWords(outcome: Outcome): string[] {
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const good = verified.filter(({ outcome: how }) => how === "verified").length;
   const elsewhere = verified.filter(({ outcome: how }) => how === "upstream only").length;
+  const others = verified.filter(({ outcome: how }) => how === "another build").length;
+  const looked = verified.length - elsewhere - others;
   const set = pinned.filter(({ state }) => state !== "failed").length;
   return [
     ...(substituted.paths > 0
@@ -183,9 +183,8 @@ export function doneWords(outcome: Outcome): string[] {
     ...(pushed.length > 0
       ? [`${count(pushed.length, "path")} pushed (${formatBytes(bytes)})`]
       : []),
-    ...(verified.length > elsewhere
-      ? [`${good} of ${count(verified.length - elsewhere, "target")} verified`]
-      : []),
+    ...(looked > 0 ? [`${good} of ${count(looked, "target")} verified`] : []),
+    ...(others > 0 ? [`${count(others, "target")} there as another build made it`] : []),
     ...(elsewhere > 0 ? [`${count(elsewhere, "target")} upstream only`] : []),
     ...(pinned.length > 0 ? [`${count(set, "pin")} set`] : []),
   ];

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import { can } from "../../../src/domain/cache.ts";
+import { can, ReferenceNotPushed } from "../../../src/domain/cache.ts";
+import { UserError } from "../../../src/domain/errors.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
-import { push } from "../../../src/engine/apply/push.ts";
+import { push, pushFindings } from "../../../src/engine/apply/push.ts";
 import { Lookup } from "../../../src/engine/survey/lookup.ts";
 import { boundedPattern } from "../../../src/host/bounded-pattern.ts";
 import { storePath } from "../../support/paths.ts";
@@ -98,5 +99,35 @@ describe("what a push sends", () => {
   test("what was sent is asked for anew", async () => {
     const { lookup } = await sent({});
     expect((await lookup.ask(paths.program)).own?.cache).toBe("own");
+  });
+});
+
+describe("what a push failed of", () => {
+  const refused = new UserError("NCP-305", "own: PUT http://c/nar/x answers 507 (disk full)");
+  const follows = new ReferenceNotPushed("NCP-310", "its reference glibc-2 was not pushed", {
+    cause: refused,
+  });
+
+  test("is told for the path that failed; those that only follow it are one line", () => {
+    const failed = new Map<StorePath, Error>([
+      [paths.glibc, refused],
+      [paths.library, follows],
+      [paths.program, follows],
+    ]);
+    const found = pushFindings({ onPushFailure: "error" }, failed);
+    expect(found.map(({ level, code, message }) => [level, code, message])).toEqual([
+      ["error", "NCP-305", expect.stringContaining("glibc-2 was not pushed: own: PUT")],
+      ["error", "NCP-310", "2 paths are not served, for want of a reference that failed"],
+    ]);
+    expect(found[0]?.message).toContain("507 (disk full)");
+  });
+
+  test("is a cause of its own where no reference failed", () => {
+    const [only, ...more] = pushFindings(
+      { onPushFailure: "warn" },
+      new Map([[paths.glibc, refused]]),
+    );
+    expect(only?.message).toContain("507 (disk full)");
+    expect(more).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { BinaryCache, Presence } from "../../../src/domain/cache.ts";
+import { UserError } from "../../../src/domain/errors.ts";
 import type { VerifyLevel } from "../../../src/domain/job.ts";
 import type { NarInfo, PathInfo } from "../../../src/domain/narinfo.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
@@ -299,5 +300,50 @@ describe("verification of the bytes", () => {
       decompress,
     });
     expect(result.detail).toContain("its NAR cannot be unpacked: unexpected end of file");
+  });
+
+  describe("and our store has other bytes of the path", () => {
+    const theirs = { narHash: sum("the nar"), narSize: 7, fileHash: undefined };
+    /** As this machine's store has it: the same path and references, another NAR. */
+    const ours = new Map([[root, { ...pathInfo(root), narHash: sum("our nar"), narSize: 7 }]]);
+
+    test.each(["narinfo", "nar", "full"] as const)(
+      "at %s, another build's that is whole is cached, and is called that",
+      async (level) => {
+        const result = await verified({ own: holding(theirs, bytes), level, closure: ours });
+        expect(result.outcome).toBe("another build");
+        expect(result.detail).toContain("the derivation is not reproducible");
+        expect(result.slept).toEqual([]);
+      },
+    );
+
+    test.each([
+      ["bytes that its narinfo does not name", theirs, Buffer.from("the nas")],
+      ["a narinfo that names no such bytes", { ...theirs, narHash: sum("a lie") }, bytes],
+      ["nothing to read", theirs, Buffer.alloc(0)],
+    ])("with %s it is a mismatch", async (_, change, content) => {
+      const result = await verified({
+        own: holding(change, content),
+        level: "narinfo",
+        closure: ours,
+      });
+      expect(result.outcome).toBe("mismatch");
+      expect(result.detail).toContain("NarHash is");
+    });
+  });
+
+  test("what only Nix can unpack is not known, not a mismatch, and not waited for", async () => {
+    const decompress = (): never => {
+      throw new UserError("NCP-309", 'cannot be checked here: the NAR is compressed with "lz4"');
+    };
+    const result = await verified({
+      own: holding({ compression: "lz4" }, bytes),
+      level: "full",
+      closure: info,
+      decompress,
+    });
+    expect(result.outcome).toBe("unknown");
+    expect(result.detail).toContain('cannot be checked here: the NAR is compressed with "lz4"');
+    expect(result.slept).toEqual([]);
   });
 });

@@ -41,6 +41,9 @@ export interface AtticConfig {
 
 const Missing = z.object({ missing_paths: z.array(z.string()) });
 
+/** A path that nobody has. */
+const NO_HASH = "0".repeat(32);
+
 /** Milliseconds for one try of a question. */
 const ASK_DEADLINE = 15_000;
 /** For an upload: the server cuts, compresses and stores before it answers. */
@@ -101,6 +104,36 @@ export class AtticApi {
     return new Set(this.read(answer, Missing, "POST get-missing-paths").missing_paths);
   }
 
+  /**
+   * Why it takes nothing with this token; undefined where nothing speaks against it. Who may not push is
+   * not told what is missing, and that question writes nothing. The answer to `config` shows nothing: to
+   * a public cache any token is as good as none.
+   */
+  async refusesPush(signal: AbortSignal): Promise<UserError | undefined> {
+    const body = JSON.stringify({ cache: this.cache, store_path_hashes: [NO_HASH] });
+    const call = { method: "POST", path: "get-missing-paths", body, signal } as const;
+    const answer = await retry(() => this.once(call), signal, this.askPolicy);
+    const { status } = answer;
+    if (status === 404 && this.pulls()) return this.mayOnlyPull(answer);
+    if (status === 403) return this.mayOnlyPull(answer);
+    return status === 401 || status === 404
+      ? this.failure("POST get-missing-paths", answer)
+      : undefined;
+  }
+
+  private pulls(): boolean {
+    return (
+      this.token !== undefined && readAtticToken(this.token, this.cache)?.permission === "read"
+    );
+  }
+
+  private mayOnlyPull(answer: HttpResponse): UserError {
+    const said = `HTTP ${answer.status}: ${this.words(answer)}`;
+    return new UserError("NCP-303", `${this.label}: this token may not push there (${said})`, {
+      hint: `make one that may: atticadm make-token --pull ${this.cache} --push ${this.cache}`,
+    });
+  }
+
   /** One path with its NAR, as it is; `content` is called for each try. */
   async upload(
     narInfo: string,
@@ -140,8 +173,10 @@ export class AtticApi {
     if (status === 401 || status === 403) {
       const token = this.token && readAtticToken(this.token, this.cache);
       const expires = token ? token.expires : undefined;
+      const was = expires && expires.getTime() <= Date.now() ? "it was good" : "it is good";
+      const over = was === "it was good" ? ", which is over" : "";
       const when = expires
-        ? `; by this machine's clock it is good until ${expires.toISOString()}`
+        ? `; by this machine's clock ${was} until ${expires.toISOString()}${over}`
         : "";
       return new UserError("NCP-303", `${this.label} refuses our token (${said}${when})`, {
         hint: "make one that may pull and push this cache: atticadm make-token",

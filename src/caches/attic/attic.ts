@@ -6,7 +6,8 @@ import type { PublicKey } from "../../domain/signature.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
 import type { Http } from "../../host/http-client.ts";
 import type { RetryPolicy } from "../../host/retry.ts";
-import { CACHE_NAME, narInfoPage, parseUrl, withoutSlash } from "../address.ts";
+import { CACHE_NAME, narInfoPage, parseUrl, withoutSlash, withPriority } from "../address.ts";
+import { ATTIC_OPTIONS, optionsOf, priorityOf } from "../address-options.ts";
 import { Batch } from "../batch.ts";
 import { httpCache } from "../http/http.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
@@ -18,6 +19,8 @@ export interface AtticOptions {
   readonly label: string;
   readonly server: URL;
   readonly cache: string;
+  /** As the user wrote it behind the address. */
+  readonly priority: number | undefined;
   readonly storeDir: string;
   readonly role: "own" | "substituter";
   readonly token: string | undefined;
@@ -77,9 +80,8 @@ export function atticCache(options: AtticOptions): CacheClient {
     name: label,
     questionsAtOnce: 4_096,
     get substituter() {
-      return (
-        known?.cache.substituter ?? { url: rootOf(options), publicKeys: [], priority: undefined }
-      );
+      const guess = { url: rootOf(options), publicKeys: [], priority: undefined };
+      return withPriority(known?.cache.substituter ?? guess, options.priority);
     },
     async describe(signal) {
       const { config } = await open(signal);
@@ -117,13 +119,24 @@ export function atticCache(options: AtticOptions): CacheClient {
       yield* (await open(signal)).cache.readNar(narInfo, signal);
     },
   };
-  if (!mayWrite) return reading;
+  if (role === "substituter" || token === undefined) return reading;
+  const mayPush = (signal: AbortSignal) => api.refusesPush(signal);
+  if (!mayWrite) {
+    return {
+      ...reading,
+      get substituter() {
+        return reading.substituter;
+      },
+      mayPush,
+    };
+  }
   const push = atticPush(api);
   return {
     ...reading,
     get substituter() {
       return reading.substituter;
     },
+    mayPush,
     async push(paths, nar, progress, signal) {
       const { config } = await open(signal);
       if (config.refused) throw config.refused;
@@ -168,16 +181,18 @@ function readerOf(options: AtticOptions, config: AtticConfig): CacheClient {
 interface AtticAddress {
   readonly server: URL;
   readonly cache: string;
+  readonly priority: number | undefined;
 }
 
 function parseAddress(text: string, bad: BadAddress): AtticAddress {
-  const rest = text.slice("attic:".length);
+  const [place = ""] = text.slice("attic:".length).split("?", 1);
+  const rest = withoutSlash(place);
   const slash = rest.lastIndexOf("/");
   const cache = rest.slice(slash + 1);
   const server = rest.slice(0, Math.max(0, slash));
   if (server === "" || !CACHE_NAME.test(cache)) throw bad("it is not attic:SERVER/CACHE");
   const url = /^https?:\/\//.test(server) ? server : `https://${server}`;
-  return { server: parseUrl(url, bad), cache };
+  return { server: parseUrl(url, bad), cache, priority: priorityOf(optionsOf(text)) };
 }
 
 export const atticKind: CacheKind<AtticAddress> = {
@@ -188,14 +203,16 @@ export const atticKind: CacheKind<AtticAddress> = {
     keeper: "itself",
     staging: "where it pays",
   },
+  options: ATTIC_OPTIONS,
   form: "attic:SERVER/CACHE",
   begins: ["attic:"],
   parse: parseAddress,
   place: ({ server, cache }) => `attic:${withoutSlash(server.href)}/${cache}`,
   name: ({ cache }) => cache,
   page: (_address, path, url) => narInfoPage(url, path),
-  open: ({ server, cache }, request) =>
+  open: ({ server, cache, priority }, request) =>
     atticCache({
+      priority,
       label: request.name,
       server,
       cache,

@@ -8,6 +8,8 @@ import { baseName, hashPart } from "../../domain/store-path.ts";
 import { isSmall, narFile, pushInOrder } from "../nar-file.ts";
 import type { AtticApi } from "./api.ts";
 
+const AS_IT_IS = { compression: "none" } as const;
+
 const PATHS_AT_ONCE = 32;
 /** Bytes of NARs held whole, together. */
 const MEMORY = 64 * 1024 * 1024;
@@ -39,7 +41,7 @@ export function atticPush(api: AtticApi): NonNullable<CacheClient["push"]> {
 
 /** Hashed before any of it leaves the machine. */
 async function sendWhole(api: AtticApi, info: PathInfo, nar: NarSource, signal: AbortSignal) {
-  const file = narFile(info, nar, "none", signal);
+  const file = narFile(info, nar, AS_IT_IS, signal);
   const chunks: Uint8Array[] = [];
   for await (const chunk of file.content) chunks.push(chunk);
   file.seal();
@@ -52,7 +54,7 @@ async function sendStream(api: AtticApi, info: PathInfo, nar: NarSource, signal:
   const unreadable = new AbortController();
   const either = AbortSignal.any([signal, unreadable.signal]);
   const content = async function* () {
-    const file = narFile(info, nar, "none", either);
+    const file = narFile(info, nar, AS_IT_IS, either);
     try {
       yield* file.content;
       file.seal();
@@ -73,8 +75,8 @@ function narInfoOf({ cache }: AtticApi, info: PathInfo): string {
     references: info.references.map(baseName),
     system: null,
     deriver: info.deriver ? baseName(info.deriver) : null,
-    sigs: [],
-    ca: null,
+    sigs: info.signatures ?? [],
+    ca: info.contentAddress ?? null,
     nar_hash: formatSha256(info.narHash),
     nar_size: info.narSize,
   });

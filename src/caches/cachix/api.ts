@@ -45,6 +45,7 @@ export class CachixApi {
   private readonly options: CachixApiOptions;
   private readonly base: string;
   private readonly given: string | undefined;
+  private readonly isCachix: boolean;
   /** Set by the first write that was refused: a revoked token is not tried ten thousand times. */
   private refused: UserError | undefined;
 
@@ -54,6 +55,7 @@ export class CachixApi {
     this.askPolicy = options.ask ?? ASK;
     this.options = options;
     this.given = options.token;
+    this.isCachix = options.host.hostname === "cachix.org";
     const root = options.host.href.replace(/\/+$/, "");
     this.base = `${root}/api/v1/cache/${encodeURIComponent(options.name)}`;
   }
@@ -147,7 +149,7 @@ export class CachixApi {
         ...(answer.status >= 500 || isPassing(answer.status)
           ? { fault: "the server's" as const }
           : {}),
-        hint: "see https://status.cachix.org; running it again uploads only what is missing",
+        hint: `${this.isCachix ? "see https://status.cachix.org" : "see the server's own log"}; running it again uploads only what is missing`,
       },
     );
   }

@@ -5,16 +5,18 @@ import { asError } from "../../domain/errors.ts";
 import type { PathInfo } from "../../domain/narinfo.ts";
 import type { PublicKey, SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
+import { didYouMean } from "../../domain/suggest.ts";
 import { keepGarbageSmall } from "../../host/environment.ts";
 import type { Http } from "../../host/http-client.ts";
 import type { RetryPolicy } from "../../host/retry.ts";
-import { CACHE_NAME, cachixPage, narInfoPage, parseUrl } from "../address.ts";
+import { CACHE_NAME, cachixPage, narInfoPage, parseUrl, withPriority } from "../address.ts";
+import { CACHIX_OPTIONS, optionsOf, priorityOf } from "../address-options.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { pushInOrder } from "../nar-file.ts";
 import { PartMemory } from "../parts.ts";
 import { readStored, storedMost, storedSize } from "../stored-nar.ts";
 import { CachixApi } from "./api.ts";
-import { type CachixCache, describeCachix } from "./describe.ts";
+import { type CachixCache, describeOrRead } from "./describe.ts";
 import { listPins, setPin } from "./pins.ts";
 import { uploadPath } from "./push.ts";
 import { BulkQuestion, type CachixReader, FEW, narPlace, readNarInfo } from "./read.ts";
@@ -24,6 +26,8 @@ export interface CachixOptions {
   readonly label: string;
   readonly name: string;
   readonly host: URL;
+  /** As the user wrote it behind the address. */
+  readonly priority?: number | undefined;
   readonly storeDir: string;
   readonly role: "own" | "substituter";
   readonly token: string | undefined;
@@ -51,7 +55,10 @@ export function cachixCache(options: CachixOptions): CacheClient {
   let asked: Promise<CachixReader> | undefined;
 
   const open = (signal: AbortSignal): Promise<CachixReader> => {
-    asked ??= describeCachix({ api, name, host, storeDir, signingKey }, signal).then(
+    const guess = new URL(guessOf(name, host).url);
+    const trusted = options.publicKeys;
+    const request = { api, name, host, guess, storeDir, signingKey, trusted };
+    asked ??= describeOrRead(request, signal).then(
       (cache) => {
         known = cache;
         return { api, cache, trusted: options.publicKeys, signatures: options.signatures };
@@ -69,7 +76,7 @@ export function cachixCache(options: CachixOptions): CacheClient {
     // Bulk questions are made of what is asked side by side.
     questionsAtOnce: 4_096,
     get substituter() {
-      return known ? substituterOf(known) : guess(name, host);
+      return withPriority(known ? substituterOf(known) : guessOf(name, host), options.priority);
     },
     async describe(signal) {
       const { cache } = await open(signal);
@@ -141,7 +148,7 @@ function substituterOf({ uri, keys, access, token }: CachixCache): Substituter {
 }
 
 /** Until the cache has said where it is read. */
-function guess(name: string, host: URL): Substituter {
+function guessOf(name: string, host: URL): Substituter {
   const url =
     host.href === "https://cachix.org/"
       ? `https://${name}.cachix.org`
@@ -152,24 +159,27 @@ function guess(name: string, host: URL): Substituter {
 interface CachixAddress {
   readonly name: string;
   readonly host: URL;
+  readonly priority: number | undefined;
 }
 
 const HOST = "https://cachix.org";
 
 function parseAddress(text: string, bad: BadAddress): CachixAddress {
-  const [name = "", query = ""] = text.slice("cachix:".length).split("?", 2);
+  const [name = ""] = text.slice("cachix:".length).split("?", 1);
   // Not where a password may reach into it.
   const quote = (part: string) => (text.includes("@") ? "a part of it" : `"${part}"`);
   if (!CACHE_NAME.test(name)) {
     throw bad(`${quote(name)} is not the name of a Cachix cache (letters, digits, - and _)`);
   }
-  const options = new URLSearchParams(query);
+  const options = optionsOf(text);
   for (const key of options.keys()) {
-    if (key !== "host") throw bad(`${quote(key)} is not an option of cachix:NAME?host=URL`);
+    if (CACHIX_OPTIONS[key]) continue;
+    const near = didYouMean(key, Object.keys(CACHIX_OPTIONS));
+    throw bad(`${quote(key)} is not an option of cachix:NAME?host=URL.${near}`);
   }
   const host = options.get("host") ?? HOST;
   if (!/^https?:\/\//.test(host)) throw bad(`${quote(host)} is not an http(s) URL`);
-  return { name, host: parseUrl(host, bad) };
+  return { name, host: parseUrl(host, bad), priority: priorityOf(options) };
 }
 
 export const cachixKind: CacheKind<CachixAddress> = {
@@ -180,15 +190,19 @@ export const cachixKind: CacheKind<CachixAddress> = {
     keeper: "itself",
     staging: "where it pays",
   },
+  options: CACHIX_OPTIONS,
   form: "cachix:NAME",
   begins: ["cachix:"],
   parse: parseAddress,
   place: ({ name, host }) => `cachix:${name}?${new URLSearchParams({ host: host.href })}`,
   name: ({ name }) => name,
+  // As Cachix names them; its server takes the signature without the name.
+  keyName: ({ name }) => `${name}.cachix.org-1`,
   page: ({ name, host }, path, url) =>
     host.hostname === "cachix.org" ? cachixPage(name) : narInfoPage(url, path),
-  open: ({ name, host }, request) =>
+  open: ({ name, host, priority }, request) =>
     cachixCache({
+      priority,
       label: request.name,
       name,
       host,

@@ -2,10 +2,13 @@
 
 import * as z from "zod/mini";
 import { parseCacheInfo, usableInfo } from "../../domain/cache.ts";
-import { UserError } from "../../domain/errors.ts";
+import { asError, UserError } from "../../domain/errors.ts";
 import { type PublicKey, parsePublicKey, type SigningKey } from "../../domain/signature.ts";
 import type { Compression } from "../../host/compress.ts";
+import { toolEnvironment } from "../../host/environment.ts";
 import type { HttpResponse } from "../../host/http-client.ts";
+import { folderOf } from "../../host/programs.ts";
+import { retry } from "../../host/retry.ts";
 import type { CachixApi } from "./api.ts";
 
 export interface CachixCache {
@@ -14,7 +17,8 @@ export interface CachixCache {
   /** Its own keys: what none of them signed is another cache's. */
   readonly keys: readonly PublicKey[];
   readonly access: "public" | "private";
-  readonly permission: "read" | "write";
+  /** Undefined where the server does not say: then a push shows it. */
+  readonly permission: "read" | "write" | undefined;
   /** Undefined where no token is of use here. */
   readonly token: string | undefined;
   readonly compression: Exclude<Compression, "none">;
@@ -32,6 +36,8 @@ const Answer = z.object({
   preferredCompressionMethod: z.optional(z.string()),
 });
 
+const INFO_DEADLINE = 15_000;
+
 /** What Cachix says of its priority where nix-cache-info cannot be read. */
 const PRIORITY = 41;
 
@@ -39,19 +45,69 @@ export interface DescribeRequest {
   readonly api: CachixApi;
   readonly name: string;
   readonly host: URL;
+  /** Where it is read, as long as nobody has said it. */
+  readonly guess: URL;
   readonly storeDir: string;
   readonly signingKey: SigningKey | undefined;
+  /** Keys that Nix trusts here: by these a cache is read whose API is down. */
+  readonly trusted: readonly PublicKey[];
 }
 
-/** Asks once, before anything is built. Throws a UserError where the cache cannot even be read. */
-export async function describeCachix(
+/**
+ * As `describeCachix`; where the API is down and the cache itself serves, it is read on by the keys that are
+ * trusted already, and nothing is pushed.
+ */
+export async function describeOrRead(
   request: DescribeRequest,
   signal: AbortSignal,
 ): Promise<CachixCache> {
+  try {
+    return await describeCachix(request, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const read = isDown(error) ? await readWithoutApi(request, asError(error), signal) : undefined;
+    if (!read) throw error;
+    return read;
+  }
+}
+
+/** No answer, or a server's own fault: a refusal and a name that is not there are answers. */
+function isDown(error: unknown): boolean {
+  if (!(error instanceof UserError)) return true;
+  return error.code === "NCP-501" || /answers 5\d\d/.test(error.message);
+}
+
+async function readWithoutApi(
+  { api, name, guess, storeDir, trusted }: DescribeRequest,
+  cause: Error,
+  signal: AbortSignal,
+): Promise<CachixCache | undefined> {
+  const answer = await readInfo(api, guess, undefined, signal);
+  const info = answer?.status === 200 ? parseCacheInfo(answer.body.toString("utf8")) : undefined;
+  if (!info) return undefined;
+  const told = usableInfo(api.label, info, storeDir);
+  return {
+    uri: guess,
+    keys: trusted.filter((key) => key.name.startsWith(`${name}.cachix.org-`)),
+    access: "public",
+    permission: "read",
+    token: undefined,
+    compression: "zstd",
+    storeDir: told.storeDir,
+    priority: told.priority ?? PRIORITY,
+    trouble: new UserError("NCP-302", `${api.label}: its API is down, the cache itself answers`, {
+      cause,
+      hint: "it is read by the keys that Nix trusts already; run it again to push",
+    }),
+  };
+}
+
+/** Asks once, before anything is built. Throws a UserError where the cache cannot even be read. */
+async function describeCachix(request: DescribeRequest, signal: AbortSignal): Promise<CachixCache> {
   const { api, storeDir } = request;
   const ask = (path: string, as: "bearer" | "nobody" = "bearer") =>
     api.ask({ method: "GET", path, signal }, as);
-  const [first, info] = await Promise.all([ask(""), ask("/nix-cache-info").catch(() => undefined)]);
+  const first = await ask("");
   let answer = first;
   let trouble: UserError | undefined;
   if (isRefusal(first) && api.token !== undefined) {
@@ -64,8 +120,10 @@ export async function describeCachix(
   const keys = readKeys(request, said.publicSigningKeys);
   const uri = readUri(request, said);
   const token = trouble ? undefined : api.token;
-  const permission = said.permission === "Write" || said.permission === "Admin" ? "write" : "read";
+  const permission = permissionOf(said.permission);
   if (token !== undefined) trouble ??= troubleWithWriting(request, permission, keys);
+  const access = said.isPublic ? "public" : "private";
+  const info = await readInfo(api, uri, access === "private" ? token : undefined, signal);
   const cacheInfo = info?.status === 200 ? parseCacheInfo(info.body.toString("utf8")) : undefined;
   const told = cacheInfo
     ? usableInfo(api.label, cacheInfo, storeDir)
@@ -73,14 +131,38 @@ export async function describeCachix(
   return {
     uri,
     keys,
-    access: said.isPublic ? "public" : "private",
+    access,
     permission: token !== undefined && !trouble ? permission : "read",
     token,
-    compression: said.preferredCompressionMethod?.toUpperCase() === "XZ" ? "xz" : "zstd",
+    compression: said.preferredCompressionMethod?.toUpperCase() === "XZ" && hasXz() ? "xz" : "zstd",
     storeDir: told.storeDir,
     priority: told.priority ?? PRIORITY,
     trouble,
   };
+}
+
+function permissionOf(said: string | null | undefined): CachixCache["permission"] {
+  if (said === null || said === undefined) return undefined;
+  return /^(write|admin)$/i.test(said) ? "write" : "read";
+}
+
+/** Where Nix reads it: a server of the same protocol need not have it at its API. */
+async function readInfo(
+  api: CachixApi,
+  uri: URL,
+  token: string | undefined,
+  signal: AbortSignal,
+): Promise<HttpResponse | undefined> {
+  const url = new URL("nix-cache-info", uri.href.replace(/\/*$/, "/"));
+  const pair = Buffer.from(`:${token}`).toString("base64");
+  const headers = token === undefined ? {} : { authorization: `Basic ${pair}` };
+  const request = { method: "GET", url, headers, signal, deadline: INFO_DEADLINE } as const;
+  try {
+    return await retry(() => api.http.request(request), signal, api.askPolicy);
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
 }
 
 function isRefusal({ status }: HttpResponse): boolean {
@@ -111,7 +193,7 @@ function noEntry({ api, name, host }: DescribeRequest, last: HttpResponse, first
 
 function troubleWithWriting(
   { api, signingKey }: DescribeRequest,
-  permission: "read" | "write",
+  permission: CachixCache["permission"],
   keys: readonly PublicKey[],
 ): UserError | undefined {
   if (permission === "read") {
@@ -119,7 +201,10 @@ function troubleWithWriting(
       hint: "make a token with write access, or leave it out to say that this run only reads",
     });
   }
-  if (!signingKey || keys.some(({ text }) => text === signingKey.publicKey.text)) return undefined;
+  // It is the key that signs; what it is called, the server says.
+  const bytes = (text: string) => text.slice(text.indexOf(":") + 1);
+  const ours = signingKey && bytes(signingKey.publicKey.text);
+  if (!signingKey || keys.some(({ text }) => bytes(text) === ours)) return undefined;
   return new UserError(
     "NCP-105",
     `signing-key: its public half, ${signingKey.publicKey.text}, is no key of ${api.label} (${keys.map(({ name }) => name).join(", ")})`,
@@ -130,6 +215,14 @@ function troubleWithWriting(
 function readKeys({ api, name }: DescribeRequest, texts: readonly string[]): PublicKey[] {
   const keys = texts.flatMap((text) => parsePublicKey(text) ?? []);
   if (keys.length > 0) return keys;
+  const [first] = texts;
+  if (first !== undefined) {
+    throw new UserError(
+      "NCP-302",
+      `${api.label}: its public key cannot be read: ${JSON.stringify(first.slice(0, 80))}`,
+      { hint: "a public key is NAME:BASE64 of 32 bytes; the server hands out something else" },
+    );
+  }
   throw new UserError("NCP-302", `${api.label}: the cache has no signing key yet`, {
     hint: `without one nobody can trust it; make one with: cachix generate-keypair ${name}`,
   });
@@ -149,4 +242,9 @@ function readUri({ api, host }: DescribeRequest, said: z.infer<typeof Answer>): 
     `${api.label}: the cache is private and says that it is read at ${uri.origin}, which is not ${host.host}'s`,
     { hint: "the token is not sent there; name the right server with ?host=URL" },
   );
+}
+
+/** What a cache prefers is no condition: it takes zstd, too, which needs no program. */
+function hasXz(): boolean {
+  return folderOf("xz", toolEnvironment()["PATH"] ?? "") !== undefined;
 }

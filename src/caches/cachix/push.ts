@@ -34,7 +34,7 @@ export async function uploadPath(
   await memory.budget.take(bytes);
   try {
     signal.throwIfAborted();
-    const file = narFile(info, nar, cache.compression, signal);
+    const file = narFile(info, nar, cache, signal);
     const upload = new MultipartUpload(api, cache.compression === "xz" ? "xz" : "zst");
     let sealed: ReturnType<typeof file.seal> | undefined;
     const seal = () => {

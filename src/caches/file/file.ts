@@ -1,8 +1,8 @@
 /** The caches `file://`: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
-import { createReadStream } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { constants, createReadStream } from "node:fs";
+import { access, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import {
   type CacheClient,
   formatCacheInfo,
@@ -17,22 +17,24 @@ import { formatNarInfo, type NarInfo, type PathInfo } from "../../domain/narinfo
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { stage, sweep, writeWhole } from "../../host/atomic.ts";
-import { type Compression, EXTENSIONS } from "../../host/compress.ts";
+import { EXTENSIONS, type Packing } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parseCompression, parsePriority, parseUrl, signingOf, withoutSlash } from "../address.ts";
+import { parsePacking, parsePriority, parseUrl, signingOf, withoutSlash } from "../address.ts";
+import { BINARY_CACHE_OPTIONS } from "../address-options.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
 import { readPins, writePin } from "./pins.ts";
 
-export interface FileCacheOptions {
+export interface FileCacheOptions extends Packing {
   readonly name: string;
   readonly directory: string;
   readonly storeDir: string;
   readonly policy: SignaturePolicy;
   /** As its address says it. */
   readonly priority?: number | undefined;
-  readonly compression: Compression;
+  /** Behind its address, for Nix. */
+  readonly query?: URLSearchParams;
   readonly signingKey: SigningKey | undefined;
 }
 
@@ -44,11 +46,12 @@ const STALE = 6 * 3_600_000;
 /** A cache that can be read; `writableFileCache` adds the verbs. */
 export function fileCache(options: FileCacheOptions): CacheClient {
   const { name, directory, storeDir, policy, signingKey } = options;
-  const trusted = policy.kind === "by location" ? "?trusted=1" : "";
+  const query = new URLSearchParams(options.query);
+  if (policy.kind === "by location") query.set("trusted", "1");
   return {
     name,
     substituter: {
-      url: `${fileUrl(directory)}${trusted}`,
+      url: `${fileUrl(directory)}${query.size === 0 ? "" : `?${query}`}`,
       publicKeys: signingKey ? [signingKey.publicKey] : policy.kind === "by key" ? policy.keys : [],
       priority: options.priority,
     },
@@ -116,7 +119,7 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
     nar: Parameters<NonNullable<CacheClient["push"]>>[1],
     signal: AbortSignal,
   ): Promise<Uploaded> => {
-    const file = narFile(info, nar, compression, signal);
+    const file = narFile(info, nar, options, signal);
     const staged = await stage(
       join(directory, "nar", `${hashPart(info.storePath)}${EXTENSIONS[compression]}`),
       file.content,
@@ -142,6 +145,15 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
   };
   return {
     ...fileCache(options),
+    async mayPush() {
+      const folder = await nearestFolder(directory);
+      const error = await access(folder, constants.W_OK | constants.X_OK).catch(asError);
+      if (!error) return undefined;
+      return new UserError("NCP-303", `${options.name}: this user may not write to ${folder}`, {
+        cause: error,
+        hint: "give the folder to the user that the job runs as",
+      });
+    },
     async push(paths, nar, progress, signal) {
       await sweep(directory, STALE);
       await sweep(join(directory, "nar"), STALE);
@@ -159,6 +171,14 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
     pin: (pin) => writePin(directory, pin),
     pins: () => readPins(directory, storeDir),
   };
+}
+
+/** The folder itself, or the one that it would be made in. */
+async function nearestFolder(directory: string): Promise<string> {
+  for (let at = directory; ; at = dirname(at)) {
+    const found = await stat(at).catch(() => undefined);
+    if (found || at === dirname(at)) return at;
+  }
 }
 
 interface FileAddress {
@@ -189,6 +209,7 @@ export const fileKind: CacheKind<FileAddress> = {
     // It is near already; and it may be trusted for where it is, which staging is not.
     staging: "never",
   },
+  options: BINARY_CACHE_OPTIONS,
   form: "file:///DIRECTORY",
   begins: ["file://"],
   parse: parseAddress,
@@ -196,7 +217,7 @@ export const fileKind: CacheKind<FileAddress> = {
   name: () => undefined,
   page: () => undefined,
   open({ url, directory }, request) {
-    const { policy, signingKey } = signingOf(url, request);
+    const { policy, signingKey, readAt } = signingOf(url, request);
     const isOwn = request.role === "own";
     const options: FileCacheOptions = {
       name: request.name,
@@ -205,7 +226,8 @@ export const fileKind: CacheKind<FileAddress> = {
       // Ours, on this disk, is trusted for where it is, unless it signs.
       policy: isOwn && !signingKey ? { kind: "by location", reading: policy.reading } : policy,
       priority: parsePriority(url),
-      compression: isOwn ? parseCompression(url) : "none",
+      query: new URL(readAt).searchParams,
+      ...parsePacking(url),
       signingKey,
     };
     return request.role === "own" ? writableFileCache(options) : fileCache(options);

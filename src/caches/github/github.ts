@@ -16,6 +16,7 @@ export const githubKind: CacheKind<GithubAddress> = {
     keeper: "GitHub",
     staging: "never",
   },
+  options: {},
   form: "github",
   begins: ["github"],
   parse: () => "github",

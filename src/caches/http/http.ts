@@ -17,13 +17,14 @@ import { ASK, isPassing, isSuccess, retry } from "../../host/retry.ts";
 import { judgeNarInfo, narPlace, type SignaturePolicy } from "../accept.ts";
 import {
   narInfoPage,
-  parseCompression,
+  parsePacking,
   parsePriority,
   parseUrl,
   signedPathsOnly,
   signingOf,
   withoutSlash,
 } from "../address.ts";
+import { HTTP_OPTIONS } from "../address-options.ts";
 import type { CacheKind } from "../kind.ts";
 import {
   longer,
@@ -183,6 +184,7 @@ export const httpKind: CacheKind<URL> = {
     keeper: "itself",
     staging: "where it pays",
   },
+  options: HTTP_OPTIONS,
   form: "https://HOST",
   begins: ["https://", "http://"],
   parse: parseUrl,
@@ -215,7 +217,7 @@ export const httpKind: CacheKind<URL> = {
         at: (path) => below(options.base, path),
         http,
         headers: options.headers,
-        compression: parseCompression(url),
+        ...parsePacking(url),
         signingKey,
         folder: request.folder,
         isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,

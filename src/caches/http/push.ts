@@ -10,7 +10,7 @@ import { ByteBudget } from "../../domain/limit.ts";
 import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
-import { type Compression, EXTENSIONS } from "../../host/compress.ts";
+import { EXTENSIONS, type Packing } from "../../host/compress.ts";
 import { disk } from "../../host/disk.ts";
 import { keepGarbageSmall } from "../../host/environment.ts";
 import { serverWords } from "../../host/http-body.ts";
@@ -25,12 +25,11 @@ import {
   type Uploaded,
 } from "../nar-file.ts";
 
-export interface HttpPushOptions {
+export interface HttpPushOptions extends Packing {
   readonly name: string;
   readonly at: (path: string) => URL;
   readonly http: Http;
   readonly headers: Readonly<Record<string, string>>;
-  readonly compression: Compression;
   readonly signingKey: SigningKey | undefined;
   readonly policy?: RetryPolicy;
   /** What this server means by a refusal; undefined: what HTTP says. */
@@ -113,7 +112,7 @@ async function putWhole(
   nar: NarSource,
   signal: AbortSignal,
 ): Promise<Uploaded> {
-  const file = narFile(info, nar, options.compression, signal);
+  const file = narFile(info, nar, options, signal);
   const chunks: Uint8Array[] = [];
   for await (const chunk of file.content) chunks.push(chunk);
   const sealed = file.seal();
@@ -148,7 +147,7 @@ async function putFile(
   const directory = await mkdtemp(join(folder, "upload-"));
   try {
     const path = join(directory, "nar");
-    const file = narFile(info, nar, compression, signal);
+    const file = narFile(info, nar, options, signal);
     await writeFile(path, file.content, { signal });
     const sealed = file.seal();
     const narInfo = narInfoFor(info, sealed, compression, options.signingKey);
@@ -179,7 +178,7 @@ async function putStream(
   // A NAR that cannot be read does not get better by trying again.
   const unreadable = new AbortController();
   const either = AbortSignal.any([signal, unreadable.signal]);
-  let file = narFile(info, nar, compression, either);
+  let file = narFile(info, nar, options, either);
   const content = async function* () {
     try {
       yield* file.content;
@@ -190,7 +189,7 @@ async function putStream(
   };
   const request = put(options, url, NAR, either);
   const attempt = () => {
-    file = narFile(info, nar, compression, either);
+    file = narFile(info, nar, options, either);
     return http.request({ ...request, body: content() });
   };
   accepted(options, request, await retry(attempt, either, policy));
@@ -211,12 +210,14 @@ export function uploaded(
       const path = `${hashPart(info.storePath)}.narinfo`;
       const request = { ...put(options, path, "text/x-nix-narinfo", signal), body: text };
       const attempt = () => options.http.request(request);
-      const answer = await retry(attempt, signal, options.policy).catch(async (error) => {
-        // An answer may get lost behind a write that was done.
+      try {
+        accepted(options, request, await retry(attempt, signal, options.policy));
+      } catch (error) {
         signal.throwIfAborted();
-        if (!(await isServed(options, request, text))) throw error;
-      });
-      if (answer) accepted(options, request, answer);
+        // An answer may get lost behind a write that was done.
+        const isLost = error instanceof UserError && error.fault === "the server's";
+        if (!isLost || !(await isServed(options, request, text))) throw error;
+      }
     },
     // Plain HTTP knows no way back; without its narinfo nobody is served the NAR.
     discard: async () => undefined,

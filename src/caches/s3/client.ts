@@ -15,8 +15,8 @@ const REGION = "us-east-1";
 const BUCKET = /^[0-9a-z][0-9a-z.-]{1,61}[0-9a-z]$/;
 
 /**
- * Reads `s3://BUCKET?region=…&endpoint=…&scheme=…`, as Nix does: at an endpoint of one's own the bucket
- * stands in the path; at AWS in the host name, unless a dot in it would break the certificate.
+ * Reads `s3://BUCKET?region=…&endpoint=…&scheme=…&addressing-style=…`, as Nix does: at an endpoint of one's
+ * own the bucket stands in the path; at AWS in the host name, unless a dot in it would break the certificate.
  */
 export function parseBucket(url: URL, name: string): Bucket {
   const bad = (why: string) =>
@@ -32,39 +32,97 @@ export function parseBucket(url: URL, name: string): Bucket {
   if (!/^[0-9a-z-]+$/.test(region)) throw bad(`"${region}" is not a region`);
   const endpoint = option("endpoint");
   const scheme = option("scheme") ?? "https";
+  const [, protocol = scheme, host = ""] =
+    /^(?:(https?):\/\/)?(.*?)\/*$/.exec(endpoint ?? `s3.${region}.amazonaws.com`) ?? [];
+  const auto = endpoint === undefined && !bucket.includes(".") ? "virtual" : "path";
+  const style = option("addressing-style") ?? "auto";
   const text =
-    endpoint === undefined
-      ? bucket.includes(".")
-        ? `${scheme}://s3.${region}.amazonaws.com/${bucket}/`
-        : `${scheme}://${bucket}.s3.${region}.amazonaws.com/`
-      : `${/^https?:\/\//.test(endpoint) ? "" : `${scheme}://`}${endpoint.replace(/\/+$/, "")}/${bucket}/`;
+    (style === "auto" ? auto : style) === "virtual"
+      ? `${protocol}://${bucket}.${host}/`
+      : `${protocol}://${host}/${bucket}/`;
   if (!/^https?:/.test(text) || !URL.canParse(text)) throw bad("its endpoint is not a host");
   return { base: new URL(text), region };
 }
 
-/** A client whose every request is signed; without credentials it asks as anybody may. */
+/**
+ * A client whose every request is signed; without credentials it asks as anybody may. Where an answer says
+ * that the bucket is in another region, it is asked there, and so is whatever follows.
+ */
 export function signedHttp(
   http: Http,
-  region: string,
+  first: string,
   credentials: () => Promise<AwsCredentials | undefined>,
+  moved: (region: string) => void = () => undefined,
 ): Http {
+  let region = first;
+  const follows = (answer: Parameters<typeof otherRegion>[0]): boolean => {
+    const other = otherRegion(answer);
+    if (other === undefined || other === region) return false;
+    region = other;
+    moved(other);
+    return true;
+  };
   const sign = async (request: HttpRequest): Promise<HttpRequest> => {
     const known = await credentials();
-    if (!known) return request;
+    const url = inRegion(request.url, first, region);
+    if (!known) return { ...request, url };
     const { body } = request;
     if (typeof body === "object" && Symbol.asyncIterator in body) {
       throw new Error("S3 takes no bodies of unknown length");
     }
-    const { method, url } = request;
+    const { method, headers } = request;
     // The host would refuse a signature that is minutes old: each try has its own.
-    const signed = signatureHeaders({ method, url, body }, known, region, new Date());
-    return { ...request, headers: { ...request.headers, ...signed } };
+    const signed = signatureHeaders({ method, url, headers, body }, known, region, new Date());
+    return { ...request, url, headers: { ...request.headers, ...signed } };
   };
   return {
-    request: async (request) => http.request(await sign(request)),
-    stream: async (request) => http.stream(await sign(request)),
+    async request(request) {
+      const answer = await http.request(await sign(request));
+      return follows(answer) ? http.request(await sign(request)) : answer;
+    },
+    async stream(request) {
+      const answer = await http.stream(await sign(request));
+      if (!follows(answer)) return answer;
+      answer.discard();
+      return http.stream(await sign(request));
+    },
   };
 }
+
+/** AWS has the region in the host's name, too; at an endpoint of one's own it is in the signature alone. */
+function inRegion(url: URL, from: string, to: string): URL {
+  if (from === to) return url;
+  const there = new URL(url);
+  there.host = url.host.replace(`s3.${from}.amazonaws.com`, `s3.${to}.amazonaws.com`);
+  return there;
+}
+
+/** Where the bucket is, said by a server that was asked as if it were elsewhere. */
+function otherRegion(answer: {
+  readonly status: number;
+  readonly headers: HttpResponse["headers"];
+  readonly body: unknown;
+}): string | undefined {
+  const { status, headers, body } = answer;
+  if (status !== 301 && status !== 307 && status !== 400 && status !== 403) return undefined;
+  const header = headers["x-amz-bucket-region"];
+  const text = Buffer.isBuffer(body) ? body.toString("utf8", 0, 4_000) : "";
+  const isWrong = status !== 403 || text.includes("AuthorizationHeaderMalformed");
+  const said =
+    typeof header === "string" ? header : /<Region>([^<]{1,40})<\/Region>/.exec(text)?.[1];
+  return isWrong && said !== undefined && /^[0-9a-z-]{1,40}$/.test(said) ? said : undefined;
+}
+
+/** What S3 and its kin call credentials that they do not take, with whatever status. */
+const REFUSED = new Set([
+  "ExpiredToken",
+  "InvalidToken",
+  "TokenRefreshRequired",
+  "InvalidAccessKeyId",
+  "SignatureDoesNotMatch",
+  "AccessDenied",
+]);
+const TOO_LATE = new Set(["ExpiredToken", "TokenRefreshRequired"]);
 
 /** What S3 says with its error codes; undefined where it is no error, or only "no such key". */
 export function explainS3(name: string, { status, headers, body }: HttpResponse) {
@@ -91,7 +149,12 @@ export function explainS3(name: string, { status, headers, body }: HttpResponse)
       hint: `write ?region=${typeof region === "string" ? region : "REGION"} behind its name`,
     });
   }
-  if (status !== 401 && status !== 403) return undefined;
+  if (code !== undefined && TOO_LATE.has(code)) {
+    return new UserError("NCP-303", `${name}: the session of our credentials is over (${said})`, {
+      hint: "they were good for a time: make new ones shortly before this step (aws-actions/configure-aws-credentials, with a role-duration that the job fits into)",
+    });
+  }
+  if (status !== 401 && status !== 403 && !REFUSED.has(code ?? "")) return undefined;
   return new UserError("NCP-303", `${name} refuses our credentials (${said})`, {
     hint: "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or token as KEYID:SECRET, with s3:GetObject, s3:PutObject and s3:ListBucket: without the last, S3 says the same of a key that is missing",
   });
@@ -100,13 +163,15 @@ export function explainS3(name: string, { status, headers, body }: HttpResponse)
 export interface Signable {
   readonly method: HttpRequest["method"];
   readonly url: URL;
+  /** Of these, S3's own (`x-amz-…`) have to be signed, too. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** What is sent whole; undefined for nothing. */
   readonly body: Uint8Array | string | readonly Uint8Array[] | undefined;
 }
 
 /** The headers to send along: date, hash of the body, authorization. */
 export function signatureHeaders(
-  { method, url, body }: Signable,
+  { method, url, headers: given = {}, body }: Signable,
   { keyId, secret, sessionToken }: AwsCredentials,
   region: string,
   now: Date,
@@ -115,6 +180,7 @@ export function signatureHeaders(
   const day = time.slice(0, 8);
   const hash = hashOf(body);
   const headers: Record<string, string> = {
+    ...Object.fromEntries(Object.entries(given).filter(([name]) => name.startsWith("x-amz-"))),
     host: url.host,
     "x-amz-content-sha256": hash,
     "x-amz-date": time,

@@ -32,7 +32,7 @@ export async function putParts(
     signal.throwIfAborted();
     const hash = formatSha256(info.narHash).slice("sha256:".length);
     const url = `nar/${hashPart(info.storePath)}-${hash}${EXTENSIONS[compression]}`;
-    const file = narFile(info, nar, compression, signal);
+    const file = narFile(info, nar, options, signal);
     let sealed: ReturnType<typeof file.seal> | undefined;
     const seal = () => {
       sealed = file.seal();
@@ -128,10 +128,17 @@ class Upload {
     query: Readonly<Record<string, string>>,
     body: string | readonly Uint8Array[],
     signal: AbortSignal,
-    { headers = {}, deadline = DEADLINE }: Partial<Pick<HttpRequest, "headers" | "deadline">> = {},
+    {
+      headers: more = {},
+      deadline = DEADLINE,
+    }: Partial<Pick<HttpRequest, "headers" | "deadline">> = {},
   ): Promise<HttpResponse> {
     const url = this.options.at(this.key);
     url.search = new URLSearchParams(query).toString();
+    // The class is the object's, said when it is begun; a part has none.
+    const isPart = "partNumber" in query;
+    const isBegun = method === "PUT" ? !isPart : "uploads" in query;
+    const headers = { ...(isBegun ? this.options.headers : {}), ...more };
     const given = method === "GET" ? {} : { body };
     const request: HttpRequest = { method, url, headers, ...given, signal, deadline };
     const attempt = () => this.options.http.request(request);

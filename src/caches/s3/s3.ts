@@ -2,14 +2,16 @@
 
 import type { CacheDescription } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
+import { ASK, retry } from "../../host/retry.ts";
 import {
-  parseCompression,
   parseHostUrl,
+  parsePacking,
   parsePriority,
   placeAt,
   signedPathsOnly,
   signingOf,
 } from "../address.ts";
+import { S3_OPTIONS } from "../address-options.ts";
 import { below, httpCache } from "../http/http.ts";
 import { type HttpPushOptions, httpPush } from "../http/push.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
@@ -21,6 +23,9 @@ import { putParts } from "./push.ts";
 /** Bytes of all parts together: two large parts under way. The rest of 256 MB is Node's. */
 const MEMORY = 76 * 1024 * 1024;
 
+/** Milliseconds for a question. */
+const DEADLINE = 15_000;
+
 export const s3Kind: CacheKind<URL> = {
   facts: {
     kind: "s3",
@@ -29,6 +34,7 @@ export const s3Kind: CacheKind<URL> = {
     keeper: "itself",
     staging: "needed",
   },
+  options: S3_OPTIONS,
   form: "s3://BUCKET",
   begins: ["s3://"],
   parse: parseHostUrl,
@@ -44,17 +50,25 @@ export const s3Kind: CacheKind<URL> = {
       known ??= credentialsOf(url, request);
       return known;
     };
-    const http = signedHttp(request.http, region, credentials);
+    let place = new URL(readAt);
+    const http = signedHttp(request.http, region, credentials, (other) => {
+      place = new URL(readAt);
+      place.searchParams.set("region", other);
+    });
     const explain = (answer: Parameters<typeof explainS3>[1]) => explainS3(name, answer);
+    const substituter = {
+      publicKeys,
+      priority: parsePriority(url),
+      environment: async () => variablesOf(await credentials()),
+      // Nix does not look for another region.
+      get url() {
+        return place.href;
+      },
+    };
     const cache = httpCache({
       name,
       base,
-      substituter: {
-        url: readAt,
-        publicKeys,
-        priority: parsePriority(url),
-        environment: async () => variablesOf(await credentials()),
-      },
+      substituter,
       policy,
       storeDir,
       http,
@@ -75,12 +89,13 @@ export const s3Kind: CacheKind<URL> = {
     };
     if (!canWrite) return { ...cache, describe };
     const memory = new PartMemory(MEMORY);
+    const storageClass = url.searchParams.get("storage-class");
     const options: HttpPushOptions = {
       name,
       at: (path) => below(base, path),
       http,
-      headers: {},
-      compression: parseCompression(url),
+      headers: storageClass === null ? {} : { "x-amz-storage-class": storageClass },
+      ...parsePacking(url),
       signingKey,
       explain,
       putLarge: (all, info, nar, signal) => putParts(all, memory, info, nar, signal),
@@ -88,9 +103,33 @@ export const s3Kind: CacheKind<URL> = {
       storeDir,
       isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
     };
-    return { ...cache, describe, push: httpPush(options) };
+    return {
+      ...cache,
+      describe,
+      mayPush: (signal) => refusesParts(options, signal),
+      push: httpPush(options),
+    };
   },
 };
+
+/**
+ * A part of an upload that nobody began: who may write hears that there is no such upload, and who may not,
+ * that. Nothing is written by it.
+ */
+async function refusesParts(
+  { name, at, http, explain }: HttpPushOptions,
+  signal: AbortSignal,
+): Promise<UserError | undefined> {
+  const url = at("nix-cache-info");
+  url.search = "partNumber=1&uploadId=nix-cache-preflight-asks";
+  const request = { method: "PUT", url, body: "", signal, deadline: DEADLINE } as const;
+  const answer = await retry(() => http.request(request), signal, ASK);
+  const trouble = explain?.(answer);
+  if (trouble?.code !== "NCP-303") return undefined;
+  return new UserError("NCP-303", `${name} takes nothing from us: ${trouble.message}`, {
+    hint: "the credentials may read; to push they need s3:PutObject and s3:AbortMultipartUpload",
+  });
+}
 
 /** The token is `KEYID:SECRET` or `KEYID:SECRET:SESSION`; without one, what AWS's own tools would use. */
 async function credentialsOf(

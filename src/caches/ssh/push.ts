@@ -67,7 +67,7 @@ function withoutOrphans(batch: readonly PathInfo[], failed: Map<StorePath, Error
   return batch.filter((info) => {
     const lost = dependencies(info).find((reference) => failed.has(reference));
     if (lost === undefined) return true;
-    const why = new UserError("NCP-305", `its reference ${baseName(lost)} was not pushed`, {
+    const why = new UserError("NCP-310", `its reference ${baseName(lost)} was not pushed`, {
       cause: failed.get(lost),
     });
     failed.set(info.storePath, why);

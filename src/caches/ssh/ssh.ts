@@ -10,6 +10,7 @@ import type {
 import { asError, UserError } from "../../domain/errors.ts";
 import { judge, type SignaturePolicy } from "../accept.ts";
 import { parseHostUrl, parsePriority, placeAt, signedPathsOnly, signingOf } from "../address.ts";
+import { SSH_OPTIONS } from "../address-options.ts";
 import { Batch } from "../batch.ts";
 import type { CacheKind } from "../kind.ts";
 import { storePush } from "./push.ts";
@@ -91,6 +92,7 @@ export const sshKind: CacheKind<URL> = {
     // A process for each NAR: Nix brings them all through one connection.
     staging: "never",
   },
+  options: SSH_OPTIONS,
   form: "ssh-ng://HOST",
   begins: ["ssh-ng://"],
   parse: parseHostUrl,

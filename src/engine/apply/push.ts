@@ -174,9 +174,8 @@ export function pushFindings(
   if (causes.size > TOLD) found.push(finding(`${causes.size - TOLD} more causes kept paths back`));
   if (following > 0) {
     const are = following === 1 ? "is" : "are";
-    found.push(
-      finding(`${count(following, "path")} ${are} not served, for want of a reference that failed`),
-    );
+    const message = `${count(following, "path")} ${are} not served, for want of a reference that failed`;
+    found.push({ ...finding(message), code: "NCP-310" });
   }
   return found;
 }
@@ -199,4 +198,20 @@ export function poisonFindings(
       hint: "find out who wrote it; then force: true uploads it anew",
     },
   ];
+}
+
+/** What is not reproducible has as many forms as builds, and a cache keeps the first. */
+export function otherBuild(target: string, cache: string, detail: string | undefined): Finding {
+  return {
+    kind: "notice",
+    level: "notice",
+    message: `${target} is in ${cache} as another build made it${detail ? `: ${detail}` : ""}`,
+    hint: "it is cached, and what readers get is that build; it is not pinned by this run",
+  };
+}
+
+export function vanished(path: StorePath): UserError {
+  return new UserError("NCP-308", `${path} is not in this machine's store any more`, {
+    hint: "something collected garbage while this run was at work; run it again",
+  });
 }

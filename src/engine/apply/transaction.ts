@@ -13,12 +13,20 @@ import type { Job } from "../../domain/job.ts";
 import type { Clock, Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes } from "../../domain/size.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
-import type { VerifiedTarget } from "../../domain/verdict.ts";
+import { isServed, type VerifiedTarget } from "../../domain/verdict.ts";
 import type { PinnedTarget, PushedPath } from "../outcome.ts";
 import type { Step } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
 import { Meter, PushMeter } from "./meter.ts";
-import { type Pushed, type PushHow, poisonFindings, push, pushFindings } from "./push.ts";
+import {
+  otherBuild,
+  type Pushed,
+  type PushHow,
+  poisonFindings,
+  push,
+  pushFindings,
+  vanished,
+} from "./push.ts";
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };
@@ -134,7 +142,8 @@ export class Transaction {
     const seconds = (world.clock.now() - begun) / 1000;
     this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });
     world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
-    if (outcome === "verified" || outcome === "upstream only") return;
+    if (outcome === "another build") this.told.push(otherBuild(target, cache.name, detail));
+    if (isServed(outcome)) return;
     this.told.push({
       kind: "unverified",
       level: job.failOn.includes("unverified") ? "error" : "warning",
@@ -259,12 +268,6 @@ export class Transaction {
   }
 }
 
-function vanished(path: StorePath): UserError {
-  return new UserError("NCP-308", `${path} is not in this machine's store any more`, {
-    hint: "something collected garbage while this run was at work; run it again",
-  });
-}
-
 /**
  * `deadline`: milliseconds the pin has to become visible in the list.
  * `set`: written, and not to be read back from this cache. Throws where it is
@@ -280,7 +283,7 @@ export async function setPin(
   await cache.pin(pin, signal);
   const until = clock.now() + deadline;
   for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
-    const pins = await cache.pins?.(signal);
+    const pins = await cache.pins?.(signal).catch(() => void signal.throwIfAborted());
     if (pins === undefined) return "set";
     const stored = pins.find(({ name }) => name === pin.name);
     if (stored?.storePath === pin.storePath) return "confirmed";

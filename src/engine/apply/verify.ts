@@ -58,6 +58,8 @@ export type Member =
       readonly why: string;
       /** A NAR that broke off may come whole the next time; other questions were asked again already. */
       readonly next?: "may differ";
+      /** Of what is there all the same. */
+      readonly references?: readonly StorePath[];
     };
 
 const PARALLEL = 64;
@@ -95,6 +97,8 @@ async function verifyOnce(
       const member = await verifyMember(verifier, request, path, roots.has(path), signal);
       if (member.state !== "good") {
         bad.push({ path, member });
+        for (const reference of member.references ?? [])
+          if (!seen.has(reference)) next.add(reference);
         return;
       }
       bytes += member.bytes;
@@ -125,6 +129,7 @@ const SEVERITY: readonly VerificationOutcome[] = [
   "upstream only",
   "not yet visible",
   "unknown",
+  "another build",
 ];
 
 async function verifyMember(
@@ -185,7 +190,9 @@ async function troubleOf(
 ): Promise<Member | undefined> {
   const ours = closure.get(narInfo.storePath);
   const [difference] = ours ? differences(ours, narInfo) : [];
-  if (difference !== undefined) return { state: "mismatch", why: difference };
+  if (ours && difference !== undefined) {
+    return otherBytes({ cache, decompress }, ours, narInfo, difference, signal);
+  }
   if (level === "narinfo") return undefined;
   try {
     const size = await cache.narSize(narInfo, signal);
@@ -198,11 +205,52 @@ async function troubleOf(
     return why === undefined ? undefined : { state: "mismatch", why };
   } catch (error) {
     signal.throwIfAborted();
-    return { state: "unknown", why: describeError(error), next: "may differ" };
+    const why = describeError(error);
+    return isBeyondUs(error)
+      ? { state: "unknown", why }
+      : { state: "unknown", why, next: "may differ" };
   }
 }
 
-/** What is wrong, in words; undefined where every byte is right. Throws where the journey failed, which says nothing of the bytes. */
+/**
+ * Of a derivation that is not reproducible, two builds have one path, and a cache keeps the first: it is
+ * whole where the NAR that it serves is the one that its own narinfo names. Looked at whatever the level,
+ * since a narinfo that says something else than our store may as well be a lie.
+ */
+async function otherBytes(
+  { cache, decompress }: Pick<Verifier, "cache" | "decompress">,
+  ours: PathInfo,
+  narInfo: NarInfo,
+  difference: string,
+  signal: AbortSignal,
+): Promise<Member> {
+  const mismatch: Member = { state: "mismatch", why: difference };
+  const isOtherBuild = ours.storePath === narInfo.storePath && ours.narHash !== narInfo.narHash;
+  if (!isOtherBuild) return mismatch;
+  try {
+    const wrong = await compareBytes(cache, narInfo, decompress, signal);
+    if (wrong !== undefined) return mismatch;
+  } catch {
+    signal.throwIfAborted();
+    return mismatch;
+  }
+  return {
+    state: "another build",
+    why: "it is there whole, as another build made it: the derivation is not reproducible",
+    references: narInfo.references,
+  };
+}
+
+/** A NAR that only Nix can unpack: no fault of its bytes, and no other the next time. */
+function isBeyondUs(error: unknown): boolean {
+  // NCP-356: the program that unpacks it is not on this machine.
+  return error instanceof UserError && (error.code === "NCP-309" || error.code === "NCP-356");
+}
+
+/**
+ * What is wrong, in words; undefined where every byte is right. Throws where the journey failed, or where
+ * it cannot be unpacked here: neither says anything of the bytes.
+ */
 export async function compareBytes(
   cache: BinaryCache,
   narInfo: NarInfo,
@@ -234,8 +282,8 @@ export async function compareBytes(
   } catch (error) {
     signal.throwIfAborted();
     if (brokenOff instanceof UserError && brokenOff.code === "NCP-335") return brokenOff.message;
-    // The journey failed, which says nothing of the bytes.
     if (brokenOff !== undefined) throw brokenOff;
+    if (isBeyondUs(error)) throw error;
     return `its NAR cannot be unpacked: ${describeError(error)}`;
   }
   if (narInfo.fileHash && sha256FromBytes(file.digest()) !== narInfo.fileHash) {

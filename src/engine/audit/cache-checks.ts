@@ -95,7 +95,7 @@ function configuredAnywhere({ job, project, ownUrl, addresses }: AuditRequest): 
           {
             status: "warn",
             message: `${job.cacheName} is in no configuration of Nix here: only the steps of this action read it`,
-            mend: `nixConfig.extra-substituters = [ "${addresses.placeOf(ownUrl)}" ]; in flake.nix`,
+            mend: `nixConfig.extra-substituters = [ "${ownUrl}" ]; in flake.nix`,
           },
         ],
   );

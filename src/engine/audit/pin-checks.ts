@@ -170,6 +170,8 @@ function ofOutcome({ target, outcome, detail, paths }: VerifiedTarget): Check {
       return { ...base, status: "pass", message: `${target} is whole, ${paths} paths` };
     case "upstream only":
       return { ...base, status: "pass", message: `${target} is another cache's${because}` };
+    case "another build":
+      return { ...base, status: "pass", message: `${target} is there${because}` };
     case "not yet visible":
     case "unknown":
       return {

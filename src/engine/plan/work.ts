@@ -74,8 +74,12 @@ function wantedOf(target: SurveyedTarget): Wanted[] {
 /** Whether all that did not answer are caches that are not there at all: Nix passes over those. */
 function onlyGone({ substituters }: Survey): boolean {
   const silent = substituters.filter((one) => isSilent(one) || one.count.failure);
-  return silent.every(
-    ({ role, state }) => role === "upstream" && state.kind === "down" && isNowhere(state.error),
+  // Without a silent cache it is one path's answer that is open: Nix may well follow it.
+  return (
+    silent.length > 0 &&
+    silent.every(
+      ({ role, state }) => role === "upstream" && state.kind === "down" && isNowhere(state.error),
+    )
   );
 }
 

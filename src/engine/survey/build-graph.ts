@@ -64,6 +64,11 @@ export class BuildGraph {
     for (const want of wants) {
       const paths = want.kind === "path" ? [want.path] : want.kind === "recalled" ? want.paths : [];
       for (const path of paths) {
+        if (this.has(path)) continue;
+        if (this.facts.substitution === "never") {
+          lost.push(path);
+          continue;
+        }
         const state = this.settle([path]);
         if (state.kind === "absent") lost.push(path);
         for (const one of state.fetch) fetch.add(one);
@@ -108,7 +113,7 @@ export class BuildGraph {
     if (!derivation) return nothing;
     const paths = outputPaths(derivation, outputNames);
     if (paths?.every(this.has)) return nothing;
-    if (paths && allowsSubstitutes(derivation)) {
+    if (paths && allowsSubstitutes(derivation, this.facts.substitution)) {
       const state = this.settle(paths);
       if (state.kind !== "absent") return state;
     }

@@ -41,10 +41,14 @@ export interface DescribedSubstituter {
 /** What Nix takes a cache for that says nothing of its priority: it is asked before all others. */
 const PRIORITY = 0;
 
+/** What our own cache is for in this run. */
+export type OwnUse = "pushed to" | "read";
+
 /** Our own cache and the others, by priority, then as listed; all are asked at once. */
 export async function describeSubstituters(
   { own, substituters, nix, clock }: Pick<World, "own" | "substituters" | "nix" | "clock">,
   signal: AbortSignal,
+  use: OwnUse = "read",
 ): Promise<readonly DescribedSubstituter[]> {
   const all: RankedSubstituter[] = [
     ...(own ? [{ cache: own, role: "own" as const }] : []),
@@ -54,8 +58,10 @@ export async function describeSubstituters(
     all.map(async (substituter): Promise<DescribedSubstituter> => {
       const begun = clock.now();
       try {
-        const info = await substituter.cache.describe(signal);
+        const said = await substituter.cache.describe(signal);
         const milliseconds = clock.now() - begun;
+        const pushes = use === "pushed to" && substituter.role === "own";
+        const info = pushes ? await withRights(substituter.cache, said, signal) : said;
         const refusal = refusalOf(substituter, nix?.setup.untrusted);
         if (refusal) return { substituter, state: { kind: "down", error: refusal } };
         const priority = substituter.cache.substituter.priority ?? info.priority ?? PRIORITY;
@@ -71,6 +77,17 @@ export async function describeSubstituters(
   return answered
     .filter(({ substituter }) => substituter.role === "own" || substituter.cache.place() !== mine)
     .sort((a, b) => priorityOf(a) - priorityOf(b));
+}
+
+/** Who may read may not yet write, and the hours of building come before the first push. */
+async function withRights(
+  cache: BinaryCache,
+  info: CacheDescription,
+  signal: AbortSignal,
+): Promise<CacheDescription> {
+  if (info.trouble) return info;
+  const trouble = await cache.mayPush?.(signal);
+  return trouble ? { ...info, permission: "read", trouble } : info;
 }
 
 /** What is known of it without asking. */

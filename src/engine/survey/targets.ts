@@ -1,5 +1,6 @@
 /** Turns the job's target lines into targets: one evaluation for a whole set, each target once. */
 
+import type { EvaluationResult } from "../../domain/evaluation.ts";
 import {
   type AttrSegment,
   formatOutputs,
@@ -8,7 +9,7 @@ import {
 } from "../../domain/installable.ts";
 import type { Job } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
-import type { DerivationOutputs, EvaluationResult, Nix, World } from "../../domain/ports.ts";
+import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
 import { count } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import { parseTarget, type Target } from "../../domain/target.ts";

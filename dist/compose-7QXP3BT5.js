@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-QE6IAEPQ.js";import"./chunk-KTSCBWFF.js";import"./chunk-JVDOL4DG.js";import"./chunk-EJ5I2IMR.js";import"./chunk-KAHL4IPH.js";import"./chunk-Y625PZ5O.js";import"./chunk-5RJXLFSW.js";import"./chunk-ZD5TN7P3.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-LOERT7XH.js";import"./chunk-FJO6UPYV.js";import"./chunk-K66YWC3M.js";import"./chunk-K4LXLO5H.js";import"./chunk-XNCLNZNR.js";import"./chunk-Y625PZ5O.js";import"./chunk-5RJXLFSW.js";import"./chunk-ZD5TN7P3.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};

@@ -1,0 +1,43 @@
+/** What evaluation is asked, and what comes of it. */
+
+import type { AttrSegment, OutputSelection } from "./installable.ts";
+import type { StorePath } from "./store-path.ts";
+
+/** One evaluation: every target with this flake, attribute path and system. */
+export interface EvaluationRequest {
+  readonly flake: string;
+  readonly attrPath: readonly AttrSegment[];
+  readonly system: string;
+  readonly outputs: OutputSelection;
+  readonly skips?: (attrPath: string) => boolean;
+  readonly absent?: "is nothing";
+}
+
+/** One derivation an evaluation gave. */
+export interface Evaluated {
+  /** Attribute path with every `*` replaced by what it matched, as Nix takes it. */
+  readonly attrPath: string;
+  /** What the `*`s matched, in order. */
+  readonly matched: readonly string[];
+  readonly drvPath: StorePath;
+  readonly outputNames: readonly string[];
+}
+
+export interface EvaluationFailure {
+  readonly attrPath: string;
+  /** Nix's own message. */
+  readonly message: string;
+  /** Names near to one that does not exist, as installables. */
+  readonly nearest: readonly string[];
+  readonly kind?: "absent";
+  readonly needs?: StorePath;
+}
+
+export interface EvaluationResult {
+  readonly derivations: readonly Evaluated[];
+  readonly failures: readonly EvaluationFailure[];
+  readonly passedOver: readonly { readonly attrPath: string; readonly why: string }[];
+  readonly built: readonly StorePath[];
+  /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
+  readonly notices: readonly string[];
+}
