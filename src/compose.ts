@@ -114,7 +114,11 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     folder: request.folder,
     laterSteps: request.laterSteps,
     passEnv: job.passEnv,
-    jobFolders: [workspace, ...(environment["RUNNER_TEMP"] ? [environment["RUNNER_TEMP"]] : [])],
+    jobFolders: [
+      // The end of a job works elsewhere, and a link in the checkout is the job's all the same.
+      environment["GITHUB_WORKSPACE"] || workspace,
+      ...(environment["RUNNER_TEMP"] ? [environment["RUNNER_TEMP"]] : []),
+    ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
     rootsFolder: request.rootsFolder,

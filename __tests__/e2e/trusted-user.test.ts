@@ -91,15 +91,16 @@ describe(`through a daemon, on ${NIX}`, () => {
       expect(first.exitCode).toBe(0);
       expect(first.report().fetched.paths).toBe(1);
       expect(first.building).toEqual([]);
-      const written = await readFile(daemon.configuration, "utf8");
-      expect(written).toContain(`extra-substituters = ${lan.origin}/`);
-      // Twice the same is once.
-      await job.main({ mode: "prefetch", substituters: line }, daemon.how);
-      expect(await readFile(daemon.configuration, "utf8")).toBe(written);
+      // In a file of the job's, which the client reads and the daemon is told of.
+      const [file = ""] = (first.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+      expect(await readFile(file, "utf8")).toContain(`extra-substituters = ${lan.origin}/`);
+      await expect(readFile(daemon.configuration, "utf8")).rejects.toThrow("ENOENT");
 
       const [path = ""] = first.report().targets[0]?.outputs ?? [];
-      await job.machine.nix("nix-store", ["--delete", path]);
-      const later = parseRun(await laterStep(here, daemon.how));
+      // This run keeps it from being collected until its end.
+      await job.machine.nix("nix-store", ["--delete", "--ignore-liveness", path]);
+      const environment = { ...daemon.how.environment, ...first.environment };
+      const later = parseRun(await laterStep(here, { ...daemon.how, environment }));
       expect(later).toEqual({ build: [], fetch: [path] });
     },
   );

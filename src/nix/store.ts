@@ -145,7 +145,12 @@ export async function closureOf(
   const paths = [...(await requisites(nix, roots, signal))];
   const [infos, marks] = await Promise.all([
     pathInfos(nix, storeDir, paths, signal),
-    marksOf(nix, paths, signal),
+    // Of a derivation file Nix would tell its outputs' marks, which may not be there.
+    marksOf(
+      nix,
+      paths.filter((path) => !isDerivationPath(path)),
+      signal,
+    ),
   ]);
   return new Map(
     [...infos].map(([path, info]) => {
