@@ -159,31 +159,38 @@ describe("a private cache", () => {
     await job.step({ mode: "warm", targets: BWS });
     await machine.forget();
     const inputs = { mode: "prefetch", targets: "nixpkgs#hello" };
-    await job.step(inputs);
-    const netrc = join(job.temp, "nix-cache-preflight", "netrc");
-    const configuration = join(machine.root, "home", ".config", "nix", "nix.conf");
-    const read = () => Promise.all([netrc, configuration].map((file) => readFile(file, "utf8")));
-    expect((await stat(netrc)).mode & 0o777).toBe(0o600);
-    const first = await read();
-    expect(first[0]).toBe(`machine 127.0.0.1 login "" password ${TOKEN}\n${existing}`);
-    expect(first[1]).toContain(`netrc-file = ${netrc}\n`);
-    expect(first[1]).toContain(`extra-substituters = ${job.server.uri}\n`);
-    expect(first[1]).not.toContain(TOKEN);
-    await job.step(inputs);
-    expect(await read()).toEqual(first);
+    // What a step leaves for later ones: a file of its own with the settings, and the netrc they name.
+    const left = async () => {
+      const { environment } = await job.step(inputs);
+      const [file = ""] = (environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+      const configuration = await readFile(file, "utf8");
+      const netrc = /^netrc-file = (.*)$/m.exec(configuration)?.[1] ?? "";
+      const { mode } = await stat(netrc);
+      return {
+        environment,
+        configuration,
+        netrc: await readFile(netrc, "utf8"),
+        mode: mode & 0o777,
+      };
+    };
+    const first = await left();
+    expect(first.mode).toBe(0o600);
+    expect(first.netrc).toBe(`machine 127.0.0.1 login "" password ${TOKEN}\n${existing}`);
+    expect(first.configuration).toContain(`extra-substituters = ${job.server.uri}\n`);
+    expect(first.configuration).not.toContain(TOKEN);
     await writeFile(
       join(machine.root, "etc", "netrc"),
       `${existing}machine b login c password d\n`,
     );
-    await job.step(inputs);
-    expect((await read())[0]).toBe(`${first[0]}machine b login c password d\n`);
+    const second = await left();
+    expect(second.netrc).toBe(`${first.netrc}machine b login c password d\n`);
 
     // A later step, plain Nix: it is fetched, not built.
     const [path = ""] = [...job.server.state.own.values()].map(({ storePath }) => storePath);
     const { promisify } = await import("node:util");
     const { execFile } = await import("node:child_process");
     await promisify(execFile)("nix-store", ["--realise", path], {
-      env: machine.environment,
+      env: { ...machine.environment, ...second.environment },
     });
     expect((await stat(path)).size).toBeGreaterThan(0);
   });

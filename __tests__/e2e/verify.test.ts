@@ -94,7 +94,8 @@ const lies: readonly Lie[] = [
     tell: ({ file }) => edit(file, (text) => text.replace(/^NarSize: .*$/m, "NarSize: 8")),
     here: all("mismatch"),
     fresh: { narinfo: "verified", nar: "verified", full: "mismatch" },
-    detail: /leaf: (NarSize is 8, ours|its NAR is not what its NarHash names)/,
+    detail:
+      /leaf: (NarSize is 8, ours|its NAR is not what its NarHash names|its NAR is longer than its NarSize says)/,
   },
   {
     name: "the narinfo is about another path",

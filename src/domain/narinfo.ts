@@ -83,7 +83,7 @@ export function parseNarInfo(text: string, where: string, storeDir: string): Nar
     // The colon may stand on a later line, and a value may begin there: Nix does not look for line ends
     // before it has found both.
     const colon = text.indexOf(":", at);
-    if (colon < 0) fail(`"${text.slice(at, at + 60)}" is not "Name: value"`);
+    if (colon < 0) fail(`"${text.slice(at, at + 60).trimEnd()}" is not "Name: value"`);
     const name = text.slice(at, colon);
     const end = colon + 2 > text.length ? -1 : text.indexOf("\n", colon + 2);
     if (end < 0) fail(`${name.slice(0, 40)} does not end with a line`);
