@@ -72,7 +72,9 @@ withAct(`whole workflows on ${NIX}`, () => {
     const sandbox =
       "sandbox = true\nsandbox-fallback = false\nsandbox-paths = /bin /usr /lib /lib64\n";
     await appendFile(join(project.machine.root, "etc", "nix.conf"), sandbox);
-    const run = await project.example("ci.yml", "fork pull request");
+    const run = await project.example("ci.yml", "fork pull request", {
+      secrets: { CACHIX_AUTH_TOKEN: TOKEN },
+    });
     expect(failed(run)).toEqual([]);
     expect(run.outputs["build/2/read-only"]).toBe("true");
     expect(run.log).toContain("would have pushed");

@@ -66,7 +66,6 @@ export interface CacheDescription {
   readonly trouble?: UserError;
 }
 
-/** A path on its way into a cache. */
 export interface PushProgress {
   readonly path: StorePath;
   readonly bytes: number;

@@ -40,9 +40,16 @@ export function parseHeavy(text: string): HeavyRule[] {
     });
 }
 
-/** Whether the user wrote it by name: then it is heavy whatever kind of build it is. */
+/**
+ * Whether the user wrote it by name: then it is heavy whatever kind of build it is. `bws` means the
+ * program and not its parts, whose names end in a word of their own: `bws-1.0.0-vendor`, `-source`.
+ */
 export function isNamedHeavy(rules: readonly HeavyRule[], name: string): boolean {
-  const names = rules.filter(({ kind }) => kind === "name");
+  const isPart = /-[A-Za-z]+$/.test(name);
+  const names = rules.filter(
+    (rule) =>
+      rule.kind === "name" && (!isPart || rule.pattern.includes("*") || rule.pattern === name),
+  );
   return isHeavy(names, name, { bytes: undefined, seconds: undefined });
 }
 
