@@ -16,6 +16,14 @@ export interface Deviation {
 
 export const DEVIATIONS: readonly Deviation[] = [
   {
+    kind: "narinfo",
+    what: "a wrong FileSize|FileSize of 0",
+    nix: "fetches",
+    ours: "passes over",
+    reason: "safety",
+    why: "a NAR that is longer than its FileSize: Nix reads on, and we stop, since it might never end; the verdict is the same, and Nix fetches such a path itself",
+  },
+  {
     kind: "nix-cache-info",
     what: "an HTML page",
     ours: "b only",

@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseDerivation } from "../../src/domain/derivation.ts";
 import type { StorePath } from "../../src/domain/store-path.ts";
+import { BuildGraph } from "../../src/engine/survey/build-graph.ts";
 import { FactFinder } from "../../src/engine/survey/facts.ts";
 import { judge, nothing } from "../../src/engine/survey/judge.ts";
 import { Lookup } from "../../src/engine/survey/lookup.ts";
@@ -333,6 +334,12 @@ export function graphs(court: Court): Comparison<GraphWorld> {
       const made = await evaluate(world);
       const { finder, wanted } = await facts(world, made);
       const { build, fetch } = judge(finder, wanted, nothing);
+      // Verdicts go by the graph that all targets share; a plan by the judgement. They are to be one.
+      const shared = new BuildGraph(finder, nothing).reach(wanted).build;
+      const names = (paths: Iterable<string>) => [...paths].sort().join(" ");
+      if (names(shared.map(({ drvPath }) => drvPath)) !== names(build.keys())) {
+        return `we part: ${names(shared.map(({ drvPath }) => drvPath))} and ${names(build.keys())}`;
+      }
       return say(build.keys(), fetch, made, hasHole(world) ? "real" : "dry");
     },
   };
