@@ -148,9 +148,9 @@ async function leaving(url: (away: PutServer) => string, inputs: Inputs = {}) {
 }
 
 describe(`a narinfo's URL that leaves its cache, on ${NIX}`, () => {
-  test.each<[string, (away: PutServer) => string, "unknown" | "upstream"]>([
+  test.each<[string, (away: PutServer) => string, "unknown" | "upstream" | "as Nix has it"]>([
     ["absolute", (away) => `${away.origin}/nar/x.nar.zst`, "unknown"],
-    ["without a scheme", (away) => `//127.0.0.1:${away.port}/nar/x.nar.zst`, "upstream"],
+    ["without a scheme", (away) => `//127.0.0.1:${away.port}/nar/x.nar.zst`, "as Nix has it"],
     ["upwards", () => "../../nar/x.nar.zst", "upstream"],
     ["upwards, encoded", () => "nar/%2e%2e/%2e%2e/x.nar.zst", "upstream"],
     ["a file", () => "file:///etc/passwd", "unknown"],
@@ -164,9 +164,11 @@ describe(`a narinfo's URL that leaves its cache, on ${NIX}`, () => {
     expect(step.report().fetched.paths).toBe(0);
     expect(away.requests).toEqual([]);
     const verdict = JSON.parse(step.outputs["verdicts"] ?? "{}")["path:.#one"];
-    expect(verdict.kind).toBe(kind);
+    // 2.34 takes two slashes for another host's name, the earlier ones for a path of this one.
+    if (kind === "as Nix has it") expect(["unknown", "upstream"]).toContain(verdict.kind);
+    else expect(verdict.kind).toBe(kind);
     // What is not followed at all is told; the rest is asked of the cache itself, which has no such NAR.
-    if (kind === "unknown")
+    if (verdict.kind === "unknown")
       expect(verdict.why).toMatch(/leads away from the cache, and is not followed/);
     else expect(told(step).join("\n")).toContain(home.origin);
   });
