@@ -84,7 +84,8 @@ describe(`caches that only Nix, or only we, can speak to, on ${NIX}`, () => {
     await job.machine.forget();
     const second = await job.main({ ...own, mode: "prefetch" }, { environment });
     await wasFetched(job, second);
-    const file = join(job.machine.environment["HOME"] ?? "", ".config/nix/nix.conf");
+    // What later steps are told.
+    const [file = ""] = (second.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
     const configured = await readFile(file, "utf8").catch(() => "");
     // Debian builds its Nix with S3 from 2.33 on.
     if (MINOR < 33) {
