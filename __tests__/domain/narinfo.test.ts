@@ -143,7 +143,7 @@ describe("what is not a narinfo", () => {
     ["an HTML page", "<html>\n<body>", 'is not "Name: value"'],
     ["CRLF", RECORDED.replaceAll("\n", "\r\n"), "line 1: "],
     ["no newline at the end", RECORDED.trimEnd(), "line 10: CA does not end with a line"],
-    ["an empty line at the end", `${RECORDED}\n`, 'line 11: "\n" is not "Name: value"'],
+    ["an empty line at the end", `${RECORDED}\n`, 'line 11: "" is not "Name: value"'],
     ["an empty deriver", `${RECORDED}Deriver: \n`, 'line 11: Deriver ""'],
     [
       "a deriver with its folder",
