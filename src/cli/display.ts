@@ -41,6 +41,7 @@ export function display(output: Output, environment: Environment): Display {
   const seconds = (since: number) => (performance.now() - since) / 1000;
 
   const draw = () => {
+    noticeSize(output);
     if (!phase) return;
     // Asked each time: a terminal may be made narrower while it is watched.
     const width = widthOf(output);
@@ -65,6 +66,7 @@ export function display(output: Output, environment: Environment): Display {
   };
   const finish = (sign: string) => {
     if (!phase) return;
+    noticeSize(output);
     const time = formatSeconds(seconds(phase.begun));
     screen.clear();
     output.write(`${cut(`${sign} ${phase.title} ${paint("dim", time)}`, widthOf(output))}\n`);
@@ -131,6 +133,14 @@ export type Style = Parameters<typeof styleText>[0];
 /** Whether lines can be taken back and drawn anew. */
 export function isLively(output: Output, environment: Environment): boolean {
   return output.isTTY === true && environment["TERM"] !== "dumb";
+}
+
+/**
+ * A terminal that was made narrower is noticed before the next line and not by a signal after it: what was
+ * drawn for the old width has wrapped by then. Node looks at the size itself, and tells `resize`.
+ */
+function noticeSize(output: Output): void {
+  (output as { _refreshSize?: () => void })._refreshSize?.();
 }
 
 /** Columns to write in; the last one is left free, where some terminals begin a new line. */
