@@ -95,7 +95,7 @@ export function rootsOf({ folder, job }: Pick<Context, "folder" | "job">): {
 }
 
 /** Below the folder of each use. */
-export const ROOTS = "gc-roots";
+const ROOTS = "gc-roots";
 
 /** A check changes nothing, and what a stranger wrote builds nothing before it is known what it is. */
 export function buildsToEvaluate({

@@ -34,7 +34,7 @@ export interface SaveRequest {
 }
 
 /** Never throws but for the signal; what could not be saved is told in the notices it returns. */
-export async function saveGithub(
+async function saveGithub(
   request: SaveRequest,
   cache: GithubCache,
   signal: AbortSignal,

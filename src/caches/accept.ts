@@ -144,7 +144,7 @@ function withoutDoubled(url: URL | null): string | undefined {
 const COMPRESSIONS = new Set(["none", "xz", "bzip2", "gzip", "zstd", "br", "lzma", "lz4", "lzip"]);
 
 /** Throws a NotTakenError where Nix's versions part over what the parser took. */
-export function checkTaken(info: NarInfo, where: string, reading?: NixReading): void {
+function checkTaken(info: NarInfo, where: string, reading?: NixReading): void {
   const part = (why: string, old: Taking, now: Taking) => {
     const taking = reading === undefined ? "unknown" : reading === "from 2.34" ? now : old;
     if (taking !== "taken") throw new NotTakenError(`${where}: ${why}`, taking);

@@ -42,7 +42,7 @@ const FALSE = ["0", "false", "no"];
 const NUMBER = matching("a whole number", /^[+-]?\d{1,9}$/);
 
 /** What every store has. Source: `nix __dump-cli` of 2.34.8, as everything below. */
-export const STORE_OPTIONS: OptionRules = {
+const STORE_OPTIONS: OptionRules = {
   priority: { is: "honoured", legal: NUMBER },
   trusted: { is: "honoured", legal: oneOf(...TRUE, ...FALSE) },
   store: { is: "nowhere", why: "the store folder is this machine's own", but: ["/nix/store"] },

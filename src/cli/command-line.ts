@@ -223,7 +223,7 @@ const STYLES: readonly (readonly [RegExp, Style])[] = [
   [/^ {2}\S.*: (own|upstream|cached now)/, "green"],
 ];
 
-export function showRun(run: Run, output: Output): void {
+function showRun(run: Run, output: Output): void {
   const paint = painter(output);
   const print = (line: string, style?: Style) => {
     const shown = output.isTTY ? wrap(line, widthOf(output)) : line;

@@ -194,7 +194,7 @@ export function rowsOf(line: string, columns: number): number {
 }
 
 /** Cursor up by so many rows, and all below it gone. Source: ECMA-48, CUU and ED. */
-export function upAndErase(rows: number): string {
+function upAndErase(rows: number): string {
   return `\u001b[${rows}A\u001b[0J`;
 }
 

@@ -145,7 +145,7 @@ const ENCODED = /[%^#]|(?! )[\p{C}\p{Z}]/gu;
  * A name as Nix's attribute paths take it: quoted where it has to be. No path of Nix's can hold a
  * quote (`isNameable`).
  */
-export function formatAttrName(name: string): string {
+function formatAttrName(name: string): string {
   if (/^[A-Za-z_][0-9A-Za-z_'-]*$/.test(name) && name !== "SYSTEM") return name;
   return `"${name.replace(ENCODED, (char) => encodeURIComponent(char))}"`;
 }

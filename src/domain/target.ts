@@ -218,7 +218,7 @@ export const SYSTEMS: readonly string[] = [
   "x86_64-freebsd",
 ];
 
-export function parseSystem(text: string, what: string): string {
+function parseSystem(text: string, what: string): string {
   if (SYSTEMS.includes(text)) return text;
   throw new UserError(
     "NCP-102",

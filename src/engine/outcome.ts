@@ -89,7 +89,7 @@ export const NOTHING_DONE: Outcome = {
 };
 
 /** Whether this run found out that a target which caches say they have cannot be had from them. */
-export function isDisproved(
+function isDisproved(
   { unfetched, verified }: Outcome,
   target: { readonly name: string; readonly outputs: readonly StorePath[] | undefined },
 ): boolean {

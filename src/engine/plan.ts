@@ -199,7 +199,7 @@ export function pinSteps(
 }
 
 /** Looks after what was pushed, and after `pins`, and nothing else: what never was is not lost. */
-export function lookAfter(
+function lookAfter(
   survey: Survey,
   own: BinaryCache | undefined,
   pins: readonly StoredPin[],

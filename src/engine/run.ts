@@ -165,7 +165,7 @@ export async function decide(
 }
 
 /** Where this run writes. */
-export async function directoriesOf(
+async function directoriesOf(
   job: Job,
   trust: Trust,
   { nix, workspace, staging, cacheFolder }: World,

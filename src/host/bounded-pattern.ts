@@ -4,7 +4,7 @@ import { UserError } from "../domain/errors.ts";
 import type { NamePattern } from "../domain/pattern.ts";
 
 /** Milliseconds for all names of a push; 100,000 names take some 20. */
-export const PATTERN_DEADLINE = 2_000;
+const PATTERN_DEADLINE = 2_000;
 
 /**
  * V8's expressions know no deadline, but code in a context of `node:vm` does, and V8 looks at its

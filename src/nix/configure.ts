@@ -29,7 +29,7 @@ export interface LaterSteps {
 }
 
 /** It stands in for the user's files, and its first one has the last word. */
-export const USER_FILES = "NIX_USER_CONF_FILES";
+const USER_FILES = "NIX_USER_CONF_FILES";
 
 /**
  * The files of the user's that Nix reads, the first of which has the last word; one that is not there is
@@ -257,11 +257,6 @@ export function withoutOurs(text: string): { readonly kept: string; readonly rem
     kept.push(line);
   }
   return { kept: kept.join("\n"), removed };
-}
-
-/** Whether an earlier version of the action left its block there, which nobody took away. */
-export function hasOldBlock(text: string): boolean {
-  return text.includes(`\n${OLD_BEGIN}`) || text.startsWith(OLD_BEGIN);
 }
 
 function notOurs(file: string, why: string, lines: readonly string[], cause?: unknown): UserError {

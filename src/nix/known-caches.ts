@@ -173,7 +173,7 @@ const NOWHERE = "s3://preflight?scheme=http&endpoint=127.0.0.1:9";
 const DEADLINE = 10_000;
 
 /** Nix of Debian 12 and 13 is built without S3; the question is put to the program, not to its version. */
-export async function readsS3(nix: NixCommand, signal: AbortSignal): Promise<boolean> {
+async function readsS3(nix: NixCommand, signal: AbortSignal): Promise<boolean> {
   const args = ["--store", NOWHERE, "--option", "download-attempts", "1", "--query", "--hash"];
   const path = `/nix/store/${"0".repeat(32)}-preflight`;
   const options = { signal, deadline: DEADLINE };
@@ -189,7 +189,7 @@ function isBucket({ staging }: BinaryCache): boolean {
 }
 
 /** For a process that only fetches: one that evaluates or builds is told no credentials. */
-export async function fetchEnvironment(caches: readonly BinaryCache[]): Promise<Environment> {
+async function fetchEnvironment(caches: readonly BinaryCache[]): Promise<Environment> {
   const each = await Promise.all(caches.map(({ substituter }) => substituter.environment?.()));
   return Object.assign({}, ...each.reverse());
 }

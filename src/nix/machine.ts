@@ -262,7 +262,7 @@ const REFUSED = "ignoring untrusted substituter";
  * Undefined where there is no daemon, or one that trusts this user. `store` is the setting. A short
  * process where there is a daemon, and two more where it does not trust.
  */
-export async function findUntrusted(
+async function findUntrusted(
   nix: NixCommand,
   environment: Environment,
   store: string,

@@ -26,7 +26,7 @@ function counted<Name extends string>(
 }
 
 /** Raised when a field changes its meaning; new fields do not raise it. */
-export const REPORT_VERSION = 2;
+const REPORT_VERSION = 2;
 
 export function jsonReport(run: Run) {
   const { survey, plan, outcome } = run;
@@ -110,7 +110,7 @@ function targetReport(survey: Survey, target: SurveyedTarget) {
   };
 }
 
-export function verdictReport(survey: Survey, verdict: Verdict) {
+function verdictReport(survey: Survey, verdict: Verdict) {
   const names = (paths: readonly string[]) =>
     paths.slice(0, NAMES_MOST).map((path) => {
       const derivation = survey.derivations.get(path as never);
@@ -154,7 +154,7 @@ export function hitRate(run: Pick<Run, "survey" | "outcome">): number {
 }
 
 /** What is missing, as the output `missing` lists it: from source only, heavy ones first. */
-export function missingReport(survey: Survey) {
+function missingReport(survey: Survey) {
   return [...survey.derivations.values()]
     .filter(({ kind }) => kind === "source")
     .map(({ name, drvPath, system, heavy, wantedBy }) => ({
@@ -231,7 +231,7 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
 }
 
 /** Names of targets, as the output `changed` lists them. */
-export function changedTargets({ job, survey, outcome }: Run): string[] {
+function changedTargets({ job, survey, outcome }: Run): string[] {
   const pinned = new Map(survey.pins?.map(({ name, storePath }) => [name, storePath]));
   const served = new Set(
     outcome.verified.filter(({ outcome: how }) => isServed(how)).map(({ target }) => target),

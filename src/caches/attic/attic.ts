@@ -40,7 +40,7 @@ interface Reader {
 const FEW = 32;
 const HASHES_MOST = 5_000;
 
-export function atticCache(options: AtticOptions): CacheClient {
+function atticCache(options: AtticOptions): CacheClient {
   const { label, role, storeDir, token } = options;
   const api = new AtticApi(options);
   const said = token === undefined ? undefined : readAtticToken(token, options.cache);

@@ -44,7 +44,7 @@ const PARALLEL = 8;
 const STALE = 6 * 3_600_000;
 
 /** A cache that can be read; `writableFileCache` adds the verbs. */
-export function fileCache(options: FileCacheOptions): CacheClient {
+function fileCache(options: FileCacheOptions): CacheClient {
   const { name, directory, storeDir, policy, signingKey } = options;
   const query = new URLSearchParams(options.query);
   if (policy.kind === "by location") query.set("trusted", "1");

@@ -31,7 +31,7 @@ const QUESTIONS = 500;
 /** A connection and a process for each NAR. */
 const NARS = 4;
 
-export function sshCache(options: SshCacheOptions): CacheClient {
+function sshCache(options: SshCacheOptions): CacheClient {
   const { name, store, storeDir, policy } = options;
   const batch = new Batch<RemotePath | undefined>({
     parallel: BATCHES,

@@ -165,7 +165,7 @@ function sizeOf({ narInfo }: Pick<Stageable, "narInfo">): number {
 }
 
 /** Adds to `here` what Nix has taken in. A failure is logged and ends it: the rest comes the plain way. */
-export async function fetchAhead(
+async function fetchAhead(
   { staging, nix, log, told, code }: FetchAhead,
   members: readonly Stageable[],
   here: Set<StorePath>,

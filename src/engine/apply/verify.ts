@@ -251,7 +251,7 @@ function isBeyondUs(error: unknown): boolean {
  * What is wrong, in words; undefined where every byte is right. Throws where the journey failed, or where
  * it cannot be unpacked here: neither says anything of the bytes.
  */
-export async function compareBytes(
+async function compareBytes(
   cache: BinaryCache,
   narInfo: NarInfo,
   decompress: World["decompress"],

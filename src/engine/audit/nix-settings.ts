@@ -8,7 +8,7 @@ import type { AuditedStep } from "./steps.ts";
 export type Settings = ReadonlyMap<string, readonly string[]>;
 
 /** Lines of a nix.conf. An expression stands for what is not known, and is left out. */
-export function settingsIn(text: string): Map<string, string[]> {
+function settingsIn(text: string): Map<string, string[]> {
   const settings = new Map<string, string[]>();
   for (const line of text
     .slice(0, 1024 * 1024)
@@ -138,7 +138,7 @@ const SETTINGS = new Set(
 );
 
 /** `--extra-substituters URL`, `--option substituters URL`, `--accept-flake-config`. */
-export function optionsIn(words: readonly string[]): Map<string, string[]> {
+function optionsIn(words: readonly string[]): Map<string, string[]> {
   const settings = new Map<string, string[]>();
   const set = (name: string, value: string) =>
     settings.set(name, [

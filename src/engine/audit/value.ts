@@ -110,7 +110,7 @@ function truthy({ literals }: Value): readonly Literal[] | undefined {
 
 const ORDER: readonly Chosen[] = ["nothing", "branch", "number", "repository", "commit"];
 
-export function stronger(one: Chosen, two: Chosen): Chosen {
+function stronger(one: Chosen, two: Chosen): Chosen {
   return ORDER.indexOf(one) >= ORDER.indexOf(two) ? one : two;
 }
 

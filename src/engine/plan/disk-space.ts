@@ -250,7 +250,7 @@ export function spaceFor(diskSpace: DiskSpace, load: Load, directories: Director
 }
 
 /** Fewer inodes than this must never be left: nobody says a number for them. */
-export const INODES_LEFT = 1_000;
+const INODES_LEFT = 1_000;
 
 /** What is to stay free there. */
 export function floorOn({ fileSystem, largest }: SpaceOnFileSystem, minFree: number): number {

@@ -135,7 +135,7 @@ function contentAddressedFindings({ targets, facts }: Survey): Finding[] {
   });
 }
 
-export function substituterFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
+function substituterFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // A push that cannot be is told before the hours of building that it would end.
   const pushes = intent === "builds" && job.push !== "off" && survey.trust.kind === "write";
   const ownLevel = pushes && job.onPushFailure === "error" ? "error" : "warning";

@@ -98,7 +98,7 @@ export interface Cut {
 }
 
 /** Takes target by target, by priority, as long as all that is known of them has its space. */
-export function cutToFit(
+function cutToFit(
   job: Job,
   survey: Survey,
   work: Work,
@@ -222,7 +222,7 @@ export function leftOut(names: readonly string[], level: Finding["level"]): Find
   ];
 }
 
-export function unusableBuildDirectory(
+function unusableBuildDirectory(
   state: "absent" | "not writable",
   directory: string,
   moved: "moved" | "kept",

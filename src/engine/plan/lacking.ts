@@ -50,7 +50,7 @@ function missingLevel(job: Job, kind: "heavy" | "missing", intent: Intent): Find
 }
 
 /** `bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets`. */
-export function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): string {
+function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): string {
   const weight = heavy === "heavy" ? " (heavy)" : "";
   const by = wantedBy.length === 1 ? (wantedBy[0] ?? "") : `${count(wantedBy.length, "target")}`;
   return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
