@@ -121,6 +121,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
+    evaluatedBefore: evaluatedBefore(request, secret),
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
@@ -177,6 +178,18 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: async () => http.close(),
   };
+}
+
+/**
+ * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
+ * secret is used for. On the command line the machine is its user's own.
+ */
+function evaluatedBefore(
+  { job, laterSteps }: ComposeRequest,
+  secret: string | undefined,
+): "believed" | "removed" | "not looked at" {
+  if (job.force !== "trust") return "not looked at";
+  return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
 }
 
 /** What a lock leaves open may be another thing tomorrow: no record of it is written. */
