@@ -2,8 +2,8 @@
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
-import type { Code } from "./domain/job.ts";
-import { credentialsIn } from "./domain/location.ts";
+import type { Code, Job } from "./domain/job.ts";
+import { credentialsIn, plainAddress, withoutCredentials } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
@@ -17,14 +17,20 @@ import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import type { LaterSteps } from "./nix/configure.ts";
-import { findFlake } from "./nix/flake.ts";
-import { type NixMachine, readMachine } from "./nix/machine.ts";
+import { type Flake, type FlakeCaches, findFlake, flakeCaches } from "./nix/flake.ts";
+import { type NixMachine, type NixSettings, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
-import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
+import {
+  type Caches,
+  cachesNow,
+  type OpenCachesRequest,
+  openCaches,
+  register,
+} from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
@@ -79,17 +85,18 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
-  request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
+  const { settings, refused } = await settingsHere(request, machine, flake);
+  request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
   const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
-  const caches = openCaches(request, machine, http, netrc);
+  const caches = openCaches(request, { ...machine, settings }, http, netrc);
   const also = [
     VERSION,
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
-    ...machine.settings.substituters,
+    ...settings.substituters,
   ];
   const store = caches.own?.records;
   const key =
@@ -113,6 +120,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
     laterSteps: request.laterSteps,
+    ofFlake: onlyOfFlake(job, machine.settings, settings),
     passEnv: job.passEnv,
     jobFolders: [
       // The end of a job works elsewhere, and a link in the checkout is the job's all the same.
@@ -131,6 +139,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
+      notices: [...caches.notices, ...refusedNotices(caches, refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
       project: {
         ...project({
@@ -190,6 +199,52 @@ function evaluatedBefore(
 ): "believed" | "removed" | "not looked at" {
   if (job.force !== "trust") return "not looked at";
   return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
+}
+
+/** Nix's settings as they are for commands on the flake that this run is about. */
+async function settingsHere(
+  { job, environment, code }: ComposeRequest,
+  machine: NixMachine,
+  flake: Flake | undefined,
+): Promise<{ readonly settings: NixSettings; readonly refused: FlakeCaches }> {
+  const isMeant =
+    job.targets.length === 0 ||
+    job.targets.some(({ installable: one }) => one.kind === "flake" && one.flake === ".");
+  if (!flake || !isMeant) {
+    return { settings: machine.settings, refused: { substituters: [], publicKeys: [] } };
+  }
+  const { settings, refused } = await flakeCaches(flake, machine, environment);
+  const before = machine.settings.substituters;
+  // A stranger's flake has us log in nowhere, and read no folder.
+  const isRead = (url: string) =>
+    code === "ours" || before.includes(url) || /^https?:\/\//.test(url);
+  return { settings: { ...settings, substituters: settings.substituters.filter(isRead) }, refused };
+}
+
+/** What the flake alone names: who runs a command on another one has not accepted it. */
+function onlyOfFlake(job: Job, configured: NixSettings, here: NixSettings): FlakeCaches {
+  const urls = [...configured.substituters, ...job.substituters.map(({ text }) => text)];
+  const known = new Set(urls.map(plainAddress));
+  const keys = new Set([
+    ...configured.trustedPublicKeys.map(({ text }) => text),
+    ...job.substituters.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
+  ]);
+  return {
+    substituters: here.substituters.filter((url) => !known.has(plainAddress(url))),
+    publicKeys: here.trustedPublicKeys.map(({ text }) => text).filter((text) => !keys.has(text)),
+  };
+}
+
+function refusedNotices({ own, substituters }: Caches, refused: FlakeCaches): string[] {
+  const open = [...(own ? [own] : []), ...substituters];
+  const known = new Set(open.map(({ substituter }) => plainAddress(substituter.url)));
+  const lacking = refused.substituters.filter((url) => !known.has(plainAddress(url)));
+  const [first, ...rest] = lacking.map(withoutCredentials);
+  if (first === undefined) return [];
+  const line = [first, ...refused.publicKeys].join(" ");
+  return [
+    `NCP-136 flake.nix names caches that Nix does not take from it here, so they are not asked: ${[first, ...rest].join(" ")}. To have them, write "${line}" on a line of substituters, or accept-flake-config = true into Nix's configuration`,
+  ];
 }
 
 /** What a lock leaves open may be another thing tomorrow: no record of it is written. */
