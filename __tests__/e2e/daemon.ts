@@ -110,14 +110,15 @@ export async function startDaemon(
  * The path on which this user finds the Nix that these tests run on. Another version's lies in root's home, where
  * nobody else gets to, and the search would go on to the system's: it is shown to the user at another place.
  */
-async function nixFor(
+export async function nixFor(
   user: { readonly uid: number; readonly gid: number },
   path: string,
   bin: string,
   stack: AsyncDisposableStack,
 ): Promise<string> {
   const folder = folderOf("nix", path) ?? "/nowhere";
-  const reachable = await run(join(folder, "nix"), ["--version"], { ...user, cwd: "/" }).then(
+  const how = { ...user, cwd: "/", env: { PATH: path, HOME: "/" } };
+  const reachable = await run(join(folder, "nix"), ["--version"], how).then(
     () => true,
     () => false,
   );
