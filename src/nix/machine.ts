@@ -99,6 +99,8 @@ export async function readMachine(
       buildDir: buildDir(version, text("build-dir"), {
         ...environment,
         NIX_STATE_DIR: stateFolder(root || undefined, environment),
+        // A daemon has its own, which nobody tells: a service has none.
+        ...(builder === "daemon" ? { TMPDIR: "" } : {}),
       }),
       buildDirBy: buildDirBy(builder, settings, untrusted ? "untrusted" : "trusted"),
       buildsAtOnce: settings.amount("max-jobs") ?? 1,
