@@ -1,8 +1,10 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
-import { figureStore, memory } from "./caches/records.ts";
+import { figureStore, ledgerStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
+import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Code } from "./domain/job.ts";
+import type { History } from "./domain/ledger.ts";
 import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
@@ -17,11 +19,12 @@ import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import type { LaterSteps } from "./nix/configure.ts";
-import { findFlake } from "./nix/flake.ts";
+import { type Flake, findFlake } from "./nix/flake.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
+import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
@@ -131,6 +134,9 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       nix,
       ...caches,
       ...(store ? { figures: figureStore(store, log) } : {}),
+      ...(store && request.needs !== "store"
+        ? { history: historyIn(store, key, request, machine, flake) }
+        : {}),
       project: {
         ...project({
           workspace,
@@ -176,6 +182,30 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: async () => http.close(),
+  };
+}
+
+/** What earlier runs left beside our cache of their graphs. */
+function historyIn(
+  store: RecordStore,
+  key: string | undefined,
+  { environment, workspace, secrets, job, log }: ComposeRequest,
+  { setup: { system, storeDir } }: NixMachine,
+  flake: Flake | undefined,
+): History {
+  const directory = flake?.directory ?? workspace;
+  return {
+    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
+    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
+    ledgers: ledgerStore({
+      store,
+      key,
+      lines: [...job.targets, ...job.without].map(({ line }) => line),
+      system,
+      storeDir,
+      secret: secrets.signingKey ?? secrets.token,
+      log,
+    }),
   };
 }
 
