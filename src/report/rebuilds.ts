@@ -2,7 +2,7 @@
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import type { Changes, ExplainedMiss } from "../engine/rebuilds/changes.ts";
-import type { Cause, ChangedInput } from "../engine/rebuilds/compare-ledgers.ts";
+import type { ChangedInput } from "../engine/rebuilds/compare-ledgers.ts";
 import {
   type BaseRun,
   type Rebuild,
@@ -15,7 +15,7 @@ import { code, fold, grid, markdown, type Section } from "./page.ts";
 const ROWS_OPEN = 5;
 const MISSES_SHOWN = 5;
 const FILES_NAMED = 3;
-/** `_the change's_ commit`, as git shortens it. */
+/** As git shortens a commit. */
 const SHORT = 7;
 
 /** How names stand: as code on a page, as they are in a line. */
@@ -119,24 +119,17 @@ function report(rebuilds: Rebuilds): string {
   const [result = "", rest = ""] = sentences(rebuilds, code);
   const builds = changed.filter(({ needs }) => needs === "a build");
   const others = changed.filter(({ needs }) => needs === "none");
-  const amounts = [
-    ["Download", download] as const,
-    ...(closure ? [["Closure size", closure] as const] : []),
-  ].filter(([, amount]) => amount.base !== amount.now);
+  const amounts = [["Download", download] as const, ["Closure size", closure] as const].flatMap(
+    ([what, amount]) =>
+      amount === undefined || amount.base === amount.now
+        ? []
+        : [[what, formatBytes(amount.base), signed(amount.now - amount.base)]],
+  );
   return [
     `**${result}** ${rest}`,
     ...(builds.length > 0 ? [rebuildTable(builds.slice(0, ROWS_OPEN))] : []),
     ...(amounts.length > 0
-      ? [
-          grid(
-            ["", `>${markdown(base.branch || "base")}`, ">Change"],
-            amounts.map(([what, { base: before, now }]) => [
-              what,
-              formatBytes(before),
-              signed(now - before),
-            ]),
-          ),
-        ]
+      ? [grid(["", `>${markdown(base.branch || "base")}`, ">Change"], amounts)]
       : []),
     ...(builds.length > ROWS_OPEN
       ? [
@@ -170,29 +163,29 @@ function rebuildTable(rows: readonly Rebuild[]): string {
 
 function causeWords({ cause, was }: Pick<Rebuild, "cause" | "was">, names: Names): string {
   const before = was === undefined ? "" : `was ${names(was)}`;
-  const parts = [before, ...causeParts(cause, names, was)].filter((part) => part !== "");
-  return parts.join(", ");
-}
-
-function causeParts(cause: Cause, names: Names, was: string | undefined): string[] {
   switch (cause.kind) {
     case "new":
-      return ["new"];
+      return "new";
     case "dependency": {
       const more = cause.others > 0 ? ` and ${cause.others} more` : "";
-      return [`${names(cause.name)}${more}`];
+      return joined(before, `${names(cause.name)}${more}`);
     }
-    case "input":
-      return [
-        `${names(cause.input.name)}${cause.by === undefined ? "" : `, by ${names(cause.by)}`}`,
-      ];
-    case "own":
-      return was !== undefined && cause.attributes.some((name) => SOURCES.has(name))
-        ? []
-        : [attributesWords(cause.attributes, names)];
+    case "input": {
+      const by = cause.by === undefined ? "" : `by ${names(cause.by)}`;
+      return joined(before, names(cause.input.name), by);
+    }
+    case "own": {
+      // A new version has a new source.
+      const isSource = was !== undefined && cause.attributes.some((name) => SOURCES.has(name));
+      return joined(before, isSource ? "" : attributesWords(cause.attributes, names));
+    }
     default:
       return cause satisfies never;
   }
+}
+
+function joined(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== "").join(", ");
 }
 
 const SOURCES: ReadonlySet<string> = new Set(["src", "srcs"]);

@@ -82,7 +82,9 @@ export class Comparison {
     for (let at = place; ; ) {
       const [root] = this.roots.get(at) ?? [];
       if (root === undefined || root === at) return way;
-      const next = this.differing(at).find((input) => this.roots.get(input)?.includes(root));
+      const inputs = this.differing(at).filter((input) => this.roots.get(input)?.includes(root));
+      // What is trivial to build says less to a reader.
+      const next = inputs.find((input) => this.head.nodes[input]?.kind === "source") ?? inputs[0];
       if (next === undefined) return way;
       way.push(next);
       at = next;
