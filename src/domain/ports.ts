@@ -8,6 +8,7 @@ import type { Derivation, Substitution } from "./derivation.ts";
 import type { EvaluationRequest, EvaluationResult } from "./evaluation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { Code } from "./job.ts";
+import type { History } from "./ledger.ts";
 import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
@@ -261,6 +262,8 @@ export interface World {
   readonly memory: Memory | undefined;
   /** What builds took; undefined where our cache keeps nothing beside its paths. */
   readonly figures?: FigureStore;
+  /** What earlier runs left of their graphs; undefined where our cache keeps nothing beside its paths. */
+  readonly history?: History;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
   /** Without it nothing is reclaimed. */
