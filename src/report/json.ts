@@ -2,7 +2,8 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import { type Few, holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
 import { isHad } from "../engine/outcome.ts";
 import type { Run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
@@ -17,7 +18,7 @@ const WANTING_MOST = 5;
 
 function counted<Name extends string>(
   name: Name,
-  list: readonly unknown[],
+  list: Few<unknown>,
   most = NAMES_MOST,
 ): Partial<Record<Name, number>> {
   const count: Partial<Record<Name, number>> = {};
@@ -48,13 +49,15 @@ export function jsonReport(run: Run) {
     builtByEvaluation: [
       ...new Set(survey.targets.flatMap(({ imports }) => imports.map(({ drvPath }) => drvPath))),
     ],
-    derivations: [...survey.derivations.values()].map(({ rank: _, wantedBy, ...derivation }) => ({
-      ...derivation,
-      wantedBy: wantedBy.slice(0, WANTING_MOST),
-      ...counted("wantedByCount", wantedBy, WANTING_MOST),
-      space: derivation.space ?? null,
-      figures: derivation.figures ?? null,
-    })),
+    derivations: [...survey.derivations.values()].map(
+      ({ rank: _, wanting: __, wantedBy, ...derivation }) => ({
+        ...derivation,
+        wantedBy: wantedBy.first.slice(0, WANTING_MOST),
+        ...counted("wantedByCount", wantedBy, WANTING_MOST),
+        space: derivation.space ?? null,
+        figures: derivation.figures ?? null,
+      }),
+    ),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
     fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
     caches: survey.substituters.map(({ name, role, pins, state, count }) => ({
@@ -111,9 +114,9 @@ function targetReport(survey: Survey, target: SurveyedTarget) {
 }
 
 function verdictReport(survey: Survey, verdict: Verdict) {
-  const names = (paths: readonly string[]) =>
-    paths.slice(0, NAMES_MOST).map((path) => {
-      const derivation = survey.derivations.get(path as never);
+  const names = ({ first }: Few<StorePath>) =>
+    first.slice(0, NAMES_MOST).map((path) => {
+      const derivation = survey.derivations.get(path);
       return derivation?.name ?? path;
     });
   switch (verdict.kind) {
@@ -162,7 +165,7 @@ function missingReport(survey: Survey) {
       drvPath,
       system,
       heavy: heavy === "heavy",
-      wantedBy: wantedBy.slice(0, WANTING_MOST),
+      wantedBy: wantedBy.first.slice(0, WANTING_MOST),
       ...counted("wantedByCount", wantedBy, WANTING_MOST),
     }));
 }
