@@ -1,8 +1,10 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
-import { figureStore, memory } from "./caches/records.ts";
+import { figureStore, ledgerStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
+import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Code } from "./domain/job.ts";
+import type { History } from "./domain/ledger.ts";
 import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
@@ -17,11 +19,13 @@ import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import type { LaterSteps } from "./nix/configure.ts";
-import { findFlake } from "./nix/flake.ts";
+import { type Flake, findFlake } from "./nix/flake.ts";
+import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
+import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
@@ -79,17 +83,18 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     readMachine(command, environment, request.signal),
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
-  request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
+  const { settings, refused } = await settingsHere(request, machine, flake);
+  request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
   const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
-  const caches = openCaches(request, machine, http, netrc);
+  const caches = openCaches(request, { ...machine, settings }, http, netrc);
   const also = [
     VERSION,
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
-    ...machine.settings.substituters,
+    ...settings.substituters,
   ];
   const store = caches.own?.records;
   const key =
@@ -113,6 +118,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
     laterSteps: request.laterSteps,
+    ofFlake: onlyOfFlake(job, machine.settings, settings),
     passEnv: job.passEnv,
     jobFolders: [
       // The end of a job works elsewhere, and a link in the checkout is the job's all the same.
@@ -121,6 +127,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
+    evaluatedBefore: evaluatedBefore(request, secret),
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
@@ -130,7 +137,11 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
+      notices: [...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
+      ...(store && request.needs !== "store"
+        ? { history: historyIn(store, key, request, machine, flake) }
+        : {}),
       project: {
         ...project({
           workspace,
@@ -176,6 +187,46 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: async () => http.close(),
+  };
+}
+
+/**
+ * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
+ * secret is used for. On the command line the machine is its user's own.
+ */
+function evaluatedBefore(
+  { job, laterSteps }: ComposeRequest,
+  secret: string | undefined,
+): "believed" | "removed" | "not looked at" {
+  if (job.force !== "trust") return "not looked at";
+  return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
+}
+
+function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
+  return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
+}
+
+/** What earlier runs left beside our cache of their graphs. */
+function historyIn(
+  store: RecordStore,
+  key: string | undefined,
+  { environment, workspace, secrets, job, log }: ComposeRequest,
+  { setup: { system, storeDir } }: NixMachine,
+  flake: Flake | undefined,
+): History {
+  const directory = flake?.directory ?? workspace;
+  return {
+    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
+    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
+    ledgers: ledgerStore({
+      store,
+      key,
+      lines: [...job.targets, ...job.without].map(({ line }) => line),
+      system,
+      storeDir,
+      secret: secrets.signingKey ?? secrets.token,
+      log,
+    }),
   };
 }
 

@@ -53,7 +53,7 @@ export function userConfigurationFile(environment: Environment, version: string)
 }
 
 /** From 2.10 on Nix takes no HOME that is another user's: in a container, the runner's. */
-function homeOf(environment: Environment, version: string): string {
+export function homeOf(environment: Environment, version: string): string {
   const home = environment["HOME"];
   if (home && !(isAtLeast(version, 10) && isSomebodyElses(home))) return home;
   try {
