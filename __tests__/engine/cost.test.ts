@@ -4,7 +4,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../src/action/inputs.ts";
 import type { Derivation } from "../../src/domain/derivation.ts";
 import { run } from "../../src/engine/run.ts";
-import { jsonReport, outputValues } from "../../src/report/json.ts";
+import { outputValues, reportText } from "../../src/report/json.ts";
 import { summary } from "../../src/report/summary.ts";
 import { derivation, out } from "../support/graph.ts";
 import { hold, job, memoryCache, memoryNix, SIGNAL, WRITE, world } from "../support/world.ts";
@@ -82,8 +82,18 @@ async function counted(task: () => Promise<void>): Promise<number> {
   return lookups;
 }
 
+interface Cost {
+  readonly lookups: number;
+  readonly reportBytes: number;
+  readonly outputBytes: number;
+}
+
 /** Of a whole run and its report. */
-function cost(make: (n: number) => Shape, n: number, inputs: Partial<Record<InputName, string>>) {
+async function cost(
+  make: (n: number) => Shape,
+  n: number,
+  inputs: Partial<Record<InputName, string>>,
+): Promise<Cost> {
   const { flake, below, cached = [] } = make(n);
   const own = memoryCache("own", { verbs: ["push", "pin", "pins"] });
   for (const one of cached) hold(own, out(one));
@@ -92,21 +102,31 @@ function cost(make: (n: number) => Shape, n: number, inputs: Partial<Record<Inpu
     .map((name) => `.#${name}`)
     .join("\n");
   const asked = job({ targets, ...inputs });
-  return counted(async () => {
+  let reportBytes = 0;
+  let outputBytes = 0;
+  const lookups = await counted(async () => {
     const done = await run(asked, WRITE, world({ nix, own }), SIGNAL);
     expect(done.survey.targets).toHaveLength(n);
-    JSON.stringify(jsonReport(done));
-    outputValues(done, "/report.json");
+    reportBytes = Buffer.byteLength(reportText(done));
+    for (const value of Object.values(outputValues(done, "/report.json"))) {
+      // As GitHub counts them: two bytes for each unit of UTF-16.
+      outputBytes += 2 * value.length;
+    }
     summary(done);
   });
+  return { lookups, reportBytes, outputBytes };
 }
 
 describe("what a run costs grows as targets and derivations do, not as their pairs", () => {
   test.each(Object.entries(SHAPES))("%s", async (_, make) => {
-    const [some, twice] = [
-      await cost(make, 300, { mode: "check" }),
-      await cost(make, 600, { mode: "check" }),
-    ];
-    expect(twice / some).toBeLessThan(2.3);
+    const some = await cost(make, 300, { mode: "check" });
+    const twice = await cost(make, 600, { mode: "check" });
+    expect(twice.lookups / some.lookups).toBeLessThan(2.3);
+  });
+
+  test.each(Object.entries(SHAPES))("%s: the report is below 1 kB a target", async (_, make) => {
+    const { reportBytes, outputBytes } = await cost(make, 1_000, { mode: "check" });
+    expect(reportBytes / 1_000).toBeLessThan(1_000);
+    expect(outputBytes).toBeLessThan(1_000_000);
   });
 });
