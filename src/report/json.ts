@@ -17,7 +17,7 @@ import { rebuildMinutes, rebuildsReport } from "./rebuilds.ts";
 const NAMES_MOST = 5;
 const WANTING_MOST = 3;
 /**
- * A list of paths or derivations has an entry for each target at most, and no fewer than these, the weightiest
+ * A list of paths or derivations has these at least, and one for two targets where they are many, the weightiest
  * first: so a report stays below 1 kB a target. Where there are more, it says how many.
  */
 const ENTRIES_LEAST = 500;
@@ -39,7 +39,7 @@ const REPORT_VERSION = 2;
 
 export function jsonReport(run: Run) {
   const { survey, plan, outcome } = run;
-  const most = Math.max(ENTRIES_LEAST, survey.targets.length);
+  const most = Math.max(ENTRIES_LEAST, Math.floor(survey.targets.length / 2));
   const derivations = [...survey.derivations.values()];
   const { build, fetch } = survey.fresh;
   const builds = [...plan.diskSpace.load.builds].sort((a, b) => b.bytes - a.bytes);

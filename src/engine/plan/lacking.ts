@@ -33,10 +33,13 @@ function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   );
   const paths = new Set([...sure].map(({ drvPath }) => drvPath));
   return [...survey.derivations.values()]
-    .filter(({ kind, drvPath }) => kind === "source" && paths.has(drvPath))
+    .filter(
+      ({ kind, heavy, drvPath }) => (kind === "source" || heavy === "heavy") && paths.has(drvPath),
+    )
     .map((derivation) => {
       const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
-      const then = intent === "builds" ? "; this run builds it" : "";
+      const verb = derivation.kind === "download" ? "downloads" : "builds";
+      const then = intent === "builds" ? `; this run ${verb} it` : "";
       return {
         kind,
         level: missingLevel(job, kind, intent),
@@ -54,11 +57,12 @@ function missingLevel(job: Job, kind: "heavy" | "missing", intent: Intent): Find
 }
 
 /** `bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets`. */
-function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): string {
+function missingSentence({ name, kind, heavy, wantedBy }: SurveyedDerivation): string {
   const weight = heavy === "heavy" ? " (heavy)" : "";
   const by =
     wantedBy.length === 1 ? (wantedBy.first[0] ?? "") : `${count(wantedBy.length, "target")}`;
-  return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
+  const how = kind === "download" ? "downloaded from its origin" : "built from source";
+  return `${name} is in no cache and would be ${how}${weight}, wanted by ${by}`;
 }
 
 /** Nothing was looked at: that is no hit, and whoever builds on it has to know why. */

@@ -183,8 +183,10 @@ export function describeDerivations(
   for (const [{ drvPath, outputs }, wanting] of graph.wanting([...tops.values()])) {
     const derivation = facts.derivations.get(drvPath);
     if (!derivation) continue;
-    // Whoever names it means it, however Nix would come by it.
-    const kind = isNamedHeavy(job.heavy, derivation.name) ? "source" : buildKind(derivation);
+    // Whoever names it means it, also where it is trivial to build. What has its hash is downloaded all the same.
+    const isNamed = isNamedHeavy(job.heavy, derivation.name);
+    const plain = buildKind(derivation);
+    const kind = isNamed && plain === "trivial" ? "source" : plain;
     const space = spaces.get(drvPath);
     // A download is another file each time, whatever its name.
     const figures = kind === "source" ? figuresOf(learnt, derivation.name) : undefined;
@@ -197,7 +199,10 @@ export function describeDerivations(
       name: derivation.name,
       system: derivation.system,
       kind,
-      heavy: kind === "source" && isHeavy(job.heavy, derivation.name, weight) ? "heavy" : "light",
+      heavy:
+        isNamed || (kind === "source" && isHeavy(job.heavy, derivation.name, weight))
+          ? "heavy"
+          : "light",
       space,
       figures,
       wantedBy: {
