@@ -44,8 +44,8 @@ export interface Http {
 }
 
 export interface HttpClientOptions {
-  /** `ssl-cert-file` of Nix's configuration. */
-  readonly certificates?: string | undefined;
+  /** `ssl-cert-file` of Nix's configuration: looked at for a server that Node does not know. */
+  readonly certificates?: Promise<string | undefined>;
 }
 
 const BODY_MOST = 64 * 1024 * 1024;
@@ -63,6 +63,11 @@ export class HttpClient implements Http {
       certificates: new Certificates(environment, certificates),
       most: Math.max(2, Math.floor(openFilesMost() / FILES_A_HOST)),
     };
+  }
+
+  /** Connects to a host that will be asked. */
+  connect(url: URL): void {
+    this.origin(url).connect();
   }
 
   close(): void {
