@@ -22,7 +22,7 @@ export interface Ways {
   readonly environment: Environment;
   readonly certificates: Certificates;
   /** Connections of HTTP/1.1 that a host may have, for the files that this process may open. */
-  readonly most: number;
+  readonly most: () => number;
 }
 
 /** HTTP/2 sessions; and connections of HTTP/1.1, each of which is a handshake. */
@@ -227,7 +227,10 @@ export class Origin {
       first = undefined;
       return made;
     };
-    return new Http1Lane({ most: Math.min(TLS_MOST, this.ways.most), connect }, this.events);
+    return new Http1Lane(
+      { most: () => Math.min(TLS_MOST, this.ways.most()), connect },
+      this.events,
+    );
   }
 
   private async dial(protocols: readonly string[]): Promise<TLSSocket> {
