@@ -17,7 +17,7 @@ import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
-import { nixCommand } from "./nix/command.ts";
+import { type NixCommand, nixCommand } from "./nix/command.ts";
 import type { LaterSteps } from "./nix/configure.ts";
 import { type Flake, findFlake } from "./nix/flake.ts";
 import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
@@ -55,21 +55,11 @@ export interface Composed extends AsyncDisposable {
 }
 
 export async function compose(request: ComposeRequest): Promise<Composed> {
-  const { environment, workspace, log, job } = request;
-  const base = {
-    code: request.code,
-    disk,
-    clock,
-    log,
-    workspace,
-    keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
-    decompress,
-    addresses: register,
-  };
+  const { environment, workspace, job } = request;
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
     const world = {
-      ...base,
+      ...baseOf(request),
       nix: undefined,
       own: undefined,
       substituters: [],
@@ -79,15 +69,49 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
+  const reading = readMachine(command, environment, request.signal);
+  const certificates = reading.then(({ settings }) => settings.certificates);
+  const http = new HttpClient(environment, { certificates });
+  // While Nix says how it is set up.
+  for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
+    for (const host of location ? register.hosts(location) : []) http.connect(host);
+  }
+  try {
+    return await composeWith(request, command, reading, http);
+  } catch (error) {
+    http.close();
+    throw error;
+  }
+}
+
+function baseOf({ code, log, workspace }: ComposeRequest) {
+  return {
+    code,
+    disk,
+    clock,
+    log,
+    workspace,
+    keyFiles: (patterns: readonly string[]) => hashKeyFiles(workspace, patterns),
+    decompress,
+    addresses: register,
+  };
+}
+
+async function composeWith(
+  request: ComposeRequest,
+  command: NixCommand,
+  reading: Promise<NixMachine>,
+  http: HttpClient,
+): Promise<Composed> {
+  const { environment, workspace, log, job } = request;
   const [machine, flake] = await Promise.all([
-    readMachine(command, environment, request.signal),
+    reading,
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
   const { settings, refused } = await settingsHere(request, machine, flake);
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
-  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, { ...machine, settings }, http, netrc);
   const also = [
@@ -133,7 +157,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   });
   return {
     world: {
-      ...base,
+      ...baseOf(request),
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
