@@ -16,7 +16,7 @@ import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
-import type { LaterSteps } from "./nix/configure.ts";
+import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
 import { type Flake, type FlakeCaches, findFlake, flakeCaches } from "./nix/flake.ts";
 import { type NixMachine, type NixSettings, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
@@ -56,7 +56,9 @@ export interface Composed extends AsyncDisposable {
   storeNames(): Promise<ReadonlySet<string>>;
 }
 
-export async function compose(request: ComposeRequest): Promise<Composed> {
+export async function compose(given: ComposeRequest): Promise<Composed> {
+  const { notices: moved, ...home } = await withCacheFolder(given.environment, given.folder);
+  const request = { ...given, ...home };
   const { environment, workspace, log, job } = request;
   const base = {
     code: request.code,
@@ -70,14 +72,8 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const world = {
-      ...base,
-      nix: undefined,
-      own: undefined,
-      substituters: [],
-      memory: undefined,
-      notices,
-    };
+    const none = { nix: undefined, own: undefined, substituters: [], memory: undefined };
+    const world = { ...base, ...none, notices };
     return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
@@ -139,7 +135,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
-      notices: [...caches.notices, ...refusedNotices(caches, refused)],
+      notices: [...moved, ...caches.notices, ...refusedNotices(caches, refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
       project: {
         ...project({
