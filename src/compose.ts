@@ -18,7 +18,7 @@ import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
-import type { LaterSteps } from "./nix/configure.ts";
+import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
 import { type Flake, findFlake } from "./nix/flake.ts";
 import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
@@ -54,18 +54,14 @@ export interface Composed extends AsyncDisposable {
   storeNames(): Promise<ReadonlySet<string>>;
 }
 
-export async function compose(request: ComposeRequest): Promise<Composed> {
+export async function compose(given: ComposeRequest): Promise<Composed> {
+  const { notices: moved, ...home } = await withCacheFolder(given.environment, given.folder);
+  const request = { ...given, ...home };
   const { environment, workspace, job } = request;
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const world = {
-      ...baseOf(request),
-      nix: undefined,
-      own: undefined,
-      substituters: [],
-      memory: undefined,
-      notices,
-    };
+    const none = { nix: undefined, own: undefined, substituters: [], memory: undefined };
+    const world = { ...baseOf(request), ...none, notices };
     return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
@@ -77,7 +73,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     for (const host of location ? register.hosts(location) : []) http.connect(host);
   }
   try {
-    return await composeWith(request, command, reading, http);
+    return await composeWith(request, { command, reading, http, moved });
   } catch (error) {
     http.close();
     throw error;
@@ -97,11 +93,18 @@ function baseOf({ code, log, workspace }: ComposeRequest) {
   };
 }
 
+/** What was begun before Nix has said how it is set up. */
+interface Begun {
+  readonly command: NixCommand;
+  readonly reading: Promise<NixMachine>;
+  readonly http: HttpClient;
+  /** What was told where Nix's own cache folder had to be another one. */
+  readonly moved: readonly string[];
+}
+
 async function composeWith(
   request: ComposeRequest,
-  command: NixCommand,
-  reading: Promise<NixMachine>,
-  http: HttpClient,
+  { command, reading, http, moved }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
   const [machine, flake] = await Promise.all([
@@ -161,7 +164,7 @@ async function composeWith(
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
-      notices: [...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
+      notices: [...moved, ...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
       ...(store && request.needs !== "store"
         ? { history: historyIn(store, key, request, machine, flake) }
