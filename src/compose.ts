@@ -1,5 +1,6 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
+import { availableParallelism } from "node:os";
 import { figureStore, ledgerStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
@@ -15,7 +16,7 @@ import { disk, folderSize } from "./host/disk.ts";
 import { type Environment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { project } from "./host/project.ts";
+import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
@@ -186,6 +187,10 @@ async function composeWith(
                 largestPaths(command, machine.setup, most, signal),
             }
           : {}),
+      },
+      timing: {
+        cores: availableParallelism(),
+        end: () => jobEnd(workspace, environment),
       },
       reclaimer: machineReclaimer({
         environment,
