@@ -41,7 +41,7 @@ export async function transact(
   const store = storeOf(paths);
   const transaction = new Transaction({
     job: {
-      pushFilter: undefined,
+      pushFilter: undefined, pushMax: undefined,
       force: "trust",
       verify: "nar",
       failOn: [],
