@@ -2,12 +2,15 @@
 
 import * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";
+import type { NixFile } from "../domain/evaluation.ts";
 import { type AttrSegment, formatAttrPath, formatSegment } from "../domain/installable.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
 import type { ExecResult } from "../host/exec.ts";
 import { type CallSubstituters, substituterOptions } from "./build.ts";
 import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
+import { applyIn, fileArguments, fileEnvironment } from "./nix-file.ts";
 
 export interface EvaluationParts {
   readonly nix: NixCommand;
@@ -16,6 +19,8 @@ export interface EvaluationParts {
   readonly system: string;
   /** The flake of the working directory. */
   readonly flake: Flake | undefined;
+  /** Variables for the evaluation of a file, which reads its environment. */
+  readonly forFiles: Environment;
   /** Whether an import from derivation that no cache has may be built. */
   readonly builds: "allowed" | "forbidden";
   /** What it may fetch from; asked for only when there is something to fetch. */
@@ -26,12 +31,14 @@ export interface EvaluationParts {
 
 export interface Question {
   readonly flake: string;
+  /** Asked instead of a flake. */
+  readonly file?: NixFile | undefined;
   readonly segments: readonly AttrSegment[];
   /** A function of what stands there. */
   readonly apply: string;
   readonly system: string;
   /** Takes the messages of the evaluation that the answer is of: a call for each that was begun. */
-  readonly begin?: () => (message: string) => void;
+  readonly begin?: (() => (message: string) => void) | undefined;
 }
 
 export type Answer<T> =
@@ -110,7 +117,7 @@ export class EvaluationDoor {
   }
 
   private async run(
-    { flake, segments, apply, system, begin }: Question,
+    { flake, file, segments, apply, system, begin }: Question,
     more: readonly string[],
     signal: AbortSignal,
   ): Promise<Heard> {
@@ -120,9 +127,9 @@ export class EvaluationDoor {
       "eval",
       "--json",
       ...["--log-format", "internal-json"],
-      `${flake}#${encodeFragment(segments)}`,
+      ...(file ? fileArguments(file) : [`${flake}#${encodeFragment(segments)}`]),
       "--apply",
-      apply,
+      file ? applyIn(file, segments, apply) : apply,
       // The checkout is not ours to change, and a flake may not configure the Nix that reads it.
       "--no-write-lock-file",
       ...["--option", "accept-flake-config", "false"],
@@ -139,6 +146,7 @@ export class EvaluationDoor {
       signal,
       deadline: DEADLINES.evaluate,
       onErrorLine: (line) => listener.read(line),
+      ...(file ? { environment: { ...this.parts.forFiles, ...fileEnvironment(file) } } : {}),
     });
     return listener.heard(result);
   }

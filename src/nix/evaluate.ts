@@ -25,6 +25,7 @@ import {
   refusal,
   unnamed,
 } from "./members.ts";
+import { askedBy, noDerivation } from "./nix-file.ts";
 
 export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake"> {
   readonly door: EvaluationDoor;
@@ -96,7 +97,8 @@ class Evaluation {
    * until then is not asked again.
    */
   async set(segments: readonly AttrSegment[]): Promise<Part> {
-    const fixed = nameablePart(segments);
+    const { file } = this.request;
+    const fixed = file ? [] : nameablePart(segments);
     const open = segments.slice(fixed.length);
     const found: Found[] = [];
     const ended: Ended[] = [];
@@ -108,7 +110,7 @@ class Evaluation {
       let progress = new Progress(mark);
       const answer = await this.ask<Member>(
         fixed,
-        memberExpression(open, { mark, after, outputs }),
+        memberExpression(open, { mark, after, outputs, file }),
         () => {
           progress = new Progress(mark);
           return (message) => progress.read(message);
@@ -199,7 +201,7 @@ class Evaluation {
             return { ...NOTHING, passedOver: [{ attrPath, why }] };
           }
           if (messages++ >= MESSAGES_MOST) {
-            const message = `it throws; nix eval '${this.request.flake}#${attrPath}.drvPath' tells why`;
+            const message = `it throws; ${askedBy(this.request, attrPath)} tells why`;
             return this.failure(segments, { message });
           }
           return this.ended({ segments, matched, failure: await this.whyFailed(segments) }, how);
@@ -210,7 +212,8 @@ class Evaluation {
             ? this.failure(segments, { message: "it does not exist" })
             : NOTHING;
         case "other":
-          if (how === "named") return this.failure(segments, { message: "it is not a derivation" });
+          if (how === "named")
+            return this.failure(segments, { message: noDerivation(this.request) });
           // What the `*` itself was to look into is no set.
           if (matched.length > 0 || asked.length === 0) return NOTHING;
           return this.failure(segments, {
@@ -270,9 +273,9 @@ class Evaluation {
     apply: string,
     begin?: () => (message: string) => void,
   ): Promise<Answer<T>> {
-    const { system } = this.request;
-    const question = { flake, segments, apply, system, ...(begin ? { begin } : {}) };
-    return this.evaluator.door.ask<T>(question, this.signal);
+    const { system, file } = this.request;
+    const { door } = this.evaluator;
+    return door.ask<T>({ flake, segments, apply, system, file, begin }, this.signal);
   }
 }
 

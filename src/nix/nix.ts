@@ -59,6 +59,12 @@ export function nixPort(parts: NixParts): Nix {
     system,
     flake,
     builds: parts.buildsToEvaluate,
+    forFiles: buildEnvironment(parts.environment, {
+      code: parts.code,
+      named: parts.passEnv,
+      declared: [],
+      hook: "none",
+    }),
     // From here on evaluation may write to the store, and Nix may collect garbage for it.
     substituters: async (signal) => {
       await roots.hold([], signal);
