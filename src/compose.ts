@@ -1,9 +1,11 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
-import { figureStore, memory } from "./caches/records.ts";
+import { figureStore, ledgerStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
-import type { Code, Job } from "./domain/job.ts";
-import { credentialsIn, plainAddress, withoutCredentials } from "./domain/location.ts";
+import type { RecordStore } from "./domain/evaluation-record.ts";
+import type { Code } from "./domain/job.ts";
+import type { History } from "./domain/ledger.ts";
+import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
@@ -17,20 +19,16 @@ import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { nixCommand } from "./nix/command.ts";
 import type { LaterSteps } from "./nix/configure.ts";
-import { type Flake, type FlakeCaches, findFlake, flakeCaches } from "./nix/flake.ts";
-import { type NixMachine, type NixSettings, readMachine } from "./nix/machine.ts";
+import { type Flake, findFlake } from "./nix/flake.ts";
+import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
+import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
+import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
-import {
-  type Caches,
-  cachesNow,
-  type OpenCachesRequest,
-  openCaches,
-  register,
-} from "./open-caches.ts";
+import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
@@ -129,6 +127,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
+    evaluatedBefore: evaluatedBefore(request, secret),
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
@@ -138,8 +137,11 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
-      notices: [...caches.notices, ...refusedNotices(caches, refused)],
+      notices: [...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
+      ...(store && request.needs !== "store"
+        ? { history: historyIn(store, key, request, machine, flake) }
+        : {}),
       project: {
         ...project({
           workspace,
@@ -188,50 +190,44 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
-/** Nix's settings as they are for commands on the flake that this run is about. */
-async function settingsHere(
-  { job, environment, code }: ComposeRequest,
-  machine: NixMachine,
+/**
+ * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
+ * secret is used for. On the command line the machine is its user's own.
+ */
+function evaluatedBefore(
+  { job, laterSteps }: ComposeRequest,
+  secret: string | undefined,
+): "believed" | "removed" | "not looked at" {
+  if (job.force !== "trust") return "not looked at";
+  return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
+}
+
+function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
+  return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
+}
+
+/** What earlier runs left beside our cache of their graphs. */
+function historyIn(
+  store: RecordStore,
+  key: string | undefined,
+  { environment, workspace, secrets, job, log }: ComposeRequest,
+  { setup: { system, storeDir } }: NixMachine,
   flake: Flake | undefined,
-): Promise<{ readonly settings: NixSettings; readonly refused: FlakeCaches }> {
-  const isMeant =
-    job.targets.length === 0 ||
-    job.targets.some(({ installable: one }) => one.kind === "flake" && one.flake === ".");
-  if (!flake || !isMeant) {
-    return { settings: machine.settings, refused: { substituters: [], publicKeys: [] } };
-  }
-  const { settings, refused } = await flakeCaches(flake, machine, environment);
-  const before = machine.settings.substituters;
-  // A stranger's flake has us log in nowhere, and read no folder.
-  const isRead = (url: string) =>
-    code === "ours" || before.includes(url) || /^https?:\/\//.test(url);
-  return { settings: { ...settings, substituters: settings.substituters.filter(isRead) }, refused };
-}
-
-/** What the flake alone names: who runs a command on another one has not accepted it. */
-function onlyOfFlake(job: Job, configured: NixSettings, here: NixSettings): FlakeCaches {
-  const urls = [...configured.substituters, ...job.substituters.map(({ text }) => text)];
-  const known = new Set(urls.map(plainAddress));
-  const keys = new Set([
-    ...configured.trustedPublicKeys.map(({ text }) => text),
-    ...job.substituters.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
-  ]);
+): History {
+  const directory = flake?.directory ?? workspace;
   return {
-    substituters: here.substituters.filter((url) => !known.has(plainAddress(url))),
-    publicKeys: here.trustedPublicKeys.map(({ text }) => text).filter((text) => !keys.has(text)),
+    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
+    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
+    ledgers: ledgerStore({
+      store,
+      key,
+      lines: [...job.targets, ...job.without].map(({ line }) => line),
+      system,
+      storeDir,
+      secret: secrets.signingKey ?? secrets.token,
+      log,
+    }),
   };
-}
-
-function refusedNotices({ own, substituters }: Caches, refused: FlakeCaches): string[] {
-  const open = [...(own ? [own] : []), ...substituters];
-  const known = new Set(open.map(({ substituter }) => plainAddress(substituter.url)));
-  const lacking = refused.substituters.filter((url) => !known.has(plainAddress(url)));
-  const [first, ...rest] = lacking.map(withoutCredentials);
-  if (first === undefined) return [];
-  const line = [first, ...refused.publicKeys].join(" ");
-  return [
-    `NCP-136 flake.nix names caches that Nix does not take from it here, so they are not asked: ${[first, ...rest].join(" ")}. To have them, write "${line}" on a line of substituters, or accept-flake-config = true into Nix's configuration`,
-  ];
 }
 
 /** What a lock leaves open may be another thing tomorrow: no record of it is written. */

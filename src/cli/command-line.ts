@@ -14,6 +14,7 @@ import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { auditLines } from "../report/audit-section.ts";
 import { allFindings, jsonReport } from "../report/json.ts";
+import { whyLines } from "../report/rebuilds.ts";
 import { findingLines, textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
 import {
@@ -138,6 +139,7 @@ async function work(
     // The display ends before the report begins: they may be one terminal.
     shown.end();
     if (command.format === "json") print(jsonReport(done));
+    else if (command.shows === "why") showWhy(done, process.stdout);
     else showRun(done, process.stdout);
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
   } catch (error) {
@@ -237,6 +239,12 @@ function showRun(run: Run, output: Output): void {
   print(closing(run));
 }
 
+function showWhy(run: Run, output: Output): void {
+  for (const line of [...whyLines(run), ...findingLines(run)]) {
+    output.write(`${output.isTTY ? wrap(line, widthOf(output)) : line}\n`);
+  }
+}
+
 const WIDTH = 80;
 
 export function helpText(): string {
@@ -245,6 +253,7 @@ export function helpText(): string {
   check      what is cached, and what would another machine have to build?
   prefetch   and fetch what is cached
   warm       and build what is missing, push, verify and pin it
+  why        why is a target in no cache that the default branch has built?
   audit      is what was pushed and pinned still there?
   setup      add --cache and --substituters to your Nix configuration, for good
              (setup --remove takes all of that back)

@@ -89,7 +89,10 @@ export async function survey(
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
-  const assessment = await assess(job, world, lookup, found.targets, figures, signal);
+  const [assessment] = await Promise.all([
+    assess(job, world, lookup, found.targets, figures, signal),
+    recalled === undefined ? tellEvaluated(world, signal) : undefined,
+  ]);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
   const graph = new BuildGraph(assessment.facts, (path) => local.has(path));
@@ -124,6 +127,10 @@ export async function survey(
     foundNotices: found.notices,
     figures,
   };
+}
+
+async function tellEvaluated({ nix, log }: World, signal: AbortSignal): Promise<void> {
+  for (const line of (await nix?.evaluatedFor?.(signal)) ?? []) log.info(line);
 }
 
 /** A run that builds in order to push asks first whether it may. */

@@ -10,6 +10,7 @@ import { derivationOf } from "../engine/survey/judge.ts";
 import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
+import { rebuildMinutes, rebuildsReport } from "./rebuilds.ts";
 
 /** As many names stand in a list of each target or derivation; where there are more, it says how many. */
 const NAMES_MOST = 10;
@@ -75,6 +76,8 @@ export function jsonReport(run: Run) {
     })),
     ...diskReport(run),
     matrix: plan.matrix,
+    rebuilds: rebuildsReport(run.changes),
+    misses: run.changes?.misses ?? [],
     steps: outcome.steps,
     fetched: outcome.substituted,
     unfetched: outcome.unfetched,
@@ -218,6 +221,10 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     stages: String(plan.matrix.stages),
     "any-missing": String(missing.length > 0),
     changed: fitted(changedTargets(run), (some) => JSON.stringify(some)),
+    rebuilds: fitted(run.changes?.rebuilds?.changed ?? [], (some) =>
+      JSON.stringify(rebuildsReport(run.changes, some)),
+    ),
+    "rebuild-minutes": rebuildMinutes(run.changes),
     "store-paths": fitted(
       targets.flatMap(({ name, outputs, wanted }) =>
         outputs?.[0] && wanted?.kind !== "shell" ? [[name, outputs[0]] as const] : [],
