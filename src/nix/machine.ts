@@ -97,10 +97,9 @@ export async function readMachine(
       storeDir,
       realStoreDir: realStore,
       buildDir: buildDir(version, text("build-dir"), {
-        ...environment,
-        NIX_STATE_DIR: stateFolder(root || undefined, environment),
         // A daemon has its own, which nobody tells: a service has none.
-        ...(builder === "daemon" ? { TMPDIR: "" } : {}),
+        ...(builder === "daemon" ? {} : environment),
+        NIX_STATE_DIR: stateFolder(root || undefined, environment),
       }),
       buildDirBy: buildDirBy(builder, settings, untrusted ? "untrusted" : "trusted"),
       buildsAtOnce: settings.amount("max-jobs") ?? 1,
