@@ -113,13 +113,21 @@ async function once(
 
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
 function refuseExposed(job: Job, { exposed }: World): void {
-  if (exposed === undefined || !MAY[job.mode].has("configure")) return;
+  if (exposed === undefined) return;
+  const { secret, to } = exposed;
+  if (to === "builds" && !MAY[job.mode].has("configure")) return;
+  const how =
+    to === "builds"
+      ? "Nix here builds as this step's own user without a sandbox: a build could read it in /proc"
+      : "the evaluation of a file (file=) reads what it likes: it could read it in /proc";
+  const or =
+    to === "builds"
+      ? "give the job a Nix with a daemon, with build users or with sandbox = true"
+      : "name no target with file= there: a flake is evaluated by itself";
   throw new UserError(
     "NCP-453",
-    `this job may run a stranger's code and has a secret (${exposed}), and Nix here builds as this step's own user without a sandbox: a build could read it in /proc`,
-    {
-      hint: `take the ${exposed} away on such an event, or give the job a Nix with a daemon, with build users or with sandbox = true`,
-    },
+    `this job may run a stranger's code and has a secret (${secret}), and ${how}`,
+    { hint: `take the ${secret} away on such an event, or ${or}` },
   );
 }
 
