@@ -33,6 +33,9 @@ export interface Target {
 
 const ATTRIBUTES = ["pin", "priority", "space", "system", "closure", "derivation", "develop"];
 
+const BLANKS =
+  '; a blank ends what a target is called: a name with one stands in quotes (.#"a b"), and a folder with one is entered by working-directory';
+
 /** Pin names go into URLs and file names; Cachix takes the same characters. */
 const PIN_NAME = /^[0-9A-Za-z_*][0-9A-Za-z_.+*-]{0,199}$/;
 
@@ -47,7 +50,9 @@ export function parseTarget(line: string): Target {
       throw new UserError(
         "NCP-102",
         `targets: "${line.trim()}": "${word}" ${why}.${didYouMean(key, ATTRIBUTES)}`,
-        { hint: `attributes are ${ATTRIBUTES.map((name) => `${name}=`).join(", ")}` },
+        {
+          hint: `attributes are ${ATTRIBUTES.map((name) => `${name}=`).join(", ")}${equals < 0 ? BLANKS : ""}`,
+        },
       );
     }
     if (attributes.has(key)) {
