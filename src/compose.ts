@@ -1,5 +1,6 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
+import { availableParallelism } from "node:os";
 import { figureStore, ledgerStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
@@ -15,10 +16,10 @@ import { disk, folderSize } from "./host/disk.ts";
 import { type Environment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { project } from "./host/project.ts";
+import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
-import { nixCommand } from "./nix/command.ts";
-import type { LaterSteps } from "./nix/configure.ts";
+import { type NixCommand, nixCommand } from "./nix/command.ts";
+import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
 import { type Flake, findFlake } from "./nix/flake.ts";
 import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
@@ -54,10 +55,35 @@ export interface Composed extends AsyncDisposable {
   storeNames(): Promise<ReadonlySet<string>>;
 }
 
-export async function compose(request: ComposeRequest): Promise<Composed> {
-  const { environment, workspace, log, job } = request;
-  const base = {
-    code: request.code,
+export async function compose(given: ComposeRequest): Promise<Composed> {
+  const { notices: moved, ...home } = await withCacheFolder(given.environment, given.folder);
+  const request = { ...given, ...home };
+  const { environment, workspace, job } = request;
+  if (request.platform === "win32") {
+    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
+    const none = { nix: undefined, own: undefined, substituters: [], memory: undefined };
+    const world = { ...baseOf(request), ...none, notices };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
+  }
+  const command = nixCommand(environment, workspace);
+  const reading = readMachine(command, environment, request.signal);
+  const certificates = reading.then(({ settings }) => settings.certificates);
+  const http = new HttpClient(environment, { certificates });
+  // While Nix says how it is set up.
+  for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
+    for (const host of location ? register.hosts(location) : []) http.connect(host);
+  }
+  try {
+    return await composeWith(request, { command, reading, http, moved });
+  } catch (error) {
+    http.close();
+    throw error;
+  }
+}
+
+function baseOf({ code, log, workspace }: ComposeRequest) {
+  return {
+    code,
     disk,
     clock,
     log,
@@ -66,28 +92,30 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     decompress,
     addresses: register,
   };
-  if (request.platform === "win32") {
-    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const world = {
-      ...base,
-      nix: undefined,
-      own: undefined,
-      substituters: [],
-      memory: undefined,
-      notices,
-    };
-    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
-  }
-  const command = nixCommand(environment, workspace);
+}
+
+/** What was begun before Nix has said how it is set up. */
+interface Begun {
+  readonly command: NixCommand;
+  readonly reading: Promise<NixMachine>;
+  readonly http: HttpClient;
+  /** What was told where Nix's own cache folder had to be another one. */
+  readonly moved: readonly string[];
+}
+
+async function composeWith(
+  request: ComposeRequest,
+  { command, reading, http, moved }: Begun,
+): Promise<Composed> {
+  const { environment, workspace, log, job } = request;
   const [machine, flake] = await Promise.all([
-    readMachine(command, environment, request.signal),
+    reading,
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
   const { settings, refused } = await settingsHere(request, machine, flake);
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
-  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, { ...machine, settings }, http, netrc);
   const also = [
@@ -133,11 +161,11 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   });
   return {
     world: {
-      ...base,
+      ...baseOf(request),
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
-      notices: [...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
+      notices: [...moved, ...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
       ...(store && request.needs !== "store"
         ? { history: historyIn(store, key, request, machine, flake) }
@@ -159,6 +187,10 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
                 largestPaths(command, machine.setup, most, signal),
             }
           : {}),
+      },
+      timing: {
+        cores: availableParallelism(),
+        end: () => jobEnd(workspace, environment),
       },
       reclaimer: machineReclaimer({
         environment,

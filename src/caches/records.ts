@@ -140,7 +140,7 @@ export function ledgerStore(options: LedgerOptions): LedgerStore {
     "these targets": `ledger-${name(system, storeDir, ...lines)}`,
     "any targets": `ledger-${name(system, storeDir, "any targets")}`,
   };
-  const own = key === undefined ? undefined : name("ledger", key);
+  const own = key === undefined ? undefined : `${name("ledger", key)}-ledger`;
   const sums = (at: string, content: Uint8Array) => {
     const plain = createHash("sha256").update(at).update(content).digest();
     const sealed = secret && createHmac("sha256", secret).update(at).update(content).digest();

@@ -184,6 +184,22 @@ export interface Clock {
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
+/** When the job is ended, whatever runs then. */
+export interface JobEnd {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** How long the job may take in all. */
+  readonly minutes: number;
+  /** Who says so: `timeout-minutes of the job build in .github/workflows/ci.yml`. */
+  readonly why: string;
+}
+
+export interface Timing {
+  readonly cores: number;
+  /** Undefined where nobody says it. */
+  end(signal: AbortSignal): Promise<JobEnd | undefined>;
+}
+
 /** How far long work is. */
 export interface WorkState {
   /** What is counted, in the singular: `path`, `target`. */
@@ -275,6 +291,8 @@ export interface World {
   readonly history?: History;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
+  /** Without it no plan is held against the time there is. */
+  readonly timing?: Timing;
   /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   readonly notices: readonly string[];

@@ -12,8 +12,9 @@ import { audit } from "./audit/audit.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Directories, measureDiskSpace } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
+import { forecastWords, type Times } from "./plan/forecast.ts";
 import { findReclaimable } from "./plan/reclaim.ts";
-import { workOf } from "./plan/work.ts";
+import { type Work, workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
 import { type Changes, changesOf, leaveLedger } from "./rebuilds/changes.ts";
 import { MAY } from "./step.ts";
@@ -79,6 +80,8 @@ async function once(
   const changes = await changesOf(seen, world, signal);
   const looked = world.clock.now();
   await onLooked(seen);
+  const said = forecastWords(meant.forecast);
+  if (said !== "") world.log.info(said);
   const done = await apply(
     job,
     meant,
@@ -176,7 +179,19 @@ export async function decide(
   const diskSpace = await measureDiskSpace(world.disk, directories, work.load);
   const options = await findReclaimable(job, seen, world, diskSpace, signal);
   const fitted = fitWork(job, seen, work, diskSpace, directories, options);
-  return plan(job, seen, work, fitted, world);
+  return plan(job, seen, work, fitted, world, await timesOf(job, work, world, signal));
+}
+
+/** When the job ends is asked where something is built in it. */
+async function timesOf(
+  job: Job,
+  work: Work,
+  { nix, timing, clock }: World,
+  signal: AbortSignal,
+): Promise<Times | undefined> {
+  if (!nix || !timing || work.builds.length === 0 || !MAY[job.mode].has("build")) return undefined;
+  const slots = Math.max(1, Math.min(nix.setup.buildsAtOnce, timing.cores));
+  return { slots, now: clock.now(), end: await timing.end(signal) };
 }
 
 /** Where this run writes. */

@@ -97,10 +97,9 @@ export async function readMachine(
       storeDir,
       realStoreDir: realStore,
       buildDir: buildDir(version, text("build-dir"), {
-        ...environment,
-        NIX_STATE_DIR: stateFolder(root || undefined, environment),
         // A daemon has its own, which nobody tells: a service has none.
-        ...(builder === "daemon" ? { TMPDIR: "" } : {}),
+        ...(builder === "daemon" ? {} : environment),
+        NIX_STATE_DIR: stateFolder(root || undefined, environment),
       }),
       buildDirBy: buildDirBy(builder, settings, untrusted ? "untrusted" : "trusted"),
       buildsAtOnce: settings.amount("max-jobs") ?? 1,
@@ -147,10 +146,8 @@ function withoutSlash(path: string): string {
  */
 export function buildDir(version: string, setting: string, environment: Environment): string {
   if (setting !== "") return setting;
-  if (makesBuildDir(version, "")) {
-    return `${environment["NIX_STATE_DIR"] ?? "/nix/var/nix"}/builds`;
-  }
-  return environment["TMPDIR"] || "/tmp";
+  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
+  return makesBuildDir(version, "") ? `${state}/builds` : environment["TMPDIR"] || "/tmp";
 }
 
 /** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */
