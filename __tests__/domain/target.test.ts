@@ -159,12 +159,18 @@ describe("a target line", () => {
     expect(parseTarget(`.#a priority=${value}`).priority).toBe(Number(value));
   });
 
+  test("says how a blank is written", () => {
+    const { hint } = userError(() => parseTarget("./my dir#a"));
+    expect(hint).toMatch(/stands in quotes .* entered by working-directory/);
+  });
+
   test.each([
     [".#a prority=9", '"prority=9" is not an attribute of a target. Did you mean "priority"?'],
     [".#a Pin=x", 'Did you mean "pin"?'],
     [".#a sytem=x86_64-linux", 'Did you mean "system"?'],
     [".#a closure", '"closure" is not key=value.'],
     [".#a .#b", '".#b" is not key=value'],
+    ["./my dir#a", '"dir#a" is not key=value'],
     [".#a zzzzzz=1", '"zzzzzz=1" is not an attribute of a target'],
     [".#a pin=a pin=b", "pin= stands twice"],
     [".#a closure=biuld", '"biuld" is neither "runtime" nor "build". Did you mean "build"?'],
