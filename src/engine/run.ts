@@ -15,6 +15,7 @@ import { fitWork } from "./plan/fit.ts";
 import { findReclaimable } from "./plan/reclaim.ts";
 import { workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
+import { type Changes, changesOf, leaveLedger } from "./rebuilds/changes.ts";
 import { MAY } from "./step.ts";
 import { assess } from "./survey/assess.ts";
 import { recordOf } from "./survey/recall.ts";
@@ -27,6 +28,8 @@ export interface Run {
   readonly survey: Survey;
   readonly plan: Plan;
   readonly outcome: Outcome;
+  /** Against what the default branch built; undefined where nothing was compared. */
+  readonly changes: Changes | undefined;
   readonly begin: number;
   /** When looking and deciding were over, and doing began. */
   readonly looked: number;
@@ -73,6 +76,7 @@ async function once(
 ): Promise<Run> {
   const begin = world.clock.now();
   const { seen, meant } = await look(job, trust, world, signal, refuted);
+  const changes = await changesOf(seen, world, signal);
   const looked = world.clock.now();
   await onLooked(seen);
   const done = await apply(
@@ -92,7 +96,16 @@ async function once(
     ...done,
     findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
   };
-  return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
+  return {
+    job,
+    survey: seen,
+    plan: meant,
+    outcome,
+    changes,
+    begin,
+    looked,
+    end: world.clock.now(),
+  };
 }
 
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
@@ -125,7 +138,7 @@ async function look(
 }
 
 /**
- * Only a run that may write leaves an evaluation record, and only one that looked at the closure itself. After a
+ * Only a run that may write leaves a ledger and an evaluation record, and the record only one that looked at the closure itself. After a
  * push the caches are asked again, for what they hold now.
  */
 async function remember(
@@ -135,16 +148,18 @@ async function remember(
   world: World,
   signal: AbortSignal,
 ): Promise<void> {
+  if (seen.trust.kind !== "write" || !(world.memory || world.history)) return;
   const now = world.clock.now();
-  const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
-  if (!world.memory || seen.trust.kind !== "write" || fresh) return;
-  // What another cache serves is as good an answer, and asked for again by the next run.
-  const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
-  if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const assessment =
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
+  await leaveLedger(seen, assessment, outcome.figures, world, signal);
+  const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
+  if (!world.memory || fresh) return;
+  // What another cache serves is as good an answer, and asked for again by the next run.
+  const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
+  if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const record = recordOf(assessment, seen.foundNotices, now);
   if (record) await world.memory.remember(record, signal);
 }
