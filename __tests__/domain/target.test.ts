@@ -54,6 +54,8 @@ describe("an installable of a flake", () => {
 describe("an installable of the store", () => {
   test.each([
     [PATH, { kind: "store path", path: PATH }],
+    [`${PATH}/`, { kind: "store path", path: PATH }],
+    [`${PATH}/bin/x#y`, { kind: "store path", path: PATH }],
     [`${PATH}.drv`, { kind: "derivation", path: `${PATH}.drv`, outputs: { kind: "default" } }],
     [`${PATH}.drv^*`, { kind: "derivation", path: `${PATH}.drv`, outputs: { kind: "all" } }],
     [
