@@ -1,8 +1,11 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
-import { figureStore, memory } from "./caches/records.ts";
+import { availableParallelism } from "node:os";
+import { figureStore, ledgerStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
+import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Code } from "./domain/job.ts";
+import type { History } from "./domain/ledger.ts";
 import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
@@ -13,15 +16,17 @@ import { disk, folderSize } from "./host/disk.ts";
 import { type Environment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { project } from "./host/project.ts";
+import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
-import type { LaterSteps } from "./nix/configure.ts";
-import { findFlake } from "./nix/flake.ts";
+import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
+import { type Flake, findFlake } from "./nix/flake.ts";
+import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
+import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
 import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
@@ -50,18 +55,14 @@ export interface Composed extends AsyncDisposable {
   storeNames(): Promise<ReadonlySet<string>>;
 }
 
-export async function compose(request: ComposeRequest): Promise<Composed> {
+export async function compose(given: ComposeRequest): Promise<Composed> {
+  const { notices: moved, ...home } = await withCacheFolder(given.environment, given.folder);
+  const request = { ...given, ...home };
   const { environment, workspace, job } = request;
   if (request.platform === "win32") {
     const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const world = {
-      ...baseOf(request),
-      nix: undefined,
-      own: undefined,
-      substituters: [],
-      memory: undefined,
-      notices,
-    };
+    const none = { nix: undefined, own: undefined, substituters: [], memory: undefined };
+    const world = { ...baseOf(request), ...none, notices };
     return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
   const command = nixCommand(environment, workspace);
@@ -73,7 +74,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     for (const host of location ? register.hosts(location) : []) http.connect(host);
   }
   try {
-    return await composeWith(request, command, reading, http);
+    return await composeWith(request, { command, reading, http, moved });
   } catch (error) {
     http.close();
     throw error;
@@ -93,27 +94,35 @@ function baseOf({ code, log, workspace }: ComposeRequest) {
   };
 }
 
+/** What was begun before Nix has said how it is set up. */
+interface Begun {
+  readonly command: NixCommand;
+  readonly reading: Promise<NixMachine>;
+  readonly http: HttpClient;
+  /** What was told where Nix's own cache folder had to be another one. */
+  readonly moved: readonly string[];
+}
+
 async function composeWith(
   request: ComposeRequest,
-  command: NixCommand,
-  reading: Promise<NixMachine>,
-  http: HttpClient,
+  { command, reading, http, moved }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
   const [machine, flake] = await Promise.all([
     reading,
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
-  request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
+  const { settings, refused } = await settingsHere(request, machine, flake);
+  request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
   const netrc = await readNetrc(machine.settings.netrcFile);
-  const caches = openCaches(request, machine, http, netrc);
+  const caches = openCaches(request, { ...machine, settings }, http, netrc);
   const also = [
     VERSION,
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
-    ...machine.settings.substituters,
+    ...settings.substituters,
   ];
   const store = caches.own?.records;
   const key =
@@ -137,6 +146,7 @@ async function composeWith(
     caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
     laterSteps: request.laterSteps,
+    ofFlake: onlyOfFlake(job, machine.settings, settings),
     passEnv: job.passEnv,
     jobFolders: [
       // The end of a job works elsewhere, and a link in the checkout is the job's all the same.
@@ -145,6 +155,7 @@ async function composeWith(
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
+    evaluatedBefore: evaluatedBefore(request, secret),
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
@@ -154,7 +165,11 @@ async function composeWith(
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
+      notices: [...moved, ...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
+      ...(store && request.needs !== "store"
+        ? { history: historyIn(store, key, request, machine, flake) }
+        : {}),
       project: {
         ...project({
           workspace,
@@ -172,6 +187,10 @@ async function composeWith(
                 largestPaths(command, machine.setup, most, signal),
             }
           : {}),
+      },
+      timing: {
+        cores: availableParallelism(),
+        end: () => jobEnd(workspace, environment),
       },
       reclaimer: machineReclaimer({
         environment,
@@ -200,6 +219,46 @@ async function composeWith(
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: async () => http.close(),
+  };
+}
+
+/**
+ * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
+ * secret is used for. On the command line the machine is its user's own.
+ */
+function evaluatedBefore(
+  { job, laterSteps }: ComposeRequest,
+  secret: string | undefined,
+): "believed" | "removed" | "not looked at" {
+  if (job.force !== "trust") return "not looked at";
+  return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
+}
+
+function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
+  return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
+}
+
+/** What earlier runs left beside our cache of their graphs. */
+function historyIn(
+  store: RecordStore,
+  key: string | undefined,
+  { environment, workspace, secrets, job, log }: ComposeRequest,
+  { setup: { system, storeDir } }: NixMachine,
+  flake: Flake | undefined,
+): History {
+  const directory = flake?.directory ?? workspace;
+  return {
+    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
+    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
+    ledgers: ledgerStore({
+      store,
+      key,
+      lines: [...job.targets, ...job.without].map(({ line }) => line),
+      system,
+      storeDir,
+      secret: secrets.signingKey ?? secrets.token,
+      log,
+    }),
   };
 }
 

@@ -34,6 +34,10 @@ cacheContract("cachix: (xz, redirects off)", () =>
 cacheContract("cachix: (private, signed by us)", () =>
   subject({ isPrivate: true, selfSignedBy: secret }, secret),
 );
+// As iglu-sh/cache and others answer.
+cacheContract("cachix: (another server: no padding, no word of rights)", () =>
+  subject({ base64: "unpadded", saysPermission: "unsaid" }),
+);
 
 async function subject(options: Parameters<typeof startCachix>[0], signingKey?: string) {
   const server = await startCachix({ tokens: { [TOKEN]: "Write" }, ...options });

@@ -54,6 +54,19 @@ export function compress(
   }
 }
 
+/** Why this machine cannot pack NARs so; undefined where it can. To be asked before there is anything to pack. */
+export function packingTrouble(
+  name: string,
+  { compression }: Pick<Packing, "compression">,
+): UserError | undefined {
+  if (compression !== "xz" || has("xz")) return undefined;
+  return missingProgram("xz", `${name}: to push NARs that are compressed with xz`);
+}
+
+function has(command: "xz" | "bzip2"): boolean {
+  return folderOf(command, toolEnvironment()["PATH"] ?? "") !== undefined;
+}
+
 /** For what is in memory as a whole: no stream, which for a small NAR costs more than compressing. */
 export function compressWhole(
   { compression, compressionLevel: level }: Packing & { readonly compression: "zstd" | "none" },
@@ -227,11 +240,9 @@ async function* filter(
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const env = { ...toolEnvironment() } as NodeJS.ProcessEnv;
   // Not left to spawn, whose word of it comes after that of the pipes that nobody holds.
-  if (folderOf(command, env["PATH"] ?? "") === undefined) {
-    throw missingProgram(command, `a NAR that is compressed with ${command}`);
-  }
+  if (!has(command)) throw missingProgram(command, `a NAR that is compressed with ${command}`);
+  const env = { ...toolEnvironment() } as NodeJS.ProcessEnv;
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
