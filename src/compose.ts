@@ -18,9 +18,10 @@ import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
-import { nixCommand } from "./nix/command.ts";
-import type { LaterSteps } from "./nix/configure.ts";
+import { type NixCommand, nixCommand } from "./nix/command.ts";
+import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
 import { type Flake, findFlake } from "./nix/flake.ts";
+import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
@@ -54,10 +55,35 @@ export interface Composed extends AsyncDisposable {
   storeNames(): Promise<ReadonlySet<string>>;
 }
 
-export async function compose(request: ComposeRequest): Promise<Composed> {
-  const { environment, workspace, log, job } = request;
-  const base = {
-    code: request.code,
+export async function compose(given: ComposeRequest): Promise<Composed> {
+  const { notices: moved, ...home } = await withCacheFolder(given.environment, given.folder);
+  const request = { ...given, ...home };
+  const { environment, workspace, job } = request;
+  if (request.platform === "win32") {
+    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
+    const none = { nix: undefined, own: undefined, substituters: [], memory: undefined };
+    const world = { ...baseOf(request), ...none, notices };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
+  }
+  const command = nixCommand(environment, workspace);
+  const reading = readMachine(command, environment, request.signal);
+  const certificates = reading.then(({ settings }) => settings.certificates);
+  const http = new HttpClient(environment, { certificates });
+  // While Nix says how it is set up.
+  for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
+    for (const host of location ? register.hosts(location) : []) http.connect(host);
+  }
+  try {
+    return await composeWith(request, { command, reading, http, moved });
+  } catch (error) {
+    http.close();
+    throw error;
+  }
+}
+
+function baseOf({ code, log, workspace }: ComposeRequest) {
+  return {
+    code,
     disk,
     clock,
     log,
@@ -66,34 +92,37 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     decompress,
     addresses: register,
   };
-  if (request.platform === "win32") {
-    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const world = {
-      ...base,
-      nix: undefined,
-      own: undefined,
-      substituters: [],
-      memory: undefined,
-      notices,
-    };
-    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
-  }
-  const command = nixCommand(environment, workspace);
+}
+
+/** What was begun before Nix has said how it is set up. */
+interface Begun {
+  readonly command: NixCommand;
+  readonly reading: Promise<NixMachine>;
+  readonly http: HttpClient;
+  /** What was told where Nix's own cache folder had to be another one. */
+  readonly moved: readonly string[];
+}
+
+async function composeWith(
+  request: ComposeRequest,
+  { command, reading, http, moved }: Begun,
+): Promise<Composed> {
+  const { environment, workspace, log, job } = request;
   const [machine, flake] = await Promise.all([
-    readMachine(command, environment, request.signal),
+    reading,
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
-  request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
+  const { settings, refused } = await settingsHere(request, machine, flake);
+  request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
-  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
-  const caches = openCaches(request, machine, http, netrc);
+  const caches = openCaches(request, { ...machine, settings }, http, netrc);
   const also = [
     VERSION,
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
-    ...machine.settings.substituters,
+    ...settings.substituters,
   ];
   const store = caches.own?.records;
   const key =
@@ -117,6 +146,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
     laterSteps: request.laterSteps,
+    ofFlake: onlyOfFlake(job, machine.settings, settings),
     passEnv: job.passEnv,
     jobFolders: [
       // The end of a job works elsewhere, and a link in the checkout is the job's all the same.
@@ -125,15 +155,17 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
+    evaluatedBefore: evaluatedBefore(request, secret),
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
     world: {
-      ...base,
+      ...baseOf(request),
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
+      notices: [...moved, ...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
       ...(store && request.needs !== "store"
         ? { history: historyIn(store, key, request, machine, flake) }
@@ -188,6 +220,22 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: async () => http.close(),
   };
+}
+
+/**
+ * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
+ * secret is used for. On the command line the machine is its user's own.
+ */
+function evaluatedBefore(
+  { job, laterSteps }: ComposeRequest,
+  secret: string | undefined,
+): "believed" | "removed" | "not looked at" {
+  if (job.force !== "trust") return "not looked at";
+  return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
+}
+
+function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
+  return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
 }
 
 /** What earlier runs left beside our cache of their graphs. */

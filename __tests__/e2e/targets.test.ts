@@ -1,6 +1,6 @@
 /** Owns targets: every way to name one, one evaluation for a set, and a word for what is not there. */
 
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import {
@@ -354,26 +354,4 @@ describe(`targets, on ${NIX}`, () => {
     expect(`Nix ${step.report().nix}`).toBe(NIX);
     expect(MINOR).toBeGreaterThanOrEqual(8);
   });
-});
-
-test(`evaluations at once share no record on ${NIX}: one would read what another has half written`, async () => {
-  await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
-  const git = (...args: string[]) =>
-    job.machine.nix(
-      "git",
-      ["-c", "user.name=t", "-c", "user.email=t@localhost", ...args],
-      job.workspace,
-    );
-  // Of a clean checkout alone Nix keeps one.
-  await git("init", "--quiet");
-  await git("add", ".");
-  await git("commit", "--quiet", "--message", "home");
-  const targets = ["alice", "bob", "carol"].map(
-    (name) => `.#homeConfigurations.${name}.activationPackage`,
-  );
-  const { exitCode } = await job.main({ mode: "check", targets: targets.join("\n") });
-  expect(exitCode).toBe(0);
-  const { HOME: home = "" } = job.machine.environment;
-  const kept = await readdir(join(home, ".cache", "nix"));
-  expect(kept.filter((name) => name.startsWith("eval-cache"))).toEqual([]);
 });

@@ -13,7 +13,7 @@ import { MAY } from "../engine/step.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { auditLines } from "../report/audit-section.ts";
-import { allFindings, jsonReport } from "../report/json.ts";
+import { allFindings, reportText } from "../report/json.ts";
 import { whyLines } from "../report/rebuilds.ts";
 import { findingLines, textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
@@ -138,7 +138,7 @@ async function work(
     const done = await run(job, trust, composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
     shown.end();
-    if (command.format === "json") print(jsonReport(done));
+    if (command.format === "json") write(reportText(done));
     else if (command.shows === "why") showWhy(done, process.stdout);
     else showRun(done, process.stdout);
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
@@ -212,7 +212,11 @@ function tell(thrown: unknown, format: "text" | "json"): void {
 }
 
 function print(report: unknown): void {
-  process.stdout.write(withoutCredentials(`${JSON.stringify(report, null, 2)}\n`));
+  write(JSON.stringify(report, null, 2));
+}
+
+function write(text: string): void {
+  process.stdout.write(withoutCredentials(`${text}\n`));
 }
 
 /** How a line is painted, by what it begins with. */

@@ -84,6 +84,8 @@ type Paths = readonly StorePath[];
 export interface Nix {
   readonly setup: NixSetup;
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
+  /** Which later commands need no evaluation, as Nix itself shows, and which do, and why: in words. */
+  evaluatedFor?(signal: AbortSignal): Promise<readonly string[]>;
   /** How many names a set of a flake has; undefined where it cannot be looked at. */
   attributes(flake: string, set: string, signal: AbortSignal): Promise<number | undefined>;
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */

@@ -207,19 +207,29 @@ function attributesAtTop(source: string): Attribute[] | undefined {
   return tokens[0]?.text === "{" ? attributesOf(tokens, 0) : undefined;
 }
 
-/** `nixConfig` of the flake, as far as it is written out. */
-function flakeConfiguration(source: string): CacheConfiguration[] {
+/**
+ * `nixConfig` of a flake, each setting as the one text that Nix makes of it; what is not written out is
+ * left out. Nix evaluates no more than that there either.
+ */
+export function nixConfigOf(source: string): ReadonlyMap<string, string> {
   const settings = (attributesAtTop(source) ?? []).flatMap(({ name, value }): Attribute[] => {
     if (name === "nixConfig") return value[0]?.text === "{" ? attributesOf(value, 0) : [];
     return name.startsWith("nixConfig.") ? [{ name: name.slice("nixConfig.".length), value }] : [];
   });
+  return new Map(
+    settings.map(({ name, value }) => {
+      const texts = value.flatMap(({ kind, text }) => (kind === "text" ? [text] : []));
+      return [name, texts.filter((text) => !text.includes("${")).join(" ")];
+    }),
+  );
+}
+
+function flakeConfiguration(source: string): CacheConfiguration[] {
+  const config = nixConfigOf(source);
   const words = (setting: string) =>
-    settings
-      .filter(({ name }) => name === setting || name === `extra-${setting}`)
-      .flatMap(({ value }) =>
-        value.flatMap(({ kind, text }) => (kind === "text" ? text.split(/\s+/) : [])),
-      )
-      .filter((word) => word !== "" && !word.includes("${"));
+    [config.get(setting), config.get(`extra-${setting}`)].flatMap((text = "") =>
+      text.split(/\s+/).filter(Boolean),
+    );
   const substituters = words("substituters");
   const publicKeys = words("trusted-public-keys");
   if (substituters.length + publicKeys.length === 0) return [];

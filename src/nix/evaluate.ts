@@ -6,10 +6,12 @@ import type {
   EvaluationRequest,
   EvaluationResult,
 } from "../domain/evaluation.ts";
-import { type AttrSegment, formatAttrPath, type OutputSelection } from "../domain/installable.ts";
+import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { parseStorePath, type StorePath } from "../domain/store-path.ts";
+import { byName, selectOutputs } from "./eval-by-name.ts";
 import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
+import { type EvalFill, named } from "./eval-fill.ts";
 import { indirectName, isIndirect, nearestNames } from "./flake.ts";
 import {
   type Found,
@@ -19,16 +21,23 @@ import {
   type MemberQuestion,
   meantBy,
   memberExpression,
+  merge,
+  NOTHING,
   nameablePart,
   oddNames,
+  type Part,
   Progress,
   refusal,
   unnamed,
 } from "./members.ts";
 
-export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake"> {
+export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | "system"> {
   readonly door: EvaluationDoor;
+  /** Undefined where nothing that was evaluated before may be believed. */
+  readonly fill: EvalFill | undefined;
   readonly outputs: MemberQuestion["outputs"];
+  /** All that the derivation has, in their order. */
+  readonly outputsOf: (drvPath: StorePath) => Promise<readonly string[]>;
 }
 
 /** Evaluations at once: each may take gigabytes of memory. */
@@ -60,20 +69,10 @@ export async function evaluate(
   }
   const before = new Set(evaluator.door.built);
   const run = new Evaluation(evaluator, request, signal);
-  const part = await run.set(meantBy(request));
+  const part = await run.all(meantBy(request));
   const built = [...evaluator.door.built].filter((path) => !before.has(path));
   return { ...part, notices: [...notices, ...part.notices], built };
 }
-
-const NOTHING: EvaluationResult = {
-  derivations: [],
-  failures: [],
-  passedOver: [],
-  notices: [],
-  built: [],
-};
-
-type Part = Omit<EvaluationResult, "built">;
 
 /** A member that ended its evaluation, and that evaluation's message. */
 type Ended = Pick<Found, "segments" | "matched"> & {
@@ -91,11 +90,33 @@ class Evaluation {
     this.signal = signal;
   }
 
+  /** What Nix can keep for later commands is evaluated so that it does; the rest by a question of ours. */
+  async all(segments: readonly AttrSegment[]): Promise<Part> {
+    const { fill, flake, system } = this.evaluator;
+    if (!fill || !flake || this.request.flake !== "." || this.request.system !== system) {
+      return this.set(segments);
+    }
+    const { derivations, rest, left } = await byName(
+      { ...this.evaluator, fill },
+      this.request,
+      segments,
+      this.signal,
+    );
+    const part = { ...NOTHING, derivations };
+    if (rest === "none") return part;
+    const asked = await this.set(segments, rest === "all" ? undefined : rest);
+    // What was not come to, as too many others failed, is known to be sound now.
+    const sound = new Set(asked.derivations.map(({ attrPath }) => attrPath));
+    const again = left.filter((path) => sound.has(formatAttrPath(named(path))));
+    await fill.again(again, this.signal);
+    return merge([part, asked]);
+  }
+
   /**
    * One evaluation for the whole path, and one more for each member at which it ended: what it told
    * until then is not asked again.
    */
-  async set(segments: readonly AttrSegment[]): Promise<Part> {
+  private async set(segments: readonly AttrSegment[], only?: readonly string[]): Promise<Part> {
     const fixed = nameablePart(segments);
     const open = segments.slice(fixed.length);
     const found: Found[] = [];
@@ -108,7 +129,7 @@ class Evaluation {
       let progress = new Progress(mark);
       const answer = await this.ask<Member>(
         fixed,
-        memberExpression(open, { mark, after, outputs }),
+        memberExpression(open, { mark, after, only, outputs }),
         () => {
           progress = new Progress(mark);
           return (message) => progress.read(message);
@@ -277,20 +298,3 @@ class Evaluation {
 }
 
 type Meant = "named" | "of a set";
-
-function selectOutputs(
-  selection: OutputSelection,
-  member: { readonly outputs: readonly string[]; readonly install: readonly string[] },
-): readonly string[] {
-  if (selection.kind === "all") return member.outputs;
-  return selection.kind === "named" ? selection.names : member.install;
-}
-
-function merge(parts: readonly Part[]): Part {
-  return {
-    derivations: parts.flatMap(({ derivations }) => derivations),
-    failures: parts.flatMap(({ failures }) => failures),
-    passedOver: parts.flatMap(({ passedOver }) => passedOver),
-    notices: parts.flatMap(({ notices }) => notices),
-  };
-}

@@ -1,7 +1,8 @@
 /** The question to an evaluation, an expression that no member of a set can break, and how its answer is read. */
 
-import type { EvaluationRequest } from "../domain/evaluation.ts";
+import type { EvaluationRequest, EvaluationResult } from "../domain/evaluation.ts";
 import { type AttrSegment, isNameable } from "../domain/installable.ts";
+import type { ChosenOutputs } from "./eval-cache.ts";
 
 /** What the expression gives for each name it reached. */
 export type Member =
@@ -29,8 +30,10 @@ export interface MemberQuestion {
   readonly mark: string;
   /** What the `*`s matched of the last member that was dealt with: it goes on behind that. */
   readonly after: readonly string[] | undefined;
+  /** Of the first `*`: where only these are meant. */
+  readonly only?: readonly string[] | undefined;
   /** How this version of Nix chooses outputs where none is named. */
-  readonly outputs: "by name" | "by meta";
+  readonly outputs: ChosenOutputs;
 }
 
 /**
@@ -40,7 +43,7 @@ export interface MemberQuestion {
  */
 export function memberExpression(
   segments: readonly AttrSegment[],
-  { mark, after, outputs }: MemberQuestion,
+  { mark, after, only, outputs }: MemberQuestion,
 ): string {
   return `root: let
   inherit (builtins) all attrNames deepSeq elem filter foldl' genList getAttr hasAttr head isAttrs isList map match replaceStrings seq stringLength substring tail toJSON trace tryEval;
@@ -72,12 +75,13 @@ export function memberExpression(
   isBehind = p: a: if a == [ ] then false else if p == [ ] then true
     else if head p == head a then isBehind (tail p) (tail a) else head a < head p;
   isOpen = p: ${after === undefined ? "true" : `isBehind p ${nixList(after)}`};
+  isMeant = path: n: ${only === undefined ? "true" : `path != [ ] || elem n ${nixList(only)}`};
   every = f: path: s: if isAttrs s && (s.type or null) != "derivation"
     then {
       kind = "set";
       unnamed = map (n: if isUtf8 n then n else null) (filter (n: !(isNameable n)) (attrNames s));
       members = map (n: [ n (told f (path ++ [ n ]) (getAttr n s)) ])
-        (filter (n: isNameable n && isOpen (path ++ [ n ])) (attrNames s));
+        (filter (n: isNameable n && isMeant path n && isOpen (path ++ [ n ])) (attrNames s));
     }
     else { kind = "other"; };
   told = f: path: v: trace "${mark}>\${toJSON path}" (let
@@ -257,4 +261,24 @@ export function oddNames(flake: string, odd: readonly (string | null)[]): string
   return [
     `${flake}: ${odd.length} of the names that a * meets can be written in no attribute path (${example}): passed over`,
   ];
+}
+
+/** What is known of a part of what was asked; what was built on the way belongs to none. */
+export type Part = Omit<EvaluationResult, "built">;
+
+export const NOTHING: EvaluationResult = {
+  derivations: [],
+  failures: [],
+  passedOver: [],
+  notices: [],
+  built: [],
+};
+
+export function merge(parts: readonly Part[]): Part {
+  return {
+    derivations: parts.flatMap(({ derivations }) => derivations),
+    failures: parts.flatMap(({ failures }) => failures),
+    passedOver: parts.flatMap(({ passedOver }) => passedOver),
+    notices: parts.flatMap(({ notices }) => notices),
+  };
 }

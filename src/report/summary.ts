@@ -106,7 +106,9 @@ function missing({ survey }: Run): string {
   const rows = source.map(({ name, heavy, wantedBy, system }) => [
     code(name),
     heavy === "heavy" ? "heavy" : "",
-    wantedBy.length <= NAMED ? wantedBy.map(code).join(", ") : count(wantedBy.length, "target"),
+    wantedBy.length <= NAMED
+      ? wantedBy.first.map(code).join(", ")
+      : count(wantedBy.length, "target"),
     system === survey.system ? "" : markdown(system),
   ]);
   return grid(["derivation", "weight", "wanted by", "system"], rows);

@@ -1,7 +1,7 @@
 /** The sentences that the log, the summary and the terminal say in the same words. Pure. */
 
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { holderWords, isServed, type Verdict } from "../domain/verdict.ts";
+import { type Few, holderWords, isServed, type Verdict } from "../domain/verdict.ts";
 import type { Check } from "../engine/audit/check.ts";
 import { isHad, type Outcome } from "../engine/outcome.ts";
 import { forecastWords } from "../engine/plan/forecast.ts";
@@ -111,11 +111,11 @@ export function verdictWords(
     case "missing": {
       const { source, download, trivial } = verdict.missing;
       if (how === "short" && source.length > 0) {
-        return `missing: ${fewNames(source.map(nameOf), 2)}`;
+        return `missing: ${fewNames(source, nameOf, 2)}`;
       }
       const parts = [
-        ...(source.length > 0 ? [`from source: ${fewNames(source.map(nameOf))}`] : []),
-        ...(download.length > 0 ? [`to download: ${fewNames(download.map(nameOf))}`] : []),
+        ...(source.length > 0 ? [`from source: ${fewNames(source, nameOf)}`] : []),
+        ...(download.length > 0 ? [`to download: ${fewNames(download, nameOf)}`] : []),
         ...(trivial > 0 ? [`${trivial} trivial`] : []),
       ];
       return `missing${parts.length > 0 ? `: ${parts.join("; ")}` : ""}`;
@@ -129,9 +129,9 @@ export function verdictWords(
   }
 }
 
-function fewNames(names: readonly string[], most = 3): string {
-  const shown = names.slice(0, most).join(", ");
-  return names.length > most ? `${shown} and ${number(names.length - most)} more` : shown;
+function fewNames<T>({ first, length }: Few<T>, nameOf: (one: T) => string, most = 3): string {
+  const shown = first.slice(0, most).map(nameOf).join(", ");
+  return length > most ? `${shown} and ${number(length - most)} more` : shown;
 }
 
 /** Whether a cache is there: `reachable`, `left out`, `stopped answering`. */

@@ -17,7 +17,7 @@ import { formatNarInfo, type NarInfo, type PathInfo } from "../../domain/narinfo
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { stage, sweep, writeWhole } from "../../host/atomic.ts";
-import { EXTENSIONS, type Packing } from "../../host/compress.ts";
+import { EXTENSIONS, type Packing, packingTrouble } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
 import { parsePacking, parsePriority, parseUrl, signingOf, withoutSlash } from "../address.ts";
@@ -148,7 +148,7 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
     async mayPush() {
       const folder = await nearestFolder(directory);
       const error = await access(folder, constants.W_OK | constants.X_OK).catch(asError);
-      if (!error) return undefined;
+      if (!error) return packingTrouble(options.name, options);
       return new UserError("NCP-303", `${options.name}: this user may not write to ${folder}`, {
         cause: error,
         hint: "give the folder to the user that the job runs as",

@@ -97,7 +97,7 @@ function byWeight(ordered: readonly SurveyedDerivation[]): Batch[] {
     why: `${count(shared.length, "derivation")} that several targets share`,
   };
   return [
-    ...source.filter(({ heavy }) => heavy === "heavy").map(heavyBatch),
+    ...ordered.filter(({ heavy }) => heavy === "heavy").map(heavyBatch),
     ...(shared.length > 0 ? [sharing] : []),
   ];
 }

@@ -86,12 +86,13 @@ function evaluationFindings(
 }
 
 function twinFindings(survey: Survey): Finding[] {
-  return findTwins(survey.facts, survey.targets).map(({ name, target, others }) => {
-    const wanting = new Set(others.flatMap(({ wantedBy }) => wantedBy));
+  return findTwins(survey.facts, survey.targets).map(({ name, target, others, wantedBy }) => {
+    const named = others.first.slice(0, 3).map((one) => baseName(one));
+    const more = others.length > named.length ? ` and ${others.length - named.length} more` : "";
     return {
       kind: "twin" as const,
       level: "warning" as const,
-      message: `${target} is one ${name}; ${count(wanting.size, "target")} ${wanting.size === 1 ? "wants" : "want"} another (${others.map(({ derivation }) => baseName(derivation)).join(", ")})`,
+      message: `${target} is one ${name}; ${count(wantedBy.length, "target")} ${wantedBy.length === 1 ? "wants" : "want"} another (${named.join(", ")}${more})`,
       hint: "another nixpkgs, an overlay or other options: name the one your configurations use",
     };
   });

@@ -37,7 +37,7 @@ export async function findTargets(
   const search = new Search(job, nix, signal);
   const parts =
     job.targets.length > 0
-      ? await mapLimited(job.targets, 2, (target) => search.line(target, "has to be there"))
+      ? await mapLimited(job.targets, AT_ONCE, (target) => search.line(target, "has to be there"))
       : await search.defaults();
   const merged = eachOnce(parts, nix.setup.system);
   const notices = [...parts.flatMap(({ notices }) => notices), ...merged.notices];
@@ -46,6 +46,9 @@ export async function findTargets(
   }
   return { targets: withPins(job.pin, merged.targets), notices: [...new Set(notices)] };
 }
+
+/** Lines looked at side by side; how many evaluations run at once, Nix's side decides. */
+const AT_ONCE = 64;
 
 /** Sets that are looked at where no target is named; the others where none of these is there. */
 const STANDARD = ["packages", "checks", "devShells"];
@@ -73,7 +76,7 @@ class Search {
     }
     const sets = STANDARD.map((name) => `.#${name}.SYSTEM.*`);
     const [parts, sizes] = await Promise.all([
-      mapLimited(sets, 2, (line) => this.line(parseTarget(line), "may be absent")),
+      mapLimited(sets, AT_ONCE, (line) => this.line(parseTarget(line), "may be absent")),
       mapLimited(CONFIGURATIONS, 1, (name) => this.nix.attributes(".", name, this.signal)),
     ]);
     const there = CONFIGURATIONS.filter((_, index) => (sizes[index] ?? 0) > 0);
