@@ -41,7 +41,8 @@ export async function transact(
   const store = storeOf(paths);
   const transaction = new Transaction({
     job: {
-      pushFilter: undefined, pushMax: undefined,
+      pushFilter: undefined,
+      pushMax: undefined,
       force: "trust",
       verify: "nar",
       failOn: [],
