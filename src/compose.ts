@@ -2,6 +2,7 @@
 
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
+import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Code } from "./domain/job.ts";
 import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
@@ -10,21 +11,28 @@ import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk, folderSize } from "./host/disk.ts";
-import { type Environment, secretOf } from "./host/environment.ts";
+import { type Environment, isHosted, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
-import { nixCommand } from "./nix/command.ts";
+import { CarriedEvaluation } from "./nix/carried-evaluation.ts";
+import { type NixCommand, nixCommand } from "./nix/command.ts";
 import type { LaterSteps } from "./nix/configure.ts";
-import { findFlake } from "./nix/flake.ts";
+import { type Flake, findFlake } from "./nix/flake.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { isLockWhole, recordKey } from "./nix/record-key.ts";
+import { evaluationKey, isLockWhole, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
-import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
+import {
+  cachesNow,
+  evaluationPlace,
+  type OpenCachesRequest,
+  openCaches,
+  register,
+} from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
@@ -40,6 +48,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly signal: AbortSignal;
   /** Where links go that keep what the run uses from Nix's own collection; whoever names it removes it. */
   readonly rootsFolder?: string;
+  /** Where evaluations are left for other jobs, unless our cache is a folder that can hold them. */
+  readonly evaluationRecords?: RecordStore | undefined;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
@@ -93,7 +103,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   ];
   const store = caches.own?.records;
   const key =
-    store && job.force === "trust" && request.needs !== "store"
+    store && reuses(request) && request.needs !== "store"
       ? await recordKey({
           setup: machine.setup,
           flake,
@@ -105,6 +115,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         })
       : undefined;
   const nix = nixPort({
+    carried: carriedEvaluation(request, command, machine, flake, store),
     command,
     machine,
     flake,
@@ -121,7 +132,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
-    evaluatedBefore: evaluatedBefore(request, secret),
+    evaluatedBefore: job.force === "trust" ? evaluatedBefore(request) : "not looked at",
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
@@ -182,14 +193,44 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
 
 /**
  * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
- * secret is used for. On the command line the machine is its user's own.
+ * secret is used for, and no other job. On the command line the machine is its user's own.
  */
-function evaluatedBefore(
-  { job, laterSteps }: ComposeRequest,
-  secret: string | undefined,
-): "believed" | "removed" | "not looked at" {
-  if (job.force !== "trust") return "not looked at";
-  return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
+function evaluatedBefore({ laterSteps, secrets, environment }: ComposeRequest) {
+  if (laterSteps === undefined) return "believed" as const;
+  const isOwn = secretOf(secrets, environment) === undefined && isHosted(environment);
+  return isOwn ? ("believed" as const) : ("removed" as const);
+}
+
+function reuses({ job }: ComposeRequest): boolean {
+  return job.force === "trust" && job.reuseEvaluation === "auto";
+}
+
+/** What is carried from an earlier job to this one, and from here to the next. */
+function carriedEvaluation(
+  request: ComposeRequest,
+  command: NixCommand,
+  { setup, settings }: NixMachine,
+  flake: Flake | undefined,
+  own: RecordStore | undefined,
+): CarriedEvaluation | undefined {
+  const { job, environment, folder, log } = request;
+  const place = evaluationPlace(request, own, request.evaluationRecords);
+  if (!place || !flake || !reuses(request) || request.needs === "store") return undefined;
+  const also = [VERSION, place.by];
+  return new CarriedEvaluation(
+    {
+      ...{ nix: command, environment, folder, log, store: place.store },
+      ...{ version: setup.version, storeDir: setup.storeDir, inputs: flake.inputs },
+      key: (signal) =>
+        evaluationKey({
+          ...{ nix: command, setup, settings: settings.evaluation, flake, also, environment },
+          signal,
+        }),
+      found: evaluatedBefore(request),
+      takesAway: job.without.length > 0 ? "something" : "nothing",
+    },
+    request.signal,
+  );
 }
 
 /** What a lock leaves open may be another thing tomorrow: no record of it is written. */

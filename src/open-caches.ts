@@ -1,9 +1,11 @@
 /** Opens the caches of a run: our own, those of the input, those Nix is configured with. */
 
 import { nixReading } from "./caches/accept.ts";
+import { sealed } from "./caches/records.ts";
 import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
+import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import { type CacheLocation, holdsPassword, withoutCredentials } from "./domain/location.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
@@ -171,4 +173,22 @@ export async function cachesNow(
     there: all.filter((_, index) => there[index]),
     gone: all.filter((_, index) => !there[index]),
   };
+}
+
+/**
+ * Where this run leaves its evaluation and finds an earlier one's, and whose that is. What maps a name to a
+ * derivation proves nothing, so who wrote it must be one who could have pushed the result: with a secret,
+ * whoever sealed it with that; without one, only this very run of the workflow.
+ */
+export function evaluationPlace(
+  { job, secrets, environment }: OpenCachesRequest,
+  own: RecordStore | undefined,
+  elsewhere: RecordStore | undefined,
+): { readonly store: RecordStore; readonly by: string } | undefined {
+  // What GitHub keeps of our cache it keeps when the job ends; other jobs wait for this now.
+  const place = (job.cache?.keeper === "GitHub" ? undefined : own) ?? elsewhere;
+  const secret = secrets.signingKey ?? secrets.token;
+  const run = environment["GITHUB_RUN_ID"];
+  const by = secret === undefined ? run && `run ${run}` : "a secret";
+  return place && by ? { store: sealed(place, secret), by } : undefined;
 }

@@ -75,6 +75,9 @@ async function once(
   const { seen, meant } = await look(job, trust, world, signal, refuted);
   const looked = world.clock.now();
   await onLooked(seen);
+  // Before the first build, so that other jobs have it soon; and no build has a hand in it.
+  const kept = seen.trust.kind === "write" ? world.nix?.keepEvaluation?.(signal) : undefined;
+  kept?.catch(() => undefined);
   const done = await apply(
     job,
     meant,
@@ -85,6 +88,7 @@ async function once(
     world,
     signal,
   );
+  await kept;
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
   await remember(job, seen, done, world, signal);

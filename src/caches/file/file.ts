@@ -242,6 +242,11 @@ function isRecord(name: string): boolean {
   return !name.endsWith(".json");
 }
 
+/** An evaluation's own, beside the records of what caches hold of it. */
+function kindOf(name: string): string {
+  return name.split("-", 2).length > 1 ? (name.split("-", 1)[0] ?? "") : "";
+}
+
 export function fileRecords(directory: string): RecordStore {
   const folder = join(directory, "memos");
   return {
@@ -256,10 +261,12 @@ export function fileRecords(directory: string): RecordStore {
     async write(key, content) {
       await writeWhole(join(folder, key), content);
       const files = await Promise.all(
-        (await readdir(folder)).filter(isRecord).map(async (name) => {
-          const { mtimeMs } = await stat(join(folder, name));
-          return { name, mtimeMs };
-        }),
+        (await readdir(folder))
+          .filter((name) => isRecord(name) && kindOf(name) === kindOf(key))
+          .map(async (name) => {
+            const { mtimeMs } = await stat(join(folder, name));
+            return { name, mtimeMs };
+          }),
       );
       files.sort((a, b) => b.mtimeMs - a.mtimeMs);
       for (const { name } of files.slice(KEPT)) await rm(join(folder, name), { force: true });
