@@ -38,6 +38,8 @@ export interface KnownCachesParts {
   readonly secret: "to be kept" | "none";
   /** Undefined on the command line: there the caches are given to each call, and nothing is kept. */
   readonly laterSteps: LaterSteps | undefined;
+  /** What the flake's `nixConfig` alone names: Nix takes it in commands on this flake, and in no others. */
+  readonly ofFlake: Pick<NixConfiguration, "substituters" | "publicKeys">;
 }
 
 export class KnownCaches {
@@ -99,8 +101,12 @@ export class KnownCaches {
     const { substituters, trustedPublicKeys } = machine.settings;
     const readable = await this.readable(caches, signal);
     const netrcFile = await this.prepareNetrc(readable);
+    const { ofFlake } = this.parts;
+    const all = this.configurationOf(readable);
+    const flakes = ofFlake.substituters.map(plainAddress);
     const wanted = {
-      ...this.configurationOf(readable),
+      substituters: all.substituters.filter((url) => !flakes.includes(plainAddress(url))),
+      publicKeys: all.publicKeys.filter((key) => !ofFlake.publicKeys.includes(key)),
       ...(netrcFile === undefined ? {} : { netrcFile }),
       ...(buildDir === undefined ? {} : { buildDir }),
     };

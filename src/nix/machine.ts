@@ -31,6 +31,8 @@ export interface NixSettings {
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
   readonly postBuildHook: string | undefined;
+  /** Whether what a flake's `nixConfig` says holds without a question (`accept-flake-config`). */
+  readonly flakeConfig: "accepted" | "asked about";
   /** Whose certificates Nix accepts; undefined where this version has no such setting. */
   readonly certificates: string | undefined;
   /** Those that an evaluation may depend on. */
@@ -57,11 +59,8 @@ export async function readMachine(
   const asked = readSettings(nix, options);
   // Awaited below: one that is too old does not show its settings, and that is not what is wrong with it.
   asked.catch(() => undefined);
-  const facts = await nix.run(
-    "nix-instantiate",
-    ["--eval", "--json", "--strict", "-E", FACTS],
-    options,
-  );
+  const args = ["--eval", "--json", "--strict", "-E", FACTS];
+  const facts = await nix.run("nix-instantiate", args, options);
   const { storeDir, system, version } = JSON.parse(facts) as Record<string, string>;
   if (!storeDir || !system || !version) {
     throw new UserError("NCP-202", `Nix does not say where its store is: ${facts.slice(0, 200)}`);
@@ -101,7 +100,8 @@ export async function readMachine(
       storeDir,
       realStoreDir: realStore,
       buildDir: buildDir(version, text("build-dir"), {
-        ...environment,
+        // A daemon has its own, which nobody tells: a service has none.
+        ...(builder === "daemon" ? {} : environment),
         NIX_STATE_DIR: stateFolder(root || undefined, environment),
       }),
       buildDirBy: buildDirBy(builder, settings, untrusted ? "untrusted" : "trusted"),
@@ -116,6 +116,7 @@ export async function readMachine(
       requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
       postBuildHook: text("post-build-hook") || undefined,
+      flakeConfig: settings.has("accept-flake-config", true) ? "accepted" : "asked about",
       certificates: text("ssl-cert-file") || undefined,
       evaluation: BEAR_ON_EVALUATION.map((name) => `${name}=${list(name).sort().join(" ")}`),
     },
@@ -149,10 +150,8 @@ function withoutSlash(path: string): string {
  */
 export function buildDir(version: string, setting: string, environment: Environment): string {
   if (setting !== "") return setting;
-  if (makesBuildDir(version, "")) {
-    return `${environment["NIX_STATE_DIR"] ?? "/nix/var/nix"}/builds`;
-  }
-  return environment["TMPDIR"] || "/tmp";
+  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
+  return makesBuildDir(version, "") ? `${state}/builds` : environment["TMPDIR"] || "/tmp";
 }
 
 /** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */
