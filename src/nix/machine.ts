@@ -69,7 +69,8 @@ export async function readMachine(
   const settings = await asked;
   const store = await resolveStore(settings.text("store"), environment);
   // Not beside the others: two at once that make a new store's database get in each other's way.
-  const untrusted = await findUntrusted(nix, environment, store, signal);
+  const asUntrusted = await findUntrusted(nix, environment, store, signal);
+  const untrusted = asUntrusted?.untrusted;
   const { list, text } = settings;
   const builder = await builderOf(store, text("build-users-group"), environment);
   // A key that only this user's files name is none to the daemon.
@@ -113,7 +114,10 @@ export async function readMachine(
       trustedPublicKeys: trusted.keys,
       badKey: trusted.bad,
       publicKeyTexts: keys,
-      requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
+      // A daemon leaves it to nobody whom it does not trust.
+      requireSignatures: (asUntrusted?.roots ?? settings).has("require-sigs", false)
+        ? "accept any"
+        : "require",
       netrcFile: text("netrc-file") || undefined,
       postBuildHook: text("post-build-hook") || undefined,
       flakeConfig: settings.has("accept-flake-config", true) ? "accepted" : "asked about",
@@ -266,7 +270,7 @@ async function findUntrusted(
   environment: Environment,
   store: string,
   signal: AbortSignal,
-): Promise<Untrusted | undefined> {
+): Promise<{ readonly untrusted: Untrusted; readonly roots: Settings } | undefined> {
   if (!(await asksDaemon(store, environment))) return undefined;
   const options = { signal, deadline: DEADLINES.query };
   // A question about a path: settings are sent before it, and no cache is asked.
@@ -280,12 +284,13 @@ async function findUntrusted(
     ...options,
     environment: { NIX_USER_CONF_FILES: "", NIX_CONFIG: "" },
   });
-  return {
+  const untrusted = {
     user: userName(),
     file: join(environment["NIX_CONF_DIR"] || "/etc/nix", "nix.conf"),
     substituters: [...roots.list("substituters"), ...roots.list("trusted-substituters")],
     publicKeys: roots.list("trusted-public-keys"),
   };
+  return { untrusted, roots };
 }
 
 /** A user without an entry in passwd is known by number, to Nix as well. */
