@@ -9,6 +9,7 @@ import { httpFaults } from "./http-faults.ts";
 const secret = generateSecretKey("mycache.cachix.org-1");
 
 cacheContract("cachix: (zstd, signed by the server)", () => subject({}), {
+  kind: "cachix",
   wires: WIRES,
   start: async (wire) => {
     const server = await startCachix({ tokens: { [TOKEN]: "Write" } });
