@@ -13,7 +13,6 @@ import type { StorePath } from "../src/domain/store-path.ts";
 import { push } from "../src/engine/apply/push.ts";
 import { FactFinder } from "../src/engine/survey/facts.ts";
 import { Lookup } from "../src/engine/survey/lookup.ts";
-import { survey } from "../src/engine/survey.ts";
 import { processEnvironment } from "../src/host/environment.ts";
 import { HttpClient } from "../src/host/http-client.ts";
 
@@ -69,19 +68,6 @@ async function composed({ inputs, keyFile }: RunRequest) {
   return { job, made: await compose(request) };
 }
 
-/** Everything a plan needs to know: what `mode: check` does before it reports. */
-async function verdicts(request: RunRequest): Promise<string> {
-  const { job, made } = await composed(request);
-  await using world = made;
-  const seen = await survey(
-    job,
-    { kind: "read-only", code: "ours", why: "bench" },
-    world.world,
-    signal,
-  );
-  return `${seen.targets[0]?.verdict.kind} ${seen.facts.answers.size}`;
-}
-
 /** Pushes the closure of the roots to our own cache. */
 async function pushAll(request: RunRequest): Promise<string> {
   const { job, made } = await composed(request);
@@ -99,9 +85,10 @@ const [task, text = "{}"] = process.argv.slice(2);
 const request: unknown = JSON.parse(text);
 const tasks: Readonly<Record<string, () => Promise<string>>> = {
   lookup: () => lookup(request as LookupRequest),
-  verdicts: () => verdicts(request as RunRequest),
   push: () => pushAll(request as RunRequest),
 };
 const chosen = tasks[task ?? ""];
 if (!chosen) throw new Error(`no task ${task}`);
 console.log(await chosen());
+const { user, system } = process.cpuUsage();
+console.log(`processor ${(user + system) / 1000}`);

@@ -1,9 +1,12 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
-import { figureStore, memory } from "./caches/records.ts";
+import { availableParallelism } from "node:os";
+import { figureStore, ledgerStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
-import type { Code, Job } from "./domain/job.ts";
-import { credentialsIn, plainAddress, withoutCredentials } from "./domain/location.ts";
+import type { RecordStore } from "./domain/evaluation-record.ts";
+import type { Code } from "./domain/job.ts";
+import type { History } from "./domain/ledger.ts";
+import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
@@ -13,24 +16,20 @@ import { disk, folderSize } from "./host/disk.ts";
 import { type Environment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { project } from "./host/project.ts";
+import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
-import { nixCommand } from "./nix/command.ts";
+import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
-import { type Flake, type FlakeCaches, findFlake, flakeCaches } from "./nix/flake.ts";
-import { type NixMachine, type NixSettings, readMachine } from "./nix/machine.ts";
+import { type Flake, findFlake } from "./nix/flake.ts";
+import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
+import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
+import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
-import {
-  type Caches,
-  cachesNow,
-  type OpenCachesRequest,
-  openCaches,
-  register,
-} from "./open-caches.ts";
+import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
@@ -59,9 +58,32 @@ export interface Composed extends AsyncDisposable {
 export async function compose(given: ComposeRequest): Promise<Composed> {
   const { notices: moved, ...home } = await withCacheFolder(given.environment, given.folder);
   const request = { ...given, ...home };
-  const { environment, workspace, log, job } = request;
-  const base = {
-    code: request.code,
+  const { environment, workspace, job } = request;
+  if (request.platform === "win32") {
+    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
+    const none = { nix: undefined, own: undefined, substituters: [], memory: undefined };
+    const world = { ...baseOf(request), ...none, notices };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
+  }
+  const command = nixCommand(environment, workspace);
+  const reading = readMachine(command, environment, request.signal);
+  const certificates = reading.then(({ settings }) => settings.certificates);
+  const http = new HttpClient(environment, { certificates });
+  // While Nix says how it is set up.
+  for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
+    for (const host of location ? register.hosts(location) : []) http.connect(host);
+  }
+  try {
+    return await composeWith(request, { command, reading, http, moved });
+  } catch (error) {
+    http.close();
+    throw error;
+  }
+}
+
+function baseOf({ code, log, workspace }: ComposeRequest) {
+  return {
+    code,
     disk,
     clock,
     log,
@@ -70,22 +92,30 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
     decompress,
     addresses: register,
   };
-  if (request.platform === "win32") {
-    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const none = { nix: undefined, own: undefined, substituters: [], memory: undefined };
-    const world = { ...base, ...none, notices };
-    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
-  }
-  const command = nixCommand(environment, workspace);
+}
+
+/** What was begun before Nix has said how it is set up. */
+interface Begun {
+  readonly command: NixCommand;
+  readonly reading: Promise<NixMachine>;
+  readonly http: HttpClient;
+  /** What was told where Nix's own cache folder had to be another one. */
+  readonly moved: readonly string[];
+}
+
+async function composeWith(
+  request: ComposeRequest,
+  { command, reading, http, moved }: Begun,
+): Promise<Composed> {
+  const { environment, workspace, log, job } = request;
   const [machine, flake] = await Promise.all([
-    readMachine(command, environment, request.signal),
+    reading,
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
   const { settings, refused } = await settingsHere(request, machine, flake);
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
-  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, { ...machine, settings }, http, netrc);
   const also = [
@@ -131,12 +161,15 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
   });
   return {
     world: {
-      ...base,
+      ...baseOf(request),
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
-      notices: [...moved, ...caches.notices, ...refusedNotices(caches, refused)],
+      notices: [...moved, ...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
+      ...(store && request.needs !== "store"
+        ? { history: historyIn(store, key, request, machine, flake) }
+        : {}),
       project: {
         ...project({
           workspace,
@@ -154,6 +187,10 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
                 largestPaths(command, machine.setup, most, signal),
             }
           : {}),
+      },
+      timing: {
+        cores: availableParallelism(),
+        end: () => jobEnd(workspace, environment),
       },
       reclaimer: machineReclaimer({
         environment,
@@ -197,50 +234,32 @@ function evaluatedBefore(
   return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
 }
 
-/** Nix's settings as they are for commands on the flake that this run is about. */
-async function settingsHere(
-  { job, environment, code }: ComposeRequest,
-  machine: NixMachine,
+function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
+  return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
+}
+
+/** What earlier runs left beside our cache of their graphs. */
+function historyIn(
+  store: RecordStore,
+  key: string | undefined,
+  { environment, workspace, secrets, job, log }: ComposeRequest,
+  { setup: { system, storeDir } }: NixMachine,
   flake: Flake | undefined,
-): Promise<{ readonly settings: NixSettings; readonly refused: FlakeCaches }> {
-  const isMeant =
-    job.targets.length === 0 ||
-    job.targets.some(({ installable: one }) => one.kind === "flake" && one.flake === ".");
-  if (!flake || !isMeant) {
-    return { settings: machine.settings, refused: { substituters: [], publicKeys: [] } };
-  }
-  const { settings, refused } = await flakeCaches(flake, machine, environment);
-  const before = machine.settings.substituters;
-  // A stranger's flake has us log in nowhere, and read no folder.
-  const isRead = (url: string) =>
-    code === "ours" || before.includes(url) || /^https?:\/\//.test(url);
-  return { settings: { ...settings, substituters: settings.substituters.filter(isRead) }, refused };
-}
-
-/** What the flake alone names: who runs a command on another one has not accepted it. */
-function onlyOfFlake(job: Job, configured: NixSettings, here: NixSettings): FlakeCaches {
-  const urls = [...configured.substituters, ...job.substituters.map(({ text }) => text)];
-  const known = new Set(urls.map(plainAddress));
-  const keys = new Set([
-    ...configured.trustedPublicKeys.map(({ text }) => text),
-    ...job.substituters.flatMap(({ publicKeys }) => publicKeys.map(({ text }) => text)),
-  ]);
+): History {
+  const directory = flake?.directory ?? workspace;
   return {
-    substituters: here.substituters.filter((url) => !known.has(plainAddress(url))),
-    publicKeys: here.trustedPublicKeys.map(({ text }) => text).filter((text) => !keys.has(text)),
+    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
+    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
+    ledgers: ledgerStore({
+      store,
+      key,
+      lines: [...job.targets, ...job.without].map(({ line }) => line),
+      system,
+      storeDir,
+      secret: secrets.signingKey ?? secrets.token,
+      log,
+    }),
   };
-}
-
-function refusedNotices({ own, substituters }: Caches, refused: FlakeCaches): string[] {
-  const open = [...(own ? [own] : []), ...substituters];
-  const known = new Set(open.map(({ substituter }) => plainAddress(substituter.url)));
-  const lacking = refused.substituters.filter((url) => !known.has(plainAddress(url)));
-  const [first, ...rest] = lacking.map(withoutCredentials);
-  if (first === undefined) return [];
-  const line = [first, ...refused.publicKeys].join(" ");
-  return [
-    `NCP-136 flake.nix names caches that Nix does not take from it here, so they are not asked: ${[first, ...rest].join(" ")}. To have them, write "${line}" on a line of substituters, or accept-flake-config = true into Nix's configuration`,
-  ];
 }
 
 /** What a lock leaves open may be another thing tomorrow: no record of it is written. */

@@ -8,7 +8,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { Outcome } from "../servers/http.ts";
 import { cached, flake, MINOR, NIX, startJob, told } from "./job.ts";
 import { recordNix } from "./recorder.ts";
-import { cacheServer, fillCache, makeKey, silentServer } from "./substituter-site.ts";
+import { cacheServer, copyCache, fillCache, makeKey, silentServer } from "./substituter-site.ts";
 
 const run = promisify(execFile);
 const MODES = ["check", "prefetch", "warm", "audit"];
@@ -129,6 +129,35 @@ describe(`Nix's configuration, on ${NIX}`, () => {
     expect(step.report().fetched.paths).toBe(1);
     expect(step.raw).not.toContain("hunter2");
   });
+
+  test.each(["our own", "a substituter"])(
+    "%s that stalls in the middle is not what later steps are configured with",
+    async (role) => {
+      await using job = await startJob(flake("members"), {
+        defaults: { targets: ".#good\n.#other", mode: "prefetch" },
+      });
+      const key = await makeKey(job.machine, "lan-1");
+      const directory = await fillCache(job, "lan", ["good", "other"], key);
+      await using answering = await cacheServer(directory);
+      await using stalling = await cacheServer(await copyCache(directory, "stalling"));
+      stalling.instead = (path) => (path.endsWith(".narinfo") ? "hang" : undefined);
+      const others = `${answering.origin} ${key.public}`;
+      const step = await job.main(
+        role === "our own"
+          ? { cache: stalling.origin, substituters: others }
+          : { cache: "none", substituters: `${stalling.origin} ${key.public}\n${others}` },
+      );
+      expect(step.exitCode).toBe(0);
+      expect(step.outputs["hit"]).toBe("true");
+      const files = (step.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+      const texts = await Promise.all(files.map((file) => readFile(file, "utf8").catch(() => "")));
+      expect(texts.join("\n")).toContain(answering.origin);
+      expect(texts.join("\n")).not.toContain(stalling.origin);
+      expect(told(step).join("\n")).toMatch(
+        new RegExp(`${stalling.origin}[^\n]*stopped answering`),
+      );
+    },
+  );
 
   test("what a flake asks for is never taken: no call accepts its configuration", async () => {
     await using site = await silentServer();

@@ -16,7 +16,7 @@ import { isHosted, jobPath, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
-import { allFindings, jsonReport, outputValues } from "../report/json.ts";
+import { allFindings, outputValues, reportText } from "../report/json.ts";
 import { summary } from "../report/summary.ts";
 import { textReport } from "../report/text.ts";
 import { closing } from "../report/words.ts";
@@ -213,7 +213,7 @@ function tellWhereNixIs({ environment, job }: Context): void {
 
 async function tell(done: Run, { folder }: Context): Promise<void> {
   const reportPath = join(folder, "report.json");
-  await writeWhole(reportPath, redacted(`${JSON.stringify(jsonReport(done), null, 2)}\n`));
+  await writeWhole(reportPath, redacted(`${reportText(done)}\n`));
   for (const [name, value] of Object.entries(outputValues(done, reportPath))) {
     core.setOutput(name, redacted(value));
   }

@@ -8,6 +8,7 @@ import type { Derivation, Substitution } from "./derivation.ts";
 import type { EvaluationRequest, EvaluationResult } from "./evaluation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { Code } from "./job.ts";
+import type { History } from "./ledger.ts";
 import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
 import type { StorePath } from "./store-path.ts";
@@ -174,6 +175,22 @@ export interface Clock {
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
+/** When the job is ended, whatever runs then. */
+export interface JobEnd {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** How long the job may take in all. */
+  readonly minutes: number;
+  /** Who says so: `timeout-minutes of the job build in .github/workflows/ci.yml`. */
+  readonly why: string;
+}
+
+export interface Timing {
+  readonly cores: number;
+  /** Undefined where nobody says it. */
+  end(signal: AbortSignal): Promise<JobEnd | undefined>;
+}
+
 /** How far long work is. */
 export interface WorkState {
   /** What is counted, in the singular: `path`, `target`. */
@@ -261,8 +278,12 @@ export interface World {
   readonly memory: Memory | undefined;
   /** What builds took; undefined where our cache keeps nothing beside its paths. */
   readonly figures?: FigureStore;
+  /** What earlier runs left of their graphs; undefined where our cache keeps nothing beside its paths. */
+  readonly history?: History;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
+  /** Without it no plan is held against the time there is. */
+  readonly timing?: Timing;
   /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   readonly notices: readonly string[];

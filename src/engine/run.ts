@@ -12,9 +12,11 @@ import { audit } from "./audit/audit.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Directories, measureDiskSpace } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
+import { forecastWords, type Times } from "./plan/forecast.ts";
 import { findReclaimable } from "./plan/reclaim.ts";
-import { workOf } from "./plan/work.ts";
+import { type Work, workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
+import { type Changes, changesOf, leaveLedger } from "./rebuilds/changes.ts";
 import { MAY } from "./step.ts";
 import { assess } from "./survey/assess.ts";
 import { recordOf } from "./survey/recall.ts";
@@ -27,6 +29,8 @@ export interface Run {
   readonly survey: Survey;
   readonly plan: Plan;
   readonly outcome: Outcome;
+  /** Against what the default branch built; undefined where nothing was compared. */
+  readonly changes: Changes | undefined;
   readonly begin: number;
   /** When looking and deciding were over, and doing began. */
   readonly looked: number;
@@ -73,8 +77,11 @@ async function once(
 ): Promise<Run> {
   const begin = world.clock.now();
   const { seen, meant } = await look(job, trust, world, signal, refuted);
+  const changes = await changesOf(seen, world, signal);
   const looked = world.clock.now();
   await onLooked(seen);
+  const said = forecastWords(meant.forecast);
+  if (said !== "") world.log.info(said);
   const done = await apply(
     job,
     meant,
@@ -92,7 +99,16 @@ async function once(
     ...done,
     findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
   };
-  return { job, survey: seen, plan: meant, outcome, begin, looked, end: world.clock.now() };
+  return {
+    job,
+    survey: seen,
+    plan: meant,
+    outcome,
+    changes,
+    begin,
+    looked,
+    end: world.clock.now(),
+  };
 }
 
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
@@ -125,7 +141,7 @@ async function look(
 }
 
 /**
- * Only a run that may write leaves an evaluation record, and only one that looked at the closure itself. After a
+ * Only a run that may write leaves a ledger and an evaluation record, and the record only one that looked at the closure itself. After a
  * push the caches are asked again, for what they hold now.
  */
 async function remember(
@@ -135,16 +151,18 @@ async function remember(
   world: World,
   signal: AbortSignal,
 ): Promise<void> {
+  if (seen.trust.kind !== "write" || !(world.memory || world.history)) return;
   const now = world.clock.now();
-  const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
-  if (!world.memory || seen.trust.kind !== "write" || fresh) return;
-  // What another cache serves is as good an answer, and asked for again by the next run.
-  const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
-  if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const assessment =
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
+  await leaveLedger(seen, assessment, outcome.figures, world, signal);
+  const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
+  if (!world.memory || fresh) return;
+  // What another cache serves is as good an answer, and asked for again by the next run.
+  const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
+  if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const record = recordOf(assessment, seen.foundNotices, now);
   if (record) await world.memory.remember(record, signal);
 }
@@ -161,7 +179,19 @@ export async function decide(
   const diskSpace = await measureDiskSpace(world.disk, directories, work.load);
   const options = await findReclaimable(job, seen, world, diskSpace, signal);
   const fitted = fitWork(job, seen, work, diskSpace, directories, options);
-  return plan(job, seen, work, fitted, world);
+  return plan(job, seen, work, fitted, world, await timesOf(job, work, world, signal));
+}
+
+/** When the job ends is asked where something is built in it. */
+async function timesOf(
+  job: Job,
+  work: Work,
+  { nix, timing, clock }: World,
+  signal: AbortSignal,
+): Promise<Times | undefined> {
+  if (!nix || !timing || work.builds.length === 0 || !MAY[job.mode].has("build")) return undefined;
+  const slots = Math.max(1, Math.min(nix.setup.buildsAtOnce, timing.cores));
+  return { slots, now: clock.now(), end: await timing.end(signal) };
 }
 
 /** Where this run writes. */

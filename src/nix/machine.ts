@@ -146,10 +146,8 @@ function withoutSlash(path: string): string {
  */
 export function buildDir(version: string, setting: string, environment: Environment): string {
   if (setting !== "") return setting;
-  if (makesBuildDir(version, "")) {
-    return `${environment["NIX_STATE_DIR"] ?? "/nix/var/nix"}/builds`;
-  }
-  return environment["TMPDIR"] || "/tmp";
+  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
+  return makesBuildDir(version, "") ? `${state}/builds` : environment["TMPDIR"] || "/tmp";
 }
 
 /** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */

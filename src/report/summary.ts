@@ -12,9 +12,10 @@ import { diskSection } from "./disk-table.ts";
 import { done, type Page } from "./done.ts";
 import { allFindings, hitRate } from "./json.ts";
 import { code, fold, grid, markdown, page, type Section } from "./page.ts";
+import { rebuildSections } from "./rebuilds.ts";
 import { substituters, targets } from "./target-table.ts";
 import { timeline } from "./timeline.ts";
-import { headline, recalledWords } from "./words.ts";
+import { headline, recalledWords, scoreWords } from "./words.ts";
 
 const FINDINGS_SHOWN = 10;
 const FINDINGS_MOST = 200;
@@ -32,6 +33,7 @@ export function summary(run: Run): string {
     ...auditSections(run.outcome.audit, run.job.quota),
     { title: "Targets", body: targets(run) },
     { title: outcome.built.length > 0 ? "Was in no cache" : "In no cache", body: missing(run) },
+    ...rebuildSections(run),
     { title: "Done", body: done(outcome, own?.page) },
     { title: "Timeline", body: timeline(run) },
     { title: "Read-only", body: readOnly(run) },
@@ -71,6 +73,7 @@ function facts(run: Run): string {
     ...nix,
     ...trust,
     formatSeconds((end - begin) / 1000),
+    ...[scoreWords(run)].filter((words) => words !== "").map((words) => `builds: ${words}`),
   ].join(" · ");
 }
 
@@ -103,7 +106,9 @@ function missing({ survey }: Run): string {
   const rows = source.map(({ name, heavy, wantedBy, system }) => [
     code(name),
     heavy === "heavy" ? "heavy" : "",
-    wantedBy.length <= NAMED ? wantedBy.map(code).join(", ") : count(wantedBy.length, "target"),
+    wantedBy.length <= NAMED
+      ? wantedBy.first.map(code).join(", ")
+      : count(wantedBy.length, "target"),
     system === survey.system ? "" : markdown(system),
   ]);
   return grid(["derivation", "weight", "wanted by", "system"], rows);

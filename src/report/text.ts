@@ -10,6 +10,7 @@ import { auditLines } from "./audit-section.ts";
 import { diskLines } from "./disk-table.ts";
 import { allFindings } from "./json.ts";
 import { plainLine } from "./page.ts";
+import { rebuildLines } from "./rebuilds.ts";
 import { headline, provedTargets, reachWords, recalledWords, verdictWords } from "./words.ts";
 
 /** A log of thousands of lines is read by nobody. */
@@ -49,6 +50,7 @@ export function textReport(run: Run): string[] {
   }
   lines.push(`  key: ${survey.key.key}`);
   lines.push(...auditLines(run.outcome.audit));
+  lines.push(...rebuildLines(run));
   if (survey.recalled !== undefined) lines.push(`  ${recalledWords(survey.recalled)}`);
   return lines.flatMap((line) => line.split("\n")).map(plainLine);
 }

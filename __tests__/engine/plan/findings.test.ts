@@ -251,10 +251,24 @@ describe("what a finding says", () => {
       { targets: ".#*", heavy: "note, source", "fail-on": "heavy" },
       { nix: { flake: { note, source, tool } } },
     );
-    expect(found.map(({ kind, level }) => [kind, level])).toEqual([
-      ["heavy", "error"],
-      ["heavy", "error"],
-      ["missing", "notice"],
+    expect(found.map(({ kind, level, message }) => [kind, level, message])).toEqual([
+      ["heavy", "error", expect.stringContaining("note is in no cache and would be built from")],
+      ["heavy", "error", expect.stringContaining("source is in no cache and would be downloaded")],
+      [
+        "missing",
+        "notice",
+        expect.stringContaining("tool is in no cache and would be built from source"),
+      ],
+    ]);
+    const warm = await findings(
+      { mode: "warm", targets: ".#source", heavy: "source" },
+      { nix: { flake: { source } } },
+    );
+    expect(warm.map(({ level, message }) => [level, message])).toEqual([
+      [
+        "notice",
+        expect.stringMatching(/downloaded from its origin \(heavy\).*this run downloads it$/),
+      ],
     ]);
   });
 

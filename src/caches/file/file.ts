@@ -234,12 +234,18 @@ export const fileKind: CacheKind<FileAddress> = {
   },
 };
 
-/** A branch or two, a few sets of targets each. */
-const KEPT = 20;
+/** A branch or two, a few sets of targets each: an evaluation record, and its ledger. */
+const KEPT = 40;
+/** Of the default branch's ledgers, one for each set of targets. */
+const LEDGERS_KEPT = 20;
 
 /** An evaluation record's key is a hash; a record with a name of its own is rewritten in place and stays. */
 function isRecord(name: string): boolean {
   return !name.endsWith(".json");
+}
+
+function isLedger(name: string): boolean {
+  return name.startsWith("ledger-");
 }
 
 export function fileRecords(directory: string): RecordStore {
@@ -262,7 +268,11 @@ export function fileRecords(directory: string): RecordStore {
         }),
       );
       files.sort((a, b) => b.mtimeMs - a.mtimeMs);
-      for (const { name } of files.slice(KEPT)) await rm(join(folder, name), { force: true });
+      const old = [
+        ...files.filter(({ name }) => !isLedger(name)).slice(KEPT),
+        ...files.filter(({ name }) => isLedger(name)).slice(LEDGERS_KEPT),
+      ];
+      for (const { name } of old) await rm(join(folder, name), { force: true });
     },
   };
 }

@@ -191,6 +191,7 @@ export const httpKind: CacheKind<URL> = {
   parse: parseUrl,
   place: ({ origin, pathname }) => withoutSlash(`${origin}${pathname}`),
   name: ({ hostname }) => hostname,
+  hosts: (url) => [url],
   page: (_address, path, url) => narInfoPage(url, path),
   open(url, request) {
     const { name, role, token, http, storeDir } = request;

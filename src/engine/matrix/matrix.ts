@@ -61,14 +61,11 @@ export function matrixOf(request: MatrixRequest): Matrix {
 function stagesOf(request: MatrixRequest, targets: readonly SurveyedTarget[]): Matrix {
   if (targets.length === 0) return NO_MATRIX;
   const weights = new Weights(request);
-  const whole = shards(
-    request,
-    groupsOf(targets, weights, (path) => path),
-  );
+  const whole = shards(request, groupsOf(request, targets, weights, new Set()));
   const lifted = request.stages === "two" ? liftShared(request, targets, weights) : undefined;
   if (!lifted) return { whole, first: [], second: whole, stages: 1, left: [] };
   const rest = targets.filter((target) => !lifted.done.has(target));
-  const later = groupsOf(rest, weights, (path) => (lifted.covered.has(path) ? undefined : path));
+  const later = groupsOf(request, rest, weights, lifted.covered);
   return {
     whole,
     first: shards(request, lifted.groups),

@@ -5,6 +5,7 @@ import type { Job } from "../../domain/job.ts";
 import { count } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import { MAY } from "../step.ts";
+import { below } from "../survey/build-graph.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import { hasToBeMade } from "./work.ts";
@@ -25,14 +26,20 @@ export function lackFindings(job: Job, survey: Survey, intent: Intent): Finding[
 
 function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // What lies below an open question may have to be built, or not.
-  const sure = new Set(
-    survey.targets.flatMap(({ name, verdict }) => (verdict.kind === "unknown" ? [] : [name])),
+  const sure = below(
+    survey.targets.flatMap(({ name, verdict }) =>
+      verdict.kind === "unknown" ? [] : (survey.builds.tops.get(name)?.build ?? []),
+    ),
   );
+  const paths = new Set([...sure].map(({ drvPath }) => drvPath));
   return [...survey.derivations.values()]
-    .filter(({ kind, wantedBy }) => kind === "source" && wantedBy.some((name) => sure.has(name)))
+    .filter(
+      ({ kind, heavy, drvPath }) => (kind === "source" || heavy === "heavy") && paths.has(drvPath),
+    )
     .map((derivation) => {
       const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
-      const then = intent === "builds" ? "; this run builds it" : "";
+      const verb = derivation.kind === "download" ? "downloads" : "builds";
+      const then = intent === "builds" ? `; this run ${verb} it` : "";
       return {
         kind,
         level: missingLevel(job, kind, intent),
@@ -50,10 +57,12 @@ function missingLevel(job: Job, kind: "heavy" | "missing", intent: Intent): Find
 }
 
 /** `bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets`. */
-function missingSentence({ name, heavy, wantedBy }: SurveyedDerivation): string {
+function missingSentence({ name, kind, heavy, wantedBy }: SurveyedDerivation): string {
   const weight = heavy === "heavy" ? " (heavy)" : "";
-  const by = wantedBy.length === 1 ? (wantedBy[0] ?? "") : `${count(wantedBy.length, "target")}`;
-  return `${name} is in no cache and would be built from source${weight}, wanted by ${by}`;
+  const by =
+    wantedBy.length === 1 ? (wantedBy.first[0] ?? "") : `${count(wantedBy.length, "target")}`;
+  const how = kind === "download" ? "downloaded from its origin" : "built from source";
+  return `${name} is in no cache and would be ${how}${weight}, wanted by ${by}`;
 }
 
 /** Nothing was looked at: that is no hit, and whoever builds on it has to know why. */
@@ -100,8 +109,8 @@ function downloadFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
     if (verdict.kind !== "missing") return [];
     const { source, download } = verdict.missing;
     if (source.length > 0 || download.length === 0) return [];
-    const names = download.flatMap((path) => survey.derivations.get(path)?.name ?? []);
-    const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+    const names = download.first.flatMap((path) => survey.derivations.get(path)?.name ?? []);
+    const more = download.length > 3 ? ` and ${download.length - 3} more` : "";
     const message = `${name} needs ${names.slice(0, 3).join(", ")}${more}, which no cache has: to be downloaded from the origin`;
     return [{ kind: "missing", level: "error", code: "NCP-402", message }];
   });

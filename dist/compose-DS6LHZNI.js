@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-JFLRCRJI.js";import"./chunk-WDSGHJHZ.js";import"./chunk-DQCA2773.js";import"./chunk-MRNLZQAO.js";import"./chunk-SCELSLR3.js";import"./chunk-Y625PZ5O.js";import"./chunk-5RJXLFSW.js";import"./chunk-ZD5TN7P3.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};
