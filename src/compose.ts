@@ -274,14 +274,18 @@ function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<bool
 
 /**
  * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
- * build, where Nix runs it as this user and shows it all processes. Nothing we do later takes it away.
+ * build, where Nix runs it as this user and shows it all processes, and by what evaluates a file, which
+ * is never pure. Nothing we do later takes it away.
  */
 function exposedSecret(
-  { code, secrets, environment }: ComposeRequest,
+  { code, secrets, environment, job }: ComposeRequest,
   { builder, sandbox }: NixMachine,
-): string | undefined {
-  const isSeen = code === "strange" && builder === "ourselves" && sandbox === "off";
-  return isSeen ? secretOf(secrets, environment) : undefined;
+): World["exposed"] {
+  const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
+  if (secret === undefined) return undefined;
+  const isFile = job.targets.some(({ installable }) => installable.kind === "file");
+  if (isFile) return { secret, to: "evaluation" };
+  return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
 }
 
 /** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */

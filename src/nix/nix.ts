@@ -17,6 +17,7 @@ import type { Flake } from "./flake.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
+import { fileEnvironment } from "./nix-file.ts";
 import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
@@ -63,6 +64,15 @@ export function nixPort(parts: NixParts): Nix {
     system,
     flake,
     builds: parts.buildsToEvaluate,
+    forFiles: (file) => ({
+      ...buildEnvironment(parts.environment, {
+        code: parts.code,
+        named: parts.passEnv,
+        declared: [],
+        hook: "none",
+      }),
+      ...fileEnvironment(file),
+    }),
     // From here on evaluation may write to the store, and Nix may collect garbage for it.
     substituters: async (signal) => {
       await roots.hold([], signal);
