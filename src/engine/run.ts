@@ -170,7 +170,10 @@ async function remember(
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
-  await leaveLedger(seen, assessment, changes?.ledger, outcome.figures, world, signal);
+  // What only looks leaves no file where there was none.
+  if (MAY[job.mode].has("configure")) {
+    await leaveLedger(seen, assessment, changes?.ledger, outcome.figures, world, signal);
+  }
   const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
   if (!world.memory || fresh) return;
   // What another cache serves is as good an answer, and asked for again by the next run.
