@@ -7,6 +7,7 @@ import type { KeyFile } from "./cache-key.ts";
 import type { Derivation, Substitution } from "./derivation.ts";
 import type { EvaluationRequest, EvaluationResult } from "./evaluation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
+import type { Finding } from "./finding.ts";
 import type { Code } from "./job.ts";
 import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
@@ -264,4 +265,6 @@ export interface World {
   /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   readonly notices: readonly string[];
+  /** What went wrong before the run began, and is told with what it finds. */
+  readonly findings?: readonly Finding[];
 }

@@ -4,6 +4,7 @@ import type { BinaryCache } from "../domain/cache.ts";
 import { describeError, isFullDisk, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
+import { cacheHost, serverCause, whatItSaid } from "../domain/location.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
@@ -124,14 +125,19 @@ class Application {
       substituted,
       unfetched,
       gone: [...transaction.gone],
-      built: building.built.map(({ name, seconds, outputs }) => ({
+      built: building.built.map(({ drvPath, name, seconds, outputs }) => ({
+        drvPath,
         name,
         seconds,
         bytes: this.size(outputs),
       })),
+      notBuilt: building.notBuilt,
       figures: building.figures,
       reclaimed,
+      freeAfter: this.world.disk.freeNow(this.nix.setup.realStoreDir)?.freeBytes,
       pushed: [...transaction.pushed.values()],
+      notPushed: transaction.notPushed,
+      unpushed: transaction.unpushed,
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
       ...(this.audited ? { audit: this.audited } : {}),
@@ -219,7 +225,9 @@ class Application {
           kind: "cache",
           level: "warning",
           ...(error instanceof UserError ? { code: error.code } : {}),
-          message: `${cache.name} stopped answering, and later steps are not configured with it: ${describeError(error)}`,
+          cause: serverCause(cache.name),
+          title: `${cacheHost(cache.name)} stopped answering`,
+          message: `${cache.name} stopped answering, and later steps are not configured with it: ${whatItSaid(cache.name, error)}`,
           hint: "they build what only it has, instead of waiting for it",
         });
       }
@@ -254,6 +262,8 @@ class Application {
         kind: "disk",
         level: this.job.failOn.includes("disk") ? "error" : "warning",
         code: "NCP-410",
+        title: `the disk was full, ${count(failed.size, "store path")} could not be downloaded`,
+        cause: `disk ${nix.setup.realStoreDir}`,
         message: `the disk was full while Nix fetched ${count(failed.size, "path")} into ${nix.setup.realStoreDir}: ${full}`,
         hint: "free disk space there (reclaim: auto), or name fewer targets; what had arrived is kept",
       });
@@ -263,6 +273,8 @@ class Application {
       kind: "cache",
       level: "warning",
       code: "NCP-302",
+      title: `${count(failed.size, "store path")} could not be downloaded`,
+      names: [...failed.keys()].map(baseName),
       message: `Nix could not fetch ${count(failed.size, "path")} that ${[...substituters].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
       hint:
         world.code === "strange"

@@ -2,7 +2,7 @@
 
 import { count } from "../domain/size.ts";
 import type { Outcome, TimedStep } from "../engine/outcome.ts";
-import type { Run } from "../engine/run.ts";
+import type { Run } from "../engine/result.ts";
 
 /** More bars than a person reads; the longest ones are kept. */
 const BARS = 30;

@@ -13,20 +13,13 @@ import type { Job } from "../../domain/job.ts";
 import type { Clock, Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes } from "../../domain/size.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
-import { isServed, type VerifiedTarget } from "../../domain/verdict.ts";
+import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { PinnedTarget, PushedPath } from "../outcome.ts";
 import type { Step } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
 import { Meter, PushMeter } from "./meter.ts";
-import {
-  otherBuild,
-  type Pushed,
-  type PushHow,
-  poisonFindings,
-  push,
-  pushFindings,
-  vanished,
-} from "./push.ts";
+import { type Pushed, type PushHow, push, vanished } from "./push.ts";
+import { otherBuild, pinFinding, poisonFindings, proofFindings, pushFindings } from "./trouble.ts";
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };
@@ -63,6 +56,8 @@ export class Transaction {
   /** Targets whose push failed: neither verified nor pinned. */
   private readonly broken = new Set<string>();
   private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
+  /** The name of the cache that is pushed to, or looked at. */
+  private to = "";
   private buildsFailed: "none" | "some" = "none";
 
   constructor(parts: TransactionParts) {
@@ -71,7 +66,17 @@ export class Transaction {
   }
 
   get findings(): readonly Finding[] {
-    return [...pushFindings(this.parts.job, this.failed), ...this.told];
+    const sent = { to: this.to, failed: this.failed, pushed: this.pushed.size };
+    const proofs = proofFindings(this.parts.job, this.to, this.verified.values());
+    return [...pushFindings(this.parts.job, sent), ...this.told, ...proofs];
+  }
+
+  get notPushed(): readonly string[] {
+    return [...this.broken];
+  }
+
+  get unpushed(): readonly StorePath[] {
+    return [...this.failed.keys()];
   }
 
   /** A build failed, and was told: what it should have made is not there, and needs no second word. */
@@ -81,6 +86,7 @@ export class Transaction {
 
   async push({ cache, roots }: Extract<Step, { do: "push" }>): Promise<void> {
     const { target, paths } = roots;
+    this.to = cache.name;
     const { job, signal } = this.parts;
     try {
       const { failed, absent } = await this.send(cache, paths, job);
@@ -133,9 +139,10 @@ export class Transaction {
   async verify(step: Extract<Step, { do: "verify" }>): Promise<void> {
     const { cache } = step;
     const { target } = step.roots;
+    this.to = cache.name;
     this.roots.set(target, step);
     if (this.broken.has(target)) return;
-    const { job, world } = this.parts;
+    const { world } = this.parts;
     const begun = world.clock.now();
     const { outcome, detail, paths, bytes, failing } = await this.proof(step);
     if (outcome === "gone") for (const path of failing) this.gone.add(path);
@@ -143,14 +150,6 @@ export class Transaction {
     this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });
     world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
     if (outcome === "another build") this.told.push(otherBuild(target, cache.name, detail));
-    if (isServed(outcome)) return;
-    this.told.push({
-      kind: "unverified",
-      level: job.failOn.includes("unverified") ? "error" : "warning",
-      code: "NCP-306",
-      message: `${target} is not verified in ${cache.name}: ${outcome}${detail ? `: ${detail}` : ""}`,
-      hint: "it is not pinned; see docs/troubleshooting.md for what each outcome means",
-    });
   }
 
   /** Looks; where a push turned out wrong, pushes once more and looks again: then it is what it is. */
@@ -232,16 +231,8 @@ export class Transaction {
     } catch (error) {
       signal.throwIfAborted();
       done("failed", describeError(error));
-      const verified = this.verified.get(target)?.outcome === "verified";
-      this.told.push({
-        kind: "pin",
-        level: job.onPushFailure === "error" ? "error" : "warning",
-        code: "NCP-307",
-        message: `pin ${pin.name} was not set: ${describeError(error)}`,
-        hint: verified
-          ? "the path is in the cache and verified; run again to pin it"
-          : "the cache lost the path after it was verified; run again to push it",
-      });
+      const now = this.verified.get(target)?.outcome;
+      this.told.push(pinFinding(job, { pin: pin.name, target, error }, now));
     }
   }
 
