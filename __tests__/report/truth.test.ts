@@ -55,6 +55,7 @@ interface Generated {
   readonly trust: Trust;
   readonly freeBytes: number;
   readonly large: boolean;
+  readonly refused: boolean;
   readonly cancelled: boolean;
 }
 
@@ -80,13 +81,16 @@ function generated(seed: number): Generated {
     trust: of([WRITE, WRITE, NO_PINS, READ_ONLY]),
     freeBytes: of([100e9, 100e9, 100e9, 1e6, 1_020_000_000]),
     large: next() < 0.2,
-    cancelled: next() < 0.05,
+    refused: next() < 0.1,
+    cancelled: next() < 0.12,
   };
 }
 
 const REFUSED = new UserError("NCP-305", "http://cache: HTTP 507: quota of this bucket is used up");
 
-async function ran({ fates, inputs, trust, freeBytes, large, cancelled }: Generated) {
+const REFUSED_TOKEN = new UserError("NCP-303", "cache.example: this token may not push there");
+
+async function ran({ fates, inputs, trust, freeBytes, large, refused, cancelled }: Generated) {
   const lib = derivation("lib-1.0");
   const targets = [...fates].map(([name, fate]) => ({
     name,
@@ -105,6 +109,7 @@ async function ran({ fates, inputs, trust, freeBytes, large, cancelled }: Genera
   ];
   const own = memoryCache("https://cache.example", {
     verbs: ["push", "pin", "pins"],
+    ...(refused ? { info: { permission: "read", trouble: REFUSED_TOKEN } } : {}),
     onPush: ({ storePath, references }) => {
       if (unpushed.has(storePath)) return REFUSED;
       if (gone.has(storePath)) return { kind: "miss" };

@@ -57,7 +57,7 @@ export function plan(
   // So does a cache that cannot be written to, where the user said that this fails the job.
   const stop =
     fit.verdict === "nothing fits" ||
-    findings.some(({ kind, level }) => kind === "cache" && level === "error");
+    findings.some(({ kind, level }) => (kind === "cache" || kind === "push") && level === "error");
   const doing = cut ? workOf(job, survey, cut.kept) : work;
   if (!stop && survey.system !== undefined) {
     steps.push(...reclaims.map((reclaim): Step => ({ do: "reclaim", reclaim })));

@@ -144,7 +144,7 @@ function leadOf(findings: readonly Finding[], worst: FinalState | undefined): Fi
 }
 
 function stateOf(
-  { job, plan, outcome }: Ran,
+  { job, survey, plan, outcome }: Ran,
   target: SurveyedTarget,
   failed: ReadonlyMap<StorePath, NotBuilt["why"]>,
 ): FinalState {
@@ -162,10 +162,19 @@ function stateOf(
   }
   if (hit) return isHad(outcome, target) ? "cached" : "needs a build";
   const made = new Set(outcome.built.map(({ drvPath }) => drvPath));
-  if (needs.length > 0 && needs.every(({ drvPath }) => made.has(drvPath))) return "built";
+  if (needs.length > 0 && needs.every(({ drvPath }) => made.has(drvPath))) {
+    return wasToBePushed(job, survey) ? "not pushed" : "built";
+  }
   if (verdict.kind === "unknown") return "unknown";
   const builds = MAY[job.mode].has("build");
   return builds && plan.leftOut.includes(name) ? "no disk space" : "needs a build";
+}
+
+/** This run would have pushed what it built, had our cache taken it. */
+function wasToBePushed({ push }: Job, { substituters, trust }: Survey): boolean {
+  const own = substituters.find(({ role }) => role === "own");
+  if (!own || push === "off" || trust.kind !== "write") return false;
+  return own.state.kind === "down" || own.state.info.trouble !== undefined;
 }
 
 /** How many targets ended so. */

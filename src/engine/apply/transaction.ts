@@ -17,9 +17,15 @@ import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { PinnedTarget, PushedPath } from "../outcome.ts";
 import type { Step } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
+import {
+  otherBuild,
+  pinFinding,
+  poisonFindings,
+  proofFindings,
+  pushFindings,
+} from "./apply-findings.ts";
 import { Meter, PushMeter } from "./meter.ts";
 import { type Pushed, type PushHow, push, vanished } from "./push.ts";
-import { otherBuild, pinFinding, poisonFindings, proofFindings, pushFindings } from "./trouble.ts";
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };

@@ -36,10 +36,10 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
           : "is not used";
       return [
         {
-          kind: "cache",
+          kind: role === "own" && pushes ? "push" : "cache",
           level: refused && levelOf(role) === "notice" ? "warning" : levelOf(role),
           cause: serverCause(name),
-          title: `${host} ${how}`,
+          title: role === "own" && pushes ? `nothing was pushed, ${host} ${how}` : `${host} ${how}`,
           message: `${name} ${how}: ${whatItSaid(name, state.error)}`,
           ...adviceOf(state.error),
         },
@@ -49,10 +49,12 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
     const { trouble } = state.info;
     if (trouble) {
       found.push({
-        kind: "cache",
+        kind: pushes ? "push" : "cache",
         level: pushLevel,
         cause: serverCause(name),
-        title: `${host} can only be read`,
+        title: pushes
+          ? `nothing was pushed, ${host} ${refusedToken(trouble) ? "refused the token" : "can only be read"}`
+          : `${host} can only be read`,
         message: `${describeError(trouble)}: nothing is pushed or pinned, it is only read`,
         ...adviceOf(trouble),
       });
@@ -69,6 +71,10 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
     }
     return [...found, ...refusals(substituter)];
   });
+}
+
+function refusedToken(error: Error): boolean {
+  return error instanceof UserError && error.code === "NCP-303";
 }
 
 function refusals({ name, role, count: { refused, corrupt } }: SurveyedSubstituter): Finding[] {

@@ -1,13 +1,57 @@
-/** What is told of pushes, proofs and pins that went wrong: one finding for each cause. Pure. */
+/** What is told of downloads, pushes, proofs and pins that went wrong: one finding for each cause. Pure. */
 
 import { ReferenceNotPushed } from "../../domain/cache.ts";
-import { describeError, UserError } from "../../domain/errors.ts";
+import { describeError, isFullDisk, UserError } from "../../domain/errors.ts";
 import { type Finding, likeOf } from "../../domain/finding.ts";
-import type { Job } from "../../domain/job.ts";
+import type { Code, Job } from "../../domain/job.ts";
 import { cacheHost, serverCause } from "../../domain/location.ts";
 import { count } from "../../domain/size.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
 import { isServed, type VerifiedTarget } from "../../domain/verdict.ts";
+
+interface NotFetched {
+  /** With Nix's message. */
+  readonly failed: ReadonlyMap<StorePath, string>;
+  /** The caches that say they have them. */
+  readonly from: string;
+  readonly code: Code;
+  readonly into: string;
+}
+
+export function fetchFinding(
+  { failOn }: Pick<Job, "failOn">,
+  { failed, from, code, into }: NotFetched,
+): Finding {
+  const names = [...failed.keys()].map(baseName);
+  const [first = ""] = names;
+  const [why = ""] = failed.values();
+  const full = [...failed.values()].find(isFullDisk);
+  if (full !== undefined) {
+    return {
+      kind: "disk",
+      level: failOn.includes("disk") ? "error" : "warning",
+      code: "NCP-410",
+      cause: `disk ${into}`,
+      names,
+      title: `the disk was full, ${count(names.length, "store path")} not downloaded`,
+      message: `the disk was full while Nix fetched ${count(names.length, "path")} into ${into}: ${full}`,
+      hint: "free disk space there (reclaim: auto), or name fewer targets; what had arrived is kept",
+    };
+  }
+  return {
+    kind: "cache",
+    level: "warning",
+    code: "NCP-302",
+    cause: `fetch ${from}`,
+    names,
+    title: `${count(names.length, "store path")} could not be downloaded`,
+    message: `Nix could not fetch ${count(names.length, "path")} that ${from} says it has, ${first} for one: ${why}`,
+    hint:
+      code === "strange"
+        ? "later steps will build them: on such an event Nix is told no credentials, and what is unsigned or over half a gigabyte it would have to fetch itself"
+        : "later steps will build them; is the cache's public key trusted, and its NAR there?",
+  };
+}
 
 export interface Sent {
   /** The cache's name. */
@@ -88,7 +132,8 @@ export function pushFindings({ onPushFailure }: Pick<Job, "onPushFailure">, sent
 
 /** `HTTP 403`, where a server said it. */
 function statusOf(text: string): string | undefined {
-  return /\bHTTP [1-5]\d\d\b/.exec(text)?.[0];
+  const status = /\b(?:HTTP|answers?|answered) ([1-5]\d\d)\b/.exec(text)?.[1];
+  return status === undefined ? undefined : `HTTP ${status}`;
 }
 
 /** True of all paths together: one that arrived is no "nothing". */
