@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- NAME… | --all] [--rounds N] [--network tls|plain] [--readme]`: without names, every row that
- * does not take long; without a network, over both. The peer is the Nix in $BENCH_NIX (a folder), else the one on PATH.
+ * `npm run bench [-- NAME… | --all] [--rounds N] [--network tls|plain] [--write]`: without names, every row that
+ * does not take long; without a network, over both. `--write` puts all that was measured today into docs/speed.md and
+ * README.md. The peer is the Nix in $BENCH_NIX (a folder), else the one on PATH.
  */
 
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
@@ -10,13 +11,13 @@ import { parseArgs } from "node:util";
 import type { LoadedResult } from "./row.ts";
 import { ROWS } from "./rows/index.ts";
 import { Bench, NETWORKS } from "./site.ts";
-import { type Circumstances, table, writeReadme } from "./table.ts";
+import { type Circumstances, headlines, table, writeInto } from "./table.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     all: { type: "boolean", default: false },
-    readme: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
     rounds: { type: "string" },
     network: { type: "string" },
   },
@@ -61,7 +62,10 @@ for (const [row, network] of chosen.flatMap((row) => networks.map((one) => [row,
 }
 console.log(table(results, where));
 await writeFile("bench-out/table.md", table(await latest(), where));
-if (values.readme) await writeReadme("README.md", table(await latest(), where));
+if (values.write) {
+  await writeInto("docs/speed.md", table(await latest(), where));
+  await writeInto("README.md", headlines(await latest(), where));
+}
 
 /** The last result of every row measured today on this machine with this Nix, in the rows' order. */
 async function latest(): Promise<LoadedResult[]> {

@@ -113,12 +113,43 @@ export function isMet(goal: Goal, { ours, ratio }: Result): boolean | undefined 
   }
 }
 
-/** Puts the table between the README's markers; throws where they are not. */
-export async function writeReadme(file: string, text: string): Promise<void> {
-  const readme = await readFile(file, "utf8");
-  const begin = readme.indexOf(BEGIN);
-  const end = readme.indexOf(END);
+/** What most people come for, over the network that they have. */
+const HEADLINES = [
+  "everyday-1",
+  "everyday-3",
+  "verdicts-1",
+  "verdicts-3",
+  "prefetch-1",
+  "prefetch-3",
+];
+const PUSHES = ["push", "push-cachix", "push-attic"];
+
+export function headlines(results: readonly LoadedResult[], where: Circumstances): string {
+  const chosen = [...HEADLINES, ...PUSHES].flatMap((name) =>
+    results.filter(({ row, network }) => row === name && network !== "plain HTTP"),
+  );
+  const lines = chosen.map((result) => {
+    const { what, ours, peer, peerIs } = result;
+    const show = (spread: Spread | undefined) =>
+      spread ? figures({ ...spread, min: spread.median, max: spread.median }, result.unit) : "";
+    const ratio = result.ratio?.median ?? Number.NaN;
+    return `| ${what} | ${show(ours)} | ${show(peer)} \`${peerIs}\` | ${ratio.toFixed(ratio < 10 ? 1 : 0)}× |`;
+  });
+  return `${[
+    `Measured on ${where.date}, ${where.cores} cores, Nix ${where.nixVersion}, over TLS and HTTP/2 with 20 ms round trips; load average before a row: ${loads(chosen)}.`,
+    "",
+    "| what | ours | Nix | times faster |",
+    "|---|---|---|---|",
+    ...lines,
+  ].join("\n")}\n`;
+}
+
+/** Puts the table between a document's markers; throws where they are not. */
+export async function writeInto(file: string, text: string): Promise<void> {
+  const document = await readFile(file, "utf8");
+  const begin = document.indexOf(BEGIN);
+  const end = document.indexOf(END);
   if (begin < 0 || end < begin) throw new Error(`${file} has no ${BEGIN} … ${END}`);
-  const before = readme.slice(0, begin + BEGIN.length);
-  await writeFile(file, `${before}\n${text}${readme.slice(end)}`);
+  const before = document.slice(0, begin + BEGIN.length);
+  await writeFile(file, `${before}\n${text}${document.slice(end)}`);
 }

@@ -27,6 +27,8 @@ export interface StepRequest {
   readonly node?: string;
   /** Who the runner is, where that is not who asks. */
   readonly user?: { readonly uid: number; readonly gid: number };
+  /** A command that the program is started through, as who asks: it becomes the user by itself. */
+  readonly through?: readonly string[];
   /** Set over the runner's own variables: what a hostile step of the job would like to do. */
   readonly forged?: Readonly<Record<string, string>>;
   readonly onLine?: (line: string) => void;
@@ -148,14 +150,16 @@ function inputVariable(name: string): string {
 function node(
   entry: string,
   environment: Record<string, string>,
-  { workspace, cwd = workspace, onLine, kill, user, node: program = process.execPath }: StepRequest,
+  { workspace, cwd = workspace, onLine, kill, ...request }: StepRequest,
 ): Promise<{ exitCode: number | undefined; raw: string }> {
+  const { through = [], user, node: program = process.execPath } = request;
   return new Promise((done, fail) => {
-    const child = spawn(program, [entry], {
+    const [command = "", ...args] = [...through, program, entry];
+    const child = spawn(command, args, {
       cwd,
       env: environment,
       stdio: ["ignore", "pipe", "pipe"],
-      ...user,
+      ...(through.length > 0 ? {} : user),
     });
     let raw = "";
     let rest = "";

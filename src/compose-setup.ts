@@ -45,7 +45,9 @@ export async function setUp(request: Omit<ComposeRequest, "needs">): Promise<Set
   const { environment, workspace, signal, log } = request;
   const machine = await readMachine(nixCommand(environment, workspace), environment, signal);
   const { settings } = machine;
-  const http = new HttpClient(environment, { certificates: settings.certificates });
+  const http = new HttpClient(environment, {
+    certificates: Promise.resolve(settings.certificates),
+  });
   try {
     const { untrusted, ...setup } = machine.setup;
     // Those that Nix has already are not named, and no concern of ours.

@@ -1,8 +1,11 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
-import { figureStore, memory } from "./caches/records.ts";
+import { availableParallelism } from "node:os";
+import { figureStore, ledgerStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
+import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Code } from "./domain/job.ts";
+import type { History } from "./domain/ledger.ts";
 import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
@@ -13,18 +16,28 @@ import { disk, folderSize } from "./host/disk.ts";
 import { type Environment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { project } from "./host/project.ts";
+import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
-import { nixCommand } from "./nix/command.ts";
-import type { LaterSteps } from "./nix/configure.ts";
-import { findFlake } from "./nix/flake.ts";
+import { type NixCommand, nixCommand } from "./nix/command.ts";
+import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
+import { type Flake, findFlake } from "./nix/flake.ts";
+import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
+import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
-import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
+import {
+  cachesNow,
+  carriedEvaluation,
+  evaluatedBefore,
+  type OpenCachesRequest,
+  openCaches,
+  register,
+  reusesEvaluation,
+} from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
@@ -40,6 +53,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly signal: AbortSignal;
   /** Where links go that keep what the run uses from Nix's own collection; whoever names it removes it. */
   readonly rootsFolder?: string;
+  /** Where evaluations are left for other jobs, unless our cache is a folder that can hold them. */
+  readonly evaluationRecords?: RecordStore | undefined;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
@@ -50,10 +65,35 @@ export interface Composed extends AsyncDisposable {
   storeNames(): Promise<ReadonlySet<string>>;
 }
 
-export async function compose(request: ComposeRequest): Promise<Composed> {
-  const { environment, workspace, log, job } = request;
-  const base = {
-    code: request.code,
+export async function compose(given: ComposeRequest): Promise<Composed> {
+  const { notices: moved, ...home } = await withCacheFolder(given.environment, given.folder);
+  const request = { ...given, ...home };
+  const { environment, workspace, job } = request;
+  if (request.platform === "win32") {
+    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
+    const none = { nix: undefined, own: undefined, substituters: [], memory: undefined };
+    const world = { ...baseOf(request), ...none, notices };
+    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
+  }
+  const command = nixCommand(environment, workspace);
+  const reading = readMachine(command, environment, request.signal);
+  const certificates = reading.then(({ settings }) => settings.certificates);
+  const http = new HttpClient(environment, { certificates });
+  // While Nix says how it is set up.
+  for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
+    for (const host of location ? register.hosts(location) : []) http.connect(host);
+  }
+  try {
+    return await composeWith(request, { command, reading, http, moved });
+  } catch (error) {
+    http.close();
+    throw error;
+  }
+}
+
+function baseOf({ code, log, workspace }: ComposeRequest) {
+  return {
+    code,
     disk,
     clock,
     log,
@@ -62,38 +102,41 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     decompress,
     addresses: register,
   };
-  if (request.platform === "win32") {
-    const notices = ["there is no Nix on Windows: this run gives keys and disk only"];
-    const world = {
-      ...base,
-      nix: undefined,
-      own: undefined,
-      substituters: [],
-      memory: undefined,
-      notices,
-    };
-    return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
-  }
-  const command = nixCommand(environment, workspace);
+}
+
+/** What was begun before Nix has said how it is set up. */
+interface Begun {
+  readonly command: NixCommand;
+  readonly reading: Promise<NixMachine>;
+  readonly http: HttpClient;
+  /** What was told where Nix's own cache folder had to be another one. */
+  readonly moved: readonly string[];
+}
+
+async function composeWith(
+  request: ComposeRequest,
+  { command, reading, http, moved }: Begun,
+): Promise<Composed> {
+  const { environment, workspace, log, job } = request;
   const [machine, flake] = await Promise.all([
-    readMachine(command, environment, request.signal),
+    reading,
     request.needs === "store" ? undefined : findFlake(workspace),
   ]);
-  request.hide?.(credentialsIn(machine.settings.substituters.join("\n")));
+  const { settings, refused } = await settingsHere(request, machine, flake);
+  request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
-  const http = new HttpClient(environment, { certificates: machine.settings.certificates });
   const netrc = await readNetrc(machine.settings.netrcFile);
-  const caches = openCaches(request, machine, http, netrc);
+  const caches = openCaches(request, { ...machine, settings }, http, netrc);
   const also = [
     VERSION,
     job.cacheName,
     ...job.substituters.map(({ text }) => text),
-    ...machine.settings.substituters,
+    ...settings.substituters,
   ];
   const store = caches.own?.records;
   const key =
-    store && job.force === "trust" && request.needs !== "store"
+    store && reusesEvaluation(request) && request.needs !== "store"
       ? await recordKey({
           setup: machine.setup,
           flake,
@@ -105,6 +148,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
         })
       : undefined;
   const nix = nixPort({
+    carried: carriedEvaluation(request, command, machine, flake, store),
     command,
     machine,
     flake,
@@ -113,6 +157,7 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     caches: () => cachesNow(caches, request.signal),
     folder: request.folder,
     laterSteps: request.laterSteps,
+    ofFlake: onlyOfFlake(job, machine.settings, settings),
     passEnv: job.passEnv,
     jobFolders: [
       // The end of a job works elsewhere, and a link in the checkout is the job's all the same.
@@ -121,16 +166,22 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
+    // In a folder that later steps do not have, nothing is kept for them.
+    evaluatedBefore: moved.length > 0 ? "not looked at" : evaluatedBefore(request),
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
   return {
     world: {
-      ...base,
+      ...baseOf(request),
       ...(exposed === undefined ? {} : { exposed }),
       nix,
       ...caches,
+      notices: [...moved, ...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
+      ...(store && request.needs !== "store"
+        ? { history: historyIn(store, key, request, machine, flake) }
+        : {}),
       project: {
         ...project({
           workspace,
@@ -148,6 +199,10 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
                 largestPaths(command, machine.setup, most, signal),
             }
           : {}),
+      },
+      timing: {
+        cores: availableParallelism(),
+        end: () => jobEnd(workspace, environment),
       },
       reclaimer: machineReclaimer({
         environment,
@@ -179,6 +234,34 @@ export async function compose(request: ComposeRequest): Promise<Composed> {
   };
 }
 
+function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
+  return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
+}
+
+/** What earlier runs left beside our cache of their graphs. */
+function historyIn(
+  store: RecordStore,
+  key: string | undefined,
+  { environment, workspace, secrets, job, log }: ComposeRequest,
+  { setup: { system, storeDir } }: NixMachine,
+  flake: Flake | undefined,
+): History {
+  const directory = flake?.directory ?? workspace;
+  return {
+    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
+    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
+    ledgers: ledgerStore({
+      store,
+      key,
+      lines: [...job.targets, ...job.without].map(({ line }) => line),
+      system,
+      storeDir,
+      secret: secrets.signingKey ?? secrets.token,
+      log,
+    }),
+  };
+}
+
 /** What a lock leaves open may be another thing tomorrow: no record of it is written. */
 function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<boolean>): Memory {
   return {
@@ -191,14 +274,18 @@ function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<bool
 
 /**
  * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
- * build, where Nix runs it as this user and shows it all processes. Nothing we do later takes it away.
+ * build, where Nix runs it as this user and shows it all processes, and by what evaluates a file, which
+ * is never pure. Nothing we do later takes it away.
  */
 function exposedSecret(
-  { code, secrets, environment }: ComposeRequest,
+  { code, secrets, environment, job }: ComposeRequest,
   { builder, sandbox }: NixMachine,
-): string | undefined {
-  const isSeen = code === "strange" && builder === "ourselves" && sandbox === "off";
-  return isSeen ? secretOf(secrets, environment) : undefined;
+): World["exposed"] {
+  const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
+  if (secret === undefined) return undefined;
+  const isFile = job.targets.some(({ installable }) => installable.kind === "file");
+  if (isFile) return { secret, to: "evaluation" };
+  return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
 }
 
 /** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */

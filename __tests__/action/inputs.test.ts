@@ -135,6 +135,7 @@ describe("inputs", () => {
         keySuffix: [],
         force: "trust",
         installNix: "require",
+        reuseEvaluation: "auto",
       },
     });
   });

@@ -1,4 +1,6 @@
 import { expect, test } from "@jest/globals";
+import { AtticApi } from "../../src/caches/attic/api.ts";
+import { atticPush } from "../../src/caches/attic/push.ts";
 import { type BinaryCache, can } from "../../src/domain/cache.ts";
 import type { UserError } from "../../src/domain/errors.ts";
 import { parseStorePath } from "../../src/domain/store-path.ts";
@@ -41,6 +43,7 @@ for (const visibility of ["public", "private"] as const) {
       };
     },
     {
+      kind: "attic",
       wires: WIRES,
       start: async (wire) => {
         const server = await atticServer({ visibility });
@@ -58,6 +61,16 @@ for (const visibility of ["public", "private"] as const) {
     },
   );
 }
+
+cacheContract("attic: (Celler)", async () => {
+  const server = await atticServer({ kind: "celler" });
+  const token = server.token("team-*", ["r", "w"]);
+  return {
+    cache: open(server, token),
+    reopen: async () => open(server, token),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+});
 
 test.each([
   ["is garbage", () => "no-token-of-theirs", "NCP-303", "Unauthorized."],
@@ -145,15 +158,52 @@ test("many questions are one, and what is missing saves its narinfo", async () =
   expect(server.requests.slice(before).map((line) => line.split(" ")[0])).toEqual(["POST", "GET"]);
 });
 
-test("a narinfo that is too long for a header stands before the NAR", async () => {
+test.each(["attic", "celler"] as const)(
+  "a narinfo that is too long for a header of %s stands before the NAR",
+  async (kind) => {
+    await using server = await atticServer({ kind });
+    const cache = open(server, server.token("*", ["r", "w"]));
+    const references = Array.from({ length: 200 }, (_, index) => madeUp(`reference-${index}`));
+    const path = madeUp("with-many-references", references, { bytes: 3_000_000 });
+    expect([...(await send(cache, [...references, path])).failed]).toEqual([]);
+    const presence = await cache.query(path.info.storePath, signal);
+    if (presence.kind !== "hit") throw new Error(presence.kind);
+    expect(presence.narInfo.references).toHaveLength(200);
+  },
+);
+
+test("a server whose disk is full: its own words, and soon nothing more is sent to it", async () => {
   await using server = await atticServer();
-  const cache = open(server, server.token("*", ["r", "w"]));
-  const references = Array.from({ length: 200 }, (_, index) => madeUp(`reference-${index}`));
-  const path = madeUp("with-many-references", references, { bytes: 3_000_000 });
-  expect([...(await send(cache, [...references, path])).failed]).toEqual([]);
-  const presence = await cache.query(path.info.storePath, signal);
-  if (presence.kind !== "hit") throw new Error(presence.kind);
-  expect(presence.narInfo.references).toHaveLength(200);
+  const token = server.token("*", ["r", "w"]);
+  const { cache, origin } = server;
+  const write = { first: 5, longest: 20, total: 200, patience: 400 };
+  const options = {
+    label: "attic:full",
+    server: new URL(origin),
+    cache,
+    token,
+    http: plain,
+    write,
+  };
+  const paths = Array.from({ length: 200 }, (_, index) => madeUp(`no-space-${index}`));
+  const infos = paths.map(({ info }) => info);
+  server.disk = "full";
+  const push = atticPush(new AtticApi(options));
+  const { pushed, failed, ended } = await push(infos, narsOf(paths), () => undefined, signal);
+  expect([pushed.length, failed.size]).toEqual([0, 200]);
+  expect(ended).toMatchObject({
+    code: "NCP-305",
+    fault: "the server's",
+    hint: expect.stringContaining("the server's own log"),
+  });
+  expect(ended?.message).toContain(
+    "PUT upload-path answers HTTP 500: The server encountered an internal error",
+  );
+  const causes = [...failed.values()].map(({ message }) => message);
+  expect(new Set(causes).size).toBe(1);
+  server.disk = "free";
+  const again = await send(open(server, token), paths);
+  expect([again.pushed.length, again.failed.size]).toEqual([200, 0]);
 });
 
 test("a large NAR that is not what the store says is not kept by the server", async () => {

@@ -3,7 +3,7 @@
 import { cachixCache } from "../../src/caches/cachix/cachix.ts";
 import type { BinaryCache, Can } from "../../src/domain/cache.ts";
 import { parsePublicKey, parseSigningKey } from "../../src/domain/signature.ts";
-import { HttpClient } from "../../src/host/http-client.ts";
+import { type Http, HttpClient } from "../../src/host/http-client.ts";
 import type { CachixServer } from "../servers/cachix.ts";
 
 export const TOKEN = "eyJ0b2tlbiI6InRoYXQgaXMgbm93aGVyZSJ9";
@@ -21,6 +21,8 @@ export interface ClientOptions {
   readonly role?: "own" | "substituter";
   readonly signatures?: "require" | "accept any";
   readonly storeDir?: string;
+  /** What is around the client of HTTP. */
+  readonly around?: (http: Http) => Http;
 }
 
 export type CachixClient = Can<"push" | "pin" | "pins">;
@@ -41,7 +43,7 @@ export class Client implements Disposable {
       signingKey: options.signingKey ? parseSigningKey(options.signingKey) : undefined,
       publicKeys: keys.flatMap((key) => parsePublicKey(key) ?? []),
       signatures: options.signatures ?? "require",
-      http: this.http,
+      http: options.around?.(this.http) ?? this.http,
       ask: PATIENCE,
       write: PATIENCE,
     });

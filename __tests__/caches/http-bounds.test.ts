@@ -1,4 +1,11 @@
-import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
+import { execFileSync } from "node:child_process";
+import {
+  brotliCompressSync,
+  deflateRawSync,
+  deflateSync,
+  gzipSync,
+  zstdCompressSync,
+} from "node:zlib";
 import { describe, expect, test } from "@jest/globals";
 import { httpPush } from "../../src/caches/http/push.ts";
 import { can } from "../../src/domain/cache.ts";
@@ -168,6 +175,10 @@ describe("a NAR", () => {
     ["gzip", gzipSync(NAR)],
     ["br", brotliCompressSync(NAR)],
     ["zstd", zstdCompressSync(NAR)],
+    ["deflate", deflateSync(NAR)],
+    // Without zlib's frame, as some servers have it.
+    ["deflate", deflateRawSync(NAR)],
+    ["xz", execFileSync("xz", ["--stdout"], { input: NAR, maxBuffer: 10_000_000 })],
     ["gzip, br", brotliCompressSync(gzipSync(NAR))],
   ])("that is packed as %s on its way is what it was", async (encoding, body) => {
     expect((await read(packed(encoding, body))).equals(NAR)).toBe(true);

@@ -1,11 +1,12 @@
 import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { fileRecords } from "../../src/caches/file/file.ts";
-import { type MemoryOptions, memory } from "../../src/caches/records.ts";
+import { ledgerStore, type MemoryOptions, memory } from "../../src/caches/records.ts";
 import type { EvaluationRecord } from "../../src/domain/evaluation-record.ts";
 import type { Log } from "../../src/domain/ports.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { narInfo } from "../support/graph.ts";
+import { ledgerOf } from "../support/ledgers.ts";
 import { STORE, storePath } from "../support/paths.ts";
 import { SIGNAL } from "../support/world.ts";
 
@@ -123,18 +124,18 @@ describe("what a run remembers", () => {
 });
 
 describe("evaluation records beside a file:// cache", () => {
-  test("are the twenty written last", async () => {
+  test("are the forty written last", async () => {
     await using folder = await temporaryFolder();
     const store = fileRecords(folder.path);
-    for (let n = 0; n < 20; n++) {
+    for (let n = 0; n < 40; n++) {
       await store.write(`key-${n}`, Buffer.from(`${n}`), SIGNAL);
       await utimes(folder.at("memos", `key-${n}`), 1_000 + n, 1_000 + n);
     }
-    await store.write("key-20", Buffer.from("20"), SIGNAL);
+    await store.write("key-40", Buffer.from("40"), SIGNAL);
     const names = await readdir(folder.at("memos"));
-    expect(names.sort()).toEqual(Array.from({ length: 20 }, (_, n) => `key-${n + 1}`).sort());
+    expect(names.sort()).toEqual(Array.from({ length: 40 }, (_, n) => `key-${n + 1}`).sort());
     expect(await store.read("key-0", SIGNAL)).toBeUndefined();
-    expect(Buffer.from((await store.read("key-20", SIGNAL)) ?? []).toString()).toBe("20");
+    expect(Buffer.from((await store.read("key-40", SIGNAL)) ?? []).toString()).toBe("40");
   });
 
   test("are not read where something else stands in their place", async () => {
@@ -149,3 +150,102 @@ function flipped(bytes: Buffer, at: number): Buffer {
   changed[at] = (changed[at] ?? 0) ^ 1;
   return changed;
 }
+
+describe("a ledger", () => {
+  const LEDGER = ledgerOf([{ name: "openssl-3.5.1" }, { name: "web", inputs: ["openssl-3.5.1"] }]);
+  const small = ledgerOf([{ name: "web" }]);
+
+  function ledgersIn(
+    folder: Folder,
+    more: { secret?: string; lines?: string[]; key?: string } = {},
+  ) {
+    const told: string[] = [];
+    const log: Log = {
+      group: () => {},
+      endGroup: () => {},
+      info: () => {},
+      debug: (line) => told.push(line),
+    };
+    const ledgers = ledgerStore({
+      store: fileRecords(folder.path),
+      key: more.key,
+      lines: more.lines ?? [".#web"],
+      system: "x86_64-linux",
+      storeDir: STORE,
+      secret: more.secret,
+      log,
+    });
+    return { ...ledgers, told };
+  }
+
+  test("is read by a run with the secret that sealed it, and by one that has none", async () => {
+    await using folder = await temporaryFolder();
+    await ledgersIn(folder, { secret: "mine" }).remember(LEDGER, "base", SIGNAL);
+    for (const secret of ["mine", undefined]) {
+      const { base } = ledgersIn(folder, secret === undefined ? {} : { secret });
+      expect(await base("these targets", SIGNAL)).toStrictEqual(LEDGER);
+    }
+  });
+
+  test.each([
+    ["by another secret", "theirs"],
+    ["without one", undefined],
+  ])("that was sealed %s is not believed by a run with a secret", async (_, secret) => {
+    await using folder = await temporaryFolder();
+    const writer = ledgersIn(folder, secret === undefined ? {} : { secret });
+    await writer.remember(LEDGER, "base", SIGNAL);
+    const { base, told } = ledgersIn(folder, { secret: "mine" });
+    expect(await base("these targets", SIGNAL)).toBeUndefined();
+    expect(told.join()).toContain("its seal is not ours");
+  });
+
+  test("of one name is not believed under another", async () => {
+    await using folder = await temporaryFolder();
+    await ledgersIn(folder, { lines: [".#other"] }).remember(small, "base", SIGNAL);
+    const store = fileRecords(folder.path);
+    const names = await readdir(folder.at("memos"));
+    const content = await readFile(folder.at("memos", names[0] ?? ""));
+    for (const name of names) await store.write(name, content, SIGNAL);
+    const { base } = ledgersIn(folder, { lines: [".#other"] });
+    const found = [await base("these targets", SIGNAL), await base("any targets", SIGNAL)];
+    expect(found.filter((one) => one !== undefined)).toHaveLength(1);
+  });
+
+  test("that was changed or cut off is ignored", async () => {
+    await using folder = await temporaryFolder();
+    await ledgersIn(folder).remember(LEDGER, "base", SIGNAL);
+    for (const name of await readdir(folder.at("memos"))) {
+      const content = await readFile(folder.at("memos", name));
+      content[70] = (content[70] ?? 0) ^ 1;
+      await writeFile(folder.at("memos", name), content);
+    }
+    expect(await ledgersIn(folder).base("these targets", SIGNAL)).toBeUndefined();
+    for (const name of await readdir(folder.at("memos")))
+      await writeFile(folder.at("memos", name), "x");
+    const { base, told } = ledgersIn(folder);
+    expect(await base("these targets", SIGNAL)).toBeUndefined();
+    expect(told.join()).toContain("cut off");
+  });
+
+  test("of a pull request is no base, and is there for the same sources again", async () => {
+    await using folder = await temporaryFolder();
+    const { remember, same, base } = ledgersIn(folder, { key: "tree" });
+    await remember(LEDGER, "same", SIGNAL);
+    expect(await base("these targets", SIGNAL)).toBeUndefined();
+    expect(await base("any targets", SIGNAL)).toBeUndefined();
+    expect(await same(SIGNAL)).toStrictEqual(LEDGER);
+    expect(await ledgersIn(folder, { key: "another" }).same(SIGNAL)).toBeUndefined();
+  });
+
+  test("of a few targets does not take the place of a larger one for any", async () => {
+    await using folder = await temporaryFolder();
+    await ledgersIn(folder, { lines: [".#*"] }).remember(LEDGER, "base", SIGNAL);
+    const few = ledgersIn(folder, { lines: [".#one"] });
+    await few.remember(small, "base", SIGNAL);
+    expect(await few.base("any targets", SIGNAL)).toStrictEqual(LEDGER);
+    expect(await few.base("these targets", SIGNAL)).toStrictEqual(small);
+    const later = { ...small, taken: LEDGER.taken + 8 * 24 * 3_600_000 };
+    await few.remember(later, "base", SIGNAL);
+    expect(await few.base("any targets", SIGNAL)).toStrictEqual(later);
+  });
+});

@@ -5,7 +5,7 @@ import type { BinaryCache } from "../../src/domain/cache.ts";
 import { can } from "../../src/domain/cache.ts";
 import type { UserError } from "../../src/domain/errors.ts";
 import type { SigningKey } from "../../src/domain/signature.ts";
-import { HttpClient } from "../../src/host/http-client.ts";
+import { type Http, HttpClient, type HttpRequest } from "../../src/host/http-client.ts";
 import { listen, type Reply, type Wire } from "../servers/http.ts";
 import { type S3Server, s3Server } from "../servers/moto.ts";
 import { putServer } from "../servers/put.ts";
@@ -43,7 +43,7 @@ cacheContract(
       [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
     };
   },
-  { start: (wire) => faulty(s3Server, wire), wires: WIRES },
+  { kind: "s3", start: (wire) => faulty(s3Server, wire), wires: WIRES },
 );
 
 const gateway = await versitygwProgram();
@@ -62,7 +62,7 @@ if (gateway === undefined) {
         [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
       };
     },
-    { start: (wire) => faulty(() => versitygw(gateway), wire) },
+    { kind: "s3", start: (wire) => faulty(() => versitygw(gateway), wire) },
   );
 
   test("versitygw takes a NAR in parts, with a storage class, and asked whether we may write, writes nothing", async () => {
@@ -149,6 +149,61 @@ test("a large NAR that is not what the store says is never completed", async () 
   const error = (await send(cache, { ...path, nar: other })).failed.get(path.info.storePath);
   expect((error as UserError).code).toBe("NCP-308");
   expect((await cache.query(path.info.storePath, signal)).kind).toBe("miss");
+});
+
+/** The client, with something of its own before and behind the completion of an upload. */
+function completing({
+  before = () => {},
+  behind = () => {},
+}: {
+  readonly before?: (request: HttpRequest) => void;
+  readonly behind?: () => void;
+}): Http {
+  return {
+    stream: (request) => http.stream(request),
+    request: async (request) => {
+      const completes = request.method === "POST" && request.url.searchParams.has("uploadId");
+      if (completes) before(request);
+      const answer = await http.request(request);
+      if (completes) behind();
+      return answer;
+    },
+  };
+}
+
+async function sendLarge(at: Server, client: Http) {
+  const environment = { AWS_ACCESS_KEY_ID: at.keyId, AWS_SECRET_ACCESS_KEY: at.secret };
+  const cache = openAt(at.url, { http: client, signingKey: newKey(), environment }, SHORT);
+  const path = madeUp("large", [], { bytes: 33 * 1024 * 1024, random: randomFillSync });
+  const { failed } = await send(cache, path);
+  return {
+    failed: [...failed.values()],
+    kind: (await cache.query(path.info.storePath, signal)).kind,
+  };
+}
+
+test("a completion that was done, and whose answer is lost, is no failure", async () => {
+  await using at = await s3Server();
+  let times = 0;
+  const behind = () => {
+    if (times++ > 0) return;
+    const cause = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
+    throw new Error("the connection was closed", { cause });
+  };
+  const client = completing({ behind });
+  expect(await sendLarge(at, client)).toEqual({ failed: [], kind: "hit" });
+  expect(times).toBeGreaterThan(0);
+});
+
+test("a completion may take ten minutes", async () => {
+  await using at = await s3Server();
+  // A clock of its own: so long it takes, and who waits less has gone by then.
+  const takes = 595_000;
+  const before = ({ deadline }: HttpRequest) => {
+    if (deadline < takes) throw new Error(`no answer within ${deadline / 1000} s`);
+  };
+  const client = completing({ before });
+  expect(await sendLarge(at, client)).toEqual({ failed: [], kind: "hit" });
 });
 
 test("what is written has the storage class that was asked for, in one piece and in parts", async () => {

@@ -120,25 +120,41 @@ function makeWorld(next: Chance, number: number): GraphWorld {
   return { what: `graph ${number}`, nodes, caches, wanted, at: `graphs/${number}` };
 }
 
+type Told = readonly [what: string, caches: readonly (readonly Held[])[]];
+
+const plain = (node: number, refers: readonly number[] = []): Held => ({
+  node,
+  output: "out",
+  refers,
+  extra: [],
+  source: false,
+});
+
 /** Two caches that do not say the same of a path, and one of them names what nobody has. */
-const CONTRADICTIONS: readonly (readonly [string, readonly (readonly Held[])[]])[] = (() => {
-  const plain = (node: number, refers: readonly number[] = []): Held => ({
-    node,
-    output: "out",
-    refers,
-    extra: [],
-    source: false,
-  });
-  return [
-    ["the first with a hole", [[plain(1, [0])], [plain(1)]]],
-    ["the second with a hole", [[plain(1)], [plain(1, [0])]]],
-    ["both with a hole", [[plain(1, [0])], [plain(1, [0])]]],
-    ["each with a part", [[plain(1, [0])], [plain(0)]]],
-    ["above it, the first with a hole", [[plain(2, [0]), plain(1, [0])], [plain(1)]]],
-    ["above it, the second with a hole", [[plain(2, [0]), plain(1)], [plain(1, [0])]]],
-    ["of three the last is whole", [[plain(1, [0])], [plain(1, [0])], [plain(1)]]],
-  ];
-})();
+const CONTRADICTIONS: readonly Told[] = [
+  ["the first with a hole", [[plain(1, [0])], [plain(1)]]],
+  ["the second with a hole", [[plain(1)], [plain(1, [0])]]],
+  ["both with a hole", [[plain(1, [0])], [plain(1, [0])]]],
+  ["each with a part", [[plain(1, [0])], [plain(0)]]],
+  ["above it, the first with a hole", [[plain(2, [0]), plain(1, [0])], [plain(1)]]],
+  ["above it, the second with a hole", [[plain(2, [0]), plain(1)], [plain(1, [0])]]],
+  ["of three the last is whole", [[plain(1, [0])], [plain(1, [0])], [plain(1)]]],
+  ["of three the middle is whole", [[plain(1, [0])], [plain(1)], [plain(1, [0])]]],
+  ["of three the first is whole", [[plain(1)], [plain(1, [0])], [plain(1, [0])]]],
+  ["of three none is whole", [[plain(1, [0])], [plain(1, [0])], [plain(1, [0])]]],
+  ["of three each with a part", [[plain(2, [0])], [plain(1, [0])], [plain(0)]]],
+  ["of three the last fills the hole of the first", [[plain(1, [0])], [plain(1)], [plain(0)]]],
+  [
+    "of three each above it has a hole",
+    [[plain(2, [0]), plain(1)], [plain(2, [0]), plain(1, [0])], [plain(1, [0])]],
+  ],
+];
+
+/** What is wanted of `n1`, which may not be fetched, and of `n2`, which is and refers to it. */
+const OVERTAKEN: readonly Told[] = [
+  ["both built and fetched", [[plain(0), plain(1, [0]), plain(2, [0])]]],
+  ["both built and fetched, with a hole", [[plain(1), plain(2, [0])], [plain(1, [0])]]],
+];
 
 const CHAIN: readonly Node[] = [0, 1, 2].map((n) => ({
   name: `n${n}`,
@@ -147,6 +163,8 @@ const CHAIN: readonly Node[] = [0, 1, 2].map((n) => ({
   inputs: n === 0 ? [] : [{ node: n - 1, output: "out" }],
   source: "none",
 }));
+
+const CHAIN_OF_NEVER = CHAIN.map((node, n): Node => (n === 1 ? { ...node, kind: "never" } : node));
 
 function expressionOf(worlds: readonly GraphWorld[]): string {
   const text = worlds.map(({ nodes }, w) => {
@@ -211,9 +229,15 @@ export function graphs(court: Court): Comparison<GraphWorld> {
     waiting.push(world);
     return world;
   };
-  const chain = (what: string, caches: GraphWorld["caches"], node: number): GraphWorld => {
+  const chain = (
+    what: string,
+    caches: GraphWorld["caches"],
+    wanted: readonly number[],
+    nodes = CHAIN,
+  ): GraphWorld => {
     const at = `graphs/${number++}`;
-    const world = { what, nodes: CHAIN, caches, wanted: [{ node, outputs: ["out"] }], at };
+    const outputs = ["out"];
+    const world = { what, nodes, caches, wanted: wanted.map((node) => ({ node, outputs })), at };
     waiting.push(world);
     return world;
   };
@@ -287,11 +311,16 @@ export function graphs(court: Court): Comparison<GraphWorld> {
       .sort();
     return `builds ${built.join(" ")}; fetches ${fetched.join(" ")}`;
   };
-  /** Whether some path that a cache has refers to one that none has and evaluation does not make. */
-  const hasHole = ({ caches, nodes }: GraphWorld): boolean => {
+  /**
+   * Whether some path that a cache has refers to one that none has and evaluation does not make; of
+   * those paths that may be wanted.
+   */
+  const hasHole = ({ caches, nodes, wanted }: GraphWorld): boolean => {
     const there = new Set(caches.flat().map(({ node, output }) => `${node} ${output}`));
+    const reached = new Set(wanted.flatMap(({ node }) => [node, ...below(nodes, node)]));
     return caches
       .flat()
+      .filter(({ node }) => reached.has(node))
       .some(({ node, refers, extra }) =>
         [
           ...refers.flatMap((index) => nodes[node]?.inputs[index] ?? []),
@@ -305,9 +334,10 @@ export function graphs(court: Court): Comparison<GraphWorld> {
     share: 35,
     always: [
       ...CONTRADICTIONS.flatMap(([what, caches]) => [
-        chain(`two caches that part: ${what}`, caches, 1),
-        chain(`two caches that part below: ${what}`, caches, 2),
+        chain(`two caches that part: ${what}`, caches, [1]),
+        chain(`two caches that part below: ${what}`, caches, [2]),
       ]),
+      ...OVERTAKEN.map(([what, caches]) => chain(what, caches, [2, 1], CHAIN_OF_NEVER)),
       ...Array.from({ length: 20 }, () => create(once)),
     ],
     make: create,
@@ -328,7 +358,14 @@ export function graphs(court: Court): Comparison<GraphWorld> {
       }
       const done = parseRun(text);
       if (code !== 0 && done.build.length === 0) return `ends: ${text.slice(-300)}`;
-      return say(done.build, done.fetch, made, "real");
+      // What may not be fetched for itself, and is a reference of what is fetched, Nix plans both to build
+      // and to fetch; which of the two comes first is chance, and then the other is left out.
+      const fetched = new Set(done.fetch);
+      const overtaken = parseDryRun(text).build.filter((path) => {
+        const outputs = made.find(({ drv }) => drv === path)?.outputs ?? {};
+        return Object.values(outputs).some((output) => fetched.has(output));
+      });
+      return say([...done.build, ...overtaken], done.fetch, made, "real");
     },
     async ours(world) {
       const made = await evaluate(world);

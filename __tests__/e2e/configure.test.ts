@@ -8,12 +8,25 @@ import { describe, expect, test } from "@jest/globals";
 import type { Outcome } from "../servers/http.ts";
 import { cached, flake, MINOR, NIX, startJob, told } from "./job.ts";
 import { recordNix } from "./recorder.ts";
-import { cacheServer, fillCache, makeKey, silentServer } from "./substituter-site.ts";
+import { cacheServer, copyCache, fillCache, makeKey, silentServer } from "./substituter-site.ts";
 
 const run = promisify(execFile);
 const MODES = ["check", "prefetch", "warm", "audit"];
 
 describe(`Nix's configuration, on ${NIX}`, () => {
+  test("a cache in a folder with a blank: later steps have it, or the job is told that they have not", async () => {
+    await using job = await startJob(flake("members"), { defaults: { targets: ".#good" } });
+    const folder = join(job.machine.root, "my cache");
+    const step = await job.main({ mode: "warm", cache: `file://${encodeURI(folder)}?trusted=1` });
+    expect(step.exitCode).toBe(0);
+    const [file = ""] = (step.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+    const known = (await readFile(file, "utf8").catch(() => "")).includes("my%20cache");
+    const said = told(step).filter((line) => line.includes("blank in its name"));
+    expect([known, said.map((line) => line.slice(0, 8))]).toEqual(
+      MINOR < 26 ? [false, ["warning:"]] : [true, []],
+    );
+  });
+
   test("the user's files are never written; ours goes in front of them for this job, and in post it goes", async () => {
     const theirs = "theirs-1:lsbNfweSTD355LPCB4HStuWUrYtGu/wW8TV39WbYnK4=";
     await using job = await startJob(flake("members"), {
@@ -130,6 +143,35 @@ describe(`Nix's configuration, on ${NIX}`, () => {
     expect(step.raw).not.toContain("hunter2");
   });
 
+  test.each(["our own", "a substituter"])(
+    "%s that stalls in the middle is not what later steps are configured with",
+    async (role) => {
+      await using job = await startJob(flake("members"), {
+        defaults: { targets: ".#good\n.#other", mode: "prefetch" },
+      });
+      const key = await makeKey(job.machine, "lan-1");
+      const directory = await fillCache(job, "lan", ["good", "other"], key);
+      await using answering = await cacheServer(directory);
+      await using stalling = await cacheServer(await copyCache(directory, "stalling"));
+      stalling.instead = (path) => (path.endsWith(".narinfo") ? "hang" : undefined);
+      const others = `${answering.origin} ${key.public}`;
+      const step = await job.main(
+        role === "our own"
+          ? { cache: stalling.origin, substituters: others }
+          : { cache: "none", substituters: `${stalling.origin} ${key.public}\n${others}` },
+      );
+      expect(step.exitCode).toBe(0);
+      expect(step.outputs["hit"]).toBe("true");
+      const files = (step.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+      const texts = await Promise.all(files.map((file) => readFile(file, "utf8").catch(() => "")));
+      expect(texts.join("\n")).toContain(answering.origin);
+      expect(texts.join("\n")).not.toContain(stalling.origin);
+      expect(told(step).join("\n")).toMatch(
+        new RegExp(`${stalling.origin}[^\n]*stopped answering`),
+      );
+    },
+  );
+
   test("what a flake asks for is never taken: no call accepts its configuration", async () => {
     await using site = await silentServer();
     await using job = await startJob(flake("members"), { defaults: { targets: ".#good" } });
@@ -148,5 +190,77 @@ describe(`Nix's configuration, on ${NIX}`, () => {
     const accepting = calls.flatMap((call) => call.match(/accept-flake-config\S*( \S+)?/g) ?? []);
     expect(new Set(accepting)).toEqual(new Set(["accept-flake-config false"]));
     expect(site.asked()).toBe(0);
+  });
+});
+
+describe(`the caches that a flake names, on ${NIX}`, () => {
+  const STARTS = { targets: ".#good", cache: "none" };
+
+  async function named(options: { readonly configuration?: string } = {}) {
+    const job = await startJob(flake("members"), { ...options, defaults: STARTS });
+    const key = await makeKey(job.machine, "flake-1");
+    const lan = await cacheServer(await fillCache(job, "lan", ["good"], key));
+    const file = join(job.workspace, "flake.nix");
+    const text = await readFile(file, "utf8");
+    const config = `nixConfig = { extra-substituters = [ "${lan.origin}" ]; extra-trusted-public-keys = "${key.public}"; };\n  outputs =`;
+    await writeFile(file, text.replace("outputs =", config));
+    return {
+      job,
+      lan,
+      line: `${lan.origin} ${key.public}`,
+      settings: {
+        "extra-substituters": { [lan.origin]: true },
+        "extra-trusted-public-keys": { [key.public]: true },
+      },
+      async [Symbol.asyncDispose]() {
+        await lan[Symbol.asyncDispose]();
+        await job[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  test.each(["accept-flake-config", "what the user once told Nix"])(
+    "are read where Nix has them by %s, and stay the flake's own",
+    async (how) => {
+      const accepts = how === "accept-flake-config";
+      await using site = await named(
+        accepts ? { configuration: "accept-flake-config = true" } : {},
+      );
+      const { job, lan } = site;
+      const { machine } = job;
+      const tell = async () => {
+        const folder = join(machine.root, "home", ".local", "share", "nix");
+        await mkdir(folder, { recursive: true });
+        await writeFile(join(folder, "trusted-settings.json"), JSON.stringify(site.settings));
+      };
+      if (!accepts) await tell();
+      const step = await job.main({ mode: "prefetch" });
+      expect([step.outputs["hit"], step.report().fetched.paths]).toEqual(["true", 1]);
+      expect(told(step).join("\n")).not.toContain("NCP-136");
+      // Who runs a command on another flake in a later step has not accepted it.
+      const files = (step.environment["NIX_USER_CONF_FILES"] ?? "").split(":").filter(Boolean);
+      const texts = await Promise.all(files.map((one) => readFile(one, "utf8").catch(() => "")));
+      expect(texts.join("\n")).not.toContain(lan.origin);
+      // Nix has them as well.
+      await machine.forget();
+      if (!accepts) await tell();
+      const args = ["build", "--no-link", "--option", "max-jobs", "0", ".#good"];
+      await machine.nix("nix", args, job.workspace);
+    },
+  );
+
+  test("are named where it does not take them, with the line that has them", async () => {
+    await using site = await named();
+    const { job, lan, line } = site;
+    const without = await job.main({ mode: "check" });
+    expect(without.outputs["hit"]).toBe("false");
+    expect(told(without).join("\n")).toContain(`NCP-136`);
+    expect(told(without).join("\n")).toContain(`write "${line}" on a line of substituters`);
+    expect(lan.requests.length).toBe(0);
+    const step = await job.main({ mode: "check", substituters: line });
+    expect(step.outputs["hit"]).toBe("true");
+    expect(told(step).join("\n")).not.toContain("NCP-136");
+    const other = await job.main({ mode: "check", targets: "nixpkgs#x" });
+    expect(told(other).join("\n")).not.toContain("NCP-136");
   });
 });

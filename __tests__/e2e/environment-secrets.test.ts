@@ -73,7 +73,7 @@ async function impureNix(machine: Machine): Promise<string> {
   });
   const lines = [
     "#!/bin/sh",
-    `case " $* " in *" eval "*) exec ${found.stdout.trim()} "$@" --impure ;; esac`,
+    `case " $* " in *" eval "* | *" path-info --derivation "*) exec ${found.stdout.trim()} "$@" --impure ;; esac`,
     `exec ${found.stdout.trim()} "$@"`,
   ];
   await writeFile(join(folder, "nix"), `${lines.join("\n")}\n`);

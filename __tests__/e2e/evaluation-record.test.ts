@@ -33,7 +33,7 @@ async function site(machine: Machine): Promise<Site> {
   const real = execFileSync("sh", ["-c", "command -v nix"], { env: machine.environment });
   await writeFile(
     join(bin, "nix"),
-    `#!/bin/sh\ncase " $* " in *" eval "*) echo eval >> ${calls};; esac\nexec ${real.toString().trim()} "$@"\n`,
+    `#!/bin/sh\ncase " $* " in *" eval "*|*" path-info --derivation .#"*) echo eval >> ${calls};; esac\nexec ${real.toString().trim()} "$@"\n`,
   );
   await chmod(join(bin, "nix"), 0o755);
   const environment = {

@@ -39,6 +39,7 @@ const CACHIX: Required<{ readonly [Name in FaultName]: Faults[Name] }> = {
   // The first question's deadline is 15 s.
   hang: { ...once, matching: ({ endpoint }) => endpoint === "narinfo" },
   delay: { ...once, milliseconds: 300 },
+  slowComplete: { ...once, until: new Promise<void>((done) => setTimeout(done, 300)) },
 };
 
 /** Whatever is pinned is ours, whole, and has its NAR. */

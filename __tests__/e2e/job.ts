@@ -38,6 +38,7 @@ export type How = Partial<
     | "temp"
     | "runner"
     | "user"
+    | "through"
     | "node"
   >
 >;

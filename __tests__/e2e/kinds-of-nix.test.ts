@@ -1,14 +1,16 @@
 /** Owns what is not Nix's own release on a common machine: Lix, Determinate, 2.3, one without /nix, one off PATH. */
 
 import { execFile } from "node:child_process";
-import { mkdir, symlink } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { appendFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { processEnvironment } from "../../src/host/environment.ts";
 import { folderOf } from "../../src/host/programs.ts";
+import { listen } from "../servers/http.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { otherNix, withOther } from "../support/other-nix.ts";
+import { BWS, startCachixJob, TOKEN } from "./cachix-job.ts";
 import { listing, MINOR, NIX, NIXPKGS, startJob } from "./job.ts";
 
 const run = promisify(execFile);
@@ -36,6 +38,50 @@ describe(`other kinds, imitated on ${NIX}`, () => {
       expect([again.exitCode, again.outputs["hit"]]).toEqual([0, "true"]);
     },
   );
+
+  test("determinate: what its own netrc lets in stays in force beside our private cache, renewed or not", async () => {
+    await using job = await startCachixJob({ isPrivate: true });
+    await using folder = await temporaryFolder();
+    const { machine, server } = job;
+    const bin = await otherNix("determinate", folder, machine.environment["PATH"] ?? "");
+    const theirs = join(machine.root, "determinate", "netrc");
+    await mkdir(dirname(theirs));
+    const renew = (token: string) =>
+      writeFile(theirs, `machine localhost login me password ${token}\n`);
+    let known = "first";
+    let asked = 0;
+    // As cache.flakehub.com, for which its nixd keeps the token.
+    await using flakehub = await listen(async ({ headers, url }) => {
+      const basic = `Basic ${Buffer.from(`me:${known}`).toString("base64")}`;
+      if (headers.authorization !== basic) return { status: 401, body: "no" };
+      asked++;
+      if (url !== "/nix-cache-info") return { status: 404 };
+      return { status: 200, body: `StoreDir: ${machine.storeDir}\n` };
+    });
+    await appendFile(
+      join(machine.root, "etc", "nix.conf"),
+      `netrc-file = ${theirs}\nextra-substituters = http://localhost:${flakehub.port}\n`,
+    );
+    const environment = withOther(machine.environment, bin);
+    const inputs = { mode: "warm", targets: BWS, verify: "full" };
+    for (const token of ["first", "renewed"]) {
+      known = token;
+      await renew(token);
+      asked = 0;
+      const step = await job.step(inputs, { environment });
+      expect([step.exitCode, step.exitCode === 0 ? "" : step.log]).toEqual([0, ""]);
+      expect(step.annotations.map(({ title }) => title).join()).not.toContain("NCP-303");
+      expect(asked).toBeGreaterThan(0);
+      expect(step.report.caches.map(({ reachable }) => reachable)).toEqual([true, true]);
+      // Later steps' Nix gets in to both by the one file there can be.
+      const [ours = ""] = (step.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+      const netrc = /^netrc-file = (.*)$/m.exec(await readFile(ours, "utf8"))?.[1] ?? "";
+      expect(await readFile(netrc, "utf8")).toBe(
+        `machine 127.0.0.1 login "" password ${TOKEN}\nmachine localhost login me password ${token}\n`,
+      );
+    }
+    expect(server.uploads("completed").length).toBeGreaterThan(0);
+  });
 
   test("Nix 2.3 is told that it is too old, and nothing of what it answers to flags", async () => {
     await using job = await startJob(NIXPKGS);

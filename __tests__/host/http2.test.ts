@@ -230,3 +230,38 @@ test("a server without HTTP/2 has 32 connections at most", async () => {
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });
+
+test("a connection that was made before there was anything to send carries the first request", async () => {
+  await using there = await http2Server((stream) => reply(stream, "answered"));
+  const certificates = Promise.withResolvers<string | undefined>();
+  const http = new HttpClient({}, { certificates: certificates.promise });
+  try {
+    http.connect(there.at("/"));
+    // Whose certificates Nix accepts is not known yet: it is waited for, and not taken for "nobody's".
+    const answer = http.request({ method: "GET", url: there.at("/a"), signal, deadline: 20_000 });
+    certificates.resolve(there.environment["NIX_SSL_CERT_FILE"]);
+    expect((await answer).body.toString()).toBe("answered");
+    expect(there.sessions).toHaveLength(1);
+  } finally {
+    http.close();
+  }
+});
+
+test("one that could not be made is made for the request, and one that nobody used ends with the client", async () => {
+  const nobody = await http2Server(() => undefined);
+  const gone = nobody.at("/a");
+  await nobody[Symbol.asyncDispose]();
+  await using there = await http2Server((stream) => reply(stream, "answered"));
+  const http = new HttpClient(there.environment);
+  http.connect(gone);
+  await expect(
+    http.request({ method: "GET", url: gone, signal, deadline: 20_000 }),
+  ).rejects.toThrow("ECONNREFUSED");
+  http.connect(there.at("/"));
+  while (there.sessions.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const [session] = there.sessions;
+  const ended = new Promise((resolve) => session?.once("close", resolve));
+  http.close();
+  await ended;
+  expect(there.requests).toEqual([]);
+});

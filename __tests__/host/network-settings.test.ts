@@ -10,7 +10,7 @@ import { http2Server, reply } from "../servers/http2.ts";
 const { signal } = new AbortController();
 
 async function ask(environment: Readonly<Record<string, string>>, url: URL, certificates?: string) {
-  const http = new HttpClient(environment, { certificates });
+  const http = new HttpClient(environment, { certificates: Promise.resolve(certificates) });
   try {
     const { body } = await http.request({ method: "GET", url, signal, deadline: 10_000 });
     return body.toString();

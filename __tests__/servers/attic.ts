@@ -1,6 +1,7 @@
 /**
  * Owns the Attic stand-in: its API and its binary cache endpoint, as strict as the real ones.
- * Source: attic's server/src/api/v1/*.rs, server/src/api/binary_cache.rs and token/src/lib.rs.
+ * Source: attic's server/src/api/v1/*.rs, server/src/api/binary_cache.rs and token/src/lib.rs; as Celler,
+ * celler's client/src/api/mod.rs (what it sends) and server/src/error.rs (what it is answered).
  */
 
 import { createHash, createHmac, randomBytes } from "node:crypto";
@@ -36,9 +37,13 @@ export interface AtticServer extends LoopbackServer {
   token(pattern: string, rights: readonly Right[], expires?: Date): string;
   /** Asked first; an answer is given instead. */
   instead: ((method: string, path: string) => Outcome | undefined) | undefined;
+  /** `full`: it takes the NAR, cannot store it, and says no more than the real one does. */
+  disk: "free" | "full";
 }
 
 export interface AtticOptions {
+  /** Whose headers it reads; default: `attic`. */
+  readonly kind?: "attic" | "celler";
   readonly visibility?: "public" | "private";
   /** Default: `/nix/store`. */
   readonly storeDir?: string;
@@ -56,6 +61,7 @@ const CHUNKING_FROM = 64 * 1024;
 const CHUNK = { least: 16 * 1024, most: 256 * 1024 };
 
 export async function atticServer({
+  kind = "attic",
   visibility = "public",
   storeDir = "/nix/store",
   delay = 0,
@@ -66,8 +72,9 @@ export async function atticServer({
   const narInfos = new Map<string, NarInfo>();
   const nars = new Map<string, Buffer>();
   const hashes = new Set<string>();
-  const state: { instead: AtticServer["instead"]; origin: string } = {
+  const state: Pick<AtticServer, "instead" | "disk"> & { origin: string } = {
     instead: undefined,
+    disk: "free",
     origin: "",
   };
 
@@ -109,7 +116,12 @@ export async function atticServer({
   const upload = async (request: IncomingMessage): Promise<Reply> => {
     const body = await readBody(request, { limit: BODY_MOST });
     may(request, "w");
-    const { narInfo, nar } = parseUpload(request, body, storeDir);
+    const { narInfo, nar } = parseUpload(request, body, kind, storeDir);
+    if (state.disk === "full") {
+      // ENOSPC stands in its own log: clients are told of no storage error.
+      const words = "The server encountered an internal error or misconfiguration.";
+      throw failure(500, "InternalServerError", words);
+    }
     const hash = sha256FromBytes(createHash("sha256").update(nar).digest());
     if (nar.length !== narInfo.narSize || hash !== narInfo.narHash) {
       throw failure(400, "RequestError", "Bad NAR Hash or Size");
@@ -175,6 +187,12 @@ export async function atticServer({
     set instead(answer) {
       state.instead = answer;
     },
+    get disk() {
+      return state.disk;
+    },
+    set disk(space) {
+      state.disk = space;
+    },
   };
 }
 
@@ -238,11 +256,12 @@ const FIELDS = [
 function parseUpload(
   request: IncomingMessage,
   body: Buffer,
+  kind: "attic" | "celler",
   storeDir: string,
 ): { narInfo: NarInfo; nar: Buffer } {
   const bad = (why: string) => failure(400, "RequestError", why);
-  const header = request.headers["x-attic-nar-info"];
-  const size = request.headers["x-attic-nar-info-preamble-size"];
+  const header = request.headers[`x-${kind}-nar-info`];
+  const size = request.headers[`x-${kind}-nar-info-preamble-size`];
   const preamble = size === undefined ? 0 : Number(size);
   if ((header === undefined) === (size === undefined)) throw bad("one of header and preamble");
   if (String(header ?? "").length > HEADER_MOST) throw failure(431, "Header", "Header too long");

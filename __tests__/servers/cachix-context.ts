@@ -14,6 +14,10 @@ export interface CachixSettings {
   passThrough: boolean;
   /** `redirect`: 302 to a signed URL that, as S3's, is good for GET and not for HEAD. */
   narDelivery: "direct" | "redirect";
+  /** How keys and signatures are written: other servers of the protocol leave the `=` away, as Nix lets them. */
+  base64: "padded" | "unpadded";
+  /** In place of what the token allows; `null` and `unsaid`, as other servers have it. */
+  saysPermission: "what is so" | "unsaid" | null | (string & {});
   /** Decompress each upload and hash the NAR. Bytes that were discarded cannot be. */
   checkNar: boolean;
   /** Hash uploads as they come and keep none of them. */
@@ -85,6 +89,8 @@ export function createContext(options: CachixOptions): CachixContext {
     settings: {
       passThrough: options.passThrough ?? true,
       narDelivery: options.narDelivery ?? "redirect",
+      base64: options.base64 ?? "padded",
+      saysPermission: "saysPermission" in options ? (options.saysPermission ?? null) : "what is so",
       checkNar: options.checkNar ?? true,
       discardBytes: options.discardBytes ?? false,
       minPartBytes: options.minPartBytes ?? 5 * 1024 * 1024,

@@ -45,6 +45,8 @@ interface Row {
 
 const once = { when: "once" } as const;
 
+const completion = Promise.withResolvers<void>();
+
 const table: Readonly<Record<FaultName, Row>> = {
   upstreamOnly: {
     faults: { upstreamOnly: once },
@@ -229,6 +231,19 @@ const table: Readonly<Record<FaultName, Row>> = {
     faults: { delay: { when: "once", milliseconds: 5 } },
     act: lookUp,
     shows: [200, 200],
+  },
+  slowComplete: {
+    isAbsent: true,
+    faults: { slowComplete: { when: "once", until: completion.promise } },
+    act: async (server) => {
+      const pushing = push(server, seed);
+      while (server.fired("slowComplete") === 0) await narInfoStatus(server);
+      const before = await narInfoStatus(server);
+      completion.resolve();
+      await pushing;
+      return [before, await narInfoStatus(server)];
+    },
+    shows: [[404, 200]],
   },
 };
 

@@ -66,6 +66,8 @@ export interface Faults {
   /** The request is taken and never answered. */
   hang?: Fault | undefined;
   delay?: (Fault & { readonly milliseconds: number }) | undefined;
+  /** The answer to a completion comes when this is settled. */
+  slowComplete?: (Fault & { readonly until: Promise<void> }) | undefined;
 }
 
 export type FaultName = keyof Faults;

@@ -9,14 +9,26 @@ import { refuse } from "./cachix-refuse.ts";
 import type { StoredNar } from "./cachix-state.ts";
 import { json, type Outcome, type Reply, readJson, text } from "./http.ts";
 
+/** A key or a signature, `NAME:BASE64`, as this server writes it. */
+function written({ settings }: CachixContext, text: string): string {
+  return settings.base64 === "padded" ? text : text.replace(/=+$/, "");
+}
+
+function permission({ settings }: CachixContext, visit: Visit): { permission?: string | null } {
+  const { saysPermission: says } = settings;
+  if (says === "unsaid") return {};
+  if (says !== "what is so") return { permission: says };
+  return { permission: visit.permission === "none" ? "Read" : visit.permission };
+}
+
 export function describeCache(context: CachixContext, visit: Visit): Reply {
   return json(200, {
     name: context.name,
     uri: `${visit.origin}/serve/${context.name}`,
     isPublic: !context.isPrivate,
-    publicSigningKeys: context.publicKeys,
+    publicSigningKeys: context.publicKeys.map((key) => written(context, key)),
     githubUsername: "",
-    permission: visit.permission === "none" ? "Read" : visit.permission,
+    ...permission(context, visit),
     preferredCompressionMethod: context.preferredCompression === "zst" ? "ZSTD" : "XZ",
   });
 }
@@ -68,7 +80,9 @@ export function serveNarInfo(
         injector.strikes("rootHidden", visit.target, hash)));
   if (!found || isHidden) return text(404, "404");
 
-  const body = writeNarInfo(spoil(context, visit, found));
+  const served = spoil(context, visit, found);
+  const signatures = served.signatures.map((one) => written(context, one));
+  const body = writeNarInfo({ ...served, signatures });
   const etag = `"${createHash("sha256").update(body).digest("hex").slice(0, 32)}"`;
   const caching = { etag, "cache-control": context.isPrivate ? "private" : "public, max-age=3600" };
   if (headers["if-none-match"] === etag) return { status: 304, headers: caching };

@@ -86,6 +86,7 @@ async function finish(
   value: unknown,
 ): Promise<void> {
   const { state, settings, injector } = context;
+  await injector.strikes("slowComplete", visit.target)?.until;
   const { parts, narInfoCreate } = exactFields(value, ["parts", "narInfoCreate"], "body");
   const declared = parseNarInfoCreate(narInfoCreate, context.storeDir, upload.extension);
   const narInfo = signDeclared(declared, context.signing);

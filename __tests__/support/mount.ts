@@ -1,4 +1,4 @@
-/** Owns small file systems for tests: a tmpfs of a given size, in a folder of its own. */
+/** Owns mounts for tests: a tmpfs of a given size, or a folder shown at another place, each in a folder of its own. */
 
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, realpath, rmdir } from "node:fs/promises";
@@ -19,10 +19,19 @@ export interface Mounted extends AsyncDisposable {
 /** Mounting is root's alone, and Linux's; elsewhere there is no small file system to test with. */
 export const canMount = process.platform === "linux" && process.getuid?.() === 0;
 
-/** A tmpfs with these options (`size=64m,nr_inodes=2000`). */
-export async function mountTmpfs(options: string): Promise<Mounted> {
-  const path = await realpath(await mkdtemp(join(tmpdir(), "ncp-mount-")));
-  await run("mount", ["-t", "tmpfs", "-o", `${options},mode=755`, "tmpfs", path]);
+/** A tmpfs with these options (`size=64m,nr_inodes=2000`), in a new folder of `below`. */
+export function mountTmpfs(options: string, below = tmpdir()): Promise<Mounted> {
+  return mounted(["-t", "tmpfs", "-o", `${options},mode=755`, "tmpfs"], below);
+}
+
+/** The folder once more, at a place that everybody can get to. */
+export function bindMount(folder: string): Promise<Mounted> {
+  return mounted(["--bind", folder], "/run");
+}
+
+async function mounted(what: readonly string[], below: string): Promise<Mounted> {
+  const path = await realpath(await mkdtemp(join(below, "ncp-mount-")));
+  await run("mount", [...what, path]);
   return {
     path,
     at: (...names) => join(path, ...names),

@@ -1,6 +1,8 @@
 /** Owns the row `lookup`: who serves each path of a closure. */
 
-import { inTurn } from "../measure.ts";
+import { writeFile } from "node:fs/promises";
+import { hashPart } from "../../src/domain/store-path.ts";
+import { inTurn, spread } from "../measure.ts";
 import { DELAY, pairResult, type Row } from "../row.ts";
 import type { Bench, Cache } from "../site.ts";
 
@@ -19,8 +21,18 @@ export const lookup: Row = {
     const cache = await bench.closure(PATHS, "NARs too");
     await using served = await bench.serve([{ directory: cache.directory, delay: DELAY }]);
     const [url = ""] = served.origins;
+    const names = bench.folder("lookup-names");
+    const all = cache.members.map(({ path }) => `${hashPart(path)}.narinfo`);
+    await writeFile(names, all.join("\n"));
+    const processors: number[] = [];
+    for (let round = 0; round < (bench.rounds ?? 3); round++) {
+      const { stdout, processor } = await bench.ours("client", { url, names });
+      if (stdout.trim() !== `${PATHS}`) throw new Error(`ours says ${stdout}`);
+      processors.push(processor);
+    }
     const pairs = await inTurn(
-      bench.rounds ?? 3,
+      // Nix takes a minute or two.
+      bench.rounds ?? 1,
       async () => {
         const { ms, stdout } = await askOurs(bench, cache, url);
         if (stdout.trim() !== `whole ${PATHS}`) throw new Error(`ours says ${stdout}`);
@@ -41,6 +53,18 @@ export const lookup: Row = {
         pairs,
         { kind: "times the peer", atLeast: 60 },
       ),
+      {
+        row: "lookup-processor",
+        what: `${PATHS} narinfos, asked by the client of HTTP alone: processor time`,
+        peerIs: "",
+        unit: "ms",
+        ours: spread(processors),
+        peer: undefined,
+        ratio: undefined,
+        rounds: processors.length,
+        goal: { kind: "milliseconds", atMost: 500 },
+        note: "",
+      },
     ];
   },
 };

@@ -72,7 +72,8 @@ function pushTo(name: string, kind: string, program: string): Row {
       await using served = await bench.serve([{ directory: parent, delay: DELAY }]);
       const [origin = ""] = served.origins;
       const pairs = await inTurn(
-        bench.rounds ?? 3,
+        // Nix takes more than a minute.
+        bench.rounds ?? 1,
         () => pushOurs(bench, program, root, members.length),
         async (n) => {
           await bench.emptyCache(parent, `nix-${n}`);

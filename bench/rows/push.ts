@@ -56,7 +56,7 @@ export const pushSmall: Row = {
     const cache = await bench.derivations();
     await bench.fresh();
     await bench.machine.nix("nix", ["copy", "--from", `file://${cache.directory}`, cache.root]);
-    const pairs = await compare(bench, cache.root, cache.members.length, bench.rounds ?? 3);
+    const pairs = await compare(bench, cache.root, cache.members.length, bench.rounds ?? 1);
     const what = `push of ${cache.members.length} small paths, ${DELAY} ms a request`;
     const peer = "nix copy --to 'http://…?compression=zstd'";
     return [pairResult("push", what, peer, pairs, { kind: "times the peer", atLeast: 15 })];

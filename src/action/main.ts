@@ -18,7 +18,7 @@ import type { ProcessIdentity } from "../host/processes.ts";
 import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
 import { lastLine } from "../report/headline.ts";
-import { jsonReport, outputValues } from "../report/json.ts";
+import { outputValues, reportText } from "../report/json.ts";
 import type { LinkTo } from "../report/page.ts";
 import { summary } from "../report/summary.ts";
 import { findingLines, textReport } from "../report/text.ts";
@@ -36,6 +36,7 @@ import {
   writeSummary,
 } from "./console.ts";
 import { buildsToEvaluate, type Context, contextTrust, readContext, rootsOf } from "./context.ts";
+import { githubRecords } from "./github-records.ts";
 import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
 import { foreignInputs } from "./inputs.ts";
 import { hasNix, installNix, releaseOf } from "./install-nix.ts";
@@ -78,6 +79,10 @@ export function main(): Promise<void> {
       platform: process.platform,
       log,
       signal,
+      evaluationRecords: githubRecords(
+        { ...context, log },
+        job.targets.map(({ line }) => line),
+      ),
       buildsToEvaluate: buildsToEvaluate(context),
       ...rootsOf(context),
     });
@@ -224,7 +229,7 @@ function tellWhereNixIs({ environment, job }: Context): void {
 
 async function tell(done: Run, { folder, environment, summary: detail }: Context): Promise<void> {
   const reportPath = join(folder, "report.json");
-  await writeWhole(reportPath, redacted(`${JSON.stringify(jsonReport(done), null, 2)}\n`));
+  await writeWhole(reportPath, redacted(`${reportText(done)}\n`));
   for (const [name, value] of Object.entries(outputValues(done, reportPath))) {
     core.setOutput(name, redacted(value));
   }

@@ -29,6 +29,8 @@ export interface CacheKind<Address = unknown> {
   place(address: Address): string;
   /** What the user called it, to tell the name of an example; undefined where it has no name. */
   name(address: Address): string | undefined;
+  /** The hosts that are asked first, to be connected to before it is opened; left out where there are none. */
+  hosts?(address: Address): readonly URL[];
   /** What a signing key without a name is called there; left out where keys are handed out with their names. */
   keyName?(address: Address): string;
   /** Where a person can look at `path`; undefined where there is no such page. `url`: where Nix reads the cache. */

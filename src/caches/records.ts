@@ -1,4 +1,4 @@
-/** Evaluation records and build figures on their way into a cache and back: compressed, and sealed against change. */
+/** Evaluation records, ledgers and build figures on their way into a cache and back: compressed, and sealed against change. */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import {
@@ -15,6 +15,7 @@ import {
   parseRecord,
   type RecordStore,
 } from "../domain/evaluation-record.ts";
+import { formatLedger, type Ledger, type LedgerStore, parseLedger } from "../domain/ledger.ts";
 import type { Log, Memory } from "../domain/ports.ts";
 import { compressWhole, decompressWhole } from "../host/compress.ts";
 
@@ -74,6 +75,33 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
   };
 }
 
+/**
+ * Compressed and sealed, and bound to its key: what this secret did not seal is not there. Without a secret
+ * the seal is a checksum, and the key has to say whose it is.
+ */
+export function sealed(store: RecordStore, secret: string | undefined): RecordStore {
+  const seal = (key: string, content: Uint8Array) =>
+    (secret ? createHmac("sha256", secret) : createHash("sha256"))
+      .update(`evaluation ${key}\n`)
+      .update(content)
+      .digest();
+  return {
+    async read(key, signal) {
+      const file = await store.read(`evaluation-${key}`, signal);
+      if (!file) return undefined;
+      const content = file.subarray(SEAL);
+      if (file.length < SEAL || !timingSafeEqual(file.subarray(0, SEAL), seal(key, content))) {
+        throw new Error("its seal is not ours");
+      }
+      return decompressWhole(content, MOST);
+    },
+    async write(key, content, signal) {
+      const packed = await compressWhole({ compression: "zstd" }, content);
+      await store.write(`evaluation-${key}`, Buffer.concat([seal(key, packed), packed]), signal);
+    },
+  };
+}
+
 /** Not sealed: a figure lets nothing be believed, and a run without secrets needs it just as much. */
 export const FIGURES_KEY = "build-figures.json";
 const FIGURES_MOST = 8 * 1024 * 1024;
@@ -106,6 +134,90 @@ export function figureStore(store: RecordStore, log: Log): FigureStore {
         signal.throwIfAborted();
         log.debug(`${FIGURES_KEY} was not written: ${describeError(error)}`);
       }
+    },
+  };
+}
+
+export interface LedgerOptions {
+  readonly store: RecordStore;
+  /** The record's key: what was evaluated, as a hash; undefined where that cannot be named. */
+  readonly key: string | undefined;
+  /** Target lines, as they tell one set of targets from another. */
+  readonly lines: readonly string[];
+  readonly system: string;
+  readonly storeDir: string;
+  readonly secret: string | undefined;
+  readonly log: Log;
+}
+
+/** zstd's level: some milliseconds more for a file that every run of a pull request reads. */
+const LEDGER_LEVEL = 12;
+/** Of another set of targets a larger ledger stays this long, in milliseconds. */
+const LARGER_STAYS = 7 * 24 * 3_600_000;
+
+/**
+ * Sealed twice: a run with the secret believes what was sealed with it; one without, a stranger's pull request, can
+ * only see that it is whole. What a ledger says is told, and lets no path be believed.
+ */
+export function ledgerStore(options: LedgerOptions): LedgerStore {
+  const { store, key, lines, system, storeDir, secret, log } = options;
+  const name = (...parts: readonly string[]) =>
+    createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+  const names = {
+    "these targets": `ledger-${name(system, storeDir, ...lines)}`,
+    "any targets": `ledger-${name(system, storeDir, "any targets")}`,
+  };
+  const own = key === undefined ? undefined : `${name("ledger", key)}-ledger`;
+  const sums = (at: string, content: Uint8Array) => {
+    const plain = createHash("sha256").update(at).update(content).digest();
+    const sealed = secret && createHmac("sha256", secret).update(at).update(content).digest();
+    return { plain, sealed: sealed || Buffer.alloc(SEAL) };
+  };
+  const read = async (at: string, signal: AbortSignal): Promise<Ledger | undefined> => {
+    try {
+      const file = await store.read(at, signal);
+      if (!file) return undefined;
+      const content = file.subarray(2 * SEAL);
+      if (file.length < 2 * SEAL) throw new Error("it is cut off");
+      const { plain, sealed } = sums(at, content);
+      const good = secret
+        ? timingSafeEqual(file.subarray(0, SEAL), sealed)
+        : timingSafeEqual(file.subarray(SEAL, 2 * SEAL), plain);
+      if (!good) throw new Error("its seal is not ours");
+      return parseLedger((await decompressWhole(content, MOST)).toString("utf8"));
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug(`ledger ${at} is ignored: ${describeError(error).slice(0, 500)}`);
+      return undefined;
+    }
+  };
+  const write = async (at: string, content: Uint8Array, signal: AbortSignal) => {
+    try {
+      const { plain, sealed } = sums(at, content);
+      await store.write(at, Buffer.concat([sealed, plain, content]), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug(`ledger ${at} was not written: ${describeError(error)}`);
+    }
+  };
+  return {
+    base: (which, signal) => read(names[which], signal),
+    same: async (signal) => (own === undefined ? undefined : read(own, signal)),
+    async remember(ledger, as, signal) {
+      const content = await compressWhole(
+        { compression: "zstd", compressionLevel: LEDGER_LEVEL },
+        Buffer.from(formatLedger(ledger)),
+      );
+      log.debug(`the ledger of ${ledger.nodes.length} derivations has ${content.length} bytes`);
+      if (own !== undefined) await write(own, content, signal);
+      if (as === "same") return;
+      await write(names["these targets"], content, signal);
+      const other = await read(names["any targets"], signal);
+      const stays =
+        other !== undefined &&
+        other.nodes.length > ledger.nodes.length &&
+        ledger.taken - other.taken < LARGER_STAYS;
+      if (!stays) await write(names["any targets"], content, signal);
     },
   };
 }

@@ -30,6 +30,8 @@ export const KINDS: readonly CacheKind[] = [
 ];
 
 export interface Register extends Addresses {
+  /** Who is asked first there. */
+  hosts(location: CacheLocation): readonly URL[];
   /** The cache at `location`, with patience around it. */
   open(location: CacheLocation, request: OpenRequest, patience?: GuardOptions): BinaryCache;
 }
@@ -63,15 +65,22 @@ export function registerOf(kinds: readonly CacheKind[]): Register {
       throw error;
     }
   };
+  const kindOf = (text: string) => {
+    const bad = badAddress(text, "cache", kinds);
+    const kind = kindAt(text);
+    if (!kind) throw unknownKind(text, bad);
+    return { kind, address: kind.parse(text, bad) };
+  };
   return {
     parse,
     placeOf,
     kindOf: (text) => kindAt(text)?.facts,
+    hosts: ({ address: text }) => {
+      const { kind, address } = kindOf(text);
+      return kind.hosts?.(address) ?? [];
+    },
     open(location, request, patience = PATIENCE) {
-      const bad = badAddress(location.address, "cache", kinds);
-      const kind = kindAt(location.address);
-      if (!kind) throw unknownKind(location.address, bad);
-      const address = kind.parse(location.address, bad);
+      const { kind, address } = kindOf(location.address);
       const http = new PoliteHttp(request.http);
       const client = guarded(
         kind.open(address, { ...request, http }),

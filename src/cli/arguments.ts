@@ -31,7 +31,7 @@ export const OPTIONS = (Object.keys(DEFAULTS) as InputName[]).filter(
   (name) => !NO_OPTION.has(name),
 );
 
-export const OTHER_COMMANDS = ["setup", "completion"] as const;
+export const OTHER_COMMANDS = ["why", "setup", "completion"] as const;
 const COMMANDS: readonly string[] = [...MODES, ...OTHER_COMMANDS];
 
 export type Command =
@@ -42,7 +42,8 @@ export type Command =
   | ({ readonly kind: "take back" } & Asked)
   /** An audit of the files alone. */
   | ({ readonly kind: "files" } & Asked)
-  | ({ readonly kind: "run" } & Asked);
+  /** `why`: a check that tells of each target what differs from the default branch's build. */
+  | ({ readonly kind: "run"; readonly shows: "the report" | "why" } & Asked);
 
 interface Asked {
   readonly inputs: Inputs;
@@ -97,8 +98,24 @@ export function parseCommand(args: readonly string[], environment: Environment):
     return { kind: takeBack ? "take back" : "setup", inputs, format, log };
   }
   const inputs = inputsOf(values, environment);
+  const targets = rest.join("\n");
+  if (word === "why") {
+    if (targets === "" || inputs.cache === "none") {
+      const lacks = targets === "" ? "for which target?" : "there is no cache to compare with";
+      throw new UserError("NCP-140", `why: ${lacks}`, {
+        hint: "write why TARGET --cache CACHE: what the default branch built is kept beside that cache",
+      });
+    }
+    return {
+      kind: "run",
+      shows: "why",
+      inputs: { ...inputs, mode: "check", targets },
+      format,
+      log,
+    };
+  }
   const mode = word as Mode;
-  return { kind: "run", inputs: { ...inputs, mode, targets: rest.join("\n") }, format, log };
+  return { kind: "run", shows: "the report", inputs: { ...inputs, mode, targets }, format, log };
 }
 
 type Values = Readonly<Record<string, string | boolean | undefined>>;

@@ -15,7 +15,8 @@ import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { auditLines } from "../report/audit-section.ts";
 import { lastLine } from "../report/headline.ts";
-import { allFindings, jsonReport } from "../report/json.ts";
+import { allFindings, reportText } from "../report/json.ts";
+import { whyLines } from "../report/rebuilds.ts";
 import { findingLines, textReport } from "../report/text.ts";
 import {
   type Command,
@@ -138,7 +139,8 @@ async function work(
     const done = await run(job, trust, composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
     shown.end();
-    if (command.format === "json") print(jsonReport(done));
+    if (command.format === "json") write(reportText(done));
+    else if (command.shows === "why") showWhy(done, process.stdout);
     else showRun(done, process.stdout);
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
   } catch (error) {
@@ -211,7 +213,11 @@ function tell(thrown: unknown, format: "text" | "json"): void {
 }
 
 function print(report: unknown): void {
-  process.stdout.write(withoutCredentials(`${JSON.stringify(report, null, 2)}\n`));
+  write(JSON.stringify(report, null, 2));
+}
+
+function write(text: string): void {
+  process.stdout.write(withoutCredentials(`${text}\n`));
 }
 
 /** How a line is painted, by what it begins with. */
@@ -238,6 +244,12 @@ function showRun(run: Run, output: Output): void {
   print(lastLine(run));
 }
 
+function showWhy(run: Run, output: Output): void {
+  for (const line of [...whyLines(run), ...findingLines(run)]) {
+    output.write(`${output.isTTY ? wrap(line, widthOf(output)) : line}\n`);
+  }
+}
+
 const WIDTH = 80;
 
 export function helpText(): string {
@@ -246,12 +258,14 @@ export function helpText(): string {
   check      what is cached, and what would another machine have to build?
   prefetch   and fetch what is cached
   warm       and build what is missing, push, verify and pin it
+  why        why is a target in no cache that the default branch has built?
   audit      is what was pushed and pinned still there?
   setup      add --cache and --substituters to your Nix configuration, for good
              (setup --remove takes all of that back)
   completion bash|zsh|fish
 
-TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*'); without
+TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*') or an
+attribute of a file ('hello file=default.nix', 'file=shell.nix'); without
 one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
 Options are the action's inputs, with its defaults, but for --cache (none):
 ${wrapped(OPTIONS.map((name) => `--${name}`))}

@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import type { Derivation } from "./derivation.ts";
-import { encodeNix32, type Sum, sumOf } from "./hash.ts";
+import { encodeNix32, parsePrefixedSum, type Sum, sumOf } from "./hash.ts";
 import { namePart, type StorePath, storeDirOf } from "./store-path.ts";
 
 export interface ContentAddress {
@@ -58,6 +58,14 @@ export function contentAddressOf(info: {
   return path === info.storePath ? "good" : "other";
 }
 
+/** The base name of a source whose NAR has this sum, as Nix fetches an input of a flake: `HASH-source`. */
+export function sourceName(narHash: string, storeDir: string): string | undefined {
+  const sum = parsePrefixedSum(narHash);
+  if (sum?.algorithm !== "sha256") return undefined;
+  const type = `source:sha256:${Buffer.from(sum.bytes).toString("hex")}:${storeDir}:source`;
+  return `${folded(type)}-source`;
+}
+
 function addressedPath(
   { method, sum }: ContentAddress,
   {
@@ -87,12 +95,16 @@ function addressedPath(
 function made(path: StorePath, type: string, sum: string): string {
   const storeDir = storeDirOf(path);
   const name = namePart(path);
-  const whole = sha256(`${type}:${sum}:${storeDir}:${name}`);
-  const folded = Buffer.alloc(20);
-  for (const [index, byte] of whole.entries()) {
-    folded[index % 20] = (folded[index % 20] ?? 0) ^ byte;
+  return `${storeDir}/${folded(`${type}:${sum}:${storeDir}:${name}`)}-${name}`;
+}
+
+/** The 32 characters of a store path's name that follow from what it is. */
+function folded(text: string): string {
+  const bytes = Buffer.alloc(20);
+  for (const [index, byte] of sha256(text).entries()) {
+    bytes[index % 20] = (bytes[index % 20] ?? 0) ^ byte;
   }
-  return `${storeDir}/${encodeNix32(folded)}-${name}`;
+  return encodeNix32(bytes);
 }
 
 function sha256(text: string): Buffer {

@@ -6,6 +6,7 @@ import type { FailOn } from "./job.ts";
 export type FindingKind =
   | FailOn
   | "cache"
+  | "time"
   | "twin"
   | "system"
   | "push"
@@ -43,6 +44,7 @@ const ORDER: readonly FindingKind[] = [
   "pin",
   "heavy",
   "missing",
+  "time",
   "cache",
   "twin",
   "system",

@@ -48,7 +48,7 @@ export function parsePublicKey(text: string): PublicKey | undefined {
 }
 
 /** A secret key alone, as CACHIX_SIGNING_KEY has it. */
-const BARE = /^[0-9A-Za-z+/]{86}==$/;
+const BARE = /^[0-9A-Za-z+/]{86}(==)?$/;
 
 /**
  * Reads a secret key. The error never holds any of the key. `bareName` is what a key without a name is

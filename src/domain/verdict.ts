@@ -19,11 +19,21 @@ export function holderWords({ cache, via }: Holder): string {
   return via === undefined ? cache : `${cache}, passed on by ${via}`;
 }
 
+/** A list of which only the beginning is kept: 2,000 targets that want 2,000 derivations are 4 million names. */
+export interface Few<T> {
+  readonly first: readonly T[];
+  /** Of the whole list. */
+  readonly length: number;
+}
+
+/** As many are kept. */
+export const FEW = 10;
+
 export interface MissingDerivations {
   /** To be built from source; heavy ones first, then those that most targets want. */
-  readonly source: readonly StorePath[];
+  readonly source: Few<StorePath>;
   /** Fixed-output: fetched from their origin, not from a cache. */
-  readonly download: readonly StorePath[];
+  readonly download: Few<StorePath>;
   /** Built anyway, at next to no cost: counted, never named. */
   readonly trivial: number;
 }

@@ -6,6 +6,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { isHit, isServed } from "../domain/verdict.ts";
 import { isHad, type NotBuilt, type Outcome } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
+import type { Changes } from "./rebuilds/changes.ts";
 import { MAY } from "./step.ts";
 import { needsOf } from "./survey/judge.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
@@ -52,6 +53,8 @@ export interface Ran {
   readonly survey: Survey;
   readonly plan: Plan;
   readonly outcome: Outcome;
+  /** Against what the default branch built; undefined where nothing was compared. */
+  readonly changes: Changes | undefined;
   readonly begin: number;
   /** When looking and deciding were over, and doing began. */
   readonly looked: number;
@@ -114,6 +117,8 @@ function stateOfKind({ kind, code, level }: Finding): FinalState | undefined {
     case "missing":
     case "heavy":
       return code === "NCP-206" || code === "NCP-209" ? "build failed" : "needs a build";
+    case "time":
+      return "needs a build";
     case "pin":
     case "twin":
     case "system":

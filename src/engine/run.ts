@@ -12,9 +12,11 @@ import { audit } from "./audit/audit.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Directories, measureDiskSpace } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
+import { forecastWords, type Times } from "./plan/forecast.ts";
 import { findReclaimable } from "./plan/reclaim.ts";
-import { workOf } from "./plan/work.ts";
+import { type Work, workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
+import { type Changes, changesOf, leaveLedger } from "./rebuilds/changes.ts";
 import { type Run, resultOf } from "./result.ts";
 import { MAY } from "./step.ts";
 import { assess } from "./survey/assess.ts";
@@ -62,8 +64,14 @@ async function once(
 ): Promise<Run> {
   const begin = world.clock.now();
   const { seen, meant } = await look(job, trust, world, signal, refuted);
+  const changes = await changesOf(seen, world, signal);
   const looked = world.clock.now();
   await onLooked(seen);
+  const said = forecastWords(meant.forecast);
+  if (said !== "") world.log.info(said);
+  // Before the first build, so that other jobs have it soon; and no build has a hand in it.
+  const kept = seen.trust.kind === "write" ? world.nix?.keepEvaluation?.(signal) : undefined;
+  kept?.catch(() => undefined);
   const done = await apply(
     job,
     meant,
@@ -74,9 +82,10 @@ async function once(
     world,
     signal,
   );
+  await kept;
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
-  await remember(job, seen, done, world, signal);
+  await remember(job, seen, changes, done, world, signal);
   const outcome = {
     ...done,
     findings: [
@@ -86,19 +95,27 @@ async function once(
     ],
   };
   const end = world.clock.now();
-  const ran = { job, survey: seen, plan: meant, outcome, begin, looked, end };
+  const ran = { job, survey: seen, plan: meant, outcome, changes, begin, looked, end };
   return { ...ran, result: resultOf(ran) };
 }
 
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
 function refuseExposed(job: Job, { exposed }: World): void {
-  if (exposed === undefined || !MAY[job.mode].has("configure")) return;
+  if (exposed === undefined) return;
+  const { secret, to } = exposed;
+  if (to === "builds" && !MAY[job.mode].has("configure")) return;
+  const how =
+    to === "builds"
+      ? "Nix here builds as this step's own user without a sandbox: a build could read it in /proc"
+      : "the evaluation of a file (file=) reads what it likes: it could read it in /proc";
+  const or =
+    to === "builds"
+      ? "give the job a Nix with a daemon, with build users or with sandbox = true"
+      : "name no target with file= there: a flake is evaluated by itself";
   throw new UserError(
     "NCP-453",
-    `this job may run a stranger's code and has a secret (${exposed}), and Nix here builds as this step's own user without a sandbox: a build could read it in /proc`,
-    {
-      hint: `take the ${exposed} away on such an event, or give the job a Nix with a daemon, with build users or with sandbox = true`,
-    },
+    `this job may run a stranger's code and has a secret (${secret}), and ${how}`,
+    { hint: `take the ${secret} away on such an event, or ${or}` },
   );
 }
 
@@ -120,26 +137,29 @@ async function look(
 }
 
 /**
- * Only a run that may write leaves an evaluation record, and only one that looked at the closure itself. After a
+ * Only a run that may write leaves a ledger and an evaluation record, and the record only one that looked at the closure itself. After a
  * push the caches are asked again, for what they hold now.
  */
 async function remember(
   job: Job,
   seen: Survey,
+  changes: Changes | undefined,
   outcome: Outcome,
   world: World,
   signal: AbortSignal,
 ): Promise<void> {
+  if (seen.trust.kind !== "write" || !(world.memory || world.history)) return;
   const now = world.clock.now();
-  const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
-  if (!world.memory || seen.trust.kind !== "write" || fresh) return;
-  // What another cache serves is as good an answer, and asked for again by the next run.
-  const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
-  if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const assessment =
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
+  await leaveLedger(seen, assessment, changes?.ledger, outcome.figures, world, signal);
+  const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
+  if (!world.memory || fresh) return;
+  // What another cache serves is as good an answer, and asked for again by the next run.
+  const good = new Set<VerificationOutcome>(["verified", "upstream only"]);
+  if (outcome.verified.some((target) => !good.has(target.outcome))) return;
   const record = recordOf(assessment, seen.foundNotices, now);
   if (record) await world.memory.remember(record, signal);
 }
@@ -156,7 +176,19 @@ export async function decide(
   const diskSpace = await measureDiskSpace(world.disk, directories, work.load);
   const options = await findReclaimable(job, seen, world, diskSpace, signal);
   const fitted = fitWork(job, seen, work, diskSpace, directories, options);
-  return plan(job, seen, work, fitted, world);
+  return plan(job, seen, work, fitted, world, await timesOf(job, work, world, signal));
+}
+
+/** When the job ends is asked where something is built in it. */
+async function timesOf(
+  job: Job,
+  work: Work,
+  { nix, timing, clock }: World,
+  signal: AbortSignal,
+): Promise<Times | undefined> {
+  if (!nix || !timing || work.builds.length === 0 || !MAY[job.mode].has("build")) return undefined;
+  const slots = Math.max(1, Math.min(nix.setup.buildsAtOnce, timing.cores));
+  return { slots, now: clock.now(), end: await timing.end(signal) };
 }
 
 /** Where this run writes. */

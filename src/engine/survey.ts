@@ -11,7 +11,7 @@ import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { MAY } from "./step.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
-import { BuildGraph } from "./survey/build-graph.ts";
+import { BuildGraph, type BuildNode, type Tops } from "./survey/build-graph.ts";
 import type { FoundTargets } from "./survey/found.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
@@ -90,10 +90,13 @@ export async function survey(
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
-  const assessment = await assess(job, world, lookup, found.targets, figures, signal);
+  const [assessment] = await Promise.all([
+    assess(job, world, lookup, found.targets, figures, signal),
+    tellEvaluated(world, signal),
+  ]);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
-  const graph = new BuildGraph(assessment.facts, (path) => local.has(path));
+  const hindrances = hindrancesOf(assessment, local, world);
   return {
     ...assessment,
     trust,
@@ -103,8 +106,8 @@ export async function survey(
     flake: world.nix?.setup.flake ?? "absent",
     untrusted: world.nix?.setup.untrusted,
     nixVersion: world.nix?.setup.version,
-    targets: assessment.targets.map((target) => {
-      const hindered = hinderedBy(target, assessment, graph, world);
+    targets: assessment.targets.map((target, place) => {
+      const hindered = hindrances[place];
       return {
         ...target,
         local: target.outputs?.every((path) => local.has(path)) ? "here" : "absent",
@@ -127,6 +130,10 @@ export async function survey(
   };
 }
 
+async function tellEvaluated({ nix, log }: World, signal: AbortSignal): Promise<void> {
+  for (const line of (await nix?.evaluatedFor?.(signal)) ?? []) log.info(line);
+}
+
 /** A run that builds in order to push asks first whether it may. */
 function ownUse(job: Job, trust: Trust): OwnUse {
   const pushes = MAY[job.mode].has("push") && job.push !== "off" && trust.kind === "write";
@@ -137,23 +144,34 @@ function whereBuilt(hindered: SurveyedTarget["hindered"]): AssessedTarget["build
   return hindered ? "elsewhere" : "here";
 }
 
-/** Of all that would have to be built for it here, the first that nobody can build. */
-function hinderedBy(
-  { wanted }: AssessedTarget,
-  { facts }: Assessment,
-  graph: BuildGraph,
+/** Of all that would have to be built for each target here, the first that nobody can build. */
+function hindrancesOf(
+  { facts, targets }: Assessment,
+  local: ReadonlySet<StorePath>,
   { nix }: World,
-): SurveyedTarget["hindered"] {
-  if (!nix || wanted?.kind !== "derivation") return undefined;
-  const build = new Set(graph.reach([wanted]).build.map(({ drvPath }) => drvPath));
-  for (const drvPath of [wanted.drvPath, ...build]) {
+): SurveyedTarget["hindered"][] {
+  if (!nix) return [];
+  const graph = new BuildGraph(facts, (path) => local.has(path));
+  const why = (drvPath: StorePath): SurveyedTarget["hindered"] => {
     const derivation = facts.derivations.get(drvPath);
-    const why = derivation && hindrance(derivation, nix.setup.builders);
-    if (!derivation || why === undefined) continue;
-    // Another system is worth a word in any case: nothing of it runs here.
-    if (build.has(drvPath) || why === foreignSystem(derivation.system)) return { drvPath, why };
+    const words = derivation && hindrance(derivation, nix.setup.builders);
+    return words === undefined ? undefined : { drvPath, why: words };
+  };
+  const tops = targets.map(({ wanted }): Tops | undefined =>
+    wanted?.kind === "derivation" ? graph.tops([wanted]) : undefined,
+  );
+  const known = new Map<BuildNode, SurveyedTarget["hindered"]>();
+  const first = (nodes: readonly BuildNode[]) => nodes.flatMap((node) => known.get(node) ?? [])[0];
+  for (const node of graph.inputsFirst()) {
+    known.set(node, why(node.drvPath) ?? first(node.inputs));
   }
-  return undefined;
+  return targets.map(({ wanted }, place) => {
+    if (wanted?.kind !== "derivation") return undefined;
+    // Another system is worth a word in any case: nothing of it runs here.
+    const system = facts.derivations.get(wanted.drvPath)?.system ?? "";
+    const own = why(wanted.drvPath);
+    return own?.why === foreignSystem(system) ? own : first(tops[place]?.build ?? []);
+  });
 }
 
 /** An evaluation record, where there is one; else the evaluation begins while the caches are described. */

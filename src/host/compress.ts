@@ -54,6 +54,19 @@ export function compress(
   }
 }
 
+/** Why this machine cannot pack NARs so; undefined where it can. To be asked before there is anything to pack. */
+export function packingTrouble(
+  name: string,
+  { compression }: Pick<Packing, "compression">,
+): UserError | undefined {
+  if (compression !== "xz" || has("xz")) return undefined;
+  return missingProgram("xz", `${name}: to push NARs that are compressed with xz`);
+}
+
+function has(command: "xz" | "bzip2"): boolean {
+  return folderOf(command, toolEnvironment()["PATH"] ?? "") !== undefined;
+}
+
 /** For what is in memory as a whole: no stream, which for a small NAR costs more than compressing. */
 export function compressWhole(
   { compression, compressionLevel: level }: Packing & { readonly compression: "zstd" | "none" },
@@ -129,7 +142,7 @@ export function decompress(
     case "":
       return content;
     case "deflate":
-      return through(zlib.createInflate(), content, signal);
+      return inflated(content, signal);
     case "br":
       return through(zlib.createBrotliDecompress(), content, signal);
     default:
@@ -148,11 +161,8 @@ const MARKS: readonly (readonly [RegExp, "zstd" | "gzip" | "xz" | "bzip2"])[] = 
 ];
 const LONGEST_MARK = 6;
 
-async function* byMark(
-  compression: string,
-  content: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
+/** The first bytes, and the whole with them. */
+async function begun(content: AsyncIterable<Uint8Array>) {
   const chunks = content[Symbol.asyncIterator]();
   let begin: Uint8Array = Buffer.alloc(0);
   while (begin.length < LONGEST_MARK) {
@@ -160,8 +170,6 @@ async function* byMark(
     if (done) break;
     begin = begin.length === 0 ? value : Buffer.concat([begin, value]);
   }
-  const hex = Buffer.from(begin.subarray(0, LONGEST_MARK)).toString("hex");
-  const made = MARKS.find(([mark]) => mark.test(hex))?.[1];
   const whole = (async function* () {
     try {
       yield begin;
@@ -170,6 +178,28 @@ async function* byMark(
       await chunks.return?.();
     }
   })();
+  return { begin: Buffer.from(begin.subarray(0, LONGEST_MARK)), whole, chunks };
+}
+
+/** With zlib's two bytes before it, as HTTP has it, or bare, as some servers send it and curl takes it. */
+async function* inflated(
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const { begin, whole } = await begun(content);
+  const isZlib =
+    begin.length > 1 && (begin.readUInt8(0) & 15) === 8 && begin.readUInt16BE(0) % 31 === 0;
+  yield* through(isZlib ? zlib.createInflate() : zlib.createInflateRaw(), whole, signal);
+}
+
+async function* byMark(
+  compression: string,
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const { begin, whole, chunks } = await begun(content);
+  const hex = begin.toString("hex");
+  const made = MARKS.find(([mark]) => mark.test(hex))?.[1];
   switch (made) {
     case "zstd":
       return yield* through(zlib.createZstdDecompress(), cutBetweenFrames(whole), signal);
@@ -210,11 +240,9 @@ async function* filter(
   content: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const env = { ...toolEnvironment() } as NodeJS.ProcessEnv;
   // Not left to spawn, whose word of it comes after that of the pipes that nobody holds.
-  if (folderOf(command, env["PATH"] ?? "") === undefined) {
-    throw missingProgram(command, `a NAR that is compressed with ${command}`);
-  }
+  if (!has(command)) throw missingProgram(command, `a NAR that is compressed with ${command}`);
+  const env = { ...toolEnvironment() } as NodeJS.ProcessEnv;
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], signal, env });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {

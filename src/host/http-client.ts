@@ -44,8 +44,8 @@ export interface Http {
 }
 
 export interface HttpClientOptions {
-  /** `ssl-cert-file` of Nix's configuration. */
-  readonly certificates?: string | undefined;
+  /** `ssl-cert-file` of Nix's configuration: looked at for a server that Node does not know. */
+  readonly certificates?: Promise<string | undefined>;
 }
 
 const BODY_MOST = 64 * 1024 * 1024;
@@ -58,11 +58,17 @@ export class HttpClient implements Http {
   private readonly origins = new Map<string, Origin>();
 
   constructor(environment: Environment, { certificates }: HttpClientOptions = {}) {
+    const files = openFilesMost();
     this.ways = {
       environment,
       certificates: new Certificates(environment, certificates),
-      most: Math.max(2, Math.floor(openFilesMost() / FILES_A_HOST)),
+      most: () => Math.max(2, Math.floor(files / CONNECTIONS / this.origins.size)),
     };
+  }
+
+  /** Connects to a host that will be asked. */
+  connect(url: URL): void {
+    this.origin(url).connect();
   }
 
   close(): void {
@@ -192,8 +198,11 @@ export class HttpClient implements Http {
   }
 }
 
-/** Of the files that may be open, so many hosts share them; the rest is for what is written to disk. */
-const FILES_A_HOST = 4;
+/**
+ * Of the files that may be open, a quarter is for connections: all hosts share it. One that came first keeps what it
+ * has until that rests, so that for a moment there may be more; the rest of the files is for what is written to disk.
+ */
+const CONNECTIONS = 4;
 
 type Fields = Readonly<Record<string, string>>;
 

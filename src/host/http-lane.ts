@@ -82,8 +82,8 @@ const IDLE = 1_500;
 export const KEEP_ALIVE = 30_000;
 
 export interface Http1Options {
-  /** Connections at once. */
-  readonly most: number;
+  /** Connections at once, now: the hosts of a run share the files that may be open. */
+  readonly most: () => number;
   /** A new connection; undefined: Node's own way, for plain HTTP. */
   readonly connect?: () => Promise<Socket>;
   /** Where a proxy is asked in the host's stead: it, and what it is shown. */
@@ -110,8 +110,9 @@ export class Http1Lane implements Lane {
     this.agent = new http.Agent({
       keepAlive: true,
       keepAliveMsecs: KEEP_ALIVE,
-      maxSockets: options.most,
-      maxFreeSockets: options.most,
+      // As many as there are requests, which are counted here.
+      maxSockets: Number.POSITIVE_INFINITY,
+      maxFreeSockets: options.most(),
       scheduling: "lifo",
       timeout: IDLE,
     });
@@ -124,7 +125,7 @@ export class Http1Lane implements Lane {
   }
 
   get free(): number {
-    return this.options.most - this.open;
+    return this.options.most() - this.open;
   }
 
   prove(): undefined {
@@ -213,10 +214,10 @@ const PLAIN_MOST = 128;
 export function plainLane(
   url: URL,
   proxy: ProxyServer | undefined,
-  files: number,
+  files: () => number,
   events: LaneEvents,
 ): Lane {
-  const most = Math.min(PLAIN_MOST, files);
+  const most = () => Math.min(PLAIN_MOST, files());
   if (!proxy) return new Http1Lane({ most }, events);
   const { scheme, host, port } = proxy;
   if (scheme === "socks5" || scheme === "socks5h") {

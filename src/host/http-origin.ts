@@ -1,7 +1,7 @@
 /** The way to one host: which protocol it speaks, how many connections it gets, and whose turn it is. */
 
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { SecureContext, TLSSocket } from "node:tls";
 import type { Environment } from "./environment.ts";
 import {
   type Answered,
@@ -22,7 +22,7 @@ export interface Ways {
   readonly environment: Environment;
   readonly certificates: Certificates;
   /** Connections of HTTP/1.1 that a host may have, for the files that this process may open. */
-  readonly most: number;
+  readonly most: () => number;
 }
 
 /** HTTP/2 sessions; and connections of HTTP/1.1, each of which is a handshake. */
@@ -88,6 +88,11 @@ export class Origin {
         reject(error);
       },
     };
+  }
+
+  /** Makes the way before there is anything to send. Where it fails, the first request tries again, and is told. */
+  connect(): void {
+    if (this.url.protocol === "https:" && this.lanes.length === 0) this.widen();
   }
 
   close(): void {
@@ -222,13 +227,17 @@ export class Origin {
       first = undefined;
       return made;
     };
-    return new Http1Lane({ most: Math.min(TLS_MOST, this.ways.most), connect }, this.events);
+    return new Http1Lane(
+      { most: () => Math.min(TLS_MOST, this.ways.most()), connect },
+      this.events,
+    );
   }
 
   private async dial(protocols: readonly string[]): Promise<TLSSocket> {
     const { certificates } = this.ways;
     try {
-      return await this.handshake(protocols);
+      const context = this.authorities === "all" ? await certificates.all() : undefined;
+      return await this.handshake(protocols, context);
     } catch (error) {
       if (this.authorities === "all" || !certificates.mayKnow(error)) {
         throw certificates.explain(error, this.url) ?? error;
@@ -238,8 +247,12 @@ export class Origin {
     }
   }
 
-  private async handshake(protocols: readonly string[]): Promise<TLSSocket> {
+  private async handshake(
+    protocols: readonly string[],
+    secureContext: SecureContext | undefined,
+  ): Promise<TLSSocket> {
     const { url, proxy, ticket } = this;
+    if (this.isClosed) throw new Error("closed");
     const host = url.hostname.replace(/^\[|\]$/g, "");
     const port = url.port === "" ? 443 : Number(url.port);
     const carrier = proxy && (await tunnel(proxy, host, port));
@@ -250,7 +263,7 @@ export class Origin {
       // A server is named by its name; an address is none (RFC 6066, section 3).
       ...(net.isIP(host) === 0 ? { servername: host } : { host }),
       ...(ticket ? { session: ticket } : {}),
-      ...(this.authorities === "all" ? { secureContext: this.ways.certificates.all } : {}),
+      ...(secureContext ? { secureContext } : {}),
     });
     this.sockets.add(socket);
     socket.on("close", () => this.sockets.delete(socket));

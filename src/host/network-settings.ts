@@ -225,29 +225,31 @@ const ONE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?
 
 export class Certificates {
   private readonly environment: Environment;
-  private readonly setting: string | undefined;
-  private everyone: SecureContext | undefined;
+  private readonly setting: Promise<string | undefined>;
+  private everyone: Promise<SecureContext> | undefined;
   private unreadable = "";
 
   /** `setting`: `ssl-cert-file` of Nix's configuration. */
-  constructor(environment: Environment, setting?: string) {
+  constructor(environment: Environment, setting?: Promise<string | undefined>) {
     this.environment = environment;
-    this.setting = setting || undefined;
+    // Nix that does not tell has an error of its own.
+    this.setting = (setting ?? Promise.resolve(undefined)).catch(() => undefined);
   }
 
   /**
    * All authorities: Node's (NODE_EXTRA_CA_CERTS among them), the system's, and those of the file that
    * Nix goes by. Read only for a server that is not of Node's own: to read 150 of them takes 50 ms.
    */
-  get all(): SecureContext {
+  all(): Promise<SecureContext> {
     this.everyone ??= this.read();
     return this.everyone;
   }
 
-  private read(): SecureContext {
+  private async read(): Promise<SecureContext> {
+    const setting = await this.setting;
     const tls = process.getBuiltinModule("node:tls");
     const { NIX_SSL_CERT_FILE, SSL_CERT_FILE } = this.environment;
-    const named = this.setting || NIX_SSL_CERT_FILE || SSL_CERT_FILE;
+    const named = setting || NIX_SSL_CERT_FILE || SSL_CERT_FILE;
     const files = (named ? [named] : BUNDLES).flatMap((file) => {
       try {
         return [readFileSync(file, "utf8")];

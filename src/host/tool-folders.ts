@@ -8,6 +8,7 @@ import type { Reclaimer, ToolFolder } from "../domain/ports.ts";
 import { disk, folderSize, isOverlay } from "./disk.ts";
 import { type Environment, isHosted } from "./environment.ts";
 import { exec } from "./exec.ts";
+import { folderOf } from "./programs.ts";
 
 /**
  * What the images of GitHub's runners bring along and a Nix job has no use for. Whole paths only:
@@ -95,7 +96,11 @@ export async function asRoot(
   environment: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<void> {
-  const all = process.getuid?.() === 0 ? command : ["sudo", "-n", ...command];
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot && folderOf("sudo", environment["PATH"] ?? "") === undefined) {
+    throw new Error("it takes root, which this user is not, and there is no sudo");
+  }
+  const all = isRoot ? command : ["sudo", "-n", ...command];
   const [program = "", ...args] = all;
   const { code, stderr } = await exec(program, args, {
     env: { PATH: environment["PATH"] ?? "" },

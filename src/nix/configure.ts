@@ -1,9 +1,9 @@
 /** Nix's configuration: the job's own file for the steps that follow, and the lines of `setup` in the user's. */
 
-import { statSync } from "node:fs";
-import { realpath, rm } from "node:fs/promises";
+import { constants, statSync } from "node:fs";
+import { access, realpath, rm } from "node:fs/promises";
 import { userInfo } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import { plainAddress } from "../domain/location.ts";
 import { writeWhole } from "../host/atomic.ts";
@@ -53,13 +53,44 @@ export function userConfigurationFile(environment: Environment, version: string)
 }
 
 /** From 2.10 on Nix takes no HOME that is another user's: in a container, the runner's. */
-function homeOf(environment: Environment, version: string): string {
+export function homeOf(environment: Environment, version: string): string {
   const home = environment["HOME"];
   if (home && !(isAtLeast(version, 10) && isSomebodyElses(home))) return home;
   try {
     return userInfo().homedir;
   } catch {
     return home ?? "/root";
+  }
+}
+
+/**
+ * Nix as of 2.20 ends where it cannot make the folder that it keeps what it fetched and evaluated in: a read-only
+ * home, or one that is not there. Then this run gets one of ours, and a notice says what later steps need.
+ */
+export async function withCacheFolder(
+  environment: Environment,
+  ours: string,
+): Promise<{ readonly environment: Environment; readonly notices: readonly string[] }> {
+  const { NIX_CACHE_HOME: own, XDG_CACHE_HOME: all } = environment;
+  const cache = own || join(all || join(homeOf(environment, "2.10"), ".cache"), "nix");
+  if (await canBeMade(cache)) return { environment, notices: [] };
+  const folder = join(ours, "cache");
+  return {
+    environment: { ...environment, XDG_CACHE_HOME: folder, NIX_CACHE_HOME: join(folder, "nix") },
+    notices: [
+      `Nix cannot write to ${cache}, where it keeps what it fetched and evaluated: this run has a folder of its own; later steps need one, too: echo "XDG_CACHE_HOME=$RUNNER_TEMP/cache" >> "$GITHUB_ENV"`,
+    ],
+  };
+}
+
+async function canBeMade(folder: string): Promise<boolean> {
+  for (let at = folder; ; at = dirname(at)) {
+    const error: NodeJS.ErrnoException | undefined = await access(
+      at,
+      constants.W_OK | constants.X_OK,
+    ).catch((thrown) => thrown);
+    if (!error) return true;
+    if (error.code !== "ENOENT" || at === dirname(at)) return false;
   }
 }
 

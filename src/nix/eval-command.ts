@@ -2,12 +2,16 @@
 
 import * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";
+import type { NixFile } from "../domain/evaluation.ts";
 import { type AttrSegment, formatAttrPath, formatSegment } from "../domain/installable.ts";
+import { limiter } from "../domain/limit.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
 import type { ExecResult } from "../host/exec.ts";
 import { type CallSubstituters, substituterOptions } from "./build.ts";
 import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
+import { applyIn, fileArguments } from "./nix-file.ts";
 
 export interface EvaluationParts {
   readonly nix: NixCommand;
@@ -16,6 +20,8 @@ export interface EvaluationParts {
   readonly system: string;
   /** The flake of the working directory. */
   readonly flake: Flake | undefined;
+  /** Variables for the evaluation of a file, which reads its environment. */
+  readonly forFiles: (file: NixFile) => Environment;
   /** Whether an import from derivation that no cache has may be built. */
   readonly builds: "allowed" | "forbidden";
   /** What it may fetch from; asked for only when there is something to fetch. */
@@ -26,12 +32,13 @@ export interface EvaluationParts {
 
 export interface Question {
   readonly flake: string;
+  readonly file?: NixFile | undefined;
   readonly segments: readonly AttrSegment[];
   /** A function of what stands there. */
   readonly apply: string;
   readonly system: string;
   /** Takes the messages of the evaluation that the answer is of: a call for each that was begun. */
-  readonly begin?: () => (message: string) => void;
+  readonly begin?: (() => (message: string) => void) | undefined;
 }
 
 export type Answer<T> =
@@ -50,6 +57,19 @@ const NAMED = /Cannot build '([^'^!]+\.drv)/;
 const TRYING = /building of '([^'^!]+\.drv)[^']*' from \.drv file: (?:trying to build|wait)/g;
 
 const NOTHING_IS_BUILT = ["--option", "max-jobs", "0", "--option", "builders", ""];
+const NO_IMPORT = ["--option", "allow-import-from-derivation", "false"];
+
+const COMMON = [
+  ...["--log-format", "internal-json"],
+  // The checkout is not ours to change, and a flake may not configure the Nix that reads it.
+  "--no-write-lock-file",
+  ...["--option", "accept-flake-config", "false"],
+  // Evaluations side by side would collect each other's derivations, which nobody has rooted yet.
+  ...["--option", "min-free", "0"],
+];
+
+/** Evaluations at once: each may take gigabytes of memory. */
+const PARALLEL = 2;
 
 /**
  * An evaluation begins without waiting for any cache, and so with imports from derivation forbidden.
@@ -61,31 +81,63 @@ export class EvaluationDoor {
   /** Whether anything that was evaluated imports from a derivation. */
   imports: "none met" | "met" = "none met";
   private readonly parts: EvaluationParts;
+  private readonly turn = limiter(PARALLEL);
 
   constructor(parts: EvaluationParts) {
     this.parts = parts;
   }
 
   async ask<T>(question: Question, signal: AbortSignal): Promise<Answer<T>> {
-    let first: Heard | undefined;
+    const run = (options: readonly string[]) => this.run(question, options, signal);
+    const { heard, refused, options } = await this.withImports(run, signal);
+    const answer = answerOf<T>(question, heard);
+    const isWanting = options !== undefined && UNBUILT.test(heard.message);
+    if ("value" in answer || this.parts.builds === "allowed" || !isWanting) return answer;
+    const needs = await this.wantedBy(question, heard.message, options, refused, signal);
+    return { ...answer, ...(needs ? { needs } : {}) };
+  }
+
+  /**
+   * Has Nix evaluate these of the flake of the working directory, in their order, and keep in its eval
+   * cache what it finds. Ends at the first that it cannot, without saying which that was.
+   */
+  async keep(paths: readonly (readonly AttrSegment[])[], signal: AbortSignal): Promise<void> {
+    const run = async (options: readonly string[]) => {
+      const names = paths.map((path) => `.#${encodeFragment(path)}`);
+      const args = ["path-info", "--derivation", ...names, ...COMMON, ...options];
+      return this.hear(args, new Listener(undefined), signal);
+    };
+    await this.withImports(run, signal);
+  }
+
+  /** Whether Nix has all of these in its eval cache: it is asked with evaluation forbidden. */
+  async isKept(paths: readonly (readonly AttrSegment[])[], signal: AbortSignal): Promise<boolean> {
+    const names = paths.map((path) => `.#${encodeFragment(path)}`);
+    const { code } = await this.parts.nix.try("nix", ["path-info", "--derivation", ...names], {
+      signal,
+      deadline: DEADLINES.evaluate,
+      environment: { NIX_ALLOW_EVAL: "0" },
+    });
+    return code === 0;
+  }
+
+  /** With the caches' help, once an import from derivation was met; `options` are those it then had. */
+  private async withImports(
+    run: (options: readonly string[]) => Promise<Heard>,
+    signal: AbortSignal,
+  ): Promise<{ heard: Heard; refused?: Heard; options?: readonly string[] }> {
+    let refused: Heard | undefined;
     if (this.imports === "none met") {
-      first = await this.run(
-        question,
-        ["--option", "allow-import-from-derivation", "false"],
-        signal,
-      );
-      if (!FORBIDDEN.test(first.message)) return answerOf<T>(question, first);
+      refused = await run(NO_IMPORT);
+      if (!FORBIDDEN.test(refused.message)) return { heard: refused };
       this.imports = "met";
     }
     const caches = substituterOptions(await this.parts.substituters(signal));
     const { builds } = this.parts;
     const options = [...caches, ...(builds === "forbidden" ? NOTHING_IS_BUILT : [])];
-    const heard = await this.run(question, options, signal);
+    const heard = await run(options);
     for (const drvPath of heard.built) this.built.add(drvPath);
-    const answer = answerOf<T>(question, heard);
-    if ("value" in answer || builds === "allowed" || !UNBUILT.test(heard.message)) return answer;
-    const needs = await this.wantedBy(question, heard.message, options, first, signal);
-    return { ...answer, ...(needs ? { needs } : {}) };
+    return { heard, ...(refused ? { refused } : {}), options };
   }
 
   /** What could not be built: Nix names it from 2.34 on; before that it has to be asked otherwise. */
@@ -97,9 +149,7 @@ export class EvaluationDoor {
     signal: AbortSignal,
   ): Promise<StorePath | undefined> {
     const mute = { ...question, begin: () => () => undefined };
-    const refused =
-      first ??
-      (await this.run(mute, ["--option", "allow-import-from-derivation", "false"], signal));
+    const refused = first ?? (await this.run(mute, NO_IMPORT, signal));
     const met = FORBIDDEN.exec(refused.message)?.[1] as StorePath | undefined;
     // The first one that is met is the one that is lacking, unless it has been fetched meanwhile.
     if (met && !(await this.parts.isBuilt(met, signal))) return met;
@@ -110,37 +160,43 @@ export class EvaluationDoor {
   }
 
   private async run(
-    { flake, segments, apply, system, begin }: Question,
+    { flake, file, segments, apply, system, begin }: Question,
     more: readonly string[],
     signal: AbortSignal,
   ): Promise<Heard> {
-    const { nix, flake: own } = this.parts;
-    const listener = new Listener(begin?.());
+    const { flake: own } = this.parts;
     const args = [
       "eval",
       "--json",
-      ...["--log-format", "internal-json"],
-      `${flake}#${encodeFragment(segments)}`,
+      ...(file ? fileArguments(file) : [`${flake}#${encodeFragment(segments)}`]),
       "--apply",
-      apply,
-      // The checkout is not ours to change, and a flake may not configure the Nix that reads it.
-      "--no-write-lock-file",
-      ...["--option", "accept-flake-config", "false"],
+      file ? applyIn(file, segments, apply) : apply,
+      ...COMMON,
       // Evaluations of one flake at once share this cache, and one then reads what another has half
       // written: "attribute … is unexpectedly missing", of one that is there (garnix-io/issues#36).
       ...["--option", "eval-cache", "false"],
-      // Evaluations side by side would collect each other's derivations, which nobody has rooted yet.
-      ...["--option", "min-free", "0"],
       ...more,
       ...(isIndirect(flake) && own ? lockedInputs(own, flake) : []),
       ...(system === this.parts.system ? [] : ["--system", system]),
     ];
-    const result = await nix.try("nix", args, {
-      signal,
-      deadline: DEADLINES.evaluate,
-      onErrorLine: (line) => listener.read(line),
+    return this.hear(args, new Listener(begin?.()), signal, file && this.parts.forFiles(file));
+  }
+
+  private hear(
+    args: readonly string[],
+    listener: Listener,
+    signal: AbortSignal,
+    environment: Environment = {},
+  ): Promise<Heard> {
+    return this.turn(async () => {
+      const result = await this.parts.nix.try("nix", args, {
+        signal,
+        deadline: DEADLINES.evaluate,
+        environment,
+        onErrorLine: (line) => listener.read(line),
+      });
+      return listener.heard(result);
     });
-    return listener.heard(result);
   }
 }
 

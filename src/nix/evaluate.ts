@@ -6,10 +6,12 @@ import type {
   EvaluationRequest,
   EvaluationResult,
 } from "../domain/evaluation.ts";
-import { type AttrSegment, formatAttrPath, type OutputSelection } from "../domain/installable.ts";
+import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { parseStorePath, type StorePath } from "../domain/store-path.ts";
+import { byName, selectOutputs } from "./eval-by-name.ts";
 import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
+import { type EvalFill, named } from "./eval-fill.ts";
 import { indirectName, isIndirect, nearestNames } from "./flake.ts";
 import {
   type Found,
@@ -19,16 +21,24 @@ import {
   type MemberQuestion,
   meantBy,
   memberExpression,
+  merge,
+  NOTHING,
   nameablePart,
   oddNames,
+  type Part,
   Progress,
   refusal,
   unnamed,
 } from "./members.ts";
+import { askedBy, noDerivation } from "./nix-file.ts";
 
-export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake"> {
+export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | "system"> {
   readonly door: EvaluationDoor;
+  /** Undefined where nothing that was evaluated before may be believed. */
+  readonly fill: EvalFill | undefined;
   readonly outputs: MemberQuestion["outputs"];
+  /** All that the derivation has, in their order. */
+  readonly outputsOf: (drvPath: StorePath) => Promise<readonly string[]>;
 }
 
 /** Evaluations at once: each may take gigabytes of memory. */
@@ -60,20 +70,10 @@ export async function evaluate(
   }
   const before = new Set(evaluator.door.built);
   const run = new Evaluation(evaluator, request, signal);
-  const part = await run.set(meantBy(request));
+  const part = await run.all(meantBy(request));
   const built = [...evaluator.door.built].filter((path) => !before.has(path));
   return { ...part, notices: [...notices, ...part.notices], built };
 }
-
-const NOTHING: EvaluationResult = {
-  derivations: [],
-  failures: [],
-  passedOver: [],
-  notices: [],
-  built: [],
-};
-
-type Part = Omit<EvaluationResult, "built">;
 
 /** A member that ended its evaluation, and that evaluation's message. */
 type Ended = Pick<Found, "segments" | "matched"> & {
@@ -91,12 +91,35 @@ class Evaluation {
     this.signal = signal;
   }
 
+  /** What Nix can keep for later commands is evaluated so that it does; the rest by a question of ours. */
+  async all(segments: readonly AttrSegment[]): Promise<Part> {
+    const { fill, flake, system } = this.evaluator;
+    if (!fill || !flake || this.request.flake !== "." || this.request.system !== system) {
+      return this.set(segments);
+    }
+    const { derivations, rest, left } = await byName(
+      { ...this.evaluator, fill },
+      this.request,
+      segments,
+      this.signal,
+    );
+    const part = { ...NOTHING, derivations };
+    if (rest === "none") return part;
+    const asked = await this.set(segments, rest === "all" ? undefined : rest);
+    // What was not come to, as too many others failed, is known to be sound now.
+    const sound = new Set(asked.derivations.map(({ attrPath }) => attrPath));
+    const again = left.filter((path) => sound.has(formatAttrPath(named(path))));
+    await fill.again(again, this.signal);
+    return merge([part, asked]);
+  }
+
   /**
    * One evaluation for the whole path, and one more for each member at which it ended: what it told
    * until then is not asked again.
    */
-  async set(segments: readonly AttrSegment[]): Promise<Part> {
-    const fixed = nameablePart(segments);
+  private async set(segments: readonly AttrSegment[], only?: readonly string[]): Promise<Part> {
+    const { file } = this.request;
+    const fixed = file ? [] : nameablePart(segments);
     const open = segments.slice(fixed.length);
     const found: Found[] = [];
     const ended: Ended[] = [];
@@ -106,14 +129,11 @@ class Evaluation {
     const { outputs } = this.evaluator;
     for (let after: readonly string[] | undefined; ; ) {
       let progress = new Progress(mark);
-      const answer = await this.ask<Member>(
-        fixed,
-        memberExpression(open, { mark, after, outputs }),
-        () => {
-          progress = new Progress(mark);
-          return (message) => progress.read(message);
-        },
-      );
+      const question = memberExpression(open, { mark, after, only, outputs, file });
+      const answer = await this.ask<Member>(fixed, question, () => {
+        progress = new Progress(mark);
+        return (message) => progress.read(message);
+      });
       if ("value" in answer) {
         found.push(...flatten(answer.value, fixed, open));
         odd.push(...unnamed(answer.value));
@@ -199,7 +219,7 @@ class Evaluation {
             return { ...NOTHING, passedOver: [{ attrPath, why }] };
           }
           if (messages++ >= MESSAGES_MOST) {
-            const message = `it throws; nix eval '${this.request.flake}#${attrPath}.drvPath' tells why`;
+            const message = `it throws; ${askedBy(this.request, attrPath)} tells why`;
             return this.failure(segments, { message });
           }
           return this.ended({ segments, matched, failure: await this.whyFailed(segments) }, how);
@@ -210,7 +230,8 @@ class Evaluation {
             ? this.failure(segments, { message: "it does not exist" })
             : NOTHING;
         case "other":
-          if (how === "named") return this.failure(segments, { message: "it is not a derivation" });
+          if (how === "named")
+            return this.failure(segments, { message: noDerivation(this.request) });
           // What the `*` itself was to look into is no set.
           if (matched.length > 0 || asked.length === 0) return NOTHING;
           return this.failure(segments, {
@@ -270,27 +291,10 @@ class Evaluation {
     apply: string,
     begin?: () => (message: string) => void,
   ): Promise<Answer<T>> {
-    const { system } = this.request;
-    const question = { flake, segments, apply, system, ...(begin ? { begin } : {}) };
-    return this.evaluator.door.ask<T>(question, this.signal);
+    const { system, file } = this.request;
+    const { door } = this.evaluator;
+    return door.ask<T>({ flake, segments, apply, system, file, begin }, this.signal);
   }
 }
 
 type Meant = "named" | "of a set";
-
-function selectOutputs(
-  selection: OutputSelection,
-  member: { readonly outputs: readonly string[]; readonly install: readonly string[] },
-): readonly string[] {
-  if (selection.kind === "all") return member.outputs;
-  return selection.kind === "named" ? selection.names : member.install;
-}
-
-function merge(parts: readonly Part[]): Part {
-  return {
-    derivations: parts.flatMap(({ derivations }) => derivations),
-    failures: parts.flatMap(({ failures }) => failures),
-    passedOver: parts.flatMap(({ passedOver }) => passedOver),
-    notices: parts.flatMap(({ notices }) => notices),
-  };
-}

@@ -2,7 +2,7 @@
 
 import { dirname, join } from "node:path";
 import type { EvaluationRequest } from "../domain/evaluation.ts";
-import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
+import { type AttrSegment, formatAttrPath, formatInFile } from "../domain/installable.ts";
 import { nearest } from "../domain/suggest.ts";
 import { readIfThere } from "../host/disk.ts";
 
@@ -56,20 +56,21 @@ export type Ask = <T>(
   apply: string,
 ) => Promise<{ readonly value: T } | { readonly message: string }>;
 
-type Place = Pick<EvaluationRequest, "flake" | "system">;
+type Place = Pick<EvaluationRequest, "flake" | "system" | "file">;
 
 /** Installables near to the one that is missing; first nixpkgs' own, where it has that very name. */
 export async function nearestNames(
   ask: Ask,
-  { flake, system }: Place,
+  place: Place,
   segments: readonly AttrSegment[],
 ): Promise<string[]> {
+  const { flake, system, file } = place;
   const [first] = segments;
   if (first?.kind !== "name") return [];
-  if (segments.length > 1) {
+  if (segments.length > 1 || file) {
     // The deepest set that is there: what stands behind it in the path is the name that is wrong.
-    for (let at = segments.length - 1; at > 0; at--) {
-      const found = await nearestIn(ask, flake, segments.slice(0, at), segments.slice(at));
+    for (let at = segments.length - 1; at >= (file ? 0 : 1); at--) {
+      const found = await nearestIn(ask, place, segments.slice(0, at), segments.slice(at));
       if (found) return found;
     }
     return [];
@@ -92,7 +93,7 @@ export async function nearestNames(
 /** Undefined where `parent` is not there either. */
 async function nearestIn(
   ask: Ask,
-  flake: string,
+  { flake, file }: Place,
   parent: readonly AttrSegment[],
   [wrong, ...rest]: readonly AttrSegment[],
 ): Promise<string[] | undefined> {
@@ -101,6 +102,7 @@ async function nearestIn(
   if (!("value" in names)) return undefined;
   return nearest(wrong.name, names.value).map((name) => {
     const path: AttrSegment[] = [...parent, { kind: "name", name }, ...rest];
-    return `${flake}#${formatAttrPath(path)}`;
+    const whole = formatAttrPath(path);
+    return file ? formatInFile(whole, { kind: "default" }, file.path) : `${flake}#${whole}`;
   });
 }

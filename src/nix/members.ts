@@ -1,7 +1,9 @@
 /** The question to an evaluation, an expression that no member of a set can break, and how its answer is read. */
 
-import type { EvaluationRequest } from "../domain/evaluation.ts";
+import type { EvaluationRequest, EvaluationResult, NixFile } from "../domain/evaluation.ts";
 import { type AttrSegment, isNameable } from "../domain/installable.ts";
+import type { ChosenOutputs } from "./eval-cache.ts";
+import { autoCall, nixString } from "./nix-file.ts";
 
 /** What the expression gives for each name it reached. */
 export type Member =
@@ -29,8 +31,11 @@ export interface MemberQuestion {
   readonly mark: string;
   /** What the `*`s matched of the last member that was dealt with: it goes on behind that. */
   readonly after: readonly string[] | undefined;
+  /** Of the first `*`: where only these are meant. */
+  readonly only?: readonly string[] | undefined;
   /** How this version of Nix chooses outputs where none is named. */
-  readonly outputs: "by name" | "by meta";
+  readonly outputs: ChosenOutputs;
+  readonly file?: NixFile | undefined;
 }
 
 /**
@@ -40,12 +45,13 @@ export interface MemberQuestion {
  */
 export function memberExpression(
   segments: readonly AttrSegment[],
-  { mark, after, outputs }: MemberQuestion,
+  { mark, after, only, outputs, file }: MemberQuestion,
 ): string {
   return `root: let
   inherit (builtins) all attrNames deepSeq elem filter foldl' genList getAttr hasAttr head isAttrs isList map match replaceStrings seq stringLength substring tail toJSON trace tryEval;
   ${UTF8}
   isNameable = n: replaceStrings [ "\\"" ] [ "" ] n == n && (match "[ -~]*" n != null || isUtf8 n);
+  auto = ${autoCall(file, "a member")};
   guard = v: let t = tryEval (deepSeq v v); in if t.success then t.value else { kind = "failed"; why = [ ]; };
   against = p: let
     m = p.meta or { };
@@ -64,7 +70,7 @@ export function memberExpression(
         kind = "derivation";
         drvPath = p.drvPath;
         outputs = p.outputs or [ "out" ];
-        install = ${INSTALL[outputs]};
+        install = ${INSTALL[file ? "by name" : outputs]};
       };
       t = tryEval (deepSeq d d);
     in if t.success then t.value else { kind = "failed"; why = against p; })
@@ -72,22 +78,23 @@ export function memberExpression(
   isBehind = p: a: if a == [ ] then false else if p == [ ] then true
     else if head p == head a then isBehind (tail p) (tail a) else head a < head p;
   isOpen = p: ${after === undefined ? "true" : `isBehind p ${nixList(after)}`};
+  isMeant = path: n: ${only === undefined ? "true" : `path != [ ] || elem n ${nixList(only)}`};
   every = f: path: s: if isAttrs s && (s.type or null) != "derivation"
     then {
       kind = "set";
       unnamed = map (n: if isUtf8 n then n else null) (filter (n: !(isNameable n)) (attrNames s));
       members = map (n: [ n (told f (path ++ [ n ]) (getAttr n s)) ])
-        (filter (n: isNameable n && isOpen (path ++ [ n ])) (attrNames s));
+        (filter (n: isNameable n && isMeant path n && isOpen (path ++ [ n ])) (attrNames s));
     }
     else { kind = "other"; };
   told = f: path: v: trace "${mark}>\${toJSON path}" (let
-    r = guard (f path v);
+    r = guard (f path (auto v));
   in deepSeq r (if r.kind == "set" then r else trace "${mark}<\${toJSON [ path r ]}" r));
-  at = n: f: path: s: if isAttrs s && hasAttr n s then f path (getAttr n s) else { kind = "absent"; };
-in guard (${nest(segments)} [ ] root)`;
+  at = n: f: path: s: if isAttrs s && hasAttr n s then f path (auto (getAttr n s)) else { kind = "absent"; };
+in guard (${nest(segments)} [ ] (${autoCall(file, "the file")} root))`;
 }
 
-/** nix/src/libcmd/installable-flake.cc; before 2.9 `outputName` alone counts. */
+/** nix/src/libcmd/installable-flake.cc; before 2.9, and for nix-build, `outputName` alone counts. */
 const INSTALL: Readonly<Record<MemberQuestion["outputs"], string>> = {
   "by name": '[ (p.outputName or "out") ]',
   "by meta": `let
@@ -128,14 +135,6 @@ function nixList(names: readonly string[]): string {
   return `[ ${names.map(nixString).join(" ")} ]`;
 }
 
-/** A string literal in which nothing is interpolated. */
-export function nixString(text: string): string {
-  return `"${text
-    .replace(/[\\"$]/g, "\\$&")
-    .replace(/\n/g, "\\n")
-    .replace(/\r/g, "\\r")}"`;
-}
-
 /** What is to be built of each configuration in a set of them. */
 const TOPLEVELS: Readonly<Record<string, readonly string[]>> = {
   nixosConfigurations: ["config", "system", "build", "toplevel"],
@@ -144,11 +143,13 @@ const TOPLEVELS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** `SYSTEM` stands for the system asked for; a bare `*` for every package; a set of configurations for what they build. */
-export function meantBy({ attrPath, system }: EvaluationRequest): AttrSegment[] {
+export function meantBy({ attrPath, system, file }: EvaluationRequest): AttrSegment[] {
   const path = attrPath.map(
     (segment): AttrSegment =>
       segment.kind === "system" ? { kind: "name", name: system } : segment,
   );
+  // In a file a name means what it says, and no more.
+  if (file) return path;
   const [first, second, ...rest] = path;
   if (first?.kind === "every") return [...names("packages", system), ...path];
   if (first?.kind === "name" && second?.kind === "every" && rest.length === 0) {
@@ -257,4 +258,24 @@ export function oddNames(flake: string, odd: readonly (string | null)[]): string
   return [
     `${flake}: ${odd.length} of the names that a * meets can be written in no attribute path (${example}): passed over`,
   ];
+}
+
+/** What is known of a part of what was asked; what was built on the way belongs to none. */
+export type Part = Omit<EvaluationResult, "built">;
+
+export const NOTHING: EvaluationResult = {
+  derivations: [],
+  failures: [],
+  passedOver: [],
+  notices: [],
+  built: [],
+};
+
+export function merge(parts: readonly Part[]): Part {
+  return {
+    derivations: parts.flatMap(({ derivations }) => derivations),
+    failures: parts.flatMap(({ failures }) => failures),
+    passedOver: parts.flatMap(({ passedOver }) => passedOver),
+    notices: parts.flatMap(({ notices }) => notices),
+  };
 }

@@ -1,6 +1,6 @@
 /** The engine's port to Nix: one object, put together from the files of this folder. */
 
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { outputPaths, parseDerivation } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
@@ -9,12 +9,16 @@ import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import { buildEnvironment } from "../host/environment.ts";
 import { build, importFrom, impureVariables, substitute } from "./build.ts";
+import type { CarriedEvaluation } from "./carried-evaluation.ts";
+import type { ChosenOutputs } from "./eval-cache.ts";
 import { EvaluationDoor } from "./eval-command.ts";
+import { EvalFill } from "./eval-fill.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
+import { fileEnvironment } from "./nix-file.ts";
 import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
@@ -24,6 +28,10 @@ export interface NixParts extends KnownCachesParts {
   readonly log: Log;
   /** Whether evaluation may build what it imports and no cache has. */
   readonly buildsToEvaluate: "allowed" | "forbidden";
+  /** What an earlier job evaluated; undefined where nothing is carried. */
+  readonly carried: CarriedEvaluation | undefined;
+  /** What Nix evaluated before, on this machine: an eval cache proves nothing of what it says. */
+  readonly evaluatedBefore: "believed" | "removed" | "not looked at";
   /** Where links go that keep from Nix's own collection what the run uses; undefined: nowhere. */
   readonly rootsFolder: string | undefined;
 }
@@ -42,7 +50,7 @@ export function nixPort(parts: NixParts): Nix {
   // What is built was read before: what its fetches declare is known by then.
   const declared = new Set<string>();
   const derivation = async (path: StorePath) => {
-    const read = parseDerivation(await readDrv(real(path)), path);
+    const read = parseDerivation(readDrv(real(path)), path);
     for (const name of impureVariables(read)) declared.add(name);
     return read;
   };
@@ -59,6 +67,15 @@ export function nixPort(parts: NixParts): Nix {
     system,
     flake,
     builds: parts.buildsToEvaluate,
+    forFiles: (file) => ({
+      ...buildEnvironment(parts.environment, {
+        code: parts.code,
+        named: parts.passEnv,
+        declared: [],
+        hook: "none",
+      }),
+      ...fileEnvironment(file),
+    }),
     // From here on evaluation may write to the store, and Nix may collect garbage for it.
     substituters: async (signal) => {
       await roots.hold([], signal);
@@ -73,14 +90,35 @@ export function nixPort(parts: NixParts): Nix {
   });
   // Since 2.9 `nix build` heeds what the package itself says.
   const [major = 0, minor = 0] = setup.version.split(".").map(Number);
-  const outputs = major === 2 && minor < 9 ? "by name" : "by meta";
+  const outputs: ChosenOutputs = major === 2 && minor < 9 ? "by name" : "by meta";
+  const { evaluatedBefore: found, carried } = parts;
+  const fill =
+    found === "not looked at"
+      ? undefined
+      : new EvalFill({
+          door,
+          nix: command,
+          version: setup.version,
+          system,
+          realStoreDir,
+          outputs,
+          environment: parts.environment,
+          found,
+          carried,
+        });
+  const evaluator = {
+    ...{ door, fill, storeDir, system, flake, outputs },
+    outputsOf: async (drvPath: StorePath) => [...(await derivation(drvPath)).outputs.keys()],
+  };
   const fetched = new Set<string>();
   let buildDirectory = setup.buildDir;
   let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
     evaluate: async (request, signal) => {
-      const result = await evaluate({ door, storeDir, flake, outputs }, request, signal);
+      const earlier = await carried?.result(request);
+      const result = earlier ?? (await evaluate(evaluator, request, signal));
+      if (!earlier) carried?.add(request, result);
       roots.add(result.derivations.map(({ drvPath }) => drvPath));
       if (door.imports === "met") {
         const made = await Promise.all(result.built.map((drvPath) => outputsOf(drvPath)));
@@ -88,6 +126,16 @@ export function nixPort(parts: NixParts): Nix {
       }
       return result;
     },
+    evaluatedFor: async (signal) => {
+      const lines = (await fill?.tell(signal)) ?? [];
+      const reused = await carried?.hold();
+      return reused === undefined ? lines : [reused, ...lines];
+    },
+    ...(carried
+      ? {
+          keepEvaluation: async (signal) => carried.keep(fill?.kept() ?? new Map(), signal),
+        }
+      : {}),
     attributes: async (flakeRef, set, signal) => {
       const segments = [{ kind: "name" as const, name: set }];
       const apply = "s: if builtins.isAttrs s then builtins.length (builtins.attrNames s) else 0";
@@ -171,9 +219,10 @@ export function nixPort(parts: NixParts): Nix {
   };
 }
 
-async function readDrv(file: string): Promise<string> {
+/** At once: a few kB on this disk, by the thousand, cost five times as much when each is waited for. */
+function readDrv(file: string): string {
   try {
-    return await readFile(file, "utf8");
+    return readFileSync(file, "utf8");
   } catch (cause) {
     if (!isMissing(cause)) throw cause;
     throw new UserError("NCP-203", `${file}: there is no such derivation`, {

@@ -24,6 +24,7 @@ const TITLES: Readonly<Record<Finding["kind"], string>> = {
   heavy: "In no binary cache",
   unverified: "Not verified",
   cache: "A binary cache",
+  time: "Not enough time",
   twin: "Two derivations of one name",
   system: "Another system",
   push: "Not pushed",

@@ -16,6 +16,7 @@ import { MAY } from "../engine/step.ts";
 import { isSilent } from "../engine/survey/substituters.ts";
 import type { SurveyedDerivation } from "../engine/survey/verdicts.ts";
 import { auditCounts, auditHeadline } from "./audit-section.ts";
+import { scoreWords } from "./timeline.ts";
 
 /** What the heading may have behind its icon and `Nix cache: `. */
 const LONGEST = 66;
@@ -210,7 +211,13 @@ export function downloadWords({ survey }: Pick<Run, "survey">): string | undefin
 /** The last line of the log: the headline, figures, the time; the same string wherever it stands. */
 export function lastLine(run: Run): string {
   const { begin, end } = run;
-  const parts = [headline(run), ...figures(run), formatSeconds((end - begin) / 1000)];
+  const score = scoreWords(run);
+  const parts = [
+    headline(run),
+    ...figures(run),
+    ...(score === "" ? [] : [`of the builds: ${score}`]),
+    formatSeconds((end - begin) / 1000),
+  ];
   return `${subject(run)}: ${parts.join("; ")}`;
 }
 

@@ -2,7 +2,8 @@
 
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
+import type { StorePath } from "../domain/store-path.ts";
+import { type Few, holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
 import { isCached, type Run } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
 import { derivationOf } from "../engine/survey/judge.ts";
@@ -10,14 +11,23 @@ import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
 import { lastLine } from "./headline.ts";
+import { rebuildMinutes, rebuildsReport } from "./rebuilds.ts";
+import { buildSeconds } from "./timeline.ts";
 
 /** As many names stand in a list of each target or derivation; where there are more, it says how many. */
-const NAMES_MOST = 10;
-const WANTING_MOST = 5;
+const NAMES_MOST = 5;
+const WANTING_MOST = 3;
+/**
+ * A list of paths or derivations has these at least, and one for two targets where they are many, the weightiest
+ * first: so a report stays below 1 kB a target. Where there are more, it says how many.
+ */
+const ENTRIES_LEAST = 500;
+/** Builds that the disk space plan reckons with, and findings that say of a derivation what its own entry does. */
+const REPEATED_MOST = 50;
 
 function counted<Name extends string>(
   name: Name,
-  list: readonly unknown[],
+  list: { readonly length: number },
   most = NAMES_MOST,
 ): Partial<Record<Name, number>> {
   const count: Partial<Record<Name, number>> = {};
@@ -30,6 +40,12 @@ const REPORT_VERSION = 2;
 
 export function jsonReport(run: Run) {
   const { survey, plan, outcome } = run;
+  const most = Math.max(ENTRIES_LEAST, Math.floor(survey.targets.length / 2));
+  const derivations = [...survey.derivations.values()];
+  const { build, fetch } = survey.fresh;
+  const builds = [...plan.diskSpace.load.builds].sort((a, b) => b.bytes - a.bytes);
+  const findings = allFindings(run);
+  const told = toldApart(findings);
   return {
     version: REPORT_VERSION,
     mode: run.job.mode,
@@ -50,15 +66,23 @@ export function jsonReport(run: Run) {
     builtByEvaluation: [
       ...new Set(survey.targets.flatMap(({ imports }) => imports.map(({ drvPath }) => drvPath))),
     ],
-    derivations: [...survey.derivations.values()].map(({ rank: _, wantedBy, ...derivation }) => ({
-      ...derivation,
-      wantedBy: wantedBy.slice(0, WANTING_MOST),
-      ...counted("wantedByCount", wantedBy, WANTING_MOST),
-      space: derivation.space ?? null,
-      figures: derivation.figures ?? null,
-    })),
+    derivations: derivations
+      .slice(0, most)
+      .map(({ rank: _, wanting: __, wantedBy, ...derivation }) => ({
+        ...derivation,
+        wantedBy: wantedBy.first.slice(0, WANTING_MOST),
+        ...counted("wantedByCount", wantedBy, WANTING_MOST),
+        space: derivation.space ?? null,
+        figures: derivation.figures ?? null,
+      })),
+    ...counted("derivationsCount", derivations, most),
     // What a fresh machine would do for all targets together, as `nix build --dry-run` lists it.
-    fresh: { build: [...survey.fresh.build.keys()], fetch: [...survey.fresh.fetch] },
+    fresh: {
+      build: [...build.keys()].slice(0, most),
+      ...counted("buildCount", { length: build.size }, most),
+      fetch: [...fetch].slice(0, most),
+      ...counted("fetchCount", { length: fetch.size }, most),
+    },
     caches: survey.substituters.map(({ name, role, pins, state, count }) => ({
       name,
       role,
@@ -76,7 +100,12 @@ export function jsonReport(run: Run) {
       refused: count.refused,
     })),
     ...diskReport(run),
+    builds: builds.slice(0, REPEATED_MOST),
+    ...counted("buildsCount", builds, REPEATED_MOST),
     matrix: plan.matrix,
+    rebuilds: rebuildsReport(run.changes),
+    misses: run.changes?.misses ?? [],
+    forecast: plan.forecast ? { ...plan.forecast, took: buildSeconds(outcome) ?? null } : null,
     steps: outcome.steps,
     fetched: outcome.substituted,
     unfetched: outcome.unfetched,
@@ -86,9 +115,23 @@ export function jsonReport(run: Run) {
     pinned: outcome.pinned,
     withheld: plan.withheld,
     audit: outcome.audit ?? null,
-    findings: allFindings(run),
+    findings: told,
+    ...counted("findingsCount", findings, told.length),
     seconds: (run.end - run.begin) / 1000,
   };
+}
+
+/** All but notices of what is missing, of which the first are enough: each derivation has its entry. */
+function toldApart(findings: readonly Finding[]): Finding[] {
+  let repeated = 0;
+  return findings.filter(
+    ({ kind, level }) => kind !== "missing" || level !== "notice" || ++repeated <= REPEATED_MOST,
+  );
+}
+
+/** The report as it is written: laid out for reading where somebody may read it. */
+export function reportText(run: Run): string {
+  return JSON.stringify(jsonReport(run), null, run.survey.targets.length > 100 ? 0 : 2);
 }
 
 function failureOf({ failure }: AnswerCount): string | null {
@@ -113,9 +156,9 @@ function targetReport(survey: Survey, target: SurveyedTarget) {
 }
 
 function verdictReport(survey: Survey, verdict: Verdict) {
-  const names = (paths: readonly string[]) =>
-    paths.slice(0, NAMES_MOST).map((path) => {
-      const derivation = survey.derivations.get(path as never);
+  const names = ({ first }: Few<StorePath>) =>
+    first.slice(0, NAMES_MOST).map((path) => {
+      const derivation = survey.derivations.get(path);
       return derivation?.name ?? path;
     });
   switch (verdict.kind) {
@@ -164,7 +207,7 @@ function missingReport(survey: Survey) {
       drvPath,
       system,
       heavy: heavy === "heavy",
-      wantedBy: wantedBy.slice(0, WANTING_MOST),
+      wantedBy: wantedBy.first.slice(0, WANTING_MOST),
       ...counted("wantedByCount", wantedBy, WANTING_MOST),
     }));
 }
@@ -220,6 +263,10 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     stages: String(plan.matrix.stages),
     "any-missing": String(missing.length > 0),
     changed: fitted(changedTargets(run), (some) => JSON.stringify(some)),
+    rebuilds: fitted(run.changes?.rebuilds?.changed ?? [], (some) =>
+      JSON.stringify(rebuildsReport(run.changes, some)),
+    ),
+    "rebuild-minutes": rebuildMinutes(run.changes),
     "store-paths": fitted(
       targets.flatMap(({ name, outputs, wanted }) =>
         outputs?.[0] && wanted?.kind !== "shell" ? [[name, outputs[0]] as const] : [],

@@ -48,6 +48,14 @@ function unbroken(text: string): string {
     .join("");
 }
 
+/** A part of a page that has a title of its own. */
+export interface Section {
+  readonly title: string;
+  /** Markdown without its heading; empty: there is nothing to say. */
+  readonly body: string;
+  readonly heading?: "none";
+}
+
 /** `>` in front of a column's name: numbers, set right and never broken. */
 export type Row = readonly string[];
 

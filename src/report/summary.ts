@@ -20,6 +20,7 @@ import {
   sentence,
   verbatim,
 } from "./page.ts";
+import { rebuildSections } from "./rebuilds.ts";
 import { badNames, buildNames, cachedFold, sourceTables, stateTable } from "./tables.ts";
 
 export type Detail = "full" | "short" | "off";
@@ -55,6 +56,10 @@ export function summary(run: Run, { detail, linkTo }: PageOptions): string {
     ...(lead ? actions(run, lead, linkTo) : []),
   ];
   if (detail === "short") return page(heading, short, end);
+  const rebuilt = rebuildSections(run).flatMap(({ title, body, heading }) =>
+    body === "" || heading === "none" ? [] : [`**${title}**\n\n${body}`],
+  );
+  const inside = rebuilt.join("").split("<details>").length - 1;
   const isDisk = lead?.kind === "disk";
   const folds = [
     ...(said && !said.open ? [fold(said.title, verbatim(said.lines))] : []),
@@ -73,7 +78,8 @@ export function summary(run: Run, { detail, linkTo }: PageOptions): string {
       stateTable(run),
       tables.open,
       isDisk ? diskTable(run) : "",
-      ...folds.slice(0, FOLDS_MOST),
+      ...rebuilt,
+      ...folds.slice(0, Math.max(0, FOLDS_MOST - inside)),
     ],
     end,
   );

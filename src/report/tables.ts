@@ -65,7 +65,7 @@ function sourceRows(run: Run, builds: readonly SourceBuild[]): Row[] {
     const foreign = system === survey.system ? "" : ` (${markdown(system)})`;
     const by =
       wantedBy.length <= NAMED
-        ? names(wantedBy, survey).join(", ")
+        ? names(wantedBy.first, survey).join(", ")
         : count(wantedBy.length, "target");
     return [
       `${warn}${code(name)}${nth > 1 ? ` (${nth})` : ""}${foreign}`,
@@ -127,12 +127,10 @@ export function few(all: readonly string[], most = OPEN): string {
 export function buildNames(run: Run, builds: readonly SourceBuild[]): string {
   const { survey, result } = run;
   const some = namesOf(result, "needs a build", "built");
-  const told = builds
-    .slice(0, OPEN)
-    .flatMap(({ derivation: { wantedBy } }) => (wantedBy.length <= NAMED ? wantedBy : []));
-  const named = new Set(
-    new Set(builds.map(({ derivation }) => String(derivation.wantedBy))).size > 1 ? told : [],
-  );
+  const lists = builds.map(({ derivation: { wantedBy } }) => wantedBy);
+  const isShown = new Set(lists.map((one) => JSON.stringify(one))).size > 1;
+  const told = lists.slice(0, OPEN).flatMap((one) => (one.length <= NAMED ? one.first : []));
+  const named = new Set(isShown ? told : []);
   if (some.length < 2 || some.every((name) => named.has(name))) return "";
   const verb = countOf(result, "needs a build") > 0 ? "need" : "needed";
   return fold(

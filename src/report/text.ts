@@ -4,7 +4,7 @@ import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { WorkState } from "../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { holderWords, isHit, type Verdict } from "../domain/verdict.ts";
+import { type Few, holderWords, isHit, type Verdict } from "../domain/verdict.ts";
 import type { Run } from "../engine/result.ts";
 import { isSilent, type SurveyedSubstituter } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
@@ -12,6 +12,7 @@ import { auditLines } from "./audit-section.ts";
 import { diskLines } from "./disk-table.ts";
 import { headline, subject } from "./headline.ts";
 import { plainLine } from "./page.ts";
+import { rebuildLines } from "./rebuilds.ts";
 
 /** A log of thousands of lines is read by nobody. */
 const TARGETS_MOST = 200;
@@ -49,6 +50,7 @@ export function textReport(run: Run): string[] {
   }
   lines.push(`  key: ${survey.key.key}`);
   lines.push(...auditLines(run.outcome.audit));
+  lines.push(...rebuildLines(run));
   if (survey.recalled !== undefined) lines.push(`  ${recalledWords(survey.recalled)}`);
   return lines.flatMap((line) => line.split("\n")).map(plainLine);
 }
@@ -130,11 +132,11 @@ export function verdictWords(
     case "missing": {
       const { source, download, trivial } = verdict.missing;
       if (how === "short" && source.length > 0) {
-        return `missing: ${fewNames(source.map(nameOf), 2)}`;
+        return `missing: ${fewNames(source, nameOf, 2)}`;
       }
       const parts = [
-        ...(source.length > 0 ? [`from source: ${fewNames(source.map(nameOf))}`] : []),
-        ...(download.length > 0 ? [`to download: ${fewNames(download.map(nameOf))}`] : []),
+        ...(source.length > 0 ? [`from source: ${fewNames(source, nameOf)}`] : []),
+        ...(download.length > 0 ? [`to download: ${fewNames(download, nameOf)}`] : []),
         ...(trivial > 0 ? [`${trivial} trivial`] : []),
       ];
       return `missing${parts.length > 0 ? `: ${parts.join("; ")}` : ""}`;
@@ -148,9 +150,9 @@ export function verdictWords(
   }
 }
 
-function fewNames(names: readonly string[], most = 3): string {
-  const shown = names.slice(0, most).join(", ");
-  return names.length > most ? `${shown} and ${names.length - most} more` : shown;
+function fewNames<T>({ first, length }: Few<T>, nameOf: (one: T) => string, most = 3): string {
+  const shown = first.slice(0, most).map(nameOf).join(", ");
+  return length > most ? `${shown} and ${length - most} more` : shown;
 }
 
 /** Whether a cache is there: `reachable`, `did not answer`, `not used`, `stopped answering`. */

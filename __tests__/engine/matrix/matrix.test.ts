@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { BitSet } from "../../../src/domain/bit-set.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
 import { parseTarget, parseTargets } from "../../../src/domain/target.ts";
 import type { Verdict } from "../../../src/domain/verdict.ts";
@@ -9,6 +10,8 @@ import {
   matrixOf,
   NO_MATRIX,
 } from "../../../src/engine/matrix/matrix.ts";
+import type { BuildNode } from "../../../src/engine/survey/build-graph.ts";
+import type { SurveyedDerivation } from "../../../src/engine/survey/verdicts.ts";
 import type { SurveyedTarget } from "../../../src/engine/survey.ts";
 import { derivation, SYSTEM } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
@@ -35,18 +38,59 @@ function target(
     local: "absent",
     deepMissing: [],
     verdict:
-      "kind" in lacks ? lacks : { kind: "missing", missing: { source, download: [], trivial: 0 } },
+      "kind" in lacks
+        ? lacks
+        : {
+            kind: "missing",
+            missing: {
+              source: { first: source, length: source.length },
+              download: { first: [], length: 0 },
+              trivial: 0,
+            },
+          },
   };
 }
 
 function request(targets: readonly SurveyedTarget[]): MatrixRequest {
+  const nodes = new Map<StorePath, BuildNode>();
+  const node = (drvPath: StorePath): BuildNode => {
+    const known = nodes.get(drvPath);
+    const made = known ?? { drvPath, outputs: new Set(), inputs: [], fetches: [], unknown: [] };
+    nodes.set(drvPath, made);
+    return made;
+  };
+  const tops = new Map(
+    targets.map(({ name, verdict }) => [
+      name,
+      { build: verdict.kind === "missing" ? verdict.missing.source.first.map(node) : [] },
+    ]),
+  );
   return {
     targets,
-    derivations: new Map(),
+    builds: { tops },
+    derivations: new Map(
+      [...nodes.keys()].map((drvPath, rank) => [drvPath, source(drvPath, rank)]),
+    ),
     facts: { derivations: new Map() },
     system: SYSTEM,
     stages: "two",
     seconds: () => undefined,
+  };
+}
+
+function source(drvPath: StorePath, rank: number): SurveyedDerivation {
+  return {
+    drvPath,
+    name: drvPath,
+    system: SYSTEM,
+    kind: "source",
+    heavy: "light",
+    space: undefined,
+    figures: undefined,
+    wantedBy: { first: [], length: 0 },
+    wanting: new BitSet(0),
+    outputNames: ["out"],
+    rank,
   };
 }
 

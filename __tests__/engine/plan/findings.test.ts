@@ -257,9 +257,32 @@ describe("what a finding says", () => {
       { targets: ".#*", heavy: "note, source", "fail-on": "heavy" },
       { nix: { flake: { note, source, tool } } },
     );
-    expect(found.map(({ kind, level }) => [kind, level])).toEqual([
-      ["heavy", "error"],
-      ["missing", "notice"],
+    expect(found.map(({ kind, level, message }) => [kind, level, message])).toEqual([
+      [
+        "heavy",
+        "error",
+        expect.stringContaining("note is in no binary cache and would be built from"),
+      ],
+      [
+        "heavy",
+        "error",
+        expect.stringContaining("source is in no binary cache and would be downloaded"),
+      ],
+      [
+        "missing",
+        "notice",
+        expect.stringContaining("tool is in no binary cache and would be built from source"),
+      ],
+    ]);
+    const warm = await findings(
+      { mode: "warm", targets: ".#source", heavy: "source" },
+      { nix: { flake: { source } } },
+    );
+    expect(warm.map(({ level, message }) => [level, message])).toEqual([
+      [
+        "notice",
+        expect.stringMatching(/downloaded from its origin \(heavy\).*this run downloads it$/),
+      ],
     ]);
     expect(found[0]?.message).toMatch(/^(note, source|source, note) are in no binary cache/);
   });

@@ -97,6 +97,14 @@ describe("reclaimer", () => {
     expect(await planReclaimsd({ build: 5, nix: 5 }, options)).toEqual(["build in /big/build"]);
   });
 
+  test("moves to no place that is too small, where tools make space for it", async () => {
+    const options = { toolFolders: folders, buildDirectories: [elsewhere("/mnt", 8)] };
+    expect(await planReclaimsd({ build: 5.5, nix: 5 }, options)).toEqual(["delete /tools/large"]);
+    // Where nothing makes enough, the place where least is lacking.
+    const few = { ...options, toolFolders: folders.slice(0, 1) };
+    expect(await planReclaimsd({ build: 5.5, nix: 5 }, few)).toEqual(["build in /mnt/build"]);
+  });
+
   test("stays where no other place has more", async () => {
     const options = { buildDirectories: [elsewhere("/tiny", 1), elsewhere("/build", 5)] };
     expect(await planReclaimsd({ build: 5, nix: 5 }, options)).toEqual([]);

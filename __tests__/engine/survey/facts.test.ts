@@ -58,12 +58,12 @@ describe("gathering", () => {
 
   test("asks for the closure of what is served, each member once", async () => {
     const own = memoryCache("own");
-    const { leaf, all } = chain();
+    const leaf = derivation("leaf");
     const [a, b] = [storePath("a"), storePath("b")];
     hold(own, out(leaf), [a, b]);
     hold(own, a, [b, a]);
     hold(own, b);
-    const { facts, explore } = finder(all, [own]);
+    const { facts, explore } = finder([leaf], [own]);
     await explore(leaf);
     expect([...own.asked].sort()).toEqual([out(leaf), a, b].sort());
     expect(facts.availability.get(out(leaf))).toBe("whole");

@@ -21,12 +21,14 @@ async function twins(
       .map((name) => `.#${name}`)
       .join("\n");
   const seen = await survey(job({ targets }), WRITE, world({ nix, own }), SIGNAL);
-  return findTwins(seen.facts, seen.targets).map(({ name, target, derivation: drv, others }) => ({
-    name,
-    target,
-    ours: drv === ours.path,
-    others: others.map((other) => [other.derivation === theirs.path, other.wantedBy]),
-  }));
+  return findTwins(seen.facts, seen.targets).map(
+    ({ name, target, derivation: drv, others, wantedBy }) => ({
+      name,
+      target,
+      ours: drv === ours.path,
+      others: others.first.map((other) => [other === theirs.path, wantedBy.first]),
+    }),
+  );
 }
 
 const home = (name: string, input: Derivation, options: DerivationOptions = {}) =>

@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../../src/action/inputs.ts";
 import type { Derivation } from "../../../src/domain/derivation.ts";
 import { UserError } from "../../../src/domain/errors.ts";
+import type { Few } from "../../../src/domain/verdict.ts";
 import { survey } from "../../../src/engine/survey.ts";
 import { derivation, out } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
@@ -29,8 +30,8 @@ async function surveyed(
 function missing(found: Awaited<ReturnType<typeof surveyed>>, name: string) {
   const verdict = found.targets.find((target) => target.name === name)?.verdict;
   if (verdict?.kind !== "missing") throw new Error(`${name} is ${verdict?.kind}`);
-  const names = (paths: readonly Derivation["path"][]) =>
-    paths.map((path) => found.derivations.get(path)?.name);
+  const names = ({ first }: Few<Derivation["path"]>) =>
+    first.map((path) => found.derivations.get(path)?.name);
   const { source, download, trivial } = verdict.missing;
   return { source: names(source), download: names(download), trivial };
 }

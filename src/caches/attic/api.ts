@@ -1,4 +1,4 @@
-/** The calls of an Attic server: the token stays with its host, and refusals are put into words. */
+/** The calls of an Attic server, or a Celler one: the token stays with its host, and refusals are put into words. */
 
 import * as z from "zod/mini";
 import { UserError } from "../../domain/errors.ts";
@@ -130,7 +130,7 @@ export class AtticApi {
   private mayOnlyPull(answer: HttpResponse): UserError {
     const said = `HTTP ${answer.status}: ${this.words(answer)}`;
     return new UserError("NCP-303", `${this.label}: this token may not push there (${said})`, {
-      hint: `make one that may: atticadm make-token --pull ${this.cache} --push ${this.cache}`,
+      hint: `make one that may: atticadm (Celler: celler admin) make-token --pull ${this.cache} --push ${this.cache}`,
     });
   }
 
@@ -143,9 +143,9 @@ export class AtticApi {
   ): Promise<void> {
     const bytes = Buffer.from(narInfo);
     const isLong = bytes.length >= PREAMBLE_FROM;
-    const headers: Record<string, string> = isLong
-      ? { "x-attic-nar-info-preamble-size": String(bytes.length) }
-      : { "x-attic-nar-info": narInfo };
+    const headers = isLong
+      ? inBothNames("nar-info-preamble-size", String(bytes.length))
+      : inBothNames("nar-info", narInfo);
     const call = () => {
       const body = isLong ? behind(bytes, content()) : content();
       const bodyBytes = size + (isLong ? bytes.length : 0);
@@ -179,7 +179,7 @@ export class AtticApi {
         ? `; by this machine's clock ${was} until ${expires.toISOString()}${over}`
         : "";
       return new UserError("NCP-303", `${this.label} refuses our token (${said}${when})`, {
-        hint: "make one that may pull and push this cache: atticadm make-token",
+        hint: "make one that may pull and push this cache: atticadm make-token (Celler: celler admin make-token)",
       });
     }
     if (status === 404) {
@@ -230,8 +230,19 @@ interface Call {
   readonly signal: AbortSignal;
 }
 
-/** A header may not be longer: then what it would say stands before the NAR. */
-const PREAMBLE_FROM = 4 * 1024;
+/**
+ * From so many bytes on, what a header would say stands before the NAR. Attic's client has 4 KiB there; the
+ * same header goes under two names, and both together are not longer than that.
+ */
+const PREAMBLE_FROM = 2 * 1024;
+
+/**
+ * Celler, the fork of Attic that is kept, has the same API but for the names of these headers, and says
+ * nowhere which of the two it is. Each passes over the other's.
+ */
+function inBothNames(name: string, value: string): Record<string, string> {
+  return { [`x-attic-${name}`]: value, [`x-celler-${name}`]: value };
+}
 
 async function* behind(
   preamble: Uint8Array,

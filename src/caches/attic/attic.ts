@@ -209,6 +209,7 @@ export const atticKind: CacheKind<AtticAddress> = {
   parse: parseAddress,
   place: ({ server, cache }) => `attic:${withoutSlash(server.href)}/${cache}`,
   name: ({ cache }) => cache,
+  hosts: ({ server }) => [server],
   page: (_address, path, url) => narInfoPage(url, path),
   open: ({ server, cache, priority }, request) =>
     atticCache({

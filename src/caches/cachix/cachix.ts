@@ -196,6 +196,7 @@ export const cachixKind: CacheKind<CachixAddress> = {
   parse: parseAddress,
   place: ({ name, host }) => `cachix:${name}?${new URLSearchParams({ host: host.href })}`,
   name: ({ name }) => name,
+  hosts: ({ name, host }) => [host, new URL(guessOf(name, host).url)],
   // As Cachix names them; its server takes the signature without the name.
   keyName: ({ name }) => `${name}.cachix.org-1`,
   page: ({ name, host }, path, url) =>

@@ -4,10 +4,8 @@ import * as z from "zod/mini";
 import { parseCacheInfo, usableInfo } from "../../domain/cache.ts";
 import { asError, UserError } from "../../domain/errors.ts";
 import { type PublicKey, parsePublicKey, type SigningKey } from "../../domain/signature.ts";
-import type { Compression } from "../../host/compress.ts";
-import { toolEnvironment } from "../../host/environment.ts";
+import { type Compression, packingTrouble } from "../../host/compress.ts";
 import type { HttpResponse } from "../../host/http-client.ts";
-import { folderOf } from "../../host/programs.ts";
 import { retry } from "../../host/retry.ts";
 import type { CachixApi } from "./api.ts";
 
@@ -134,16 +132,17 @@ async function describeCachix(request: DescribeRequest, signal: AbortSignal): Pr
     access,
     permission: token !== undefined && !trouble ? permission : "read",
     token,
-    compression: said.preferredCompressionMethod?.toUpperCase() === "XZ" && hasXz() ? "xz" : "zstd",
+    compression: compressionOf(api.label, said.preferredCompressionMethod),
     storeDir: told.storeDir,
     priority: told.priority ?? PRIORITY,
     trouble,
   };
 }
 
+/** A word of another server's says nothing: then the first push shows it. */
 function permissionOf(said: string | null | undefined): CachixCache["permission"] {
-  if (said === null || said === undefined) return undefined;
-  return /^(write|admin)$/i.test(said) ? "write" : "read";
+  if (/^(write|admin)$/i.test(said ?? "")) return "write";
+  return /^read$/i.test(said ?? "") ? "read" : undefined;
 }
 
 /** Where Nix reads it: a server of the same protocol need not have it at its API. */
@@ -245,6 +244,7 @@ function readUri({ api, host }: DescribeRequest, said: z.infer<typeof Answer>): 
 }
 
 /** What a cache prefers is no condition: it takes zstd, too, which needs no program. */
-function hasXz(): boolean {
-  return folderOf("xz", toolEnvironment()["PATH"] ?? "") !== undefined;
+function compressionOf(name: string, preferred = ""): "xz" | "zstd" {
+  if (preferred.toUpperCase() !== "XZ") return "zstd";
+  return packingTrouble(name, { compression: "xz" }) === undefined ? "xz" : "zstd";
 }

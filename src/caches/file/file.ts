@@ -17,7 +17,7 @@ import { formatNarInfo, type NarInfo, type PathInfo } from "../../domain/narinfo
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { stage, sweep, writeWhole } from "../../host/atomic.ts";
-import { EXTENSIONS, type Packing } from "../../host/compress.ts";
+import { EXTENSIONS, type Packing, packingTrouble } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
 import { parsePacking, parsePriority, parseUrl, signingOf, withoutSlash } from "../address.ts";
@@ -148,7 +148,7 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
     async mayPush() {
       const folder = await nearestFolder(directory);
       const error = await access(folder, constants.W_OK | constants.X_OK).catch(asError);
-      if (!error) return undefined;
+      if (!error) return packingTrouble(options.name, options);
       return new UserError("NCP-303", `${options.name}: this user may not write to ${folder}`, {
         cause: error,
         hint: "give the folder to the user that the job runs as",
@@ -234,12 +234,19 @@ export const fileKind: CacheKind<FileAddress> = {
   },
 };
 
-/** A branch or two, a few sets of targets each. */
-const KEPT = 20;
+/** A branch or two, a few sets of targets each: an evaluation record, and its ledger. */
+const KEPT = 40;
+/** Of the default branch's ledgers, one for each set of targets. */
+const LEDGERS_KEPT = 20;
 
 /** An evaluation record's key is a hash; a record with a name of its own is rewritten in place and stays. */
 function isRecord(name: string): boolean {
   return !name.endsWith(".json");
+}
+
+/** `ledger`, `evaluation`, or the records of what caches hold: each kind has its own number of places. */
+function kindOf(name: string): string {
+  return name.split("-", 2).length > 1 ? (name.split("-", 1)[0] ?? "") : "";
 }
 
 export function fileRecords(directory: string): RecordStore {
@@ -256,13 +263,16 @@ export function fileRecords(directory: string): RecordStore {
     async write(key, content) {
       await writeWhole(join(folder, key), content);
       const files = await Promise.all(
-        (await readdir(folder)).filter(isRecord).map(async (name) => {
-          const { mtimeMs } = await stat(join(folder, name));
-          return { name, mtimeMs };
-        }),
+        (await readdir(folder))
+          .filter((name) => isRecord(name) && kindOf(name) === kindOf(key))
+          .map(async (name) => {
+            const { mtimeMs } = await stat(join(folder, name));
+            return { name, mtimeMs };
+          }),
       );
       files.sort((a, b) => b.mtimeMs - a.mtimeMs);
-      for (const { name } of files.slice(KEPT)) await rm(join(folder, name), { force: true });
+      const old = files.slice(kindOf(key) === "ledger" ? LEDGERS_KEPT : KEPT);
+      for (const { name } of old) await rm(join(folder, name), { force: true });
     },
   };
 }

@@ -12,6 +12,7 @@ import {
 import { asError, UserError } from "../../domain/errors.ts";
 import { NARINFO_MAX_BYTES, type NarInfo } from "../../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../../domain/store-path.ts";
+import { packingTrouble } from "../../host/compress.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { ASK, isPassing, isSuccess, retry } from "../../host/retry.ts";
 import { judgeNarInfo, narPlace, type SignaturePolicy } from "../accept.ts";
@@ -190,6 +191,7 @@ export const httpKind: CacheKind<URL> = {
   parse: parseUrl,
   place: ({ origin, pathname }) => withoutSlash(`${origin}${pathname}`),
   name: ({ hostname }) => hostname,
+  hosts: (url) => [url],
   page: (_address, path, url) => narInfoPage(url, path),
   open(url, request) {
     const { name, role, token, http, storeDir } = request;
@@ -210,14 +212,17 @@ export const httpKind: CacheKind<URL> = {
     if (!canWrite) {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
+    const packing = parsePacking(url);
     return {
       ...cache,
+      // Whether it takes a PUT, only one that writes would show.
+      mayPush: async () => packingTrouble(name, packing),
       push: httpPush({
         name,
         at: (path) => below(options.base, path),
         http,
         headers: options.headers,
-        ...parsePacking(url),
+        ...packing,
         signingKey,
         folder: request.folder,
         isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,

@@ -2,6 +2,7 @@
 
 import type { CacheDescription } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
+import { packingTrouble } from "../../host/compress.ts";
 import { ASK, retry } from "../../host/retry.ts";
 import {
   parseHostUrl,
@@ -106,7 +107,8 @@ export const s3Kind: CacheKind<URL> = {
     return {
       ...cache,
       describe,
-      mayPush: (signal) => refusesParts(options, signal),
+      mayPush: async (signal) =>
+        (await refusesParts(options, signal)) ?? packingTrouble(name, options),
       push: httpPush(options),
     };
   },

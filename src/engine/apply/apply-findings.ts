@@ -5,9 +5,10 @@ import { describeError, isFullDisk, UserError } from "../../domain/errors.ts";
 import { type Finding, likeOf } from "../../domain/finding.ts";
 import type { Code, Job } from "../../domain/job.ts";
 import { cacheHost, serverCause } from "../../domain/location.ts";
-import { count } from "../../domain/size.ts";
-import { baseName, type StorePath } from "../../domain/store-path.ts";
+import { count, formatBytes } from "../../domain/size.ts";
+import { baseName, namePart, type StorePath } from "../../domain/store-path.ts";
 import { isServed, type VerifiedTarget } from "../../domain/verdict.ts";
+import type { KeptOut } from "./push.ts";
 
 interface NotFetched {
   /** With Nix's message. */
@@ -233,4 +234,33 @@ export function otherBuild(target: string, cache: string, detail: string | undef
     message: `${target} is in ${cache} as another build made it${detail ? `: ${detail}` : ""}`,
     hint: "it is cached, and what readers get is that build; it is not pinned by this run",
   };
+}
+
+/** `bws-1.0.0 (1.2 GB)`. */
+export function keptOutWords({ path, bytes, why }: KeptOut): string {
+  const because = why === "its size" ? "" : ", for what it refers to";
+  return `${namePart(path)} (${formatBytes(bytes)}${because})`;
+}
+
+/** What the user asked for is no trouble: it is told, and counts as nothing that failed. */
+export function keptOutFindings(keptOut: readonly KeptOut[]): Finding[] {
+  const large = keptOut.filter(({ why }) => why === "its size");
+  if (large.length === 0) return [];
+  const named = [...large].sort((a, b) => b.bytes - a.bytes).slice(0, 3);
+  const more = large.length > named.length ? ` and ${large.length - named.length} more` : "";
+  const others = keptOut.length - large.length;
+  const then =
+    others === 0
+      ? ""
+      : `, nor ${count(others, "path")} that ${others === 1 ? "refers" : "refer"} to that`;
+  const are = large.length === 1 ? "is" : "are";
+  return [
+    {
+      kind: "notice",
+      level: "notice",
+      code: "NCP-314",
+      message: `${named.map(keptOutWords).join(", ")}${more} ${are} above push-max and not pushed${then}`,
+      hint: "raise push-max, or name it in no target",
+    },
+  ];
 }

@@ -1,10 +1,10 @@
-/** Which paths a push sends: what the closure holds and no cache has. */
+/** Which paths a push sends: what the closure holds and no cache has; and how a pin is set and read back. */
 
-import type { Can, PushProgress } from "../../domain/cache.ts";
+import type { Can, Pin, PushProgress } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import { dependencies, type PathInfo } from "../../domain/narinfo.ts";
-import type { Nix } from "../../domain/ports.ts";
+import type { Clock, Nix } from "../../domain/ports.ts";
 import { namePart, type StorePath } from "../../domain/store-path.ts";
 import type { Lookup } from "../survey/lookup.ts";
 
@@ -14,13 +14,22 @@ export interface Pushed {
   readonly failed: ReadonlyMap<StorePath, Error>;
   /** Paths that our cache answers for with something that must not be believed, and why: not sent. */
   readonly poisoned: ReadonlyMap<StorePath, string>;
+  /** Members of the closure that no cache has and that are above `push-max`, or refer to one that is. */
+  readonly keptOut: readonly KeptOut[];
   /** Roots that another cache serves: nothing of ours to protect. */
   readonly upstreamOnly: readonly StorePath[];
   /** Roots that are not in this machine's store. */
   readonly absent: readonly StorePath[];
 }
 
-export interface PushHow extends Pick<Job, "pushFilter" | "force"> {
+export interface KeptOut {
+  readonly path: StorePath;
+  /** Bytes of its NAR. */
+  readonly bytes: number;
+  readonly why: "its size" | "what it refers to";
+}
+
+export interface PushHow extends Pick<Job, "pushFilter" | "pushMax" | "force"> {
   /** Paths to send whatever our cache says: a push of them turned out wrong. */
   readonly again?: ReadonlySet<StorePath>;
   /** Hears what is to be sent, and of each NAR how much of it was read. */
@@ -44,7 +53,9 @@ export async function push(
   const valid = await nix.valid(roots, signal);
   const closure = await nix.closure([...valid], signal);
   const poisoned = new Map<StorePath, string>();
-  const send = await selectPaths(job, lookup, roots, closure, poisoned);
+  const wanted = await lackingPaths(job, lookup, roots, closure, poisoned);
+  const keptOut = aboveMost(wanted, job);
+  const send = filtered(wanted, keptOut, job);
   job.told?.sending(send);
   const result =
     send.length === 0
@@ -67,6 +78,7 @@ export async function push(
     pushed: result.pushed,
     failed: result.failed,
     poisoned,
+    keptOut,
     upstreamOnly,
     absent: roots.filter((root) => !valid.has(root)),
   };
@@ -90,10 +102,10 @@ async function* counted(
 /**
  * Members that no cache has. What somebody else put into our cache under a member's name is evidence,
  * and not written over unasked. `force` distrusts what our own cache says it has, and uploads a root
- * that an upstream serves. The push filter holds for whatever no path that is sent refers to.
+ * that an upstream serves.
  */
-async function selectPaths(
-  { pushFilter, force, again }: PushHow,
+async function lackingPaths(
+  { force, again }: PushHow,
   lookup: Lookup,
   roots: readonly StorePath[],
   closure: ReadonlyMap<StorePath, PathInfo>,
@@ -112,11 +124,54 @@ async function selectPaths(
       else poisoned.set(storePath, refused);
     }),
   );
-  if (!pushFilter) return wanted;
-  const infos = new Map(wanted.map((info) => [info.storePath, info]));
+  return wanted;
+}
+
+/**
+ * A cache serves no path without what it refers to: so what is too large keeps out all that refers to it.
+ * What a push that turned out wrong is to mend was let through before.
+ */
+function aboveMost(wanted: readonly PathInfo[], { pushMax, again }: PushHow): KeptOut[] {
+  if (pushMax === undefined) return [];
+  const most = pushMax;
+  const large = wanted.filter(({ storePath, narSize }) => narSize > most && !again?.has(storePath));
+  const out = new Map(large.map((info) => [info.storePath, info]));
+  const referrers = new Map<StorePath, PathInfo[]>();
+  for (const info of wanted) {
+    for (const reference of dependencies(info)) {
+      const known = referrers.get(reference);
+      if (known) known.push(info);
+      else referrers.set(reference, [info]);
+    }
+  }
+  const stack = [...large];
+  for (let info = stack.pop(); info !== undefined; info = stack.pop()) {
+    for (const referrer of referrers.get(info.storePath) ?? []) {
+      if (out.has(referrer.storePath)) continue;
+      out.set(referrer.storePath, referrer);
+      stack.push(referrer);
+    }
+  }
+  return [...out.values()].map(({ storePath, narSize }) => ({
+    path: storePath,
+    bytes: narSize,
+    why: narSize > most ? "its size" : "what it refers to",
+  }));
+}
+
+/** The push filter holds for whatever no path that is sent refers to. */
+function filtered(
+  wanted: readonly PathInfo[],
+  keptOut: readonly KeptOut[],
+  { pushFilter }: PushHow,
+): PathInfo[] {
+  const out = new Set(keptOut.map(({ path }) => path));
+  const fit = wanted.filter(({ storePath }) => !out.has(storePath));
+  if (!pushFilter) return fit;
+  const infos = new Map(fit.map((info) => [info.storePath, info]));
   const send = new Set<StorePath>();
-  const filtered = pushFilter.matching(wanted.map(({ storePath }) => namePart(storePath)));
-  const stack = wanted.filter(({ storePath }) => !filtered.has(namePart(storePath)));
+  const matching = pushFilter.matching(fit.map(({ storePath }) => namePart(storePath)));
+  const stack = fit.filter(({ storePath }) => !matching.has(namePart(storePath)));
   for (let info = stack.pop(); info !== undefined; info = stack.pop()) {
     if (send.has(info.storePath)) continue;
     send.add(info.storePath);
@@ -125,11 +180,40 @@ async function selectPaths(
       if (needed) stack.push(needed);
     }
   }
-  return wanted.filter(({ storePath }) => send.has(storePath));
+  return fit.filter(({ storePath }) => send.has(storePath));
 }
 
 export function vanished(path: StorePath): UserError {
   return new UserError("NCP-308", `${path} is not in this machine's store any more`, {
     hint: "something collected garbage while this run was at work; run it again",
   });
+}
+
+/**
+ * `deadline`: milliseconds the pin has to become visible in the list.
+ * `set`: written, and not to be read back from this cache. Throws where it is
+ * not what was asked for.
+ */
+export async function setPin(
+  cache: Can<"pin">,
+  pin: Pin,
+  deadline: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<"confirmed" | "set"> {
+  await cache.pin(pin, signal);
+  const until = clock.now() + deadline;
+  for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
+    const pins = await cache.pins?.(signal).catch(() => void signal.throwIfAborted());
+    if (pins === undefined) return "set";
+    const stored = pins.find(({ name }) => name === pin.name);
+    if (stored?.storePath === pin.storePath) return "confirmed";
+    if (clock.now() + pause > until) {
+      throw new UserError(
+        "NCP-307",
+        `read back for ${deadline / 1000} s, it is on ${stored?.storePath ?? "nothing"}`,
+      );
+    }
+    await clock.sleep(pause * (0.5 + Math.random() / 2), signal);
+  }
 }

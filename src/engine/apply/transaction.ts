@@ -7,10 +7,10 @@ import {
   type Pin,
   type PushProgress,
 } from "../../domain/cache.ts";
-import { asError, describeError, UserError } from "../../domain/errors.ts";
+import { asError, describeError } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
-import type { Clock, Nix, World } from "../../domain/ports.ts";
+import type { Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes } from "../../domain/size.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
 import type { VerifiedTarget } from "../../domain/verdict.ts";
@@ -18,6 +18,8 @@ import type { PinnedTarget, PushedPath } from "../outcome.ts";
 import type { Step } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
 import {
+  keptOutFindings,
+  keptOutWords,
   otherBuild,
   pinFinding,
   poisonFindings,
@@ -25,7 +27,7 @@ import {
   pushFindings,
 } from "./apply-findings.ts";
 import { Meter, PushMeter } from "./meter.ts";
-import { type Pushed, type PushHow, push, vanished } from "./push.ts";
+import { type KeptOut, type Pushed, type PushHow, push, setPin, vanished } from "./push.ts";
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };
@@ -33,7 +35,10 @@ const VISIBLE = { path: 120_000, pin: 30_000 };
 const MOMENT = 5_000;
 
 export interface TransactionParts {
-  readonly job: Pick<Job, "pushFilter" | "force" | "verify" | "failOn" | "onPushFailure">;
+  readonly job: Pick<
+    Job,
+    "pushFilter" | "pushMax" | "force" | "verify" | "failOn" | "onPushFailure"
+  >;
   readonly lookup: Lookup;
   readonly world: Pick<World, "clock" | "log" | "decompress">;
   readonly nix: Pick<Nix, "valid" | "closure" | "nar">;
@@ -59,6 +64,10 @@ export class Transaction {
   private readonly good = new Set<StorePath>();
   /** Told already. */
   private readonly poisoned = new Set<StorePath>();
+  /** Above `push-max`, or refers to what is. */
+  readonly keptOut = new Map<StorePath, KeptOut>();
+  /** Targets of which a part was kept out: neither verified nor pinned. */
+  private readonly partly = new Set<string>();
   /** Targets whose push failed: neither verified nor pinned. */
   private readonly broken = new Set<string>();
   private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
@@ -74,11 +83,17 @@ export class Transaction {
   get findings(): readonly Finding[] {
     const sent = { to: this.to, failed: this.failed, pushed: this.pushed.size };
     const proofs = proofFindings(this.parts.job, this.to, this.verified.values());
-    return [...pushFindings(this.parts.job, sent), ...this.told, ...proofs];
+    const keptOut = keptOutFindings([...this.keptOut.values()]);
+    return [...pushFindings(this.parts.job, sent), ...keptOut, ...this.told, ...proofs];
   }
 
   get notPushed(): readonly string[] {
     return [...this.broken];
+  }
+
+  /** Targets that `push-max` keeps out, in part or whole. */
+  get keptOutTargets(): readonly string[] {
+    return [...this.partly];
   }
 
   get unpushed(): readonly StorePath[] {
@@ -95,7 +110,8 @@ export class Transaction {
     this.to = cache.name;
     const { job, signal } = this.parts;
     try {
-      const { failed, absent } = await this.send(cache, paths, job);
+      const { failed, absent, keptOut } = await this.send(cache, paths, job);
+      if (keptOut.length > 0) this.partly.add(target);
       if (failed.size > 0 || absent.length > 0) this.broken.add(target);
       const lost = this.buildsFailed === "some" ? [] : absent;
       this.fail([...failed, ...lost.map((path) => [path, vanished(path)] as const)]);
@@ -131,10 +147,17 @@ export class Transaction {
     };
     const result = await push({ ...how, told: meter }, cache, lookup, nix, paths, told, signal);
     for (const [path, { narSize }] of result.closure) this.narSizes.set(path, narSize);
+    for (const one of result.keptOut) {
+      if (this.keptOut.has(one.path)) continue;
+      this.keptOut.set(one.path, one);
+      world.log.info(`kept out: ${keptOutWords(one)}`);
+    }
     const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
     for (const [path] of poisoned) this.poisoned.add(path);
     this.told.push(...poisonFindings(cache.name, poisoned));
-    const idle = result.pushed.length + result.failed.size + result.poisoned.size === 0;
+    const idle =
+      result.pushed.length + result.failed.size + result.poisoned.size + result.keptOut.length ===
+      0;
     if (idle && result.closure.size > 0) {
       const all = result.closure.size === 1 ? "the one path is" : `all ${result.closure.size} are`;
       world.log.info(`nothing to push: ${all} in a cache`);
@@ -147,7 +170,7 @@ export class Transaction {
     const { target } = step.roots;
     this.to = cache.name;
     this.roots.set(target, step);
-    if (this.broken.has(target)) return;
+    if (this.broken.has(target) || this.partly.has(target)) return;
     const { world } = this.parts;
     const begun = world.clock.now();
     const { outcome, detail, paths, bytes, failing } = await this.proof(step);
@@ -161,7 +184,7 @@ export class Transaction {
   /** Looks; where a push turned out wrong, pushes once more and looks again: then it is what it is. */
   private async proof(step: Extract<Step, { do: "verify" }>): Promise<Verification> {
     const { cache, roots, onTrouble } = step;
-    const { world, lookup, nix, signal } = this.parts;
+    const { job, world, lookup, nix, signal } = this.parts;
     const result = await this.look(cache, roots.paths);
     const isMendable =
       result.outcome === "gone" ||
@@ -175,7 +198,7 @@ export class Transaction {
     const local = [...(await nix.valid(result.failing, signal))];
     if (local.length === 0) return result;
     try {
-      const how = { pushFilter: undefined, force: "trust" as const, again: new Set(local) };
+      const how = { ...job, pushFilter: undefined, force: "trust" as const, again: new Set(local) };
       const { failed } = await this.send(cache, local, how);
       this.fail(failed);
     } catch (error) {
@@ -262,34 +285,5 @@ export class Transaction {
       if (this.verified.get(target)?.outcome !== "verified") throw error;
       return setPin(cache, pin, deadline, world.clock, signal);
     }
-  }
-}
-
-/**
- * `deadline`: milliseconds the pin has to become visible in the list.
- * `set`: written, and not to be read back from this cache. Throws where it is
- * not what was asked for.
- */
-export async function setPin(
-  cache: Can<"pin">,
-  pin: Pin,
-  deadline: number,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<"confirmed" | "set"> {
-  await cache.pin(pin, signal);
-  const until = clock.now() + deadline;
-  for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
-    const pins = await cache.pins?.(signal).catch(() => void signal.throwIfAborted());
-    if (pins === undefined) return "set";
-    const stored = pins.find(({ name }) => name === pin.name);
-    if (stored?.storePath === pin.storePath) return "confirmed";
-    if (clock.now() + pause > until) {
-      throw new UserError(
-        "NCP-307",
-        `read back for ${deadline / 1000} s, it is on ${stored?.storePath ?? "nothing"}`,
-      );
-    }
-    await clock.sleep(pause * (0.5 + Math.random() / 2), signal);
   }
 }

@@ -1,6 +1,7 @@
 /** The graph of what is missing, as the stages of a matrix look at it. Pure. */
 
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
+import { type BuildNode, inputsFirst, type Tops } from "../survey/build-graph.ts";
 import type { Facts } from "../survey/facts.ts";
 import { needsOf } from "../survey/judge.ts";
 import { byWeight, type SurveyedDerivation } from "../survey/verdicts.ts";
@@ -12,6 +13,24 @@ export class MissingGraph {
 
   constructor(request: Pick<MatrixRequest, "derivations" | "facts">) {
     this.request = request;
+  }
+
+  /** What is to be built from source, and what anything of that lies below. */
+  private bearingSources(roots: readonly StorePath[]): Set<StorePath> {
+    const all = this.below(roots);
+    const above = new Map<StorePath, StorePath[]>();
+    for (const path of all) {
+      for (const input of this.inputs(path)) {
+        const list = above.get(input);
+        if (list) list.push(path);
+        else above.set(input, [path]);
+      }
+    }
+    const bearing = new Set(
+      [...all].filter((path) => this.request.derivations.get(path)?.kind === "source"),
+    );
+    for (const path of bearing) for (const one of above.get(path) ?? []) bearing.add(one);
+    return bearing;
   }
 
   private inputs(drvPath: StorePath): StorePath[] {
@@ -58,15 +77,15 @@ export class MissingGraph {
   ): { readonly members: SurveyedDerivation[]; readonly built: Set<StorePath> }[] {
     const sets = new DisjointSets<SurveyedDerivation>();
     const owners = new Map<string, SurveyedDerivation>();
+    const bearing = this.bearingSources(exits.map(({ drvPath }) => drvPath));
     for (const exit of exits) {
       const stack = [exit.drvPath];
       for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
         const key = `${exit.system} ${path}`;
         const owner = owners.get(key);
         if (owner === exit) continue;
-        const isSource = this.request.derivations.get(path)?.kind === "source";
-        if (owner && isSource) {
-          sets.join(owner, exit);
+        if (owner) {
+          if (bearing.has(path)) sets.join(owner, exit);
           continue;
         }
         owners.set(key, exit);
@@ -85,6 +104,56 @@ export class MissingGraph {
       built: built.get(group) ?? new Set(),
     }));
   }
+}
+
+/** Targets that hang together: they lack the same derivations, or hang together with one by way of others. */
+export interface Together {
+  groupOf(target: SurveyedTarget): string;
+  /** All that the targets of a group lack, by the group. */
+  readonly lacks: ReadonlyMap<string, ReadonlySet<StorePath>>;
+}
+
+/**
+ * `counts` says which derivations bind those that lack them; `apart`, who is never bound. Each derivation
+ * is met once, however many targets lack it: whoever comes by again has the rest in common.
+ */
+export function together(
+  { builds }: Pick<MatrixRequest, "builds">,
+  targets: readonly SurveyedTarget[],
+  counts: (drvPath: StorePath) => boolean,
+  apart: (target: SurveyedTarget) => string,
+): Together {
+  const topsOf = ({ name }: SurveyedTarget) => builds.tops.get(name)?.build ?? [];
+  // By way of what counts for nothing, and leads to nothing that counts, nobody is bound.
+  const binding = new Set<BuildNode>();
+  for (const node of inputsFirst(targets.flatMap(topsOf))) {
+    if (counts(node.drvPath) || node.inputs.some((input) => binding.has(input))) binding.add(node);
+  }
+  const sets = new DisjointSets<string>();
+  const owners = new Map<string, Map<BuildNode, string>>();
+  for (const target of targets) {
+    const { name } = target;
+    const mine = owners.get(apart(target)) ?? new Map<BuildNode, string>();
+    owners.set(apart(target), mine);
+    const stack = [...topsOf(target)];
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      const owner = mine.get(node);
+      if (!binding.has(node) || owner === name) continue;
+      if (owner !== undefined) {
+        sets.join(owner, name);
+        continue;
+      }
+      mine.set(node, name);
+      stack.push(...node.inputs);
+    }
+  }
+  const lacks = new Map<string, Set<StorePath>>();
+  for (const [{ drvPath }, owner] of [...owners.values()].flatMap((mine) => [...mine])) {
+    if (!counts(drvPath)) continue;
+    const group = sets.groupOf(owner);
+    lacks.set(group, (lacks.get(group) ?? new Set()).add(drvPath));
+  }
+  return { groupOf: ({ name }) => sets.groupOf(name), lacks };
 }
 
 /** Each set is named by one of its keys. */
@@ -163,6 +232,8 @@ export interface MatrixRequest {
   readonly targets: readonly SurveyedTarget[];
   /** Every derivation that a fresh machine would build. */
   readonly derivations: ReadonlyMap<StorePath, SurveyedDerivation>;
+  /** Which of them each target would need. */
+  readonly builds: { readonly tops: ReadonlyMap<string, Pick<Tops, "build">> };
   readonly facts: Pick<Facts, "derivations">;
   /** This machine's system, which targets are evaluated for unless they say otherwise. */
   readonly system: string | undefined;

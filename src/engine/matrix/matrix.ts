@@ -34,9 +34,9 @@ const BYTES_MOST = 600_000;
 export function matrixOf(request: MatrixRequest): Matrix {
   const missing = request.targets.filter(({ verdict }) => verdict.kind === "missing");
   const portable = missing
-    .filter(({ target }) => target.installable.kind === "flake")
+    .filter(({ target }) => "attrPath" in target.installable)
     .sort((a, b) => b.target.priority - a.target.priority);
-  const local = missing.filter(({ target }) => target.installable.kind !== "flake");
+  const local = missing.filter(({ target }) => !("attrPath" in target.installable));
   // One job for each system at least; who has more systems than GitHub runs jobs has made them up.
   const systems = new Set([...new Set(portable.map(({ system }) => system))].slice(0, JOBS_MOST));
   let kept = portable.filter(({ system }) => systems.has(system));
@@ -61,14 +61,11 @@ export function matrixOf(request: MatrixRequest): Matrix {
 function stagesOf(request: MatrixRequest, targets: readonly SurveyedTarget[]): Matrix {
   if (targets.length === 0) return NO_MATRIX;
   const weights = new Weights(request);
-  const whole = shards(
-    request,
-    groupsOf(targets, weights, (path) => path),
-  );
+  const whole = shards(request, groupsOf(request, targets, weights, new Set()));
   const lifted = request.stages === "two" ? liftShared(request, targets, weights) : undefined;
   if (!lifted) return { whole, first: [], second: whole, stages: 1, left: [] };
   const rest = targets.filter((target) => !lifted.done.has(target));
-  const later = groupsOf(rest, weights, (path) => (lifted.covered.has(path) ? undefined : path));
+  const later = groupsOf(request, rest, weights, lifted.covered);
   return {
     whole,
     first: shards(request, lifted.groups),

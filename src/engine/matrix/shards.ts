@@ -5,11 +5,11 @@ import type { StorePath } from "../../domain/store-path.ts";
 import { formatAttributes } from "../../domain/target.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import {
-  DisjointSets,
   grouped,
   JOB_SECONDS,
   type MatrixRequest,
   TARGET_SECONDS,
+  together,
   type Weights,
 } from "./graph.ts";
 
@@ -84,31 +84,23 @@ function runnerFor(
   return runnerOf(system, here, buildable, features);
 }
 
-/** Targets that lack the same derivation come into one group; `key` may leave one out. */
+/** Targets that lack the same derivation come into one group; what is `covered` has been built before. */
 export function groupsOf(
+  request: MatrixRequest,
   targets: readonly SurveyedTarget[],
   weights: Weights,
-  key: (drvPath: StorePath) => StorePath | undefined,
+  covered: ReadonlySet<StorePath>,
 ): Group[] {
-  const sets = new DisjointSets<string>();
-  const lacks = new Map(
-    targets.map((target) => [target, sourceOf(target).flatMap((path) => key(path) ?? [])]),
+  const { groupOf, lacks } = together(
+    request,
+    targets,
+    (path) => request.derivations.get(path)?.kind === "source" && !covered.has(path),
+    // No one runner builds for two systems.
+    ({ system }) => system,
   );
-  const owners = new Map<string, Map<StorePath, string>>();
-  for (const [{ name, system }, paths] of lacks) {
-    // Systems are kept apart: no one runner builds for two.
-    const mine = owners.get(system) ?? new Map<StorePath, string>();
-    owners.set(system, mine);
-    for (const path of paths) {
-      const owner = mine.get(path);
-      if (owner === undefined) mine.set(path, name);
-      else if (owner !== name) sets.join(owner, name);
-    }
-  }
-  const groups = grouped(targets, ({ name }) => sets.groupOf(name));
-  return [...groups.values()].map((group): Group => {
+  return [...grouped(targets, groupOf)].map(([key, group]): Group => {
     const [first] = group;
-    const built = new Set(group.flatMap((target) => lacks.get(target) ?? []));
+    const built = lacks.get(key) ?? new Set();
     return {
       names: group.map(({ name }) => name),
       lines: group.map((target) => targetLine(target)),
@@ -118,11 +110,6 @@ export function groupsOf(
       seconds: TARGET_SECONDS * group.length + weights.sum(built),
     };
   });
-}
-
-/** What is missing of the target, to be built from source. */
-export function sourceOf({ verdict }: SurveyedTarget): readonly StorePath[] {
-  return verdict.kind === "missing" ? verdict.missing.source : [];
 }
 
 /** The target as a line again, its attributes kept; a member of a set is named by itself. */

@@ -1,20 +1,22 @@
 /** The first stage: what several jobs would build, built once before them. Pure. */
 
+import { BitSet } from "../../domain/bit-set.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { idOf } from "../survey/below.ts";
+import { type BuildNode, below, inputsFirst } from "../survey/build-graph.ts";
 import { derivationOf } from "../survey/judge.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import {
-  DisjointSets,
   grouped,
   JOB_SECONDS,
   type MatrixRequest,
   MissingGraph,
   TARGET_SECONDS,
+  together,
   type Weights,
 } from "./graph.ts";
-import { type Group, runnerOf, sourceOf, targetLine } from "./shards.ts";
+import { type Group, runnerOf, targetLine } from "./shards.ts";
 
 export interface Lifted {
   /** The jobs of the first stage. */
@@ -54,60 +56,101 @@ export function liftShared(
  * it is heavy, or where it is faster so; and what the runner of a target cannot build.
  */
 function chooseShared(
-  { derivations, system }: MatrixRequest,
+  request: MatrixRequest,
   targets: readonly SurveyedTarget[],
   weights: Weights,
 ): Set<StorePath> {
-  const chosen = new Set<StorePath>();
-  const sets = new DisjointSets<string>();
-  for (const target of targets) {
-    for (const path of sourceOf(target)) sets.join(`target ${target.name}`, path);
-  }
-  for (const group of grouped(targets, ({ name }) => sets.groupOf(`target ${name}`)).values()) {
-    const wanting = new Map<StorePath, Set<StorePath>>();
-    for (const target of group) {
-      const drvPath = derivationOf(target.wanted);
-      if (drvPath === undefined) continue;
-      for (const path of sourceOf(target)) {
-        // Two names for one derivation are one job in any case.
-        wanting.set(path, (wanting.get(path) ?? new Set()).add(drvPath));
-        if (isForeign(derivations.get(path), target, system)) chosen.add(path);
-      }
-    }
-    const shared = new Set([...wanting].flatMap(([path, by]) => (by.size > 1 ? [path] : [])));
+  const { derivations } = request;
+  const isSource = (path: StorePath) => derivations.get(path)?.kind === "source";
+  const chosen = foreignTo(request, targets);
+  const wantedBy = wantersOf(request, targets);
+  const { groupOf, lacks } = together(request, targets, isSource, () => "");
+  for (const [key, group] of grouped(targets, groupOf)) {
+    const wanted = [...(lacks.get(key) ?? [])].filter((path) => wantedBy.has(path));
+    const shared = new Set(wanted.filter((path) => wantedBy.get(path) === "several"));
     const heavy = [...shared].some((path) => derivations.get(path)?.heavy === "heavy");
-    if (heavy || savesTime(group, wanting.keys(), shared, weights)) {
+    if (heavy || savesTime(group, wanted, wantedBy, weights)) {
       for (const path of shared) chosen.add(path);
     }
   }
   return chosen;
 }
 
+/** Whose build wants each derivation; two names for one derivation are one job in any case. */
+function wantersOf(
+  { builds }: MatrixRequest,
+  targets: readonly SurveyedTarget[],
+): ReadonlyMap<StorePath, StorePath | "several"> {
+  const wanters = new Map<StorePath, StorePath | "several">();
+  const note = (path: StorePath, by: StorePath | "several") => {
+    const before = wanters.get(path);
+    wanters.set(path, before === undefined || before === by ? by : "several");
+  };
+  const tops: BuildNode[] = [];
+  for (const { name, wanted } of targets) {
+    const by = derivationOf(wanted);
+    if (by === undefined) continue;
+    for (const node of builds.tops.get(name)?.build ?? []) {
+      tops.push(node);
+      note(node.drvPath, by);
+    }
+  }
+  for (const { drvPath, inputs } of inputsFirst(tops).toReversed()) {
+    const by = wanters.get(drvPath);
+    if (by !== undefined) for (const input of inputs) note(input.drvPath, by);
+  }
+  return wanters;
+}
+
+/** What the runners of those who want it cannot build. */
+function foreignTo(
+  { builds, derivations, system: here }: MatrixRequest,
+  targets: readonly SurveyedTarget[],
+): Set<StorePath> {
+  const known = targets.filter(({ wanted }) => derivationOf(wanted) !== undefined);
+  const foreign = new Set<StorePath>();
+  for (const [system, mine] of grouped(known, (target) => target.system)) {
+    for (const { drvPath } of below(
+      mine.flatMap(({ name }) => builds.tops.get(name)?.build ?? []),
+    )) {
+      const derivation = derivations.get(drvPath);
+      if (derivation?.kind === "source" && isForeign(derivation, system, here)) {
+        foreign.add(drvPath);
+      }
+    }
+  }
+  return foreign;
+}
+
 /** No runner of the target's system builds it: a package set crossed on another machine. */
 function isForeign(
-  derivation: SurveyedDerivation | undefined,
-  target: SurveyedTarget,
+  derivation: SurveyedDerivation,
+  system: string,
   here: string | undefined,
 ): boolean {
-  if (!derivation || derivation.system === "builtin") return false;
+  if (derivation.system === "builtin") return false;
   const own = runnerOf(derivation.system, here, "elsewhere");
-  return own !== runnerOf(target.system, here, "elsewhere");
+  return own !== runnerOf(system, here, "elsewhere");
 }
 
 /** One job after the other, against the shared part and then the longest of the others. */
 function savesTime(
   group: readonly SurveyedTarget[],
-  all: Iterable<StorePath>,
-  shared: ReadonlySet<StorePath>,
+  wanted: readonly StorePath[],
+  wantedBy: ReadonlyMap<StorePath, StorePath | "several">,
   weights: Weights,
 ): boolean {
-  if (shared.size === 0) return false;
-  const rests = group.map(
-    (target) => TARGET_SECONDS + weights.sum(sourceOf(target).filter((path) => !shared.has(path))),
-  );
-  const one = TARGET_SECONDS * group.length + weights.sum(all);
-  const longest = rests.reduce((most, rest) => Math.max(most, rest), 0);
-  return one > JOB_SECONDS + weights.sum(shared) + longest + JOB_SECONDS;
+  const seconds = new Map<StorePath | "several", number>();
+  for (const path of wanted) {
+    const by = wantedBy.get(path) ?? "several";
+    seconds.set(by, (seconds.get(by) ?? 0) + weights.of(path));
+  }
+  const shared = seconds.get("several");
+  if (shared === undefined) return false;
+  seconds.delete("several");
+  const longest = [...seconds.values()].reduce((most, rest) => Math.max(most, rest), 0);
+  const one = TARGET_SECONDS * group.length + weights.sum(wanted);
+  return one > JOB_SECONDS + shared + TARGET_SECONDS + longest + JOB_SECONDS;
 }
 
 function firstGroups(
@@ -118,26 +161,30 @@ function firstGroups(
   done: ReadonlySet<SurveyedTarget>,
   weights: Weights,
 ): Group[] {
-  const byName = new Map(targets.map((target) => [target.name, target]));
+  const among = new Places(request, targets);
+  const named = grouped(
+    targets.filter((target) => done.has(target)),
+    ({ wanted }) => derivationOf(wanted),
+  );
   const parts = graph.parts(exits);
   return parts.map(({ members, built }): Group => {
     const leaders = new Map<SurveyedTarget, SurveyedDerivation[]>();
+    const leading = among.none();
     const lines: string[] = [];
     for (const exit of members) {
-      const wanting = exit.wantedBy.flatMap((name) => byName.get(name) ?? []);
-      const itself = wanting.filter((target) => done.has(target) && isItself(target, exit));
-      const [leader] = [
-        ...wanting.filter((target) => leaders.has(target)),
-        ...wanting.filter(({ system }) => system === exit.system),
-        ...wanting,
-      ];
+      const itself = named.get(exit.drvPath) ?? [];
+      const leader = among.leaderOf(exit, leading);
       lines.push(...itself.map((target) => targetLine(target)));
       const served = itself.some(
         ({ wanted }) =>
           wanted?.kind === "derivation" &&
           exit.outputNames.every((name) => wanted.outputNames.includes(name)),
       );
-      if (!served && leader) leaders.set(leader, [...(leaders.get(leader) ?? []), exit]);
+      if (served || !leader) continue;
+      among.add(leader, leading);
+      const led = leaders.get(leader);
+      if (led) led.push(exit);
+      else leaders.set(leader, [exit]);
     }
     for (const [leader, led] of leaders) lines.push(leaderLine(leader, led, request.system));
     const [first] = members;
@@ -153,8 +200,45 @@ function firstGroups(
   });
 }
 
-function isItself({ wanted }: SurveyedTarget, { drvPath }: SurveyedDerivation): boolean {
-  return wanted?.kind === "derivation" && wanted.drvPath === drvPath;
+/** The targets by their place in the survey, as a derivation knows those that want it. */
+class Places {
+  private readonly targets = new Map<number, SurveyedTarget>();
+  private readonly places = new Map<SurveyedTarget, number>();
+  private readonly end: number;
+  private readonly all: BitSet;
+  private readonly bySystem = new Map<string, BitSet>();
+
+  constructor({ builds }: MatrixRequest, targets: readonly SurveyedTarget[]) {
+    const places = new Map([...builds.tops.keys()].map((name, place) => [name, place]));
+    this.end = places.size;
+    this.all = this.none();
+    for (const target of targets) {
+      const place = places.get(target.name);
+      if (place === undefined) continue;
+      this.targets.set(place, target);
+      this.places.set(target, place);
+      const same = this.bySystem.get(target.system) ?? this.none();
+      this.bySystem.set(target.system, same);
+      this.add(target, same);
+      this.add(target, this.all);
+    }
+  }
+
+  none(): BitSet {
+    return new BitSet(this.end);
+  }
+
+  add(target: SurveyedTarget, to: BitSet): void {
+    const place = this.places.get(target);
+    if (place !== undefined) to.add(place);
+  }
+
+  /** Whose line builds it: of those that want it, one that leads already, else one of its system, else any. */
+  leaderOf({ wanting, system }: SurveyedDerivation, leading: BitSet): SurveyedTarget | undefined {
+    const of = (within: BitSet | undefined) => (within ? wanting.first(1, within)[0] : undefined);
+    const place = of(leading) ?? of(this.bySystem.get(system)) ?? of(this.all);
+    return place === undefined ? undefined : this.targets.get(place);
+  }
 }
 
 /**

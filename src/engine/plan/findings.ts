@@ -5,7 +5,7 @@ import { unknownOutputs } from "../../domain/content-address.ts";
 import { isFullDisk } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
-import { count } from "../../domain/size.ts";
+import { count, formatSeconds } from "../../domain/size.ts";
 import { baseName, derivationName } from "../../domain/store-path.ts";
 import { shortName } from "../../domain/target.ts";
 import { findTwins } from "../survey/twins.ts";
@@ -14,7 +14,9 @@ import type { Survey } from "../survey.ts";
 import { substituterFindings } from "./cache-findings.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import { lackOfSpace } from "./fit.ts";
+import { BuildTimes, type InTime, type Times } from "./forecast.ts";
 import { type Intent, lackFindings } from "./lacking.ts";
+import type { Work } from "./work.ts";
 
 export function findingsOf(
   job: Job,
@@ -112,14 +114,15 @@ function evaluationHint(message: string): string {
 }
 
 function twinFindings(survey: Survey): Finding[] {
-  return findTwins(survey.facts, survey.targets).map(({ name, target, others }) => {
-    const wanting = new Set(others.flatMap(({ wantedBy }) => wantedBy));
+  return findTwins(survey.facts, survey.targets).map(({ name, target, others, wantedBy }) => {
+    const named = others.first.slice(0, 3).map((one) => baseName(one));
+    const more = others.length > named.length ? ` and ${others.length - named.length} more` : "";
     return {
       kind: "twin" as const,
       level: "warning" as const,
       title: `${name} is built twice, in different ways`,
       names: [target],
-      message: `${target} is one ${name}; ${count(wanting.size, "target")} ${wanting.size === 1 ? "wants" : "want"} another (${others.map(({ derivation }) => baseName(derivation)).join(", ")})`,
+      message: `${target} is one ${name}; ${count(wantedBy.length, "target")} ${wantedBy.length === 1 ? "wants" : "want"} another (${named.join(", ")}${more})`,
       hint: "another nixpkgs, an overlay or other options: name the one your configurations use",
     };
   });
@@ -168,4 +171,31 @@ function contentAddressedFindings({ targets, facts }: Survey): Finding[] {
         : OPEN_WORDS[kind];
     return [{ kind: "notice", level: "notice", message: `${name} ${words}` }];
   });
+}
+
+/** What would not be finished when the job ends, and is not begun. */
+export function lateFindings(
+  survey: Survey,
+  work: Work,
+  { left, rounds }: InTime,
+  times: Times,
+): Finding[] {
+  const { end, now, slots } = times;
+  if (!end || left.length === 0) return [];
+  const builds = new BuildTimes(survey, work);
+  const all = builds.makespan(builds.below(work.judgement.build.keys(), new Set()), slots);
+  const names = left.slice(0, 10).map(({ name }) => name);
+  const more = left.length > names.length ? ` and ${left.length - names.length} more` : "";
+  const rest = rounds.length === 0 ? "" : "; what most targets need is built first, and pushed";
+  return [
+    {
+      kind: "time",
+      level: "warning",
+      code: "NCP-141",
+      cause: "time",
+      title: `${count(left.length, "target")} ${left.length === 1 ? "has" : "have"} no time to be built`,
+      message: `the builds took ${formatSeconds(all)} last time, and the job ends in ${formatSeconds(Math.max(0, (end.at - now) / 1000))} (${end.why}): not begun: ${names.join(", ")}${more}${rest}`,
+      hint: "the next run goes on from there; raise timeout-minutes, or share the targets out (the output matrix)",
+    },
+  ];
 }

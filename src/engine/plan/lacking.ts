@@ -6,6 +6,7 @@ import { cacheHost, serverCause } from "../../domain/location.ts";
 import { count } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import { MAY } from "../step.ts";
+import { below } from "../survey/build-graph.ts";
 import { isSilent } from "../survey/substituters.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
@@ -28,26 +29,33 @@ export function lackFindings(job: Job, survey: Survey, intent: Intent): Finding[
 /** One for all that are as loud: that they are in no binary cache has one cause, and one list names them. */
 function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // What lies below an open question may have to be built, or not.
-  const sure = new Set(
-    survey.targets.flatMap(({ name, verdict }) => (verdict.kind === "unknown" ? [] : [name])),
+  const sure = below(
+    survey.targets.flatMap(({ name, verdict }) =>
+      verdict.kind === "unknown" ? [] : (survey.builds.tops.get(name)?.build ?? []),
+    ),
   );
+  const paths = new Set([...sure].map(({ drvPath }) => drvPath));
   const missing = [...survey.derivations.values()].filter(
-    ({ kind, wantedBy }) => kind === "source" && wantedBy.some((name) => sure.has(name)),
+    ({ kind, heavy, drvPath }) => (kind === "source" || heavy === "heavy") && paths.has(drvPath),
   );
-  const groups = Map.groupBy(missing, ({ heavy }) => (heavy === "heavy" ? "heavy" : "missing"));
-  return [...groups].flatMap(([kind, derivations]): Finding[] => {
+  const groups = Map.groupBy(missing, ({ heavy, kind }) => `${heavy} ${kind === "download"}`);
+  return [...groups.values()].flatMap((derivations): Finding[] => {
     const [first, ...rest] = derivations;
     if (!first) return [];
+    const kind = first.heavy === "heavy" ? "heavy" : "missing";
+    const isDownload = first.kind === "download";
     const some = rest.length === 0 ? first.name : `${first.name} and ${rest.length} more`;
-    const then = intent === "builds" ? "; this run builds it" : "";
+    const verb = isDownload ? "downloads" : "builds";
+    const then = intent === "builds" ? `; this run ${verb} it` : "";
+    const how = isDownload ? "downloaded from its origin" : "built from source";
     return [
       {
         kind,
         level: missingLevel(job, kind, intent),
         code: "NCP-402",
-        cause: `missing ${kind}`,
+        cause: `missing ${kind} ${verb}`,
         names: derivations.map(({ name }) => name),
-        title: `${some} ${intent === "builds" ? (rest.length === 0 ? "is" : "are") : "will be"} built from source`,
+        title: `${some} ${intent === "builds" ? (rest.length === 0 ? "is" : "are") : "will be"} ${how}`,
         message: `${missingSentence(derivations)}${then}`,
       },
     ];
@@ -67,10 +75,19 @@ function missingSentence(derivations: readonly SurveyedDerivation[]): string {
   const more = names.length - NAMED;
   const list = `${names.slice(0, NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
   const weight = derivations[0]?.heavy === "heavy" ? " (heavy)" : "";
-  const wanting = [...new Set(derivations.flatMap(({ wantedBy }) => wantedBy))];
-  const [only = ""] = wanting;
-  const by = wanting.length === 1 ? only : count(wanting.length, "target");
-  return `${list} ${names.length === 1 ? "is" : "are"} in no binary cache and would be built from source${weight}, needed by ${by}`;
+  const how =
+    derivations[0]?.kind === "download" ? "downloaded from its origin" : "built from source";
+  return `${list} ${names.length === 1 ? "is" : "are"} in no binary cache and would be ${how}${weight}, needed by ${needing(derivations)}`;
+}
+
+/** Of many derivations, the target that needs them all, or how many need the first. */
+function needing(derivations: readonly SurveyedDerivation[]): string {
+  const most = Math.max(...derivations.map(({ wantedBy }) => wantedBy.length));
+  const names = new Set(derivations.flatMap(({ wantedBy }) => wantedBy.first));
+  const [only = ""] = names;
+  if (most === 1 && names.size === 1) return only;
+  // Beyond what is kept of each the union is not known: at least so many.
+  return count(Math.max(most, names.size), "target");
 }
 
 /** Derivations that a sentence names. */
@@ -121,8 +138,8 @@ function downloadFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
     if (verdict.kind !== "missing") return [];
     const { source, download } = verdict.missing;
     if (source.length > 0 || download.length === 0) return [];
-    const names = download.flatMap((path) => survey.derivations.get(path)?.name ?? []);
-    const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+    const names = download.first.flatMap((path) => survey.derivations.get(path)?.name ?? []);
+    const more = download.length > 3 ? ` and ${download.length - 3} more` : "";
     const message = `${name} needs ${names.slice(0, 3).join(", ")}${more}, which no binary cache has: to be downloaded from the origin`;
     return [{ kind: "missing", level: "error", code: "NCP-402", message }];
   });

@@ -92,65 +92,84 @@ export interface AfterReclaims {
 }
 
 /**
- * The build directory first, which costs nothing; then tool folders, largest first; then garbage:
- * each only for a file system that still lacks disk space, with what rests on the rule counted in. Pure.
+ * Builds go where least is lacking when all is done, and of such places where least is deleted for it: to move
+ * them costs nothing, and a place that is too small helps nobody. Then tool folders, largest first; then
+ * garbage: each only for a file system that still lacks disk space, with what rests on the rule counted in. Pure.
  */
 export function planReclaims(
   diskSpace: DiskSpace,
   options: ReclaimOptions,
   minFree: number,
 ): AfterReclaims {
+  const stay = reclaimsFor(diskSpace, options, minFree);
+  const from = diskSpace.needs.find(({ what }) => what === "build directory");
+  const here = from && diskSpace.places.get(from.directory)?.id;
+  const isTight = lackThere(diskSpace.fileSystems, here, minFree) > 0;
+  if (!from || (!options.unusable && !isTight)) return stay;
+  const emptiest = [...options.buildDirectories].sort(
+    (a, b) => b.fileSystem.freeBytes - a.fileSystem.freeBytes,
+  );
+  const moves = emptiest.map(({ directory, fileSystem }): Way => {
+    const places = new Map(diskSpace.places).set(directory, fileSystem);
+    const needs = moved(diskSpace.needs, directory);
+    const way = reclaimsFor({ ...diskSpace, needs, places }, options, minFree);
+    const move: Reclaim = { kind: "build directory", from: from.directory, to: directory };
+    return { ...way, reclaims: [move, ...way.reclaims] };
+  });
+  // The first of equals stays.
+  const none = options.unusable ? { ...stay, lack: Number.POSITIVE_INFINITY } : stay;
+  return moves.reduce<Way>((best, one) => (isBetter(one, best) ? one : best), none);
+}
+
+interface Way extends AfterReclaims {
+  /** Bytes that are lacking in the end, on all file systems. */
+  readonly lack: number;
+  readonly deleted: number;
+}
+
+function isBetter(one: Way, other: Way): boolean {
+  return one.lack === other.lack ? one.deleted < other.deleted : one.lack < other.lack;
+}
+
+function lackThere(all: DiskSpace["fileSystems"], id: string | undefined, minFree: number): number {
+  const there = all.find(({ fileSystem }) => fileSystem.id === id);
+  return there ? lackOn(there, minFree, "with guesses") : 0;
+}
+
+/** What is deleted for it, with builds where they are. */
+function reclaimsFor(diskSpace: DiskSpace, options: ReclaimOptions, minFree: number): Way {
+  const { needs, places } = diskSpace;
   const reclaims: Reclaim[] = [];
-  let needs = diskSpace.needs;
-  const places = new Map(diskSpace.places);
   const freed = new Map<string, number>();
   const now = () => onFileSystems(needs, places, freed);
-  const lackThere = (id: string | undefined): number => {
-    const there = now().find(({ fileSystem }) => fileSystem.id === id);
-    return there ? lackOn(there, minFree, "with guesses") : 0;
-  };
-  const lackInAll = () => now().reduce((sum, one) => sum + lackOn(one, minFree, "with guesses"), 0);
-
   const wantedOn = (id: string): WantedSpace => {
     const there = now().find(({ fileSystem }) => fileSystem.id === id);
     const directory = there?.needs.find(({ writes }) => writes === "something")?.directory ?? "";
     return { directory, bytes: there ? there.bytesNeeded + floorOn(there, minFree) : 0 };
   };
-
-  const from = needs.find(({ what }) => what === "build directory");
-  if (from && (options.unusable || lackThere(places.get(from.directory)?.id) > 0)) {
-    let best = options.unusable ? Number.POSITIVE_INFINITY : lackInAll();
-    const before = needs;
-    const emptiest = [...options.buildDirectories].sort(
-      (a, b) => b.fileSystem.freeBytes - a.fileSystem.freeBytes,
-    );
-    let to: string | undefined;
-    for (const { directory, fileSystem } of emptiest) {
-      places.set(directory, fileSystem);
-      needs = moved(before, directory);
-      const lack = lackInAll();
-      if (lack < best) [best, to] = [lack, directory];
-    }
-    needs = to === undefined ? before : moved(before, to);
-    if (to !== undefined) reclaims.push({ kind: "build directory", from: from.directory, to });
-  }
   for (const { path, bytes, fileSystem } of [...options.toolFolders].sort(
     (a, b) => b.bytes - a.bytes,
   )) {
-    if (bytes === 0 || lackThere(fileSystem) === 0) continue;
+    if (bytes === 0 || lackThere(now(), fileSystem, minFree) === 0) continue;
     reclaims.push({ kind: "tool folder", path, bytes, wanted: wantedOn(fileSystem) });
     freed.set(fileSystem, (freed.get(fileSystem) ?? 0) + bytes);
   }
   const store = needs.find(({ what }) => what === "store");
   const storeId = store && places.get(store.directory)?.id;
   const { garbage } = options;
-  const lack = lackThere(storeId);
+  const lack = lackThere(now(), storeId, minFree);
   if (garbage && storeId !== undefined && lack > 0 && garbage.bytes > 0) {
     const bytes = Math.min(lack, garbage.bytes);
     reclaims.push({ kind: "garbage", bytes, wanted: wantedOn(storeId), keep: garbage.keep });
     freed.set(storeId, (freed.get(storeId) ?? 0) + bytes);
   }
-  return { diskSpace: { ...diskSpace, needs, places, fileSystems: now() }, reclaims };
+  const fileSystems = now();
+  return {
+    diskSpace: { ...diskSpace, fileSystems },
+    reclaims,
+    lack: fileSystems.reduce((sum, one) => sum + lackOn(one, minFree, "with guesses"), 0),
+    deleted: [...freed.values()].reduce((sum, bytes) => sum + bytes, 0),
+  };
 }
 
 function moved(needs: readonly Need[], directory: string): Need[] {

@@ -40,8 +40,8 @@ export function workOf(job: Job, survey: Survey, kept?: ReadonlySet<string>): Wo
   const judgement = judge(survey.facts, [...wantedBy.values()].flat(), has);
   const { facts, figures } = survey;
   const graph = new BuildGraph(facts, has);
-  const reaches = new Map([...wantedBy].map(([name, wanted]) => [name, graph.reach(wanted)]));
-  const described = describeDerivations(job, facts, survey.targets, reaches, figures);
+  const tops = new Map([...wantedBy].map(([name, wanted]) => [name, graph.tops(wanted)]));
+  const described = describeDerivations(job, facts, survey.targets, { graph, tops }, figures);
   const builds = [...described.values()].filter(
     // A trivial build takes no space worth a word, unless somebody said that it does.
     ({ kind, space }) => kind !== "trivial" || space !== undefined,

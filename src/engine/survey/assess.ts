@@ -6,7 +6,7 @@ import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs, World } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Verdict } from "../../domain/verdict.ts";
-import { BuildGraph, type Reach } from "./build-graph.ts";
+import { BuildGraph, type Builds } from "./build-graph.ts";
 import { FactFinder, type Facts } from "./facts.ts";
 import type { FoundTarget } from "./found.ts";
 import { type Judgement, judge, nothing, wantsOf } from "./judge.ts";
@@ -15,10 +15,8 @@ import {
   deepMissing,
   describeDerivations,
   type SurveyedDerivation,
-  verdictOf,
+  verdictsOf,
 } from "./verdicts.ts";
-
-const NOWHERE: Reach = { build: [], fetch: new Set(), unknown: undefined, lost: [] };
 
 export interface AssessedTarget extends FoundTarget {
   readonly verdict: Verdict;
@@ -31,6 +29,8 @@ export interface Assessment {
   readonly facts: Facts;
   /** Every derivation a fresh machine would build. */
   readonly derivations: ReadonlyMap<StorePath, SurveyedDerivation>;
+  /** Which of them each target would need there. */
+  readonly builds: Builds;
   /** For all targets together, on a fresh machine. */
   readonly fresh: Judgement;
 }
@@ -51,15 +51,18 @@ export async function assess(
   const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap(wantsOf);
   const graph = new BuildGraph(facts, nothing);
-  const reaches = new Map(found.map((target) => [target.name, graph.reach(wantsOf(target))]));
-  const derivations = describeDerivations(job, facts, found, reaches, figures);
+  const tops = new Map(found.map((target) => [target.name, graph.tops(wantsOf(target))]));
+  const builds = { graph, tops };
+  const derivations = describeDerivations(job, facts, found, builds, figures);
+  const verdicts = verdictsOf(found, facts, derivations, builds);
   return {
     facts,
     derivations,
+    builds,
     fresh: judge(facts, wanted, nothing),
-    targets: found.map((target) => ({
+    targets: found.map((target, place) => ({
       ...target,
-      verdict: verdictOf(target, facts, derivations, reaches.get(target.name) ?? NOWHERE),
+      verdict: verdicts[place] ?? { kind: "failed", message: "it was not looked at", nearest: [] },
       deepMissing: target.target.closure === "build" ? deepMissing(target, facts) : [],
     })),
   };

@@ -1,5 +1,6 @@
 /** The graph of what would be built: each derivation decided once, however many targets want it. Pure. */
 
+import { BitSet } from "../../domain/bit-set.ts";
 import { allowsSubstitutes, outputPaths } from "../../domain/derivation.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
@@ -22,8 +23,6 @@ interface Node extends BuildNode {
   inputs: Node[];
   fetches: StorePath[];
   unknown: StorePath[];
-  /** The last walk that came by. */
-  seen: number;
 }
 
 interface Decision {
@@ -42,25 +41,31 @@ export interface Reach {
   readonly lost: readonly StorePath[];
 }
 
+/** The same, of what the target itself names: what lies below that, the graph has once for all. */
+export type Tops = Reach;
+
+/** What would be built for each of many targets, by the target's name. */
+export interface Builds {
+  readonly graph: BuildGraph;
+  readonly tops: ReadonlyMap<string, Tops>;
+}
+
 /** The same decisions as `judge`, for many targets over one graph. `has` says what is here. */
 export class BuildGraph {
   private readonly facts: Facts;
   private readonly has: (path: StorePath) => boolean;
   private readonly nodes = new Map<StorePath, Node>();
-  private walks = 0;
 
   constructor(facts: Facts, has: (path: StorePath) => boolean) {
     this.facts = facts;
     this.has = has;
   }
 
-  reach(wants: readonly Wanted[]): Reach {
-    const walk = ++this.walks;
-    const build: Node[] = [];
+  tops(wants: readonly Wanted[]): Tops {
+    const build = new Set<BuildNode>();
     const fetch = new Set<StorePath>();
     const lost: StorePath[] = [];
     let unknown: StorePath | undefined;
-    const stack: Node[] = [];
     for (const want of wants) {
       const paths = want.kind === "path" ? [want.path] : want.kind === "recalled" ? want.paths : [];
       for (const path of paths) {
@@ -76,20 +81,51 @@ export class BuildGraph {
       }
       for (const need of needsOf(want)) {
         const top = this.decide(need);
-        if (top.node) stack.push(top.node);
+        if (top.node) build.add(top.node);
         for (const one of top.fetch) fetch.add(one);
         unknown ??= top.unknown[0];
       }
     }
-    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-      if (node.seen === walk) continue;
-      node.seen = walk;
-      build.push(node);
+    return { build: [...build], fetch, unknown, lost };
+  }
+
+  /** For one target by itself, or for all as one: a walk over all that is below. */
+  reach(wants: readonly Wanted[]): Reach {
+    const tops = this.tops(wants);
+    const build = below(tops.build);
+    const fetch = new Set(tops.fetch);
+    let { unknown } = tops;
+    for (const node of build) {
       for (const path of node.fetches) fetch.add(path);
       unknown ??= node.unknown[0];
-      for (const input of node.inputs) if (input.seen !== walk) stack.push(input);
     }
-    return { build, fetch, unknown, lost };
+    return { build: [...build], fetch, unknown, lost: tops.lost };
+  }
+
+  /** All that any target has built, each after its inputs. */
+  inputsFirst(): readonly BuildNode[] {
+    return inputsFirst(this.nodes.values());
+  }
+
+  /** Which of the targets have it built, by their place: one pass over the graph for all of them. */
+  wanting(targets: readonly Tops[]): ReadonlyMap<BuildNode, BitSet> {
+    const wanting = new Map<BuildNode, BitSet>();
+    const of = (node: BuildNode) => {
+      let set = wanting.get(node);
+      if (!set) {
+        set = new BitSet(targets.length);
+        wanting.set(node, set);
+      }
+      return set;
+    };
+    for (const [place, { build }] of targets.entries()) {
+      for (const node of build) of(node).add(place);
+    }
+    for (const node of this.inputsFirst().toReversed()) {
+      const set = wanting.get(node);
+      if (set) for (const input of node.inputs) of(input).addAll(set);
+    }
+    return wanting;
   }
 
   /** What becomes of outputs that are wanted; the graph below a build is made as it is first met. */
@@ -119,7 +155,7 @@ export class BuildGraph {
     }
     let node = this.nodes.get(drvPath);
     if (!node) {
-      node = { drvPath, outputs: new Set(), inputs: [], fetches: [], unknown: [], seen: 0 };
+      node = { drvPath, outputs: new Set(), inputs: [], fetches: [], unknown: [] };
       this.nodes.set(drvPath, node);
       made.push(node);
     }
@@ -142,4 +178,36 @@ export class BuildGraph {
     }
     return { kind: "unknown", fetch: [], unknown: needed };
   }
+}
+
+/** These and all that is built for them. */
+export function below(nodes: Iterable<BuildNode>): ReadonlySet<BuildNode> {
+  const found = new Set(nodes);
+  // A set that is added to is walked to its new end.
+  for (const node of found) for (const input of node.inputs) found.add(input);
+  return found;
+}
+
+/** The same, each after its inputs. */
+export function inputsFirst(nodes: Iterable<BuildNode>): readonly BuildNode[] {
+  const ordered = new Set<BuildNode>();
+  const entered = new Set<BuildNode>();
+  const stack: { readonly node: BuildNode; next: number }[] = [];
+  const enter = (node: BuildNode) => {
+    if (entered.has(node)) return;
+    entered.add(node);
+    stack.push({ node, next: 0 });
+  };
+  for (const root of nodes) {
+    enter(root);
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const input = top.node.inputs[top.next++];
+      if (input) enter(input);
+      else {
+        stack.pop();
+        ordered.add(top.node);
+      }
+    }
+  }
+  return [...ordered];
 }

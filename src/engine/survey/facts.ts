@@ -10,6 +10,7 @@ import { mapLimited } from "../../domain/limit.ts";
 import { dependencies } from "../../domain/narinfo.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
+import { Ahead } from "./ahead.ts";
 import type { Answer, Lookup } from "./lookup.ts";
 
 export interface Facts {
@@ -34,6 +35,7 @@ export class FactFinder implements Facts {
   private readonly roots = new Set<StorePath>();
   private allSources: Promise<ReadonlySet<StorePath>> | undefined;
   private readonly closures: Closures;
+  private readonly ahead: Ahead;
   private readonly read: (path: StorePath) => Promise<Derivation>;
   private readonly explored = new Map<string, Promise<void>>();
   private readonly reading = new Map<StorePath, Promise<Derivation>>();
@@ -44,10 +46,17 @@ export class FactFinder implements Facts {
     substitution: Substitution = "where allowed",
   ) {
     this.substitution = substitution;
-    this.closures = new Closures(lookup, async (path) => {
+    this.ahead = new Ahead({
+      lookup,
+      read: (path) => this.load(path),
+      substitution,
+      asking: () => this.closures.asking,
+    });
+    const isSource = async (path: StorePath) => {
       this.allSources ??= this.findSources();
       return (await this.allSources).has(path);
-    });
+    };
+    this.closures = new Closures(lookup, isSource, this.ahead);
     this.sources = this.closures.sources;
     this.answers = this.closures.answers;
     this.availability = this.closures.availability;
@@ -56,14 +65,18 @@ export class FactFinder implements Facts {
 
   /** Reads a derivation once. */
   async derivation(path: StorePath): Promise<Derivation> {
+    const derivation = await this.load(path);
+    this.derivations.set(path, derivation);
+    return derivation;
+  }
+
+  private load(path: StorePath): Promise<Derivation> {
     let reading = this.reading.get(path);
     if (!reading) {
       reading = this.read(path);
       this.reading.set(path, reading);
     }
-    const derivation = await reading;
-    this.derivations.set(path, derivation);
-    return derivation;
+    return reading;
   }
 
   /**
@@ -90,6 +103,7 @@ export class FactFinder implements Facts {
     const paths = outputPaths(derivation, outputNames);
     const allowed = allowsSubstitutes(derivation, this.substitution);
     if (paths && (allowed || depth === "until upstream")) {
+      this.ahead.asks(derivation);
       const found = await Promise.all(paths.map((path) => this.path(path)));
       const cached = found.every((availability) => availability === "whole");
       // Where a substituter did not answer, looking further down would only guess.
@@ -160,14 +174,21 @@ export class Closures {
   private readonly lookup: Lookup;
   private readonly members = new Map<StorePath, Member>();
   private readonly open = new Set<Member>();
-  private asking = 0;
+  /** Questions that wait for their answer. */
+  asking = 0;
   private failure: { readonly reason: unknown } | undefined;
   readonly sources = new Set<StorePath>();
   private readonly isSource: (path: StorePath) => Promise<boolean>;
+  private readonly ahead: Pick<Ahead, "refers" | "names"> | undefined;
 
-  constructor(lookup: Lookup, isSource: (path: StorePath) => Promise<boolean> = async () => false) {
+  constructor(
+    lookup: Lookup,
+    isSource: (path: StorePath) => Promise<boolean> = async () => false,
+    ahead?: Pick<Ahead, "refers" | "names">,
+  ) {
     this.lookup = lookup;
     this.isSource = isSource;
+    this.ahead = ahead;
   }
 
   /** Asks for a path and for everything it refers to, each once. Rejects for the signal alone. */
@@ -199,6 +220,7 @@ export class Closures {
 
   private async look(member: Member, how: "asked for" | "referred to"): Promise<void> {
     const { path } = member;
+    if (how === "referred to") this.ahead?.names(path);
     const answer = await this.lookup.ask(path);
     // What is asked for is made by a derivation, and no source.
     if (!answer.served && how === "referred to" && (await this.isSource(path))) {
@@ -222,6 +244,7 @@ export class Closures {
         }
       }
       if (member.waitingFor === 0) this.settle(member, member.worst);
+      else this.ahead?.refers(member.path);
     }
     this.asking--;
     if (this.asking === 0) this.settleCircles();

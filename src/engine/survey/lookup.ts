@@ -27,6 +27,12 @@ export interface Answer {
   readonly refused: string | undefined;
 }
 
+/** The answer, and what each cache said of it. */
+interface Said {
+  readonly answer: Answer;
+  readonly presences: readonly (readonly [name: string, Presence])[];
+}
+
 export interface AnswerCount {
   asked: number;
   hits: number;
@@ -73,7 +79,7 @@ export function answerOf(parts: Partial<Omit<Answer, "served">>): Answer {
 export const NAR_GONE = "its narinfo is served and its NAR is gone";
 
 /** So many misses, and nothing else, make a substituter cold once others had as many hits. */
-const COLD = 48;
+const COLD = 16;
 
 function disproved(answer: Answer): Answer {
   const gone = answer.gone ?? answer.served;
@@ -84,8 +90,13 @@ export class Lookup {
   readonly substituters: readonly RankedSubstituter[];
   readonly counts = new Map<string, AnswerCount>();
   private readonly answers = new Map<StorePath, Promise<Answer>>();
+  /** What was asked ahead, and nobody wanted to know yet. */
+  private readonly expected = new Map<StorePath, Promise<Said>>();
   private readonly signal: AbortSignal;
   private readonly refuted: ReadonlySet<StorePath>;
+  private readonly misses = new Map<string, number>();
+  /** Those that had something, if only what is not believed. */
+  private readonly found = new Set<string>();
   /** Of all substituters together. */
   private hits = 0;
   private answered = 0;
@@ -107,16 +118,33 @@ export class Lookup {
   ask(path: StorePath): Promise<Answer> {
     let answer = this.answers.get(path);
     if (!answer) {
-      const asked = this.askAll(path);
+      const asked = this.told(this.expected.get(path) ?? this.askAll(path));
+      this.expected.delete(path);
       answer = this.refuted.has(path) ? asked.then(disproved) : asked;
       this.answers.set(path, answer);
     }
     return answer;
   }
 
+  /**
+   * Asks for what will perhaps be wanted. What comes of it is counted only when somebody asks. False: it is
+   * asked for already.
+   */
+  expect(path: StorePath): boolean {
+    if (this.answers.has(path) || this.expected.has(path)) return false;
+    const said = this.askAll(path);
+    // Whoever asks hears of it.
+    said.catch(() => undefined);
+    this.expected.set(path, said);
+    return true;
+  }
+
   /** What was answered before a push is no longer so after it. */
   forget(paths: Iterable<StorePath>): void {
-    for (const path of paths) this.answers.delete(path);
+    for (const path of paths) {
+      this.answers.delete(path);
+      this.expected.delete(path);
+    }
   }
 
   /** How far looking is: nobody knows beforehand how much there is to ask. */
@@ -135,23 +163,33 @@ export class Lookup {
     return this.substituters.find(({ cache }) => cache.name === name)?.cache;
   }
 
-  private async askAll(path: StorePath): Promise<Answer> {
-    const lively = this.substituters.filter((substituter) => !this.isCold(substituter));
-    const answer = await this.askSubstituters(lively, path);
+  private async told(asking: Promise<Said>): Promise<Answer> {
+    const { answer, presences } = await asking;
+    for (const [name, presence] of presences) this.count(name, presence);
     this.answered++;
-    if (answer.served || lively.length === this.substituters.length) return answer;
+    return answer;
+  }
+
+  private async askAll(path: StorePath): Promise<Said> {
+    const lively = this.substituters.filter((substituter) => !this.isCold(substituter));
+    const first = await this.askSubstituters(lively, path);
+    const { answer } = first;
+    if (answer.served || lively.length === this.substituters.length) return first;
     // Nobody else has it: now the answer of a cold substituter is the one that counts.
-    const rest = await this.askSubstituters(
+    const { answer: rest, presences } = await this.askSubstituters(
       this.substituters.filter((substituter) => !lively.includes(substituter)),
       path,
     );
-    return answerOf({
-      own: rest.own,
-      upstream: rest.upstream,
-      unknown: answer.unknown ?? rest.unknown,
-      gone: answer.gone ?? rest.gone,
-      refused: answer.refused ?? rest.refused,
-    });
+    return {
+      presences: [...first.presences, ...presences],
+      answer: answerOf({
+        own: rest.own,
+        upstream: rest.upstream,
+        unknown: answer.unknown ?? rest.unknown,
+        gone: answer.gone ?? rest.gone,
+        refused: answer.refused ?? rest.refused,
+      }),
+    };
   }
 
   /**
@@ -160,15 +198,14 @@ export class Lookup {
    */
   private isCold({ cache, role }: RankedSubstituter): boolean {
     if (role === "own" || this.substituters.length === 1) return false;
-    const mine = this.counts.get(cache.name);
-    if (!mine || mine.hits > 0 || mine.refused.length > 0) return false;
-    return mine.asked - mine.unknown >= COLD && this.hits >= COLD;
+    if (this.found.has(cache.name)) return false;
+    return (this.misses.get(cache.name) ?? 0) >= COLD && this.hits >= COLD;
   }
 
   private async askSubstituters(
     substituters: readonly RankedSubstituter[],
     path: StorePath,
-  ): Promise<Answer> {
+  ): Promise<Said> {
     const presences = await Promise.all(
       substituters.map(({ cache }) => cache.query(path, this.signal)),
     );
@@ -180,7 +217,7 @@ export class Lookup {
     let refused: string | undefined;
     substituters.forEach(({ cache, role }, index) => {
       const presence = presences[index] as Presence;
-      this.count(cache.name, presence);
+      this.note(cache.name, presence);
       if (presence.kind === "hit") {
         const served = { cache: cache.name, narInfo: presence.narInfo };
         if (role !== "own") upstream ??= served;
@@ -193,7 +230,17 @@ export class Lookup {
         refused ??= presence.why;
     });
     // A substituter that serves it itself is the better word for where it is.
-    return answerOf({ own, upstream: upstream ?? foreign, unknown, gone, refused });
+    return {
+      answer: answerOf({ own, upstream: upstream ?? foreign, unknown, gone, refused }),
+      presences: substituters.map(({ cache }, index) => [cache.name, presences[index] as Presence]),
+    };
+  }
+
+  /** For whether it is cold, every answer counts. */
+  private note(name: string, { kind }: Presence): void {
+    if (kind === "hit") this.hits++;
+    if (kind === "miss") this.misses.set(name, (this.misses.get(name) ?? 0) + 1);
+    else if (kind !== "unknown") this.found.add(name);
   }
 
   private count(name: string, presence: Presence): void {
@@ -204,7 +251,6 @@ export class Lookup {
       const { fileSize, narSize } = presence.narInfo;
       count.hits++;
       count.bytes += fileSize ?? narSize;
-      this.hits++;
     } else if (presence.kind === "unknown") {
       count.unknown++;
       if (!presence.of) count.failure ??= presence.cause;

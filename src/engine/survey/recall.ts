@@ -77,16 +77,16 @@ export function recordOf(
       members.push({ cache: served.cache, narInfo: served.narInfo });
     }
   }
-  const kept = targets.map((target) => recordTarget(target, facts));
+  const graph = new BuildGraph(facts, nothing);
+  const kept = targets.map((target) => recordTarget(target, facts, graph));
   return { checked: now, targets: kept, notices, closure: members };
 }
 
-function recordTarget(found: AssessedTarget, facts: Facts): RecordTarget {
+function recordTarget(found: AssessedTarget, facts: Facts, graph: BuildGraph): RecordTarget {
   const { name, target, system, outputs, buildable, pinName, wanted, verdict } = found;
-  const fetched = wanted
-    ? new BuildGraph(facts, nothing).reach([wanted]).fetch
-    : new Set<StorePath>();
-  const whole = outputs?.every((path) => fetched.has(path));
+  const wants = wanted ? [wanted] : [];
+  const { fetch } = graph.tops(wants);
+  const whole = outputs?.every((path) => fetch.has(path));
   return {
     name,
     line: target.line,
@@ -94,7 +94,7 @@ function recordTarget(found: AssessedTarget, facts: Facts): RecordTarget {
     outputs: outputs ?? [],
     pinName,
     buildable,
-    served: whole ? (outputs ?? []) : tops(fetched, facts),
+    served: whole ? (outputs ?? []) : tops(graph.reach(wants).fetch, facts),
     trivial: isHit(verdict) && "trivial" in verdict ? verdict.trivial : 0,
   };
 }

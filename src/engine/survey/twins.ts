@@ -1,7 +1,9 @@
 /** Twins: a target and another derivation of the same name that the other targets want. Pure. */
 
+import { BitSet } from "../../domain/bit-set.ts";
 import { buildKind } from "../../domain/derivation.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
+import { FEW, type Few } from "../../domain/verdict.ts";
 import { BuildGraph } from "./build-graph.ts";
 import type { Facts } from "./facts.ts";
 import type { FoundTarget } from "./found.ts";
@@ -12,10 +14,16 @@ export interface Twin {
   /** The target whose own derivation it is. */
   readonly target: string;
   readonly derivation: StorePath;
-  readonly others: readonly {
-    readonly derivation: StorePath;
-    readonly wantedBy: readonly string[];
-  }[];
+  readonly others: Few<StorePath>;
+  /** Names of the targets that want one of the others. */
+  readonly wantedBy: Few<string>;
+}
+
+/** Derivations of one name and system that are another's than this flake's. */
+interface Rivals {
+  readonly derivations: readonly { readonly drvPath: StorePath; readonly wanting: BitSet }[];
+  /** The targets, by their place, that want any of them. */
+  readonly wanting: BitSet;
 }
 
 /**
@@ -23,7 +31,6 @@ export interface Twin {
  * the other targets: where everything of theirs is cached, a twin costs nobody anything.
  */
 export function findTwins(facts: Facts, targets: readonly FoundTarget[]): Twin[] {
-  const graph = new BuildGraph(facts, nothing);
   // Only what bears the name of a target can be its twin.
   const own = new Set(
     targets.flatMap(({ wanted }) =>
@@ -33,58 +40,102 @@ export function findTwins(facts: Facts, targets: readonly FoundTarget[]): Twin[]
   const called = new Map<string, number>();
   for (const { name } of facts.derivations.values()) called.set(name, (called.get(name) ?? 0) + 1);
   if (![...own].some((name) => (called.get(name) ?? 0) > 1)) return [];
-  const near = new Map<StorePath, readonly StorePath[]>();
-  const wants = new Map<string, Map<StorePath, string[]>>();
-  for (const { name, wanted } of targets) {
-    if (wanted?.kind !== "derivation") continue;
-    const found = new Set([wanted.drvPath]);
-    for (const { drvPath } of graph.reach([wanted]).build) {
-      let named = near.get(drvPath);
-      if (!named) {
-        named = [drvPath, ...(facts.derivations.get(drvPath)?.inputs.keys() ?? [])].filter((one) =>
-          own.has(derivationName(one)),
-        );
-        near.set(drvPath, named);
-      }
-      for (const one of named) found.add(one);
+  const byName = new Map<string, StorePath[]>();
+  const wanting = wantingOf(facts, targets, own);
+  for (const drvPath of wanting.keys()) {
+    const paths = byName.get(derivationName(drvPath));
+    if (paths) paths.push(drvPath);
+    else byName.set(derivationName(drvPath), [drvPath]);
+  }
+  const owners = ownersOf(targets);
+  const known = new Map<string, Rivals>();
+  const rivalsOf = (name: string, system: string, flake: string | undefined): Rivals => {
+    const key = JSON.stringify([name, system, flake]);
+    let rivals = known.get(key);
+    if (!rivals) {
+      const derivations = (byName.get(name) ?? []).flatMap((drvPath) => {
+        const set = wanting.get(drvPath);
+        const isOfFlake = flake !== undefined && owners.get(drvPath)?.has(flake);
+        if (!set || isOfFlake || facts.derivations.get(drvPath)?.system !== system) return [];
+        return [{ drvPath, wanting: set }];
+      });
+      const all = new BitSet(targets.length);
+      for (const one of derivations) all.addAll(one.wanting);
+      rivals = { derivations, wanting: all };
+      known.set(key, rivals);
     }
-    for (const drvPath of found) {
-      const drvName = derivationName(drvPath);
-      const byPath = wants.get(drvName) ?? new Map<StorePath, string[]>();
-      const by = byPath.get(drvPath);
-      if (by) by.push(name);
-      else byPath.set(drvPath, [name]);
-      wants.set(drvName, byPath);
+    return rivals;
+  };
+  return targets.flatMap(({ name, wanted, system, target }, place): Twin[] => {
+    const flake = target.installable.kind === "flake" ? target.installable.flake : undefined;
+    const derivation = wanted?.kind === "derivation" && facts.derivations.get(wanted.drvPath);
+    if (!derivation || buildKind(derivation) === "trivial") return [];
+    const rivals = rivalsOf(derivation.name, system, flake);
+    const { others, by } = othersThan(derivation.path, place, rivals, targets.length);
+    if (others.length === 0) return [];
+    const wantedBy = {
+      first: by.first(FEW + 1).flatMap((one) => (one === place ? [] : (targets[one]?.name ?? []))),
+      length: by.size - Number(by.has(place)),
+    };
+    return [{ name: derivation.name, target: name, derivation: derivation.path, others, wantedBy }];
+  });
+}
+
+/** What wants each derivation that bears a target's name: as a target, to build it, or as an input of that. */
+function wantingOf(
+  facts: Facts,
+  targets: readonly FoundTarget[],
+  own: ReadonlySet<string>,
+): Map<StorePath, BitSet> {
+  const graph = new BuildGraph(facts, nothing);
+  const wanting = new Map<StorePath, BitSet>();
+  const of = (drvPath: StorePath) => {
+    const set = wanting.get(drvPath) ?? new BitSet(targets.length);
+    wanting.set(drvPath, set);
+    return set;
+  };
+  const tops = targets.map(({ wanted }) =>
+    graph.tops(wanted?.kind === "derivation" ? [wanted] : []),
+  );
+  for (const [place, { wanted }] of targets.entries()) {
+    if (wanted?.kind === "derivation") of(wanted.drvPath).add(place);
+  }
+  for (const [{ drvPath }, set] of graph.wanting(tops)) {
+    for (const one of [drvPath, ...(facts.derivations.get(drvPath)?.inputs.keys() ?? [])]) {
+      if (own.has(derivationName(one))) of(one).addAll(set);
     }
   }
-  const twins: Twin[] = [];
-  // `default`, `static` and `debug` of one flake bear one name and are meant to differ.
+  return wanting;
+}
+
+/** `default`, `static` and `debug` of one flake bear one name and are meant to differ. */
+function ownersOf(targets: readonly FoundTarget[]): ReadonlyMap<StorePath, ReadonlySet<string>> {
   const owners = new Map<StorePath, Set<string>>();
   for (const { wanted, target } of targets) {
     if (wanted?.kind !== "derivation" || target.installable.kind !== "flake") continue;
     const flakes = owners.get(wanted.drvPath) ?? new Set();
     owners.set(wanted.drvPath, flakes.add(target.installable.flake));
   }
-  for (const { name, wanted, system, target } of targets) {
-    const flake = target.installable.kind === "flake" ? target.installable.flake : undefined;
-    if (wanted?.kind !== "derivation") continue;
-    const derivation = facts.derivations.get(wanted.drvPath);
-    if (!derivation || buildKind(derivation) === "trivial") continue;
-    const others = [...(wants.get(derivation.name) ?? [])]
-      .filter(
-        ([drvPath]) =>
-          drvPath !== wanted.drvPath &&
-          facts.derivations.get(drvPath)?.system === system &&
-          !(flake !== undefined && owners.get(drvPath)?.has(flake)),
-      )
-      .map(([other, wantedBy]) => ({
-        derivation: other,
-        wantedBy: wantedBy.filter((one) => one !== name),
-      }))
-      .filter(({ wantedBy }) => wantedBy.length > 0);
-    if (others.length > 0) {
-      twins.push({ name: derivation.name, target: name, derivation: wanted.drvPath, others });
-    }
+  return owners;
+}
+
+/** Those that somebody else than this target wants. */
+function othersThan(
+  drvPath: StorePath,
+  place: number,
+  { derivations, wanting }: Rivals,
+  end: number,
+): { readonly others: Few<StorePath>; readonly by: BitSet } {
+  const isOther = (one: Rivals["derivations"][number]) =>
+    one.drvPath !== drvPath && (one.wanting.size > 1 || !one.wanting.has(place));
+  // A target of a flake is not among the rivals itself, and seldom wants one by itself.
+  if (!wanting.has(place)) {
+    const first = derivations.slice(0, FEW).map((one) => one.drvPath);
+    return { others: { first, length: derivations.length }, by: wanting };
   }
-  return twins;
+  const others = derivations.filter(isOther);
+  const by = new BitSet(end);
+  for (const one of others) by.addAll(one.wanting);
+  const first = others.slice(0, FEW).map((one) => one.drvPath);
+  return { others: { first, length: others.length }, by };
 }

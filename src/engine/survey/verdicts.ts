@@ -1,26 +1,68 @@
 /** The verdict on each target, out of the facts. Pure. */
 
+import { BitSet } from "../../domain/bit-set.ts";
 import { type BuildFigures, figuresOf } from "../../domain/build-figures.ts";
-import { type UnknownOutputs, unknownOutputs } from "../../domain/content-address.ts";
+import type { UnknownOutputs } from "../../domain/content-address.ts";
 import { type BuildKind, buildKind, outputPaths } from "../../domain/derivation.ts";
 import { describeError } from "../../domain/errors.ts";
 import { isHeavy, isNamedHeavy } from "../../domain/heavy.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
-import { type Holder, holderWords, type Verdict } from "../../domain/verdict.ts";
-import type { Reach } from "./build-graph.ts";
+import { FEW, type Few, type Verdict } from "../../domain/verdict.ts";
+import type { Builds, Tops } from "./build-graph.ts";
 import type { Facts } from "./facts.ts";
 import type { FoundTarget } from "./found.ts";
 import { derivationOf, needsOf } from "./judge.ts";
+import { holdersOf, type Tally, tallies, tallyOfTops } from "./tally.ts";
 
-export function verdictOf(
-  target: FoundTarget,
+/** The verdicts on all targets, which share one graph of what would be built. */
+export function verdictsOf(
+  targets: readonly FoundTarget[],
   facts: Facts,
   derivations: ReadonlyMap<StorePath, SurveyedDerivation>,
-  { build, fetch, unknown, lost }: Reach,
+  { graph, tops }: Builds,
+): Verdict[] {
+  const known = tallies(facts, graph.inputsFirst(), derivations);
+  const all = [...tops.values()];
+  const places = new Map([...tops.keys()].map((name, place) => [name, place]));
+  const wanting = graph.wanting(all);
+  const counts = (kind: BuildKind) => {
+    const sets = [...wanting].flatMap(([{ drvPath }, set]) =>
+      derivations.get(drvPath)?.kind === kind ? [set] : [],
+    );
+    return BitSet.counts(sets, all.length);
+  };
+  const built = {
+    source: counts("source"),
+    download: counts("download"),
+    trivial: counts("trivial"),
+  };
+  return targets.map((target): Verdict => {
+    const own = tops.get(target.name) ?? NOTHING_WANTED;
+    const { first, ...below } = tallyOfTops(own, facts, known);
+    const few = (kind: BuildKind): Few<StorePath> => ({
+      first: first[kind].map(({ drvPath }) => drvPath),
+      length: built[kind][places.get(target.name) ?? all.length] ?? 0,
+    });
+    const build = { source: few("source"), download: few("download"), trivial: few("trivial") };
+    return verdictOf(target, facts, own, { ...below, build });
+  });
+}
+
+const NOTHING_WANTED: Tops = { build: [], fetch: new Set(), unknown: undefined, lost: [] };
+
+function verdictOf(
+  { wanted, failure, outputs }: FoundTarget,
+  facts: Facts,
+  { fetch, lost }: Tops,
+  {
+    build,
+    unknown,
+    open,
+    fetched,
+  }: Omit<Tally, "first"> & { readonly build: Readonly<Record<BuildKind, Few<StorePath>>> },
 ): Verdict {
-  const { wanted, failure } = target;
   if (!wanted || failure) {
     return {
       kind: "failed",
@@ -28,21 +70,16 @@ export function verdictOf(
       nearest: failure?.nearest ?? [],
     };
   }
-  const built = build.flatMap(({ drvPath }) => derivations.get(drvPath) ?? []).sort(byRank);
-  const of = (kind: SurveyedDerivation["kind"]) =>
-    built.filter((derivation) => derivation.kind === kind).map(({ drvPath }) => drvPath);
-  const source = of("source");
-  const download = of("download");
-  const open =
-    wanted.kind === "derivation"
-      ? openQuestion(wanted.drvPath, facts, new Set(build.map(({ drvPath }) => drvPath)))
-      : undefined;
-  if (open) return { kind: "unknown", why: `${open.name} ${OPEN_WORDS[open.outputs]}` };
-  const trivial = wanted.kind === "recalled" ? wanted.trivial : of("trivial").length;
+  const { source, download } = build;
+  if (wanted.kind === "derivation" && open !== undefined && open !== "built for sure") {
+    return { kind: "unknown", why: `${open.name} ${OPEN_WORDS[open.outputs]}` };
+  }
+  const trivial = wanted.kind === "recalled" ? wanted.trivial : build.trivial.length;
   if (wanted.kind === "evaluation" && source.length === 0 && download.length === 0) {
     // Next to nothing to build, and still nobody knows what comes behind it.
-    if (trivial > 0)
-      return { kind: "missing", missing: { source: of("trivial"), download, trivial: 0 } };
+    if (trivial > 0) {
+      return { kind: "missing", missing: { source: build.trivial, download, trivial: 0 } };
+    }
     const needed = wanted.needs.map(({ drvPath }) => drvPath).join(", ");
     return { kind: "unknown", why: `its evaluation needs ${needed}, which Nix could not fetch` };
   }
@@ -53,18 +90,14 @@ export function verdictOf(
   if (source.length > 0 || download.length > 0 || lost.length > 0) {
     return { kind: "missing", missing: { source, download, trivial } };
   }
-  const holders = new Map<string, Holder>();
-  let kind: "own" | "upstream" = "upstream";
   // The path itself where it is served; of a trivial one, what its build would fetch.
-  const roots = target.outputs?.filter((path) => fetch.has(path)) ?? [];
-  for (const path of roots.length > 0 ? roots : fetch) {
-    const answer = facts.answers.get(path);
-    if (answer?.own) kind = "own";
-    if (!answer?.served) continue;
-    const { narInfo: _, ...holder } = answer.served;
-    holders.set(holderWords(holder), holder);
-  }
-  return { kind, holders: [...holders.values()], trivial };
+  const roots = outputs?.filter((path) => fetch.has(path)) ?? [];
+  const { own, holders } = roots.length > 0 ? holdersOf(facts, roots) : fetched;
+  return {
+    kind: own === "some of it" ? "own" : "upstream",
+    holders: [...holders.values()],
+    trivial,
+  };
 }
 
 /** What no cache can be asked for by its path. */
@@ -75,31 +108,6 @@ export const OPEN_WORDS: Readonly<Record<Exclude<UnknownOutputs, "impure">, stri
     "is built of something content-addressed: its store path is known only when that is built",
   dynamic: "is built of a derivation that is built itself: its store path is known only then",
 };
-
-/**
- * The derivation of which nobody can say whether a cache has it, where nothing else has to be built for
- * sure: what lies below it is built only if it is. An impure one is always built.
- */
-function openQuestion(
-  root: StorePath,
-  facts: Facts,
-  build: ReadonlySet<StorePath>,
-): { readonly name: string; readonly outputs: Exclude<UnknownOutputs, "impure"> } | undefined {
-  let found: ReturnType<typeof openQuestion>;
-  const seen = new Set<StorePath>([root]);
-  for (const drvPath of seen) {
-    const derivation = facts.derivations.get(drvPath);
-    if (!derivation || !build.has(drvPath)) continue;
-    const outputs = unknownOutputs(derivation);
-    if (outputs !== undefined && outputs !== "impure") {
-      found ??= { name: derivation.name, outputs };
-      continue;
-    }
-    if (buildKind(derivation) !== "trivial") return undefined;
-    for (const input of derivation.inputs.keys()) seen.add(input);
-  }
-  return found;
-}
 
 /**
  * For `closure=build`: derivations below the target, itself included, that are built from source or
@@ -148,20 +156,19 @@ export interface SurveyedDerivation {
   /** What the last build of this name took. */
   readonly figures: BuildFigures | undefined;
   /** Names of the targets for which it would be built. */
-  readonly wantedBy: readonly string[];
+  readonly wantedBy: Few<string>;
+  /** All of them, by their place among the targets asked about. */
+  readonly wanting: BitSet;
   readonly outputNames: readonly string[];
   /** Its place among all, by weight. */
   readonly rank: number;
 }
 
-/** What would be built for each target, by name of the target. */
-export type Builds = ReadonlyMap<string, Reach>;
-
 export function describeDerivations(
   job: Pick<Job, "heavy">,
   facts: Facts,
   targets: readonly FoundTarget[],
-  builds: Builds,
+  { graph, tops }: Builds,
   learnt: ReadonlyMap<string, BuildFigures>,
 ): Map<StorePath, SurveyedDerivation> {
   const spaces = new Map<StorePath, number>();
@@ -171,20 +178,15 @@ export function describeDerivations(
       spaces.set(drvPath, Math.max(target.space, spaces.get(drvPath) ?? 0));
     }
   }
-  const wanting = new Map<StorePath, { by: string[]; outputs: ReadonlySet<string> }>();
-  for (const [name, { build }] of builds) {
-    for (const { drvPath, outputs } of build) {
-      const entry = wanting.get(drvPath);
-      if (entry) entry.by.push(name);
-      else wanting.set(drvPath, { by: [name], outputs });
-    }
-  }
+  const names = [...tops.keys()];
   const found: (SurveyedDerivation & { rank: number })[] = [];
-  for (const [drvPath, { by, outputs }] of wanting) {
+  for (const [{ drvPath, outputs }, wanting] of graph.wanting([...tops.values()])) {
     const derivation = facts.derivations.get(drvPath);
     if (!derivation) continue;
-    // Whoever names it means it, however Nix would come by it.
-    const kind = isNamedHeavy(job.heavy, derivation.name) ? "source" : buildKind(derivation);
+    // Whoever names it means it, also where it is trivial to build. What has its hash is downloaded all the same.
+    const isNamed = isNamedHeavy(job.heavy, derivation.name);
+    const plain = buildKind(derivation);
+    const kind = isNamed && plain === "trivial" ? "source" : plain;
     const space = spaces.get(drvPath);
     // A download is another file each time, whatever its name.
     const figures = kind === "source" ? figuresOf(learnt, derivation.name) : undefined;
@@ -197,10 +199,17 @@ export function describeDerivations(
       name: derivation.name,
       system: derivation.system,
       kind,
-      heavy: kind === "source" && isHeavy(job.heavy, derivation.name, weight) ? "heavy" : "light",
+      heavy:
+        isNamed || (kind === "source" && isHeavy(job.heavy, derivation.name, weight))
+          ? "heavy"
+          : "light",
       space,
       figures,
-      wantedBy: by,
+      wantedBy: {
+        first: wanting.first(FEW).flatMap((place) => names[place] ?? []),
+        length: wanting.size,
+      },
+      wanting,
       outputNames: [...outputs],
       rank: 0,
     });
@@ -210,11 +219,6 @@ export function describeDerivations(
     one.rank = rank;
   });
   return new Map(found.map((derivation) => [derivation.drvPath, derivation]));
-}
-
-/** As `byWeight`, of those that were described together. */
-function byRank(a: SurveyedDerivation, b: SurveyedDerivation): number {
-  return a.rank - b.rank;
 }
 
 /** Heavy ones first, then those that most targets want, then by name. */

@@ -1,0 +1,158 @@
+/** Owns the proof that later commands evaluate nothing of what the step evaluated, and are told no lie. */
+
+import { appendFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { generateSecretKey } from "../servers/cachix-state.ts";
+import {
+  evalCache,
+  FLAKE,
+  NOT_ALLOWED,
+  poison,
+  served,
+  startEvaluation,
+  systemOf,
+} from "./evaluated.ts";
+import { MINOR, NIX } from "./job.ts";
+import { evaluations, recordNix } from "./recorder.ts";
+
+test(`what the step evaluated by name, later commands evaluate no more, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const system = await systemOf(job);
+  const targets = [
+    ".#ok",
+    `.#packages.${system}.default`,
+    `.#checks.${system}.tested`,
+    `.#devShells.${system}.default`,
+    ".#nixosConfigurations.host.config.system.build.toplevel",
+  ];
+  expect(await served(job, "build --dry-run .#ok")).toContain(NOT_ALLOWED);
+  const step = await job.main({ targets: targets.join("\n") });
+  expect(step.exitCode).toBe(0);
+  expect(step.log).toMatch(/later steps need no evaluation for nix build and nix shell of .*\.#ok/);
+  expect(step.log).toContain(
+    `later steps need no evaluation for nix develop of .#devShells.${system}.default`,
+  );
+  // Names are what it is all about, and none of them is known that is not there.
+  await served(job, "flake show");
+  for (const command of [
+    "build --dry-run .#ok",
+    `build --dry-run .#packages.${system}.ok`,
+    "build --dry-run",
+    `build --dry-run .#checks.${system}.tested`,
+    "build --dry-run .#nixosConfigurations.host.config.system.build.toplevel",
+    "shell .#ok --command true",
+    "print-dev-env",
+  ]) {
+    expect([command, await served(job, command)]).not.toEqual([
+      command,
+      expect.stringMatching(/not allowed|error: (?!\(ignored\))/),
+    ]);
+  }
+  // Not named, so not promised.
+  expect(await served(job, "build --dry-run .#other")).toContain(NOT_ALLOWED);
+});
+
+test(`a set is evaluated once, and each member is served, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const system = await systemOf(job);
+  const recorder = await recordNix(job.machine);
+  const targets = `.#packages.${system}.*`;
+  const step = await job.main({ targets }, { environment: recorder.environment });
+  expect(evaluations(await recorder.calls())).toHaveLength(1);
+  expect(step.report().targets.map(({ name }) => name)).toEqual(
+    ["default", "ok", "other"].map((name) => `.#packages.${system}.${name}`),
+  );
+  const isServed = !(await served(job, "build --dry-run .#other")).includes(NOT_ALLOWED);
+  // Before 2.11 each member would cost an evaluation of its own.
+  expect(isServed).toBe(MINOR >= 11);
+  expect(step.log).toContain(
+    isServed
+      ? "later steps need no evaluation for nix build and nix shell of .#default, .#ok, .#other"
+      : `later commands evaluate again .#packages.${system}.*: this Nix would evaluate each member apart`,
+  );
+});
+
+test(`members that fail are told in Nix's words, the others are served, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const system = await systemOf(job);
+  const step = await job.main({ targets: `.#some.${system}.*\n.#many.${system}.*` });
+  const { targets } = step.report();
+  const failed = targets.filter(({ verdict }) => verdict.kind === "failed").map(({ name }) => name);
+  expect(failed).toEqual([
+    ...["bad", "lost"].map((name) => `.#some.${system}.${name}`),
+    ...["n1", "n3", "n4", "n5", "n6", "n7"].map((name) => `.#many.${system}.${name}`),
+  ]);
+  expect(targets).toHaveLength(16);
+  expect(step.log).toContain(`.#some.${system}.bad does not evaluate: as it does, on purpose`);
+  expect(step.log).toContain("attribute 'nothing' missing");
+  if (MINOR < 11) return;
+  for (const name of ["some.SYSTEM.good", "some.SYSTEM.well", "many.SYSTEM.n0", "many.SYSTEM.n9"]) {
+    const command = `build --dry-run .#${name.replace("SYSTEM", system)}`;
+    expect([command, await served(job, command)]).not.toEqual([
+      command,
+      expect.stringContaining("error"),
+    ]);
+  }
+});
+
+test(`a failure is said to later commands as it is, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const system = await systemOf(job);
+  await job.main({ targets: `.#ok\n.#some.${system}.bad` });
+  expect(await served(job, `build .#some.${system}.bad`, {})).toContain("as it does, on purpose");
+  expect(await served(job, "build --dry-run .#ok")).not.toContain("error");
+});
+
+test(`what cannot be kept is not promised, and it is said why, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const { machine, workspace } = job;
+  await writeFile(
+    join(workspace, "flake.nix"),
+    FLAKE.replace(
+      "inputs.dep.url",
+      'inputs.more = { url = "path:/nowhere/else"; flake = false; };\n inputs.dep.url',
+    ).replace("{ self, dep }", "{ self, dep, more }"),
+  );
+  const unlocked = await job.main({ targets: ".#ok" });
+  expect(unlocked.log).toContain(
+    "later commands evaluate again: the flake is not in git, or not all of its inputs are locked",
+  );
+  expect(unlocked.log).not.toContain("need no evaluation");
+  await machine.nix("git", ["checkout", "--quiet", "."], workspace);
+  const forced = await job.main({ targets: ".#ok", force: "true" });
+  expect(forced.log).not.toContain("need no evaluation");
+  expect(await served(job, "build --dry-run .#ok")).toContain(NOT_ALLOWED);
+});
+
+test(`a changed tree is evaluated for what it is, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const before = await job.main({ targets: ".#ok" });
+  await writeFile(join(job.workspace, "flake.nix"), FLAKE.replace('ok = mk "ok"', 'ok = mk "new"'));
+  const after = await job.main({ targets: ".#ok" });
+  expect(before.report().targets[0]?.outputs?.[0]).toMatch(/-ok$/);
+  expect(after.report().targets[0]?.outputs?.[0]).toMatch(/-new$/);
+});
+
+test(`a job with a secret believes no eval cache that it finds, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const targets = ".#ok\n.#other";
+  await job.main({ targets });
+  await poison(await evalCache(job));
+  // That it would be believed: the attack works.
+  expect(await served(job, "path-info --derivation .#ok")).toContain("-other.drv");
+  const step = await job.main({ targets, "signing-key": generateSecretKey("ours-1") });
+  expect(step.report().targets.map(({ outputs }) => outputs?.[0]?.split("-").at(-1))).toEqual([
+    "ok",
+    "other",
+  ]);
+  expect(await served(job, "path-info --derivation .#ok")).toContain("-ok.drv");
+});
+
+test(`inputs that are gone matter no more, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  await job.main({ targets: ".#ok" });
+  await rename(join(job.machine.root, "dep"), join(job.machine.root, "gone"));
+  await appendFile(join(job.workspace, "untracked"), "of no matter");
+  expect(await served(job, "build .#ok --no-link")).not.toContain("error");
+});

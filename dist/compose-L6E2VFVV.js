@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-ORJUCI44.js";import"./chunk-HQXJXD4E.js";import"./chunk-DNMKMWJY.js";import"./chunk-H55HTOSO.js";import"./chunk-PTEZZMQB.js";import"./chunk-Y625PZ5O.js";import"./chunk-5RJXLFSW.js";import"./chunk-ZD5TN7P3.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};
