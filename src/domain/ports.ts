@@ -296,4 +296,6 @@ export interface World {
   /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   readonly notices: readonly string[];
+  /** What went wrong before the run began. */
+  readonly findings?: readonly Finding[];
 }
