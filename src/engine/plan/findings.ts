@@ -3,7 +3,7 @@
 import { foreignSystem } from "../../domain/builders.ts";
 import type { BinaryCache } from "../../domain/cache.ts";
 import { unknownOutputs } from "../../domain/content-address.ts";
-import { describeError, type ErrorCode, isFullDisk, UserError } from "../../domain/errors.ts";
+import { describeError, UserError } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
 import { count, formatSeconds } from "../../domain/size.ts";
@@ -13,6 +13,7 @@ import { findTwins } from "../survey/twins.ts";
 import { OPEN_WORDS } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import type { DiskSpace } from "./disk-space.ts";
+import { evaluationFindings } from "./evaluation-findings.ts";
 import { lackOfSpace } from "./fit.ts";
 import { BuildTimes, type InTime, type Times } from "./forecast.ts";
 import { type Intent, lackFindings } from "./lacking.ts";
@@ -42,47 +43,6 @@ export function findingsOf(
     ...survey.notices.map((message) => notice("notice", message)),
     ...diskSpace.notices.map((message) => notice("notice", message)),
   ];
-}
-
-/** A new file that was not `git add`ed, in the words of Nix 2.8 and of later ones. */
-const UNTRACKED =
-  /getting status of '[^']*-source\/[^']*': No such file|-source\/[^']*' does not exist|not tracked by Git/;
-
-function evaluationFindings(
-  survey: Survey,
-  levelOf: (kind: FailOn) => Finding["level"],
-): Finding[] {
-  const level = levelOf("eval");
-  return survey.targets.flatMap(({ name, verdict }): Finding[] => {
-    if (verdict.kind !== "failed") return [];
-    if (isFullDisk(verdict.message)) {
-      return [
-        {
-          kind: "disk",
-          level: levelOf("disk"),
-          code: "NCP-410",
-          message: `${name} was not evaluated: the disk was full: ${verdict.message}`,
-          hint: "an evaluation writes into the store and into Nix's cache in the home folder: free disk space there",
-        },
-      ];
-    }
-    const hint =
-      verdict.nearest.length > 0
-        ? `did you mean ${verdict.nearest.join(" or ")}?`
-        : UNTRACKED.test(verdict.message)
-          ? "of a git repository Nix sees only the files that git knows: git add it"
-          : "";
-    const code: ErrorCode = verdict.message.startsWith("there is no flake") ? "NCP-204" : "NCP-205";
-    return [
-      {
-        kind: "eval" as const,
-        level,
-        code,
-        message: `${name} does not evaluate: ${verdict.message}`,
-        ...(hint === "" ? {} : { hint }),
-      },
-    ];
-  });
 }
 
 function twinFindings(survey: Survey): Finding[] {
