@@ -54,6 +54,8 @@ describe("an installable of a flake", () => {
 describe("an installable of the store", () => {
   test.each([
     [PATH, { kind: "store path", path: PATH }],
+    [`${PATH}/`, { kind: "store path", path: PATH }],
+    [`${PATH}/bin/x#y`, { kind: "store path", path: PATH }],
     [`${PATH}.drv`, { kind: "derivation", path: `${PATH}.drv`, outputs: { kind: "default" } }],
     [`${PATH}.drv^*`, { kind: "derivation", path: `${PATH}.drv`, outputs: { kind: "all" } }],
     [
@@ -159,12 +161,18 @@ describe("a target line", () => {
     expect(parseTarget(`.#a priority=${value}`).priority).toBe(Number(value));
   });
 
+  test("says how a blank is written", () => {
+    const { hint } = userError(() => parseTarget("./my dir#a"));
+    expect(hint).toMatch(/stands in quotes .* entered by working-directory/);
+  });
+
   test.each([
     [".#a prority=9", '"prority=9" is not an attribute of a target. Did you mean "priority"?'],
     [".#a Pin=x", 'Did you mean "pin"?'],
     [".#a sytem=x86_64-linux", 'Did you mean "system"?'],
     [".#a closure", '"closure" is not key=value.'],
     [".#a .#b", '".#b" is not key=value'],
+    ["./my dir#a", '"dir#a" is not key=value'],
     [".#a zzzzzz=1", '"zzzzzz=1" is not an attribute of a target'],
     [".#a pin=a pin=b", "pin= stands twice"],
     [".#a closure=biuld", '"biuld" is neither "runtime" nor "build". Did you mean "build"?'],

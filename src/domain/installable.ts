@@ -51,7 +51,7 @@ export function parseInstallable(text: string, file?: string): Installable {
   if (file !== undefined) return inFile(text, body, outputs, file);
   const store = asStorePath(body);
   if (store) {
-    if (body.endsWith(".drv")) return { kind: "derivation", path: store, outputs };
+    if (store.endsWith(".drv")) return { kind: "derivation", path: store, outputs };
     if (outputs.kind !== "default") {
       throw bad(text, "an output is selected of a path that is one already", "leave out the ^…");
     }
@@ -104,10 +104,15 @@ function splitOutputs(text: string): { body: string; outputs: OutputSelection } 
   return { body, outputs: { kind: "named", names } };
 }
 
+/** Of a file within a store path that path is meant, as Nix has it, whatever stands behind. */
 function asStorePath(text: string): StorePath | undefined {
-  const slash = text.lastIndexOf("/");
-  if (slash <= 0 || !text.startsWith("/")) return undefined;
-  return storePathFromBaseName(text.slice(slash + 1), text.slice(0, slash));
+  if (!text.startsWith("/")) return undefined;
+  const [, ...parts] = text.split("/");
+  for (const [index, part] of parts.entries()) {
+    const path = index > 0 && storePathFromBaseName(part, `/${parts.slice(0, index).join("/")}`);
+    if (path) return path;
+  }
+  return undefined;
 }
 
 /**

@@ -36,6 +36,9 @@ const ATTRIBUTES = [
   "file",
 ];
 
+const BLANKS =
+  '; a blank ends what a target is called: a name with one stands in quotes (.#"a b"), and a folder with one is entered by working-directory';
+
 /** Pin names go into URLs and file names; Cachix takes the same characters. */
 const PIN_NAME = /^[0-9A-Za-z_*][0-9A-Za-z_.+*-]{0,199}$/;
 
@@ -52,7 +55,9 @@ export function parseTarget(line: string): Target {
       throw new UserError(
         "NCP-102",
         `targets: "${line.trim()}": "${word}" ${why}.${didYouMean(key, ATTRIBUTES)}`,
-        { hint: `attributes are ${ATTRIBUTES.map((name) => `${name}=`).join(", ")}` },
+        {
+          hint: `attributes are ${ATTRIBUTES.map((name) => `${name}=`).join(", ")}${equals < 0 ? BLANKS : ""}`,
+        },
       );
     }
     if (attributes.has(key)) {

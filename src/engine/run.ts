@@ -94,7 +94,7 @@ async function once(
   );
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
-  await remember(job, seen, done, world, signal);
+  await remember(job, seen, changes, done, world, signal);
   const outcome = {
     ...done,
     findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
@@ -155,6 +155,7 @@ async function look(
 async function remember(
   job: Job,
   seen: Survey,
+  changes: Changes | undefined,
   outcome: Outcome,
   world: World,
   signal: AbortSignal,
@@ -165,7 +166,7 @@ async function remember(
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
-  await leaveLedger(seen, assessment, outcome.figures, world, signal);
+  await leaveLedger(seen, assessment, changes?.ledger, outcome.figures, world, signal);
   const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
   if (!world.memory || fresh) return;
   // What another cache serves is as good an answer, and asked for again by the next run.
