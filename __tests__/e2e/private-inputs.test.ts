@@ -2,11 +2,15 @@
 
 import { execFile } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { type AddressInfo, connect, type Server } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { type FileServer, fileServer } from "../servers/files.ts";
 import type { Outcome } from "../servers/http.ts";
+import { certificateFor } from "../support/certificate.ts";
 import { NIX, type Step, startJob, type TestJob, told } from "./job.ts";
 
 const run = promisify(execFile);
@@ -49,6 +53,43 @@ async function privateRepository(job: TestJob): Promise<FileServer & { readonly 
       : { status: 200, body: await readFile(join(site, path)) };
   };
   return Object.assign(server, { rev: await git("rev-parse", "HEAD") });
+}
+
+/** What api.github.com has for whoever brings a token, behind a proxy through which all hosts are this one. */
+async function pretendGitHub(archive: Uint8Array) {
+  const { key, cert } = certificateFor("api.github.com");
+  const asked: string[] = [];
+  const api = createTlsServer({ key, cert }, ({ url, headers }, response) => {
+    asked.push(`${url} ${headers.authorization}`);
+    response.writeHead(headers.authorization ? 200 : 404).end(archive);
+  });
+  api.on("tlsClientError", () => undefined);
+  const proxy = createServer();
+  proxy.on("connect", (_, near) => {
+    const far = connect(portOf(api), "127.0.0.1", () => {
+      near.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      far.pipe(near).pipe(far);
+    });
+    for (const one of [near, far]) one.on("error", () => [near, far].map((end) => end.destroy()));
+  });
+  for (const one of [api, proxy]) {
+    await new Promise<void>((resolve) => one.listen(0, "127.0.0.1", resolve));
+  }
+  return {
+    certificate: cert,
+    asked,
+    proxy: `http://127.0.0.1:${portOf(proxy)}`,
+    async [Symbol.asyncDispose]() {
+      for (const one of [api, proxy]) {
+        one.closeAllConnections();
+        one.close();
+      }
+    },
+  };
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
 }
 
 async function uses(job: TestJob, input: string): Promise<void> {
@@ -95,6 +136,26 @@ describe(`private inputs, on ${NIX}`, () => {
     await writeFile(conf, `${await readFile(conf, "utf8")}netrc-file = ${netrc}\n`);
     const step = await job.main(CHECK);
     expect(step.outputs["missing"]).toContain("made-1");
+    expect(step.raw).not.toContain(SECRET);
+  });
+
+  test("of GitHub come with the access-tokens of Nix's configuration", async () => {
+    await using job = await startJob(undefined);
+    await using site = await privateRepository(job);
+    const archive = await readFile(join(job.machine.root, "site", "library.tar.gz"));
+    await using github = await pretendGitHub(archive);
+    await uses(job, `github:acme/library/${site.rev}`);
+    const authority = join(job.machine.root, "ca.pem");
+    await writeFile(authority, github.certificate);
+    const environment = {
+      ...job.machine.environment,
+      NIX_CONFIG: `access-tokens = github.com=${SECRET}`,
+      NIX_SSL_CERT_FILE: authority,
+      https_proxy: github.proxy,
+    };
+    const step = await job.main(CHECK, { environment });
+    expect(step.outputs["missing"]).toContain("made-1");
+    expect(github.asked).toEqual([`/repos/acme/library/tarball/${site.rev} token ${SECRET}`]);
     expect(step.raw).not.toContain(SECRET);
   });
 
