@@ -29,7 +29,15 @@ import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
-import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
+import {
+  cachesNow,
+  carriedEvaluation,
+  evaluatedBefore,
+  type OpenCachesRequest,
+  openCaches,
+  register,
+  reusesEvaluation,
+} from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
@@ -45,6 +53,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly signal: AbortSignal;
   /** Where links go that keep what the run uses from Nix's own collection; whoever names it removes it. */
   readonly rootsFolder?: string;
+  /** Where evaluations are left for other jobs, unless our cache is a folder that can hold them. */
+  readonly evaluationRecords?: RecordStore | undefined;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
@@ -121,7 +131,7 @@ async function composeWith(
   const also = [VERSION, job.cacheName, ...job.substituters.map(({ text }) => text)];
   const store = caches.own?.records;
   const key =
-    store && job.force === "trust" && request.needs !== "store"
+    store && reusesEvaluation(request) && request.needs !== "store"
       ? await recordKey({
           setup: machine.setup,
           flake,
@@ -133,6 +143,7 @@ async function composeWith(
         })
       : undefined;
   const nix = nixPort({
+    carried: carriedEvaluation(request, command, machine, flake, store),
     command,
     machine,
     flake,
@@ -150,7 +161,8 @@ async function composeWith(
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
-    evaluatedBefore: evaluatedBefore(request, secret),
+    // In a folder that later steps do not have, nothing is kept for them.
+    evaluatedBefore: moved.length > 0 ? "not looked at" : evaluatedBefore(request),
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
@@ -215,18 +227,6 @@ async function composeWith(
     storeNames: () => storeNames(machine.setup.realStoreDir),
     [Symbol.asyncDispose]: async () => http.close(),
   };
-}
-
-/**
- * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
- * secret is used for. On the command line the machine is its user's own.
- */
-function evaluatedBefore(
-  { job, laterSteps }: ComposeRequest,
-  secret: string | undefined,
-): "believed" | "removed" | "not looked at" {
-  if (job.force !== "trust") return "not looked at";
-  return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
 }
 
 function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { LoopbackServer } from "../servers/http.ts";
 import { builders } from "./builders.ts";
 import { cacheInfos } from "./cache-infos.ts";
+import { daemonWorlds } from "./daemon.ts";
 import { type Comparison, compare, explain, type World } from "./difference.ts";
 import { graphs } from "./graphs.ts";
 import { installables } from "./installables.ts";
@@ -47,6 +48,8 @@ describe("Nix and we decide alike", () => {
   test("of nix-cache-info", () => agree(cacheInfos(court)), PATIENCE);
 
   test("by settings", async () => agree(await settings(court, secret.origin)), PATIENCE);
+
+  test("of what a daemon allows", async () => agree(await daemonWorlds(court)), PATIENCE);
 
   test("of graphs", () => agree(graphs(court)), PATIENCE);
 

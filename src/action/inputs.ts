@@ -50,6 +50,7 @@ export const DEFAULTS = {
   "key-suffix": "",
   trust: "auto",
   force: "false",
+  "reuse-evaluation": "auto",
   "install-nix": "false",
   "nix-version": "",
   "nix-sha256": "",
@@ -66,6 +67,7 @@ export const CHOICES = {
   reclaim: ["off", "auto"],
   trust: ["auto", "read-only"],
   force: ["true", "false"],
+  "reuse-evaluation": ["auto", "off"],
   "install-nix": ["true", "false"],
 } as const satisfies Partial<Record<keyof typeof DEFAULTS, readonly string[]>>;
 
@@ -149,6 +151,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
       keyPrefix: keyPart(inputs["key-prefix"].trim(), "key-prefix"),
       keySuffix: lines(inputs["key-suffix"]).map((part) => keyPart(part, "key-suffix")),
       force: choice(inputs, "force") === "true" ? "force" : "trust",
+      reuseEvaluation: choice(inputs, "reuse-evaluation"),
       passEnv: variableNames(inputs["pass-env"]),
       installNix: choice(inputs, "install-nix") === "true" ? "install" : "require",
       chosenNix: parseNix(inputs["nix-version"].trim(), lines(inputs["nix-sha256"])),

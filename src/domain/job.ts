@@ -46,6 +46,8 @@ export interface Job {
   readonly keyPrefix: string;
   readonly keySuffix: readonly string[];
   readonly force: "force" | "trust";
+  /** Whether what an earlier job evaluated of the same commit answers for this one. */
+  readonly reuseEvaluation: "auto" | "off";
   /** Names of variables that builds need beside those that every child gets. */
   readonly passEnv: readonly string[];
   readonly installNix: "install" | "require";

@@ -95,6 +95,8 @@ export interface Nix {
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
   /** Which later commands need no evaluation, as Nix itself shows, and which do, and why: in words. */
   evaluatedFor?(signal: AbortSignal): Promise<readonly string[]>;
+  /** Leaves for other jobs of the commit what was evaluated by the time of `evaluatedFor`. */
+  keepEvaluation?(signal: AbortSignal): Promise<void>;
   /** How many names a set of a flake has; undefined where it cannot be looked at. */
   attributes(flake: string, set: string, signal: AbortSignal): Promise<number | undefined>;
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */

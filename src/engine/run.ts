@@ -82,6 +82,9 @@ async function once(
   await onLooked(seen);
   const said = forecastWords(meant.forecast);
   if (said !== "") world.log.info(said);
+  // Before the first build, so that other jobs have it soon; and no build has a hand in it.
+  const kept = seen.trust.kind === "write" ? world.nix?.keepEvaluation?.(signal) : undefined;
+  kept?.catch(() => undefined);
   const done = await apply(
     job,
     meant,
@@ -92,6 +95,7 @@ async function once(
     world,
     signal,
   );
+  await kept;
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
   await remember(job, seen, changes, done, world, signal);

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-7U2DO6N2.js";import"./chunk-RTXDLKY7.js";import"./chunk-4TZIHD2Y.js";import"./chunk-CF7TNCSB.js";import"./chunk-4XWYUTOQ.js";import"./chunk-RHGYLRFX.js";import"./chunk-2A77DHTD.js";import"./chunk-J4B3DJ2L.js";import"./chunk-OA7PNYVD.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};
