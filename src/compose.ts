@@ -13,7 +13,7 @@ import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk, folderSize } from "./host/disk.ts";
-import { type Environment, secretOf } from "./host/environment.ts";
+import { type Environment, exposedSecret, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { jobEnd, project } from "./host/project.ts";
@@ -128,12 +128,7 @@ async function composeWith(
   const secret = secretOf(request.secrets, environment);
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, { ...machine, settings }, http, netrc);
-  const also = [
-    VERSION,
-    job.cacheName,
-    ...job.substituters.map(({ text }) => text),
-    ...settings.substituters,
-  ];
+  const also = [VERSION, job.cacheName, ...job.substituters.map(({ text }) => text)];
   const store = caches.own?.records;
   const key =
     store && reusesEvaluation(request) && request.needs !== "store"
@@ -142,7 +137,7 @@ async function composeWith(
           flake,
           targets: job.targets,
           without: job.without.map(({ line }) => line),
-          also,
+          also: [...also, ...settings.substituters],
           environment,
           signal: request.signal,
         })
@@ -270,22 +265,6 @@ function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<bool
       if (await isWhole(signal)) await kept.remember(record, signal);
     },
   };
-}
-
-/**
- * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
- * build, where Nix runs it as this user and shows it all processes, and by what evaluates a file, which
- * is never pure. Nothing we do later takes it away.
- */
-function exposedSecret(
-  { code, secrets, environment, job }: ComposeRequest,
-  { builder, sandbox }: NixMachine,
-): World["exposed"] {
-  const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
-  if (secret === undefined) return undefined;
-  const isFile = job.targets.some(({ installable }) => installable.kind === "file");
-  if (isFile) return { secret, to: "evaluation" };
-  return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
 }
 
 /** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */

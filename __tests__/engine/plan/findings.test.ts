@@ -122,6 +122,42 @@ describe("what a finding says", () => {
     expect(found?.code).toBe("NCP-204");
   });
 
+  const API = "unable to download 'https://api.github.com/repos/o/r";
+  test.each([
+    [
+      "GitHub's limit",
+      `${API}/commits/HEAD': HTTP error 403\n\nresponse body:\n\n{"message":"API rate limit exceeded for 192.0.2.1."}`,
+      "NCP-135",
+      "access-tokens = github.com=TOKEN",
+    ],
+    ["a limit by its status", `${API}/tarball/0': HTTP error 429 ('')`, "NCP-135", "github.com"],
+    ["a private repository", `${API}/tarball/0': HTTP error 404`, "NCP-137", "github.com=TOKEN"],
+    [
+      "a host that refuses",
+      "unable to download 'https://git.example.org/api/v4/projects/o%2Fr': HTTP error 401",
+      "NCP-137",
+      "git.example.org=TOKEN",
+    ],
+    [
+      "a file that is not there",
+      "unable to download 'https://example.org/x.tar.gz': HTTP error 404",
+      "NCP-205",
+      undefined,
+    ],
+    [
+      "a key that is not there",
+      "program 'git' failed with exit code 128\ngit@github.com: Permission denied (publickey).",
+      "NCP-137",
+      "ssh-agent",
+    ],
+  ])("%s has a code and a hint", async (_, message, code, hint) => {
+    const failures = [{ attrPath: "x", message, nearest: [] }];
+    const [found] = await findings({ targets: ".#x" }, { nix: { failures } });
+    expect(found?.code).toBe(code);
+    if (hint === undefined) expect(found?.hint).toBeUndefined();
+    else expect(found?.hint).toContain(hint);
+  });
+
   test.each([
     ["our own cache refuses us", "own", "warning"],
     ["another one does, and will go on doing so", "cache", "warning"],
