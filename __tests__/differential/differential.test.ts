@@ -10,6 +10,7 @@ import { graphs } from "./graphs.ts";
 import { installables } from "./installables.ts";
 import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
+import { realisations } from "./realisations.ts";
 import { ALLOWED, settings } from "./settings.ts";
 
 /** Milliseconds: ten thousand worlds take their time. */
@@ -56,6 +57,8 @@ describe("Nix and we decide alike", () => {
   test("of who can build what", async () => agree(builders(court, await system())), PATIENCE);
 
   test("of installables", async () => agree(await installables(court, await system())), PATIENCE);
+
+  test("of realisations", async () => agree(await realisations(court, await system())), PATIENCE);
 
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });
