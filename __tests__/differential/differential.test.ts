@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { LoopbackServer } from "../servers/http.ts";
 import { builders } from "./builders.ts";
 import { cacheInfos } from "./cache-infos.ts";
-import { daemonWorlds } from "./daemon.ts";
 import { type Comparison, compare, explain, type World } from "./difference.ts";
 import { graphs } from "./graphs.ts";
 import { installables } from "./installables.ts";
@@ -12,6 +11,7 @@ import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
 import { realisations } from "./realisations.ts";
 import { ALLOWED, settings } from "./settings.ts";
+import { daemonWorlds } from "./untrusted-user.ts";
 
 /** Milliseconds: ten thousand worlds take their time. */
 const PATIENCE = 4 * 3_600_000;
