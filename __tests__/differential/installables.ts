@@ -7,7 +7,7 @@ import { outputPaths } from "../../src/domain/derivation.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import { derivationName, type StorePath } from "../../src/domain/store-path.ts";
 import { findTargets } from "../../src/engine/survey/targets.ts";
-import { nixString } from "../../src/nix/members.ts";
+import { nixString } from "../../src/nix/nix-file.ts";
 import { type Chance, chance } from "../support/fuzz.ts";
 import type { Comparison } from "./difference.ts";
 import type { Court } from "./judges.ts";

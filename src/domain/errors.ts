@@ -10,6 +10,8 @@ export type ErrorCode =
   | "NCP-106" // two targets have one pin
   | "NCP-136" // the flake names caches that Nix's configuration does not accept
   | "NCP-140" // `why` has nothing to answer, or nothing to compare with
+  | "NCP-141" // not all can be built before the job ends
+  | "NCP-142" // builds were not begun, since the job would have ended first
   | "NCP-201" // there is no Nix
   | "NCP-202" // a Nix command failed
   | "NCP-203" // a derivation file cannot be read
@@ -28,6 +30,7 @@ export type ErrorCode =
   | "NCP-308" // a store path's bytes are not what the store says
   | "NCP-309" // a NAR cannot be unpacked here
   | "NCP-310" // a path is not served for want of a reference that was not pushed
+  | "NCP-314" // a path is above push-max, and kept out
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known
   | "NCP-332" // our clock is too far off for a cache

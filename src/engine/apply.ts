@@ -35,14 +35,14 @@ export interface Seen {
 
 export async function apply(
   job: Job,
-  plan: Pick<Plan, "steps">,
+  plan: Pick<Plan, "steps" | "until">,
   { lookup, audit }: Seen,
   world: World,
   signal: AbortSignal,
 ): Promise<Outcome> {
   // A runner without Nix has nothing to do, and that is no failure.
   if (plan.steps.length === 0) return NOTHING_DONE;
-  const run = new Application(job, { lookup, audit }, world, signal);
+  const run = new Application(job, { lookup, audit }, world, signal, plan.until);
   for (const phase of phasesOf(plan.steps)) await run.phase(phase);
   await run.leaveOutStalled();
   return run.outcome();
@@ -71,7 +71,7 @@ class Application {
   /** The caches that later steps are configured with. */
   private given: readonly BinaryCache[] = [];
 
-  constructor(job: Job, seen: Seen, world: World, signal: AbortSignal) {
+  constructor(job: Job, seen: Seen, world: World, signal: AbortSignal, until?: number) {
     if (!world.nix) throw new UserError("NCP-201", "a plan with steps needs Nix");
     const { lookup } = seen;
     this.job = job;
@@ -82,7 +82,7 @@ class Application {
     this.nix = world.nix;
     this.transaction = new Transaction({ job, lookup, world, nix: world.nix, signal });
     const onNotBuilt = () => this.transaction.notBuilt();
-    this.building = new Building({ job, world, nix: world.nix, signal, onNotBuilt });
+    this.building = new Building({ job, world, nix: world.nix, signal, until, onNotBuilt });
   }
 
   /** One group of the log for all of a phase's steps. */
@@ -159,7 +159,7 @@ class Application {
       case "reclaim":
         return this.reclaim(step.reclaim);
       case "build":
-        return this.building.build(step.derivations);
+        return this.building.build(step);
       case "push":
         return this.transaction.push(step);
       case "verify":
@@ -183,10 +183,14 @@ class Application {
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
     this.given = await this.withoutStalled(caches);
     try {
-      for (const line of (await this.nix.configure?.(this.given, this.signal)) ?? []) {
+      const told = await this.nix.configure?.(this.given, this.signal);
+      for (const line of told?.lines ?? []) {
         this.configured.push(line);
         this.world.log.info(line);
       }
+      // Told anew where a cache falls out later on.
+      const known = new Set(this.findings.map(({ message }) => message));
+      this.findings.push(...(told?.findings ?? []).filter(({ message }) => !known.has(message)));
     } catch (error) {
       // This run names the caches at every call; it is later steps that do not know them.
       if (!(error instanceof UserError) || error.code !== "NCP-352") throw error;

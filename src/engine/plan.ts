@@ -7,10 +7,18 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix/matrix.ts";
-import { buildSteps, knownOutputs } from "./plan/build-order.ts";
+import { buildSteps, knownOutputs, type Pace } from "./plan/build-order.ts";
 import type { DiskSpace } from "./plan/disk-space.ts";
-import { findingsOf, untrustedUserFindings } from "./plan/findings.ts";
+import { findingsOf, lateFindings, untrustedUserFindings } from "./plan/findings.ts";
 import type { Fitted } from "./plan/fit.ts";
+import {
+  type Forecast,
+  forecast,
+  type InTime,
+  inTime,
+  reserveOf,
+  type Times,
+} from "./plan/forecast.ts";
 import { hasToBeMade, type Work, workOf } from "./plan/work.ts";
 import { MAY, type PushRoots, type Reclaim, type Step } from "./step.ts";
 import { isFit } from "./survey/substituters.ts";
@@ -26,6 +34,10 @@ export interface Plan {
   readonly reclaims: readonly Reclaim[];
   /** Names of the targets that have no space. */
   readonly leftOut: readonly string[];
+  /** How long the builds take; undefined where none is planned, or no clock was asked. */
+  readonly forecast: Forecast | undefined;
+  /** When builds have to be done, in milliseconds since the epoch; undefined where nobody says it. */
+  readonly until?: number | undefined;
   /** For the jobs of others: what is missing, shared out. */
   readonly matrix: Matrix;
 }
@@ -36,6 +48,7 @@ export function plan(
   work: Work,
   fit: Fitted,
   caches: Pick<World, "own" | "substituters" | "nix">,
+  times?: Times,
 ): Plan {
   const { diskSpace, reclaims, cut } = fit;
   const matrix = matrixOf({
@@ -52,6 +65,7 @@ export function plan(
   ];
   const withheld: PushRoots[] = [];
   const steps: Step[] = [];
+  let late: InTime | undefined;
   // Where nothing has its space, or builds have no place, the run ends before anything is fetched.
   // So does a cache that cannot be written to, where the user said that this fails the job.
   const stop =
@@ -66,9 +80,17 @@ export function plan(
       const byPriority = survey.targets
         .filter(({ name }) => !cut?.left.includes(name))
         .sort((a, b) => b.target.priority - a.target.priority);
-      const made = byPriority.filter((target) => hasToBeMade(job, survey, target));
+      late = times && inTime(survey, doing, times);
+      const tooLate = new Set(late?.left.map(({ drvPath }) => drvPath));
+      const made = byPriority.filter(
+        (target) =>
+          hasToBeMade(job, survey, target) &&
+          (tooLate.size === 0 ||
+            ![...doing.judgementOf(target.name).build.keys()].some((path) => tooLate.has(path))),
+      );
+      const pace: Pace = late ? { kind: "in time", rounds: late.rounds } : fit.pace;
       const writable = writableCache(job, survey, caches.own);
-      steps.push(...buildSteps(survey, doing, made, writable, fit.pace));
+      steps.push(...buildSteps(survey, doing, made, writable, pace));
       if (writable && job.push === "auto") steps.push(...importSteps(survey, writable));
       for (const target of byPriority) {
         const mine = made.includes(target);
@@ -96,9 +118,13 @@ export function plan(
     steps.push(...lookAfter(survey, caches.own, survey.pins ?? []));
   }
   if (survey.system !== undefined) steps.push({ do: "audit" });
+  const legal = steps.filter((step) => MAY[job.mode].has(step.do));
+  const timed = times ? forecast(legal, survey, doing, times) : undefined;
   return {
-    steps: steps.filter((step) => MAY[job.mode].has(step.do)),
-    findings,
+    steps: timed?.steps ?? legal,
+    forecast: timed?.forecast,
+    until: times?.end && times.end.at - reserveOf(times.end) * 1000,
+    findings: late && times ? [...findings, ...lateFindings(survey, doing, late, times)] : findings,
     withheld,
     diskSpace,
     reclaims: MAY[job.mode].has("reclaim") && !stop ? reclaims : [],

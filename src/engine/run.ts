@@ -12,8 +12,9 @@ import { audit } from "./audit/audit.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Directories, measureDiskSpace } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
+import { forecastWords, type Times } from "./plan/forecast.ts";
 import { findReclaimable } from "./plan/reclaim.ts";
-import { workOf } from "./plan/work.ts";
+import { type Work, workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
 import { type Changes, changesOf, leaveLedger } from "./rebuilds/changes.ts";
 import { MAY } from "./step.ts";
@@ -79,6 +80,11 @@ async function once(
   const changes = await changesOf(seen, world, signal);
   const looked = world.clock.now();
   await onLooked(seen);
+  const said = forecastWords(meant.forecast);
+  if (said !== "") world.log.info(said);
+  // Before the first build, so that other jobs have it soon; and no build has a hand in it.
+  const kept = seen.trust.kind === "write" ? world.nix?.keepEvaluation?.(signal) : undefined;
+  kept?.catch(() => undefined);
   const done = await apply(
     job,
     meant,
@@ -89,9 +95,10 @@ async function once(
     world,
     signal,
   );
+  await kept;
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
-  await remember(job, seen, done, world, signal);
+  await remember(job, seen, changes, done, world, signal);
   const outcome = {
     ...done,
     findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
@@ -110,13 +117,21 @@ async function once(
 
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
 function refuseExposed(job: Job, { exposed }: World): void {
-  if (exposed === undefined || !MAY[job.mode].has("configure")) return;
+  if (exposed === undefined) return;
+  const { secret, to } = exposed;
+  if (to === "builds" && !MAY[job.mode].has("configure")) return;
+  const how =
+    to === "builds"
+      ? "Nix here builds as this step's own user without a sandbox: a build could read it in /proc"
+      : "the evaluation of a file (file=) reads what it likes: it could read it in /proc";
+  const or =
+    to === "builds"
+      ? "give the job a Nix with a daemon, with build users or with sandbox = true"
+      : "name no target with file= there: a flake is evaluated by itself";
   throw new UserError(
     "NCP-453",
-    `this job may run a stranger's code and has a secret (${exposed}), and Nix here builds as this step's own user without a sandbox: a build could read it in /proc`,
-    {
-      hint: `take the ${exposed} away on such an event, or give the job a Nix with a daemon, with build users or with sandbox = true`,
-    },
+    `this job may run a stranger's code and has a secret (${secret}), and ${how}`,
+    { hint: `take the ${secret} away on such an event, or ${or}` },
   );
 }
 
@@ -144,6 +159,7 @@ async function look(
 async function remember(
   job: Job,
   seen: Survey,
+  changes: Changes | undefined,
   outcome: Outcome,
   world: World,
   signal: AbortSignal,
@@ -154,7 +170,7 @@ async function remember(
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
-  await leaveLedger(seen, assessment, outcome.figures, world, signal);
+  await leaveLedger(seen, assessment, changes?.ledger, outcome.figures, world, signal);
   const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
   if (!world.memory || fresh) return;
   // What another cache serves is as good an answer, and asked for again by the next run.
@@ -176,7 +192,19 @@ export async function decide(
   const diskSpace = await measureDiskSpace(world.disk, directories, work.load);
   const options = await findReclaimable(job, seen, world, diskSpace, signal);
   const fitted = fitWork(job, seen, work, diskSpace, directories, options);
-  return plan(job, seen, work, fitted, world);
+  return plan(job, seen, work, fitted, world, await timesOf(job, work, world, signal));
+}
+
+/** When the job ends is asked where something is built in it. */
+async function timesOf(
+  job: Job,
+  work: Work,
+  { nix, timing, clock }: World,
+  signal: AbortSignal,
+): Promise<Times | undefined> {
+  if (!nix || !timing || work.builds.length === 0 || !MAY[job.mode].has("build")) return undefined;
+  const slots = Math.max(1, Math.min(nix.setup.buildsAtOnce, timing.cores));
+  return { slots, now: clock.now(), end: await timing.end(signal) };
 }
 
 /** Where this run writes. */

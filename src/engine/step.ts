@@ -43,6 +43,8 @@ export type Step =
       readonly do: "build";
       readonly derivations: readonly DerivationOutputs[];
       readonly why: string;
+      /** Seconds, by what the builds took last; at least that. */
+      readonly takes?: number;
     }
   | { readonly do: "push"; readonly cache: Can<"push">; readonly roots: PushRoots }
   | {

@@ -1,9 +1,11 @@
 /** Looks at the project: its workflows, where it configures caches, whether its locks are committed. */
 
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { JobEnd } from "../domain/ports.ts";
 import type { CacheConfiguration, LockFile, Project } from "../domain/workflow.ts";
 import { readIfThere } from "./disk.ts";
-import { childEnvironment, type Environment } from "./environment.ts";
+import { childEnvironment, type Environment, isHosted } from "./environment.ts";
 import { exec } from "./exec.ts";
 
 export interface ProjectOptions {
@@ -40,6 +42,40 @@ export function project(options: ProjectOptions): Project {
       };
     },
   };
+}
+
+/** GitHub's own bound on a job of a hosted runner. */
+const HOSTED_MINUTES = 360;
+
+/**
+ * When GitHub ends the job: by `timeout-minutes` in its workflow file, else by its own bound on hosted runners. A job
+ * begins when its event file is written.
+ */
+export async function jobEnd(
+  workspace: string,
+  environment: Environment,
+): Promise<JobEnd | undefined> {
+  const { GITHUB_JOB: job = "", GITHUB_EVENT_PATH: event = "" } = environment;
+  const file = /^[^/]+\/[^/]+\/(\.github\/workflows\/[^/@]+)@/.exec(
+    environment["GITHUB_WORKFLOW_REF"] ?? "",
+  )?.[1];
+  if (job === "" || file === undefined) return undefined;
+  const begun = await stat(event).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => undefined,
+  );
+  if (begun === undefined) return undefined;
+  const { writtenTimeout } = await import("./workflow-files.ts");
+  const written = await writtenTimeout(await topOf(workspace), file, job);
+  if (written === undefined) return undefined;
+  const minutes = written === "" && isHosted(environment) ? HOSTED_MINUTES : Number(written);
+  // An expression is known to GitHub alone.
+  if (!(minutes > 0)) return undefined;
+  const why =
+    written === ""
+      ? "GitHub's bound on hosted jobs"
+      : `timeout-minutes of the job ${job} in ${file}`;
+  return { at: begun + minutes * 60_000, minutes, why };
 }
 
 /** Where `.github` and git are: on the command line the working folder may be below. */

@@ -44,6 +44,24 @@ export async function readWorkflows(root: string): Promise<WorkflowFile[]> {
   );
 }
 
+/**
+ * `timeout-minutes` of one job as it is written; empty where it says none. Undefined where there is no such job, or no
+ * such file that can be read: a job of a workflow that another one calls stands elsewhere.
+ */
+export async function writtenTimeout(
+  root: string,
+  file: string,
+  job: string,
+): Promise<string | undefined> {
+  try {
+    const yaml = await YamlFile.read(root, file);
+    const node = yaml.get(yaml.get(yaml.root, "jobs"), job);
+    return node === null ? undefined : yaml.text(yaml.get(node, "timeout-minutes"));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Used by its own repository as `./`. */
 const OURS = "nix-cache-preflight";
 

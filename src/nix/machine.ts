@@ -10,6 +10,7 @@ import { type PublicKey, parsePublicKey, parseSigningKey } from "../domain/signa
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand, type RunOptions } from "./command.ts";
+import { BEAR_ON_EVALUATION } from "./eval-cache.ts";
 import {
   asksDaemon,
   type Builder,
@@ -34,6 +35,8 @@ export interface NixSettings {
   readonly flakeConfig: "accepted" | "asked about";
   /** Whose certificates Nix accepts; undefined where this version has no such setting. */
   readonly certificates: string | undefined;
+  /** Those that an evaluation may depend on. */
+  readonly evaluation: readonly string[];
 }
 
 export interface NixMachine {
@@ -116,6 +119,7 @@ export async function readMachine(
       postBuildHook: text("post-build-hook") || undefined,
       flakeConfig: settings.has("accept-flake-config", true) ? "accepted" : "asked about",
       certificates: text("ssl-cert-file") || undefined,
+      evaluation: BEAR_ON_EVALUATION.map((name) => `${name}=${list(name).sort().join(" ")}`),
     },
   };
 }
@@ -163,9 +167,7 @@ function buildDirBy(
 }
 
 /** One that cannot be read names no builder that we know of; Nix will say so. */
-async function readMachinesFile(file: string): Promise<string | undefined> {
-  return readIfThere(file).catch(() => undefined);
-}
+const readMachinesFile = (file: string) => readIfThere(file).catch(() => undefined);
 
 function substitutionOf({ has }: Settings): Substitution {
   if (has("substitute", false)) return "never";
@@ -230,11 +232,9 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
   return {
     list(name) {
       const value = settingOf(name);
-      return Array.isArray(value)
-        ? value.map(String)
-        : String(value ?? "")
-            .split(/\s+/)
-            .filter(Boolean);
+      if (Array.isArray(value)) return value.map(String);
+      const words = String(value ?? "").split(/\s+/);
+      return words.filter(Boolean);
     },
     text(name) {
       const value = settingOf(name);

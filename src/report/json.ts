@@ -12,6 +12,7 @@ import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
 import { rebuildMinutes, rebuildsReport } from "./rebuilds.ts";
+import { buildSeconds } from "./words.ts";
 
 /** As many names stand in a list of each target or derivation; where there are more, it says how many. */
 const NAMES_MOST = 5;
@@ -102,6 +103,7 @@ export function jsonReport(run: Run) {
     matrix: plan.matrix,
     rebuilds: rebuildsReport(run.changes),
     misses: run.changes?.misses ?? [],
+    forecast: plan.forecast ? { ...plan.forecast, took: buildSeconds(outcome) ?? null } : null,
     steps: outcome.steps,
     fetched: outcome.substituted,
     unfetched: outcome.unfetched,

@@ -15,7 +15,7 @@ import { code, fold, grid, markdown, page, type Section } from "./page.ts";
 import { rebuildSections } from "./rebuilds.ts";
 import { substituters, targets } from "./target-table.ts";
 import { timeline } from "./timeline.ts";
-import { headline, recalledWords } from "./words.ts";
+import { headline, recalledWords, scoreWords } from "./words.ts";
 
 const FINDINGS_SHOWN = 10;
 const FINDINGS_MOST = 200;
@@ -73,6 +73,7 @@ function facts(run: Run): string {
     ...nix,
     ...trust,
     formatSeconds((end - begin) / 1000),
+    ...[scoreWords(run)].filter((words) => words !== "").map((words) => `builds: ${words}`),
   ].join(" · ");
 }
 

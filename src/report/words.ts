@@ -4,6 +4,7 @@ import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { type Few, holderWords, isServed, type Verdict } from "../domain/verdict.ts";
 import type { Check } from "../engine/audit/check.ts";
 import { isHad, type Outcome } from "../engine/outcome.ts";
+import { forecastWords } from "../engine/plan/forecast.ts";
 import type { Run } from "../engine/run.ts";
 import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
@@ -152,7 +153,11 @@ export function closing(run: Run): string {
   const idle = outcome.steps.length > 0 ? ["nothing had to be done"] : [];
   const done = words.length > 0 ? [words.join(", ")] : idle;
   const seconds = formatSeconds((end - begin) / 1000);
-  return [headline(run).replace(/\.$/, ""), ...done, ...troubleWords(run), seconds].join("; ");
+  const score = [scoreWords(run)]
+    .filter((words) => words !== "")
+    .map((words) => `of the builds: ${words}`);
+  const result = headline(run).replace(/\.$/, "");
+  return [result, ...done, ...score, ...troubleWords(run), seconds].join("; ");
 }
 
 function troubleWords({ plan, outcome }: Run): string[] {
@@ -165,6 +170,29 @@ function troubleWords({ plan, outcome }: Run): string[] {
   ];
   return words.length > 0 ? [words.join(" and ")] : [];
 }
+
+/** `said 38 min, took 41 min`: only of builds that were all done. */
+export function scoreWords({ plan, outcome }: Pick<Run, "plan" | "outcome">): string {
+  const took = buildSeconds(outcome);
+  if (forecastWords(plan.forecast) === "" || took === undefined) return "";
+  return `said ${formatSeconds(plan.forecast?.seconds ?? 0)}, took ${formatSeconds(took)}`;
+}
+
+/** Seconds of all build steps; undefined where one did not come to its end. */
+export function buildSeconds({ steps, findings }: Outcome): number | undefined {
+  const builds = steps.filter((step) => step.do === "build");
+  const broken = findings.some(({ code }) => code !== undefined && UNBUILT.has(code));
+  if (builds.length === 0 || broken) return undefined;
+  return builds.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000;
+}
+
+const UNBUILT: ReadonlySet<string> = new Set([
+  "NCP-142",
+  "NCP-206",
+  "NCP-209",
+  "NCP-406",
+  "NCP-407",
+]);
 
 export function doneWords(outcome: Outcome): string[] {
   const { substituted, unfetched, built, pushed, verified, pinned } = outcome;

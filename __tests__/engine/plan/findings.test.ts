@@ -254,7 +254,11 @@ describe("what a finding says", () => {
     expect(found.map(({ kind, level, message }) => [kind, level, message])).toEqual([
       ["heavy", "error", expect.stringContaining("note is in no cache and would be built from")],
       ["heavy", "error", expect.stringContaining("source is in no cache and would be downloaded")],
-      ["missing", "notice", expect.stringContaining("tool is in no cache and would be built from source")],
+      [
+        "missing",
+        "notice",
+        expect.stringContaining("tool is in no cache and would be built from source"),
+      ],
     ]);
     const warm = await findings(
       { mode: "warm", targets: ".#source", heavy: "source" },

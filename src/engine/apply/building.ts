@@ -4,15 +4,19 @@ import type { BuildFigures } from "../../domain/build-figures.ts";
 import { isFullDisk } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import { floorOf, type Job } from "../../domain/job.ts";
-import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
+import type { Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import type { Reclaimed } from "../outcome.ts";
-import { type Reclaim, reclaimWords, type WantedSpace } from "../step.ts";
+import { type Reclaim, reclaimWords, type Step, type WantedSpace } from "../step.ts";
 import { Meter } from "./meter.ts";
+
+type BuildStep = Extract<Step, { do: "build" }>;
 
 export interface BuildingParts {
   readonly job: Pick<Job, "minFree" | "failOn">;
+  /** When builds have to be done, in milliseconds since the epoch. */
+  readonly until: number | undefined;
   readonly world: Pick<World, "clock" | "disk" | "log">;
   readonly nix: Pick<Nix, "build" | "buildDirectory" | "derivation" | "setup">;
   readonly signal: AbortSignal;
@@ -25,6 +29,7 @@ export class Building {
   readonly figures: BuildFigures[] = [];
   private readonly failures: Finding[] = [];
   private readonly notBegun = new Set<StorePath>();
+  private readonly late = new Set<StorePath>();
   private readonly parts: BuildingParts;
   /** Where disk space ran low, and what was to stay free there. */
   private low: { readonly directory: string; readonly floor: number } | undefined;
@@ -34,13 +39,14 @@ export class Building {
   }
 
   get findings(): readonly Finding[] {
-    return [...this.failures, ...this.stopped()];
+    return [...this.failures, ...this.stopped(), ...this.tooLate()];
   }
 
-  async build(derivations: readonly DerivationOutputs[]): Promise<void> {
+  async build({ derivations, takes }: Pick<BuildStep, "derivations" | "takes">): Promise<void> {
     const { world, nix, signal, onNotBuilt } = this.parts;
-    if (!this.mayBegin()) {
-      for (const { drvPath } of derivations) this.notBegun.add(drvPath);
+    const isLate = this.isLate(takes);
+    if (isLate || !this.mayBegin()) {
+      for (const { drvPath } of derivations) (isLate ? this.late : this.notBegun).add(drvPath);
       onNotBuilt();
       return;
     }
@@ -74,6 +80,28 @@ export class Building {
       this.failures.push(this.failure(drvPath, message, result.figures.get(drvPath)));
     }
     for (const [drvPath, took] of result.figures) this.say(drvPath, took);
+  }
+
+  /** Earlier builds took longer than they were to: what would be killed is not begun. */
+  private isLate(takes: number | undefined): boolean {
+    const { world, until } = this.parts;
+    return until !== undefined && !!takes && world.clock.now() + takes * 1000 > until;
+  }
+
+  private tooLate(): Finding[] {
+    const names = [...this.late].map(derivationName);
+    if (names.length === 0) return [];
+    const shown = names.slice(0, 10).join(", ");
+    const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
+    return [
+      {
+        kind: "time",
+        level: "warning",
+        code: "NCP-142",
+        message: `${count(names.length, "build")} not begun, since the job would have ended before it was done: ${shown}${more}`,
+        hint: "what was built is kept; the next run goes on from there",
+      },
+    ];
   }
 
   private say(drvPath: StorePath, { buildBytes, outputBytes, seconds }: BuildFigures): void {

@@ -8,10 +8,15 @@ import type { Step } from "../step.ts";
 import { needsOf } from "../survey/judge.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey, SurveyedTarget } from "../survey.ts";
+import type { InTime } from "./forecast.ts";
 import type { Work } from "./work.ts";
 
 /** How many derivations Nix is given at a time: as many as there are, or as run side by side. */
-export type Pace = { readonly kind: "at once" } | { readonly kind: "rounds"; readonly of: number };
+export type Pace =
+  | { readonly kind: "at once" }
+  | { readonly kind: "rounds"; readonly of: number }
+  /** The job ends before all of it is built. */
+  | { readonly kind: "in time"; readonly rounds: InTime["rounds"] };
 
 /**
  * Heavy derivations are built one by one, inputs first, and each is pushed as soon as it is built:
@@ -26,11 +31,14 @@ export function buildSteps(
   pace: Pace = { kind: "at once" },
 ): Step[] {
   const ordered = inputsFirst(survey, work);
-  const inARound = new Set(pace.kind === "rounds" ? ordered.map(({ drvPath }) => drvPath) : []);
+  const timed = pace.kind === "in time" ? pace.rounds.flat() : [];
+  const inARound = new Set(
+    (pace.kind === "rounds" ? ordered : timed).map(({ drvPath }) => drvPath),
+  );
   const rest = targets
     .flatMap((target): DerivationOutputs[] => [...needsOf(target.wanted), ...target.deepMissing])
     .filter(({ drvPath }) => !inARound.has(drvPath));
-  const batches = pace.kind === "at once" ? byWeight(ordered) : inRounds(ordered, pace.of);
+  const batches = batchesAt(pace, ordered);
   return [
     ...batches.flatMap(({ derivations, push, why }): Step[] => {
       const paths = derivations.flatMap((derivation) => knownOutputs(survey, derivation));
@@ -52,6 +60,27 @@ interface Batch {
   /** Under which name it is pushed at once; undefined: with its target. */
   readonly push: string | undefined;
   readonly why: string;
+}
+
+function batchesAt(pace: Pace, ordered: readonly SurveyedDerivation[]): Batch[] {
+  switch (pace.kind) {
+    case "at once":
+      return byWeight(ordered);
+    case "rounds":
+      return inRounds(ordered, pace.of);
+    case "in time":
+      return pace.rounds.map((round) => {
+        const why = roundName(round);
+        // The job may end in the next round: what is built by then is in the cache.
+        return { derivations: round, push: why, why };
+      });
+    default:
+      return pace satisfies never;
+  }
+}
+
+function roundName(round: readonly SurveyedDerivation[]): string {
+  return `${round[0]?.name ?? ""}${round.length > 1 ? ` and ${round.length - 1} more` : ""}`;
 }
 
 function heavyBatch(derivation: SurveyedDerivation): Batch {
@@ -78,9 +107,9 @@ function inRounds(ordered: readonly SurveyedDerivation[], of: number): Batch[] {
   const batches: Batch[] = [];
   let round: SurveyedDerivation[] = [];
   const flush = () => {
-    const [first] = round;
-    const more = round.length > 1 ? ` and ${round.length - 1} more` : "";
-    if (first) batches.push({ derivations: round, push: undefined, why: first.name + more });
+    if (round.length > 0) {
+      batches.push({ derivations: round, push: undefined, why: roundName(round) });
+    }
     round = [];
   };
   for (const derivation of ordered) {

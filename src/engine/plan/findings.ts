@@ -6,7 +6,7 @@ import { unknownOutputs } from "../../domain/content-address.ts";
 import { describeError, type ErrorCode, isFullDisk, UserError } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
-import { count } from "../../domain/size.ts";
+import { count, formatSeconds } from "../../domain/size.ts";
 import { baseName, derivationName } from "../../domain/store-path.ts";
 import { isAllowed, type SurveyedSubstituter } from "../survey/substituters.ts";
 import { findTwins } from "../survey/twins.ts";
@@ -14,7 +14,9 @@ import { OPEN_WORDS } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import { lackOfSpace } from "./fit.ts";
+import { BuildTimes, type InTime, type Times } from "./forecast.ts";
 import { type Intent, lackFindings } from "./lacking.ts";
+import type { Work } from "./work.ts";
 
 export function findingsOf(
   job: Job,
@@ -253,6 +255,31 @@ export function untrustedUserFindings(
           ? [`and in the netrc file that the daemon reads, an entry for ${hosts.join(", ")}`]
           : []),
       ].join("\n"),
+    },
+  ];
+}
+
+/** What would not be finished when the job ends, and is not begun. */
+export function lateFindings(
+  survey: Survey,
+  work: Work,
+  { left, rounds }: InTime,
+  times: Times,
+): Finding[] {
+  const { end, now, slots } = times;
+  if (!end || left.length === 0) return [];
+  const builds = new BuildTimes(survey, work);
+  const all = builds.makespan(builds.below(work.judgement.build.keys(), new Set()), slots);
+  const names = left.slice(0, 10).map(({ name }) => name);
+  const more = left.length > names.length ? ` and ${left.length - names.length} more` : "";
+  const rest = rounds.length === 0 ? "" : "; what most targets need is built first, and pushed";
+  return [
+    {
+      kind: "time",
+      level: "warning",
+      code: "NCP-141",
+      message: `the builds took ${formatSeconds(all)} last time, and the job ends in ${formatSeconds(Math.max(0, (end.at - now) / 1000))} (${end.why}): not begun: ${names.join(", ")}${more}${rest}`,
+      hint: "the next run goes on from there; raise timeout-minutes, or share the targets out (the output matrix)",
     },
   ];
 }
