@@ -29,7 +29,15 @@ import { isLockWhole, recordKey } from "./nix/record-key.ts";
 import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
-import { cachesNow, type OpenCachesRequest, openCaches, register } from "./open-caches.ts";
+import {
+  cachesNow,
+  carriedEvaluation,
+  evaluatedBefore,
+  type OpenCachesRequest,
+  openCaches,
+  register,
+  reusesEvaluation,
+} from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
   readonly code: Code;
@@ -45,6 +53,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly signal: AbortSignal;
   /** Where links go that keep what the run uses from Nix's own collection; whoever names it removes it. */
   readonly rootsFolder?: string;
+  /** Where evaluations are left for other jobs, unless our cache is a folder that can hold them. */
+  readonly evaluationRecords?: RecordStore | undefined;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
 }
@@ -126,7 +136,7 @@ async function composeWith(
   ];
   const store = caches.own?.records;
   const key =
-    store && job.force === "trust" && request.needs !== "store"
+    store && reusesEvaluation(request) && request.needs !== "store"
       ? await recordKey({
           setup: machine.setup,
           flake,
@@ -138,6 +148,7 @@ async function composeWith(
         })
       : undefined;
   const nix = nixPort({
+    carried: carriedEvaluation(request, command, machine, flake, store),
     command,
     machine,
     flake,
@@ -155,7 +166,8 @@ async function composeWith(
     ],
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
-    evaluatedBefore: evaluatedBefore(request, secret),
+    // In a folder that later steps do not have, nothing is kept for them.
+    evaluatedBefore: moved.length > 0 ? "not looked at" : evaluatedBefore(request),
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
@@ -222,18 +234,6 @@ async function composeWith(
   };
 }
 
-/**
- * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
- * secret is used for. On the command line the machine is its user's own.
- */
-function evaluatedBefore(
-  { job, laterSteps }: ComposeRequest,
-  secret: string | undefined,
-): "believed" | "removed" | "not looked at" {
-  if (job.force !== "trust") return "not looked at";
-  return secret !== undefined && laterSteps !== undefined ? "removed" : "believed";
-}
-
 function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
   return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
 }
@@ -274,14 +274,18 @@ function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<bool
 
 /**
  * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
- * build, where Nix runs it as this user and shows it all processes. Nothing we do later takes it away.
+ * build, where Nix runs it as this user and shows it all processes, and by what evaluates a file, which
+ * is never pure. Nothing we do later takes it away.
  */
 function exposedSecret(
-  { code, secrets, environment }: ComposeRequest,
+  { code, secrets, environment, job }: ComposeRequest,
   { builder, sandbox }: NixMachine,
-): string | undefined {
-  const isSeen = code === "strange" && builder === "ourselves" && sandbox === "off";
-  return isSeen ? secretOf(secrets, environment) : undefined;
+): World["exposed"] {
+  const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
+  if (secret === undefined) return undefined;
+  const isFile = job.targets.some(({ installable }) => installable.kind === "file");
+  if (isFile) return { secret, to: "evaluation" };
+  return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
 }
 
 /** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */

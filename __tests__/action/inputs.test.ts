@@ -133,6 +133,7 @@ describe("inputs", () => {
         keySuffix: [],
         force: "trust",
         installNix: "require",
+        reuseEvaluation: "auto",
       },
     });
   });

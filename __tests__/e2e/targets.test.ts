@@ -83,7 +83,8 @@ describe(`targets, on ${NIX}`, () => {
       kind: "failed",
       message: expect.stringMatching(/^assertion '.*' failed/),
     });
-    expect(evals).toBe(3); // the set, and once for each message
+    // The set, and once for each message; where Nix keeps members by name, once more for each that fails.
+    expect(evals).toBe(MINOR >= 34 ? 5 : 3);
     const warm = await job.main({
       mode: "warm",
       targets: ".#packages.SYSTEM.*",

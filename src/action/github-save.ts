@@ -123,7 +123,7 @@ function hashOf({ storePath }: NarInfo): string {
 }
 
 /** Tells entries of equal content apart: the newest one is restored, and none can be written again. */
-function runOf(environment: Environment): string {
+export function runOf(environment: Environment): string {
   const attempt = environment["GITHUB_RUN_ATTEMPT"] || "1";
   return `${environment["GITHUB_RUN_ID"] || Date.now()}.${attempt}`;
 }

@@ -35,6 +35,7 @@ export const DEFAULTS = {
   substituters: "",
   push: "auto",
   "push-filter": "",
+  "push-max": "",
   pin: "auto",
   "pin-keep": "revisions:3",
   verify: "nar",
@@ -49,6 +50,7 @@ export const DEFAULTS = {
   "key-suffix": "",
   trust: "auto",
   force: "false",
+  "reuse-evaluation": "auto",
   "install-nix": "false",
   "nix-version": "",
   "nix-sha256": "",
@@ -65,6 +67,7 @@ export const CHOICES = {
   reclaim: ["off", "auto"],
   trust: ["auto", "read-only"],
   force: ["true", "false"],
+  "reuse-evaluation": ["auto", "off"],
   "install-nix": ["true", "false"],
 } as const satisfies Partial<Record<keyof typeof DEFAULTS, readonly string[]>>;
 
@@ -134,6 +137,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
         inputs["push-filter"].trim() === ""
           ? undefined
           : boundedPattern(parseRegExp(inputs["push-filter"].trim(), "push-filter"), "push-filter"),
+      pushMax: optionalSize(inputs, "push-max"),
       pin: choice(inputs, "pin"),
       pinKeep: parseKeep(inputs["pin-keep"].trim()),
       verify: choice(inputs, "verify"),
@@ -142,16 +146,21 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
       heavy: parseHeavy(inputs.heavy),
       minFree: parseSize(inputs["min-free"], "min-free"),
       reclaim: choice(inputs, "reclaim"),
-      quota: inputs.quota.trim() === "" ? undefined : parseSize(inputs.quota, "quota"),
+      quota: optionalSize(inputs, "quota"),
       keyFiles: lines(inputs["key-files"]),
       keyPrefix: keyPart(inputs["key-prefix"].trim(), "key-prefix"),
       keySuffix: lines(inputs["key-suffix"]).map((part) => keyPart(part, "key-suffix")),
       force: choice(inputs, "force") === "true" ? "force" : "trust",
+      reuseEvaluation: choice(inputs, "reuse-evaluation"),
       passEnv: variableNames(inputs["pass-env"]),
       installNix: choice(inputs, "install-nix") === "true" ? "install" : "require",
       chosenNix: parseNix(inputs["nix-version"].trim(), lines(inputs["nix-sha256"])),
     },
   };
+}
+
+function optionalSize(inputs: Inputs, name: "push-max" | "quota"): number | undefined {
+  return inputs[name].trim() === "" ? undefined : parseSize(inputs[name], name);
 }
 
 function choice<Name extends keyof typeof CHOICES>(

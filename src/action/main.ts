@@ -34,6 +34,7 @@ import {
   writeSummary,
 } from "./console.ts";
 import { buildsToEvaluate, type Context, contextTrust, readContext, rootsOf } from "./context.ts";
+import { githubRecords } from "./github-records.ts";
 import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
 import { foreignInputs } from "./inputs.ts";
 import { hasNix, installNix, releaseOf } from "./install-nix.ts";
@@ -76,6 +77,10 @@ export function main(): Promise<void> {
       platform: process.platform,
       log,
       signal,
+      evaluationRecords: githubRecords(
+        { ...context, log },
+        job.targets.map(({ line }) => line),
+      ),
       buildsToEvaluate: buildsToEvaluate(context),
       ...rootsOf(context),
     });

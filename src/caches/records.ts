@@ -75,6 +75,33 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
   };
 }
 
+/**
+ * Compressed and sealed, and bound to its key: what this secret did not seal is not there. Without a secret
+ * the seal is a checksum, and the key has to say whose it is.
+ */
+export function sealed(store: RecordStore, secret: string | undefined): RecordStore {
+  const seal = (key: string, content: Uint8Array) =>
+    (secret ? createHmac("sha256", secret) : createHash("sha256"))
+      .update(`evaluation ${key}\n`)
+      .update(content)
+      .digest();
+  return {
+    async read(key, signal) {
+      const file = await store.read(`evaluation-${key}`, signal);
+      if (!file) return undefined;
+      const content = file.subarray(SEAL);
+      if (file.length < SEAL || !timingSafeEqual(file.subarray(0, SEAL), seal(key, content))) {
+        throw new Error("its seal is not ours");
+      }
+      return decompressWhole(content, MOST);
+    },
+    async write(key, content, signal) {
+      const packed = await compressWhole({ compression: "zstd" }, content);
+      await store.write(`evaluation-${key}`, Buffer.concat([seal(key, packed), packed]), signal);
+    },
+  };
+}
+
 /** Not sealed: a figure lets nothing be believed, and a run without secrets needs it just as much. */
 export const FIGURES_KEY = "build-figures.json";
 const FIGURES_MOST = 8 * 1024 * 1024;

@@ -3,9 +3,18 @@
 import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { StorePath } from "./store-path.ts";
 
+/** A file with a Nix expression, evaluated as nix-build or nix-shell does it: with all that this machine has. */
+export interface NixFile {
+  /** As Nix takes it: a path, `<nixpkgs>`. */
+  readonly path: string;
+  readonly as: "nix-build" | "nix-shell";
+}
+
 /** One evaluation: every target with this flake, attribute path and system. */
 export interface EvaluationRequest {
+  /** A flake reference; of a file, a name that is none (`file=default.nix`). */
   readonly flake: string;
+  readonly file?: NixFile;
   readonly attrPath: readonly AttrSegment[];
   readonly system: string;
   readonly outputs: OutputSelection;

@@ -6,6 +6,7 @@ import type { FailOn } from "./job.ts";
 export type FindingKind =
   | FailOn
   | "cache"
+  | "time"
   | "twin"
   | "system"
   | "push"

@@ -30,6 +30,8 @@ export interface Job {
   readonly substituters: readonly SubstituterLine[];
   readonly push: "auto" | "targets" | "off";
   readonly pushFilter: NamePattern | undefined;
+  /** Bytes of a NAR above which a path is not pushed, nor what refers to it. */
+  readonly pushMax: number | undefined;
   readonly pin: "auto" | "off";
   readonly pinKeep: PinKeep;
   readonly verify: VerifyLevel;
@@ -44,6 +46,8 @@ export interface Job {
   readonly keyPrefix: string;
   readonly keySuffix: readonly string[];
   readonly force: "force" | "trust";
+  /** Whether what an earlier job evaluated of the same commit answers for this one. */
+  readonly reuseEvaluation: "auto" | "off";
   /** Names of variables that builds need beside those that every child gets. */
   readonly passEnv: readonly string[];
   readonly installNix: "install" | "require";

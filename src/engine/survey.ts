@@ -91,7 +91,7 @@ export async function survey(
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
   const [assessment] = await Promise.all([
     assess(job, world, lookup, found.targets, figures, signal),
-    recalled === undefined ? tellEvaluated(world, signal) : undefined,
+    tellEvaluated(world, signal),
   ]);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();

@@ -19,6 +19,21 @@ export interface KeptDerivation {
   readonly install: readonly string[];
 }
 
+/** Settings of Nix's that what is evaluated may depend on. */
+export const BEAR_ON_EVALUATION = [
+  "allow-import-from-derivation",
+  "allow-unsafe-native-code-during-evaluation",
+  "allowed-uris",
+  "eval-system",
+  "experimental-features",
+  "lazy-trees",
+  "plugin-files",
+  "pure-eval",
+  "restrict-eval",
+  "sandbox-paths",
+  "tarball-ttl",
+];
+
 const Metadata = z.object({
   fingerprint: z.optional(z.string().check(z.regex(/^[0-9a-f]{64}$/))),
   /** Lazy trees (Determinate Nix) are not in the store. */

@@ -6,8 +6,8 @@ import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
 import { limiter } from "../domain/limit.ts";
 import { count } from "../domain/size.ts";
 import type { Environment } from "../host/environment.ts";
-import type { NixCommand } from "./command.ts";
-import { isAtLeast } from "./command.ts";
+import type { CarriedEvaluation } from "./carried-evaluation.ts";
+import { isAtLeast, type NixCommand } from "./command.ts";
 import {
   type ChosenOutputs,
   EvalCache,
@@ -28,6 +28,8 @@ export interface EvalFillParts {
   readonly environment: Environment;
   /** An eval cache proves nothing of what it says: whether one that is there already is believed. */
   readonly found: "believed" | "removed";
+  /** What an earlier job had Nix keep, and is here now. */
+  readonly carried: Pick<CarriedEvaluation, "kept" | "name"> | undefined;
 }
 
 /** Of the flake of the working directory; without `*` and SYSTEM. */
@@ -79,6 +81,7 @@ export class EvalFill {
     paths: readonly NamedPath[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<NamedPath, KeptDerivation>> {
+    await this.takeOver();
     for (const path of paths) {
       const key = keyOf(path);
       if (!this.given.has(key)) this.waiting.set(key, path);
@@ -116,12 +119,17 @@ export class EvalFill {
     if (paths.length > 0 && this.why === undefined) await this.give(paths, signal);
   }
 
+  /** All that Nix keeps of what was asked. */
+  kept(): ReadonlyMap<string, KeptDerivation> {
+    return new Map([...this.given].flatMap(([key, one]) => (one ? [[key, one] as const] : [])));
+  }
+
   /** What later commands need not evaluate, shown by asking Nix with evaluation forbidden; and what they do, and why. */
   async tell(signal: AbortSignal): Promise<readonly string[]> {
     if (this.why !== undefined) return [`${AGAIN}: ${this.why}`];
     const lines: string[] = [];
-    const kept = [...this.given].filter(([, one]) => one !== undefined);
-    const paths = kept.map(([key]) => JSON.parse(key) as NamedPath);
+    await this.takeOver();
+    const paths = [...this.kept().keys()].map((key) => JSON.parse(key) as NamedPath);
     const shells = paths.filter(([set]) => set === "devShells");
     const others = paths.filter(([set]) => set !== "devShells");
     for (const [some, commands, but] of [
@@ -174,14 +182,18 @@ export class EvalFill {
 
   private async begin(signal: AbortSignal): Promise<string | undefined> {
     const { nix, version, environment, door, found } = this.parts;
-    const name = await fingerprint(nix, version, signal);
+    const carried = await this.takeOver();
+    const known = await this.parts.carried?.name();
+    const name = known ?? (await fingerprint(nix, version, signal));
     if (name === undefined) {
       this.why = "the flake is not in git, or not all of its inputs are locked";
       return undefined;
     }
     const before = await evalCacheFile(name, version, environment);
+    // Whoever left it had sealed it, and had made Nix know the names of the sets.
+    if (carried && before !== undefined) return before;
     if (before !== undefined && found === "removed") await removeEvalCache(before);
-    let file = before;
+    let file = found === "removed" ? undefined : before;
     for (const path of SEALS) {
       if (file !== undefined && (await isSealed(file, path.slice(0, -1)))) continue;
       await door.keep([named(path)], signal);
@@ -189,6 +201,13 @@ export class EvalFill {
     }
     if (file === undefined) this.why = "this Nix keeps no eval cache of it, or none that we know";
     return file;
+  }
+
+  /** What was carried here is not asked for again; whether anything was. */
+  private async takeOver(): Promise<boolean> {
+    const kept = await this.parts.carried?.kept();
+    for (const [key, one] of kept ?? []) if (!this.given.has(key)) this.given.set(key, one);
+    return kept !== undefined;
   }
 
   private async fill(

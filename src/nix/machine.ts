@@ -10,6 +10,7 @@ import { type PublicKey, parsePublicKey, parseSigningKey } from "../domain/signa
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand, type RunOptions } from "./command.ts";
+import { BEAR_ON_EVALUATION } from "./eval-cache.ts";
 import {
   asksDaemon,
   type Builder,
@@ -34,6 +35,8 @@ export interface NixSettings {
   readonly flakeConfig: "accepted" | "asked about";
   /** Whose certificates Nix accepts; undefined where this version has no such setting. */
   readonly certificates: string | undefined;
+  /** Those that an evaluation may depend on. */
+  readonly evaluation: readonly string[];
 }
 
 export interface NixMachine {
@@ -66,7 +69,8 @@ export async function readMachine(
   const settings = await asked;
   const store = await resolveStore(settings.text("store"), environment);
   // Not beside the others: two at once that make a new store's database get in each other's way.
-  const untrusted = await findUntrusted(nix, environment, store, signal);
+  const asUntrusted = await findUntrusted(nix, environment, store, signal);
+  const untrusted = asUntrusted?.untrusted;
   const { list, text } = settings;
   const builder = await builderOf(store, text("build-users-group"), environment);
   // A key that only this user's files name is none to the daemon.
@@ -110,11 +114,15 @@ export async function readMachine(
       trustedPublicKeys: trusted.keys,
       badKey: trusted.bad,
       publicKeyTexts: keys,
-      requireSignatures: settings.has("require-sigs", false) ? "accept any" : "require",
+      // A daemon leaves it to nobody whom it does not trust.
+      requireSignatures: (asUntrusted?.roots ?? settings).has("require-sigs", false)
+        ? "accept any"
+        : "require",
       netrcFile: text("netrc-file") || undefined,
       postBuildHook: text("post-build-hook") || undefined,
       flakeConfig: settings.has("accept-flake-config", true) ? "accepted" : "asked about",
       certificates: text("ssl-cert-file") || undefined,
+      evaluation: BEAR_ON_EVALUATION.map((name) => `${name}=${list(name).sort().join(" ")}`),
     },
   };
 }
@@ -162,9 +170,7 @@ function buildDirBy(
 }
 
 /** One that cannot be read names no builder that we know of; Nix will say so. */
-async function readMachinesFile(file: string): Promise<string | undefined> {
-  return readIfThere(file).catch(() => undefined);
-}
+const readMachinesFile = (file: string) => readIfThere(file).catch(() => undefined);
 
 function substitutionOf({ has }: Settings): Substitution {
   if (has("substitute", false)) return "never";
@@ -229,11 +235,9 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
   return {
     list(name) {
       const value = settingOf(name);
-      return Array.isArray(value)
-        ? value.map(String)
-        : String(value ?? "")
-            .split(/\s+/)
-            .filter(Boolean);
+      if (Array.isArray(value)) return value.map(String);
+      const words = String(value ?? "").split(/\s+/);
+      return words.filter(Boolean);
     },
     text(name) {
       const value = settingOf(name);
@@ -266,7 +270,7 @@ async function findUntrusted(
   environment: Environment,
   store: string,
   signal: AbortSignal,
-): Promise<Untrusted | undefined> {
+): Promise<{ readonly untrusted: Untrusted; readonly roots: Settings } | undefined> {
   if (!(await asksDaemon(store, environment))) return undefined;
   const options = { signal, deadline: DEADLINES.query };
   // A question about a path: settings are sent before it, and no cache is asked.
@@ -280,12 +284,13 @@ async function findUntrusted(
     ...options,
     environment: { NIX_USER_CONF_FILES: "", NIX_CONFIG: "" },
   });
-  return {
+  const untrusted = {
     user: userName(),
     file: join(environment["NIX_CONF_DIR"] || "/etc/nix", "nix.conf"),
     substituters: [...roots.list("substituters"), ...roots.list("trusted-substituters")],
     publicKeys: roots.list("trusted-public-keys"),
   };
+  return { untrusted, roots };
 }
 
 /** A user without an entry in passwd is known by number, to Nix as well. */

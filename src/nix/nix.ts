@@ -9,6 +9,7 @@ import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import { buildEnvironment } from "../host/environment.ts";
 import { build, importFrom, impureVariables, substitute } from "./build.ts";
+import type { CarriedEvaluation } from "./carried-evaluation.ts";
 import type { ChosenOutputs } from "./eval-cache.ts";
 import { EvaluationDoor } from "./eval-command.ts";
 import { EvalFill } from "./eval-fill.ts";
@@ -17,6 +18,7 @@ import type { Flake } from "./flake.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
+import { fileEnvironment } from "./nix-file.ts";
 import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
@@ -26,6 +28,8 @@ export interface NixParts extends KnownCachesParts {
   readonly log: Log;
   /** Whether evaluation may build what it imports and no cache has. */
   readonly buildsToEvaluate: "allowed" | "forbidden";
+  /** What an earlier job evaluated; undefined where nothing is carried. */
+  readonly carried: CarriedEvaluation | undefined;
   /** What Nix evaluated before, on this machine: an eval cache proves nothing of what it says. */
   readonly evaluatedBefore: "believed" | "removed" | "not looked at";
   /** Where links go that keep from Nix's own collection what the run uses; undefined: nowhere. */
@@ -63,6 +67,15 @@ export function nixPort(parts: NixParts): Nix {
     system,
     flake,
     builds: parts.buildsToEvaluate,
+    forFiles: (file) => ({
+      ...buildEnvironment(parts.environment, {
+        code: parts.code,
+        named: parts.passEnv,
+        declared: [],
+        hook: "none",
+      }),
+      ...fileEnvironment(file),
+    }),
     // From here on evaluation may write to the store, and Nix may collect garbage for it.
     substituters: async (signal) => {
       await roots.hold([], signal);
@@ -78,7 +91,7 @@ export function nixPort(parts: NixParts): Nix {
   // Since 2.9 `nix build` heeds what the package itself says.
   const [major = 0, minor = 0] = setup.version.split(".").map(Number);
   const outputs: ChosenOutputs = major === 2 && minor < 9 ? "by name" : "by meta";
-  const { evaluatedBefore: found } = parts;
+  const { evaluatedBefore: found, carried } = parts;
   const fill =
     found === "not looked at"
       ? undefined
@@ -91,6 +104,7 @@ export function nixPort(parts: NixParts): Nix {
           outputs,
           environment: parts.environment,
           found,
+          carried,
         });
   const evaluator = {
     ...{ door, fill, storeDir, system, flake, outputs },
@@ -102,7 +116,9 @@ export function nixPort(parts: NixParts): Nix {
   return {
     setup,
     evaluate: async (request, signal) => {
-      const result = await evaluate(evaluator, request, signal);
+      const earlier = await carried?.result(request);
+      const result = earlier ?? (await evaluate(evaluator, request, signal));
+      if (!earlier) carried?.add(request, result);
       roots.add(result.derivations.map(({ drvPath }) => drvPath));
       if (door.imports === "met") {
         const made = await Promise.all(result.built.map((drvPath) => outputsOf(drvPath)));
@@ -110,7 +126,16 @@ export function nixPort(parts: NixParts): Nix {
       }
       return result;
     },
-    evaluatedFor: async (signal) => (await fill?.tell(signal)) ?? [],
+    evaluatedFor: async (signal) => {
+      const lines = (await fill?.tell(signal)) ?? [];
+      const reused = await carried?.hold();
+      return reused === undefined ? lines : [reused, ...lines];
+    },
+    ...(carried
+      ? {
+          keepEvaluation: async (signal) => carried.keep(fill?.kept() ?? new Map(), signal),
+        }
+      : {}),
     attributes: async (flakeRef, set, signal) => {
       const segments = [{ kind: "name" as const, name: set }];
       const apply = "s: if builtins.isAttrs s then builtins.length (builtins.attrNames s) else 0";

@@ -8,6 +8,7 @@ import { readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { exec } from "../host/exec.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
+import { fingerprint } from "./eval-cache.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
 
 export interface RecordKeyRequest {
@@ -24,7 +25,7 @@ export interface RecordKeyRequest {
 
 /**
  * Undefined where what was evaluated cannot be named: a dirty tree, a flake outside git, a flake
- * reference without a revision, a `.drv` of this machine.
+ * reference without a revision, a `.drv` of this machine, a file, which may read anything.
  */
 export async function recordKey(request: RecordKeyRequest): Promise<string | undefined> {
   const { setup, flake, targets } = request;
@@ -37,7 +38,7 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
     const installable = target?.installable;
     parts.push(JSON.stringify(target ?? "what there is"));
     if (installable?.kind === "store path") continue;
-    if (installable?.kind === "derivation") return undefined;
+    if (installable?.kind === "derivation" || installable?.kind === "file") return undefined;
     const reference = installable?.flake ?? ".";
     if (reference === "." && flake) {
       tree ??= gitTree(flake.directory, request);
@@ -51,6 +52,42 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
       parts.push(text);
     } else if (!/[/=][0-9a-f]{40}\b/.test(reference)) return undefined;
   }
+  return sum(parts);
+}
+
+export interface EvaluationKeyRequest {
+  readonly nix: NixCommand;
+  readonly setup: Omit<NixSetup, "flake" | "inputs">;
+  /** Settings that evaluation may depend on. */
+  readonly settings: readonly string[];
+  readonly flake: Flake;
+  /** Whatever else must be the same. */
+  readonly also: readonly string[];
+  readonly environment: Environment;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * What an evaluation of this flake depends on, whatever of it is evaluated; and the name that Nix gives
+ * the flake. Undefined where the tree was changed, or the lock leaves something open.
+ */
+export async function evaluationKey(
+  request: EvaluationKeyRequest,
+): Promise<{ readonly key: string; readonly fingerprint: string } | undefined> {
+  const { nix, setup, settings, flake, also, signal } = request;
+  const [kind, name, tree, isOpen] = await Promise.all([
+    nix.run("nix", ["--version"], { signal, deadline: DEADLINES.query }),
+    fingerprint(nix, setup.version, signal),
+    gitTree(flake.directory, request),
+    leavesOpen(flake),
+  ]);
+  if (name === undefined || tree === undefined || isOpen) return undefined;
+  const { version, system, storeDir } = setup;
+  const parts = [kind, version, system, storeDir, name, tree, ...settings, "", ...also];
+  return { key: sum(parts), fingerprint: name };
+}
+
+function sum(parts: readonly string[]): string {
   const hash = createHash("sha256");
   for (const part of parts) hash.update(`${part.length}:${part}`);
   return hash.digest("hex");
@@ -76,16 +113,19 @@ export async function isLockWhole(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (!flake) return true;
-  const text = (await readIfThere(join(flake.directory, "flake.lock"))) ?? '{"nodes":{}}';
-  const { nodes = {} } = JSON.parse(text) as { nodes?: Record<string, LockNode> };
-  const isOpen = Object.values(nodes).some(
-    // A path below the flake is a part of the tree.
-    ({ locked }) => locked && locked.narHash === undefined && !isBelow(locked),
-  );
-  if (isOpen) return false;
+  if (await leavesOpen(flake)) return false;
   const args = ["flake", "metadata", "--json", "--no-update-lock-file", flake.directory];
   const { code } = await nix.try("nix", args, { signal, deadline: DEADLINES.evaluate });
   return code === 0;
+}
+
+async function leavesOpen(flake: Flake): Promise<boolean> {
+  const text = (await readIfThere(join(flake.directory, "flake.lock"))) ?? '{"nodes":{}}';
+  const { nodes = {} } = JSON.parse(text) as { nodes?: Record<string, LockNode> };
+  return Object.values(nodes).some(
+    // A path below the flake is a part of the tree.
+    ({ locked }) => locked && locked.narHash === undefined && !isBelow(locked),
+  );
 }
 
 function isBelow({ type, path = "" }: NonNullable<LockNode["locked"]>): boolean {
@@ -97,7 +137,7 @@ const DEADLINE = 20_000;
 /** The id of the commit's tree, which names every tracked byte; undefined where any was changed. */
 async function gitTree(
   directory: string,
-  { environment, signal }: RecordKeyRequest,
+  { environment, signal }: Pick<RecordKeyRequest, "environment" | "signal">,
 ): Promise<string | undefined> {
   const env = childEnvironment(environment);
   const git = (args: readonly string[]) =>

@@ -244,8 +244,9 @@ function isRecord(name: string): boolean {
   return !name.endsWith(".json");
 }
 
-function isLedger(name: string): boolean {
-  return name.startsWith("ledger-");
+/** `ledger`, `evaluation`, or the records of what caches hold: each kind has its own number of places. */
+function kindOf(name: string): string {
+  return name.split("-", 2).length > 1 ? (name.split("-", 1)[0] ?? "") : "";
 }
 
 export function fileRecords(directory: string): RecordStore {
@@ -262,16 +263,15 @@ export function fileRecords(directory: string): RecordStore {
     async write(key, content) {
       await writeWhole(join(folder, key), content);
       const files = await Promise.all(
-        (await readdir(folder)).filter(isRecord).map(async (name) => {
-          const { mtimeMs } = await stat(join(folder, name));
-          return { name, mtimeMs };
-        }),
+        (await readdir(folder))
+          .filter((name) => isRecord(name) && kindOf(name) === kindOf(key))
+          .map(async (name) => {
+            const { mtimeMs } = await stat(join(folder, name));
+            return { name, mtimeMs };
+          }),
       );
       files.sort((a, b) => b.mtimeMs - a.mtimeMs);
-      const old = [
-        ...files.filter(({ name }) => !isLedger(name)).slice(KEPT),
-        ...files.filter(({ name }) => isLedger(name)).slice(LEDGERS_KEPT),
-      ];
+      const old = files.slice(kindOf(key) === "ledger" ? LEDGERS_KEPT : KEPT);
       for (const { name } of old) await rm(join(folder, name), { force: true });
     },
   };

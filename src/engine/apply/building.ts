@@ -95,7 +95,7 @@ export class Building {
     const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
     return [
       {
-        kind: "missing",
+        kind: "time",
         level: "warning",
         code: "NCP-142",
         message: `${count(names.length, "build")} not begun, since the job would have ended before it was done: ${shown}${more}`,

@@ -173,6 +173,7 @@ const OUR_INPUTS = [
   "heavy",
   "min-free",
   "reclaim",
+  "reuse-evaluation",
   "quota",
   "key-files",
   "key-prefix",

@@ -275,7 +275,7 @@ export function lateFindings(
   const rest = rounds.length === 0 ? "" : "; what most targets need is built first, and pushed";
   return [
     {
-      kind: "missing",
+      kind: "time",
       level: "warning",
       code: "NCP-141",
       message: `the builds took ${formatSeconds(all)} last time, and the job ends in ${formatSeconds(Math.max(0, (end.at - now) / 1000))} (${end.why}): not begun: ${names.join(", ")}${more}${rest}`,
