@@ -66,7 +66,7 @@ export type ErrorCode =
   | "NCP-501" // a deadline passed
   | "NCP-600" // an audit could not look at something
   | "NCP-601" // what was pushed is not whole in our cache any more
-  | "NCP-602" // a target was never pushed
+  | "NCP-602" // a target is not in our cache
   | "NCP-603" // what our cache holds has no pin
   | "NCP-604" // a pin is on another path
   | "NCP-605" // a pin runs out

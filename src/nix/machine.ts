@@ -14,6 +14,7 @@ import { BEAR_ON_EVALUATION } from "./eval-cache.ts";
 import {
   asksDaemon,
   type Builder,
+  buildDir,
   builderOf,
   makesBuildDir,
   refuseTooOld,
@@ -143,16 +144,6 @@ export function realStoreDir(store: string, storeDir: string): string {
 
 function withoutSlash(path: string): string {
   return path.replace(/\/+$/, "");
-}
-
-/**
- * Where a build writes. 2.30 and later: `build-dir`, by default below Nix's own state; before that
- * the setting where there is one (2.22 on), else the TMPDIR of the process that builds.
- */
-export function buildDir(version: string, setting: string, environment: Environment): string {
-  if (setting !== "") return setting;
-  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
-  return makesBuildDir(version, "") ? `${state}/builds` : environment["TMPDIR"] || "/tmp";
 }
 
 /** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */
