@@ -1,12 +1,13 @@
 /** Opens the caches of a run: our own, those of the input, those Nix is configured with; and finds earlier evaluations. */
 
 import { nixReading } from "./caches/accept.ts";
-import { sealed } from "./caches/records.ts";
+import { ledgerStore, sealed } from "./caches/records.ts";
 import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Job, Secrets } from "./domain/job.ts";
+import type { History } from "./domain/ledger.ts";
 import { type CacheLocation, holdsPassword, withoutCredentials } from "./domain/location.ts";
 import type { Log } from "./domain/ports.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
@@ -20,6 +21,7 @@ import type { CachesNow } from "./nix/known-caches.ts";
 import type { NixMachine } from "./nix/machine.ts";
 import { evaluationKey } from "./nix/record-key.ts";
 import { remoteStores } from "./nix/remote-store.ts";
+import { sourcesNow } from "./nix/sources.ts";
 
 /** Every kind of cache there is: the inputs are read with it, and the caches opened. */
 export { register } from "./caches/register.ts";
@@ -246,14 +248,52 @@ export function carriedEvaluation(
  * whoever sealed it with that; without one, only this very run of the workflow.
  */
 function evaluationPlace(
-  { job, secrets, environment }: OpenCachesRequest,
+  request: OpenCachesRequest,
   own: RecordStore | undefined,
   elsewhere: RecordStore | undefined,
 ): { readonly store: RecordStore; readonly by: string } | undefined {
-  // What GitHub keeps of our cache it keeps when the job ends; other jobs wait for this now.
-  const place = (job.cache?.keeper === "GitHub" ? undefined : own) ?? elsewhere;
+  const { secrets, environment } = request;
+  const place = sharedPlace(request, own, elsewhere);
   const secret = secrets.signingKey ?? secrets.token;
   const run = environment["GITHUB_RUN_ID"];
   const by = secret === undefined ? run && `run ${run}` : "a secret";
   return place && by ? { store: sealed(place, secret), by } : undefined;
+}
+
+/** Beside our cache, where other jobs can read it there as soon as it is written; else in GitHub's cache. */
+function sharedPlace(
+  { job }: OpenCachesRequest,
+  own: RecordStore | undefined,
+  elsewhere: RecordStore | undefined,
+): RecordStore | undefined {
+  // What GitHub keeps of our cache it keeps when the job ends; other jobs wait for this now.
+  return (job.cache?.keeper === "GitHub" ? undefined : own) ?? elsewhere;
+}
+
+/** What earlier runs left of their graphs; undefined where nothing can be left. */
+export function historyIn(
+  request: EvaluationRequest,
+  own: RecordStore | undefined,
+  key: string | undefined,
+  { setup: { system, storeDir } }: NixMachine,
+  flake: Flake | undefined,
+): History | undefined {
+  const { environment, workspace, secrets, job, log } = request;
+  const store = sharedPlace(request, own, request.evaluationRecords) ?? own;
+  if (!store || request.needs === "store") return undefined;
+  const directory = flake?.directory ?? workspace;
+  return {
+    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
+    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
+    ledgers: ledgerStore({
+      store,
+      own,
+      key,
+      lines: [...job.targets, ...job.without].map(({ line }) => line),
+      system,
+      storeDir,
+      secret: secrets.signingKey ?? secrets.token,
+      log,
+    }),
+  };
 }

@@ -190,7 +190,7 @@ export interface JobEnd {
   readonly at: number;
   /** How long the job may take in all. */
   readonly minutes: number;
-  /** Who says so: `timeout-minutes of the job build in .github/workflows/ci.yml`. */
+  /** Who says so. */
   readonly why: string;
 }
 
@@ -285,9 +285,8 @@ export interface World {
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;
-  /** What builds took; undefined where our cache keeps nothing beside its paths. */
+  /** What builds took; undefined where our cache keeps nothing beside its paths: history, too. */
   readonly figures?: FigureStore;
-  /** What earlier runs left of their graphs; undefined where our cache keeps nothing beside its paths. */
   readonly history?: History;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
