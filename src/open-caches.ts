@@ -8,9 +8,10 @@ import { UserError } from "./domain/errors.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import { type CacheLocation, holdsPassword, withoutCredentials } from "./domain/location.ts";
-import type { Log } from "./domain/ports.ts";
+import type { Log, World } from "./domain/ports.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import { VERSION } from "./domain/version.ts";
+import { folderSize } from "./host/disk.ts";
 import { type Environment, isHosted, secretOf } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
 import { CarriedEvaluation } from "./nix/carried-evaluation.ts";
@@ -256,4 +257,18 @@ function evaluationPlace(
   const run = environment["GITHUB_RUN_ID"];
   const by = secret === undefined ? run && `run ${run}` : "a secret";
   return place && by ? { store: sealed(place, secret), by } : undefined;
+}
+
+/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
+export function cacheFolderOf({
+  job,
+  githubDirectory,
+}: OpenCachesRequest): Pick<World, "cacheFolder"> {
+  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
+  return {
+    cacheFolder: async (signal) => {
+      const { bytes } = await folderSize(githubDirectory, signal);
+      return { directory: githubDirectory, archived: bytes };
+    },
+  };
 }
