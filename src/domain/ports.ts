@@ -34,11 +34,9 @@ export interface NixSetup {
   readonly untrusted?: Untrusted;
 }
 
-/** What later steps of the job were told of caches. */
+/** What later steps of the job were told of caches, and what they do without that they need not. */
 export interface Configured {
-  /** What was written, and what was left out for a good reason. */
   readonly lines: readonly string[];
-  /** What they do without, and need not. */
   readonly findings: readonly Finding[];
 }
 
@@ -298,4 +296,6 @@ export interface World {
   /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   readonly notices: readonly string[];
+  /** What went wrong before the run began. */
+  readonly findings?: readonly Finding[];
 }

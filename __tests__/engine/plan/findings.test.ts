@@ -82,13 +82,14 @@ describe("what a finding says", () => {
       { targets: ".#homes.*", heavy: "bws" },
       { nix: { flake: homes, derivations: [bws] } },
     );
-    expect(found).toEqual([
+    expect(found).toMatchObject([
       {
         kind: "heavy",
+        title: "bws-1.0.0 will be built from source",
         level: "warning",
         code: "NCP-402",
         message:
-          "bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets",
+          "bws-1.0.0 is in no binary cache and would be built from source (heavy), needed by 3 targets",
       },
     ]);
   });
@@ -96,7 +97,7 @@ describe("what a finding says", () => {
   test("a target alone is named", async () => {
     const [found] = await findings({ targets: ".#tool" }, { nix: { flake } });
     expect(found?.message).toBe(
-      "tool is in no cache and would be built from source, wanted by .#tool",
+      "tool is in no binary cache and would be built from source, needed by .#tool",
     );
   });
 
@@ -104,8 +105,9 @@ describe("what a finding says", () => {
     const nearest = ["nixpkgs#bws", ".#bwt"];
     const failures = [{ attrPath: "bsw", message: "no attribute 'bsw'", nearest }];
     const [found] = await findings({ targets: ".#bsw" }, { nix: { failures } });
-    expect(found).toEqual({
+    expect(found).toMatchObject({
       kind: "eval",
+      title: ".#bsw does not evaluate",
       level: "error",
       code: "NCP-205",
       message: ".#bsw does not evaluate: no attribute 'bsw'",
@@ -130,12 +132,12 @@ describe("what a finding says", () => {
       {},
       which === "own" ? { own: bad, substituters: [good] } : { own: good, substituters: [bad] },
     );
-    expect(found).toEqual([
+    expect(found).toMatchObject([
       {
         kind: "cache",
         level,
         code: "NCP-303",
-        message: "bad is left out: cache refuses our credentials",
+        message: "bad refused the credentials: cache refuses our credentials",
         hint: "a token",
       },
     ]);
@@ -188,7 +190,7 @@ describe("what a finding says", () => {
     const path = storePath("lost");
     const found = await findings({ targets: path });
     expect(found.map(({ level, message }) => [level, message])).toEqual([
-      ["warning", `${path} is in no cache, and without its derivation it cannot be built`],
+      ["warning", `${path} is in no binary cache, and without its derivation it cannot be built`],
     ]);
   });
 
@@ -200,7 +202,7 @@ describe("what a finding says", () => {
       expect(await findings({ mode, targets: path }, { nix })).toEqual([]);
       const lost = await findings({ mode, targets: `${path}\n${storePath("lost")}` }, { nix });
       expect(lost.map(({ message }) => message)).toEqual([
-        `${storePath("lost")} is in no cache, and without its derivation it cannot be built`,
+        `${storePath("lost")} is in no binary cache, and without its derivation it cannot be built`,
       ]);
     },
   );
@@ -211,7 +213,7 @@ describe("what a finding says", () => {
     expect(found.map(({ message }) => message)).toContain(
       ".#f is content-addressed: its store path is known only when it is built, or by a cache's realisations, which are not read",
     );
-    expect(found.some(({ message }) => message.includes("is in no cache"))).toBe(false);
+    expect(found.some(({ message }) => message.includes("is in no binary cache"))).toBe(false);
   });
 
   test("nothing looked at is a warning, with its reason", async () => {
@@ -239,8 +241,12 @@ describe("what a finding says", () => {
     expect(await findings(inputs, { nix })).toMatchObject([{ kind: "missing", level: "warning" }]);
     const found = await findings({ ...inputs, "fail-on": "missing" }, { nix });
     expect(found.map(({ kind, level, message }) => [kind, level, message])).toEqual([
-      ["missing", "error", expect.stringContaining(".#source needs source, which no cache has")],
-      ["missing", "error", expect.stringContaining(`${path} is in no cache`)],
+      [
+        "missing",
+        "error",
+        expect.stringContaining(".#source needs source, which no binary cache has"),
+      ],
+      ["missing", "error", expect.stringContaining(`${path} is in no binary cache`)],
     ]);
   });
 
@@ -252,12 +258,20 @@ describe("what a finding says", () => {
       { nix: { flake: { note, source, tool } } },
     );
     expect(found.map(({ kind, level, message }) => [kind, level, message])).toEqual([
-      ["heavy", "error", expect.stringContaining("note is in no cache and would be built from")],
-      ["heavy", "error", expect.stringContaining("source is in no cache and would be downloaded")],
+      [
+        "heavy",
+        "error",
+        expect.stringContaining("note is in no binary cache and would be built from"),
+      ],
+      [
+        "heavy",
+        "error",
+        expect.stringContaining("source is in no binary cache and would be downloaded"),
+      ],
       [
         "missing",
         "notice",
-        expect.stringContaining("tool is in no cache and would be built from source"),
+        expect.stringContaining("tool is in no binary cache and would be built from source"),
       ],
     ]);
     const warm = await findings(
@@ -270,6 +284,7 @@ describe("what a finding says", () => {
         expect.stringMatching(/downloaded from its origin \(heavy\).*this run downloads it$/),
       ],
     ]);
+    expect(found[0]?.message).toMatch(/^(note, source|source, note) are in no binary cache/);
   });
 
   test.each([
