@@ -6,12 +6,12 @@ import { staging } from "./caches/staging.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Code } from "./domain/job.ts";
 import { credentialsIn } from "./domain/location.ts";
-import type { Log, Memory, World } from "./domain/ports.ts";
+import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
-import { disk, folderSize } from "./host/disk.ts";
+import { disk } from "./host/disk.ts";
 import { type Environment, exposedSecret, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
@@ -24,10 +24,11 @@ import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { isLockWhole, recordKey } from "./nix/record-key.ts";
+import { isLockWhole, onlyLocked, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
 import {
+  cacheFolderOf,
   cachesNow,
   carriedEvaluation,
   evaluatedBefore,
@@ -229,27 +230,6 @@ async function composeWith(
 
 function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
   return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
-}
-
-/** What a lock leaves open may be another thing tomorrow: no record of it is written. */
-function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<boolean>): Memory {
-  return {
-    ...kept,
-    remember: async (record, signal) => {
-      if (await isWhole(signal)) await kept.remember(record, signal);
-    },
-  };
-}
-
-/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
-function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "cacheFolder"> {
-  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
-  return {
-    cacheFolder: async (signal) => {
-      const { bytes } = await folderSize(githubDirectory, signal);
-      return { directory: githubDirectory, archived: bytes };
-    },
-  };
 }
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */

@@ -9,9 +9,10 @@ import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import type { History } from "./domain/ledger.ts";
 import { type CacheLocation, holdsPassword, withoutCredentials } from "./domain/location.ts";
-import type { Log } from "./domain/ports.ts";
+import type { Log, World } from "./domain/ports.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
 import { VERSION } from "./domain/version.ts";
+import { folderSize } from "./host/disk.ts";
 import { type Environment, isHosted, secretOf } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
 import { CarriedEvaluation } from "./nix/carried-evaluation.ts";
@@ -295,5 +296,19 @@ export function historyIn(
       secret: secrets.signingKey ?? secrets.token,
       log,
     }),
+  };
+}
+
+/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
+export function cacheFolderOf({
+  job,
+  githubDirectory,
+}: OpenCachesRequest): Pick<World, "cacheFolder"> {
+  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
+  return {
+    cacheFolder: async (signal) => {
+      const { bytes } = await folderSize(githubDirectory, signal);
+      return { directory: githubDirectory, archived: bytes };
+    },
   };
 }
