@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openAt } from "../__tests__/support/open-cache.ts";
 import { DEFAULTS, parseInputs } from "../src/action/inputs.ts";
+import { PATIENCE } from "../src/caches/guard.ts";
 import { compose } from "../src/compose.ts";
 import { can } from "../src/domain/cache.ts";
+import { mapLimited } from "../src/domain/limit.ts";
 import type { Log } from "../src/domain/ports.ts";
 import { parsePublicKey } from "../src/domain/signature.ts";
 import type { StorePath } from "../src/domain/store-path.ts";
@@ -37,6 +39,24 @@ async function lookup({ url, publicKey, storeDir, root }: LookupRequest): Promis
   const availability = await facts.path(root);
   http.close();
   return `${availability} ${facts.answers.size}`;
+}
+
+interface ClientRequest {
+  readonly url: string;
+  /** With a name a line. */
+  readonly names: string;
+}
+
+/** Asks for every file by name: nothing but the client of HTTP. */
+async function client({ url, names }: ClientRequest): Promise<string> {
+  const http = new HttpClient(processEnvironment());
+  const all = (await readFile(names, "utf8")).trim().split("\n");
+  const answers = await mapLimited(all, PATIENCE.parallel, async (name) => {
+    const where = new URL(name, `${url}/`);
+    return (await http.request({ method: "GET", url: where, signal, deadline: 15_000 })).status;
+  });
+  http.close();
+  return `${answers.filter((status) => status === 200).length}`;
 }
 
 interface RunRequest {
@@ -85,6 +105,7 @@ const [task, text = "{}"] = process.argv.slice(2);
 const request: unknown = JSON.parse(text);
 const tasks: Readonly<Record<string, () => Promise<string>>> = {
   lookup: () => lookup(request as LookupRequest),
+  client: () => client(request as ClientRequest),
   push: () => pushAll(request as RunRequest),
 };
 const chosen = tasks[task ?? ""];

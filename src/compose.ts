@@ -1,11 +1,10 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
 import { availableParallelism } from "node:os";
-import { figureStore, ledgerStore, memory } from "./caches/records.ts";
+import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Code } from "./domain/job.ts";
-import type { History } from "./domain/ledger.ts";
 import { credentialsIn } from "./domain/location.ts";
 import type { Log, Memory, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
@@ -20,19 +19,19 @@ import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
-import { type Flake, findFlake } from "./nix/flake.ts";
+import { findFlake } from "./nix/flake.ts";
 import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
 import { isLockWhole, recordKey } from "./nix/record-key.ts";
-import { sourcesNow } from "./nix/sources.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
 import {
   cachesNow,
   carriedEvaluation,
   evaluatedBefore,
+  historyIn,
   type OpenCachesRequest,
   openCaches,
   register,
@@ -238,30 +237,6 @@ function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): str
   return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
 }
 
-/** What earlier runs left beside our cache of their graphs. */
-function historyIn(
-  store: RecordStore,
-  key: string | undefined,
-  { environment, workspace, secrets, job, log }: ComposeRequest,
-  { setup: { system, storeDir } }: NixMachine,
-  flake: Flake | undefined,
-): History {
-  const directory = flake?.directory ?? workspace;
-  return {
-    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
-    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
-    ledgers: ledgerStore({
-      store,
-      key,
-      lines: [...job.targets, ...job.without].map(({ line }) => line),
-      system,
-      storeDir,
-      secret: secrets.signingKey ?? secrets.token,
-      log,
-    }),
-  };
-}
-
 /** What a lock leaves open may be another thing tomorrow: no record of it is written. */
 function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<boolean>): Memory {
   return {
@@ -274,14 +249,18 @@ function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<bool
 
 /**
  * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
- * build, where Nix runs it as this user and shows it all processes. Nothing we do later takes it away.
+ * build, where Nix runs it as this user and shows it all processes, and by what evaluates a file, which
+ * is never pure. Nothing we do later takes it away.
  */
 function exposedSecret(
-  { code, secrets, environment }: ComposeRequest,
+  { code, secrets, environment, job }: ComposeRequest,
   { builder, sandbox }: NixMachine,
-): string | undefined {
-  const isSeen = code === "strange" && builder === "ourselves" && sandbox === "off";
-  return isSeen ? secretOf(secrets, environment) : undefined;
+): World["exposed"] {
+  const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
+  if (secret === undefined) return undefined;
+  const isFile = job.targets.some(({ installable }) => installable.kind === "file");
+  if (isFile) return { secret, to: "evaluation" };
+  return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
 }
 
 /** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */

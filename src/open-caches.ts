@@ -1,12 +1,13 @@
-/** Opens the caches of a run: our own, those of the input, those Nix is configured with; and finds earlier evaluations. */
+/** Opens the caches of a run: our own, those of the input, those Nix is configured with; and what earlier runs left beside them. */
 
 import { nixReading } from "./caches/accept.ts";
-import { sealed } from "./caches/records.ts";
+import { ledgerStore, sealed } from "./caches/records.ts";
 import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Job, Secrets } from "./domain/job.ts";
+import type { History } from "./domain/ledger.ts";
 import { type CacheLocation, holdsPassword, withoutCredentials } from "./domain/location.ts";
 import type { Log } from "./domain/ports.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
@@ -20,6 +21,7 @@ import type { CachesNow } from "./nix/known-caches.ts";
 import type { NixMachine } from "./nix/machine.ts";
 import { evaluationKey } from "./nix/record-key.ts";
 import { remoteStores } from "./nix/remote-store.ts";
+import { sourcesNow } from "./nix/sources.ts";
 
 /** Every kind of cache there is: the inputs are read with it, and the caches opened. */
 export { register } from "./caches/register.ts";
@@ -181,7 +183,7 @@ export async function cachesNow(
   };
 }
 
-/** As much of what a run is put together from as bears on earlier evaluations. */
+/** As much of what a run is put together from as bears on what earlier runs left. */
 interface EvaluationRequest extends OpenCachesRequest {
   readonly laterSteps?: unknown;
   readonly needs: "store and checkout" | "store";
@@ -238,6 +240,30 @@ export function carriedEvaluation(
     },
     request.signal,
   );
+}
+
+/** What earlier runs left beside our cache of their graphs. */
+export function historyIn(
+  store: RecordStore,
+  key: string | undefined,
+  { environment, workspace, secrets, job, log }: EvaluationRequest,
+  { setup: { system, storeDir } }: NixMachine,
+  flake: Flake | undefined,
+): History {
+  const directory = flake?.directory ?? workspace;
+  return {
+    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
+    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
+    ledgers: ledgerStore({
+      store,
+      key,
+      lines: [...job.targets, ...job.without].map(({ line }) => line),
+      system,
+      storeDir,
+      secret: secrets.signingKey ?? secrets.token,
+      log,
+    }),
+  };
 }
 
 /**

@@ -42,6 +42,7 @@ export async function transact(
   const transaction = new Transaction({
     job: {
       pushFilter: undefined,
+      pushMax: undefined,
       force: "trust",
       verify: "nar",
       failOn: [],

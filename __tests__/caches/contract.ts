@@ -136,7 +136,7 @@ export function cacheContract(
       const roots = [paths[2].info.storePath];
       const run = () => {
         const lookup = new Lookup([{ cache, role: "own" }], signal);
-        const job = { pushFilter: undefined, force: "trust" as const };
+        const job = { pushFilter: undefined, pushMax: undefined, force: "trust" as const };
         return push(job, cache, lookup, storeOf(paths), roots, quiet, signal);
       };
       expect((await run()).pushed).toHaveLength(3);

@@ -24,6 +24,8 @@ export interface Comparison<W extends World> {
   nix(world: W): Promise<string>;
   /** What we say that it would do. */
   ours(world: W): Promise<string>;
+  /** After the last world. */
+  end?(): Promise<void>;
 }
 
 export interface Difference {
@@ -68,6 +70,7 @@ export async function compare<W extends World>(comparison: Comparison<W>): Promi
       }),
     ),
   );
+  await comparison.end?.();
   return { worlds: worlds.length, answers, differences, deviated };
 }
 

@@ -6,6 +6,7 @@ import { builders } from "./builders.ts";
 import { cacheInfos } from "./cache-infos.ts";
 import { type Comparison, compare, explain, type World } from "./difference.ts";
 import { graphs } from "./graphs.ts";
+import { installables } from "./installables.ts";
 import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
 import { ALLOWED, settings } from "./settings.ts";
@@ -28,6 +29,11 @@ afterAll(async () => {
   await court[Symbol.asyncDispose]();
 }, PATIENCE);
 
+async function system(): Promise<string> {
+  const args = ["--eval", "-E", "builtins.currentSystem"];
+  return JSON.parse(await court.machine.nix("nix-instantiate", args));
+}
+
 async function agree<W extends World>(comparison: Comparison<W>): Promise<void> {
   const tally = await compare(comparison);
   const answers = [...tally.answers].map(([answer, n]) => `${n} ${answer}`).join(", ");
@@ -44,18 +50,9 @@ describe("Nix and we decide alike", () => {
 
   test("of graphs", () => agree(graphs(court)), PATIENCE);
 
-  test(
-    "of who can build what",
-    async () => {
-      const system = await court.machine.nix("nix-instantiate", [
-        "--eval",
-        "-E",
-        "builtins.currentSystem",
-      ]);
-      await agree(builders(court, JSON.parse(system)));
-    },
-    PATIENCE,
-  );
+  test("of who can build what", async () => agree(builders(court, await system())), PATIENCE);
+
+  test("of installables", async () => agree(await installables(court, await system())), PATIENCE);
 
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });

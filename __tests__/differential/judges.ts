@@ -27,6 +27,8 @@ export interface Court extends AsyncDisposable {
   readonly http: HttpClient;
   /** A program on the machine; `settings` are lines of Nix's configuration. */
   run(program: string, args: readonly string[], settings?: string): Promise<Ended>;
+  /** The same in a folder of the machine's. */
+  runIn(cwd: string, program: string, args: readonly string[], settings?: string): Promise<Ended>;
 }
 
 export async function openCourt(options: MachineOptions = {}): Promise<Court> {
@@ -35,17 +37,19 @@ export async function openCourt(options: MachineOptions = {}): Promise<Court> {
   const server = await serveFolder(folder);
   const http = new HttpClient(machine.environment);
   const version = await machine.nix("nix", ["--version"]);
+  const runIn: Court["runIn"] = (cwd, program, args, settings = "") =>
+    ended(program, args, cwd, {
+      ...machine.environment,
+      NIX_CONFIG: `${QUICK}\n${settings}`,
+    });
   return {
     machine,
     minor: Number(/ 2\.(\d+)/.exec(version)?.[1] ?? 0),
     folder,
     server,
     http,
-    run: (program, args, settings = "") =>
-      ended(program, args, machine.root, {
-        ...machine.environment,
-        NIX_CONFIG: `${QUICK}\n${settings}`,
-      }),
+    run: (program, args, settings) => runIn(machine.root, program, args, settings),
+    runIn,
     async [Symbol.asyncDispose]() {
       http.close();
       await server[Symbol.asyncDispose]();

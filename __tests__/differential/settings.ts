@@ -1,19 +1,14 @@
 /** Owns settings that bear on a decision: who is trusted, what may be fetched, at which address, with which netrc. */
 
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DEFAULTS, parseInputs } from "../../src/action/inputs.ts";
-import { compose } from "../../src/compose.ts";
 import { parseSigningKey } from "../../src/domain/signature.ts";
-import type { StorePath } from "../../src/domain/store-path.ts";
-import { Lookup } from "../../src/engine/survey/lookup.ts";
-import { describeSubstituters } from "../../src/engine/survey/substituters.ts";
-import type { Environment } from "../../src/host/environment.ts";
 import { type Chance, chance } from "../support/fuzz.ts";
 import { newSecretKey } from "../support/keys.ts";
 import type { Comparison } from "./difference.ts";
 import type { Court } from "./judges.ts";
 import { type MadeUp, madeUp, narInfoText, writeCache } from "./made-up.ts";
+import { answerOf } from "./ours.ts";
 
 export interface SettingsWorld {
   readonly what: string;
@@ -263,37 +258,4 @@ export async function settings(court: Court, secret: string): Promise<Comparison
       return (await answerOf(environment, court.machine.root, made.path)) ? "fetches" : "does not";
     },
   };
-}
-
-/** Whether our program says that this machine's Nix would fetch `path`. */
-export async function answerOf(
-  environment: Environment,
-  root: string,
-  path: string,
-): Promise<boolean> {
-  const signal = AbortSignal.timeout(60_000);
-  const folder = join(root, "ours");
-  await mkdir(folder, { recursive: true });
-  const { job } = parseInputs({ ...DEFAULTS, cache: "none" });
-  const silent = { group() {}, endGroup() {}, info() {}, debug() {} };
-  await using composed = await compose({
-    job,
-    secrets: { token: undefined, signingKey: undefined },
-    environment,
-    workspace: root,
-    code: "ours",
-    folder,
-    needs: "store and checkout",
-    platform: "linux",
-    log: silent,
-    signal,
-  });
-  const { world } = composed;
-  if (world.nix?.setup.substitution === "never") return false;
-  const described = await describeSubstituters(world, signal);
-  const there = described.flatMap(({ substituter, state }) =>
-    state.kind === "reachable" ? [substituter] : [],
-  );
-  const answer = await new Lookup(there, signal).ask(path as StorePath);
-  return answer.served !== undefined;
 }

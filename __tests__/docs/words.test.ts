@@ -71,7 +71,7 @@ describe("the field's words are used", () => {
 /** Files of ours as documents name them: from the repository's top, or from src/. */
 const NAMED = /`((?:[a-z0-9-]+\/)+[a-z0-9-]+\.(?:ts|js|yml|json|md|sh))`/g;
 /** What no checkout holds: other projects' files, what a run or a user makes. */
-const NOT_OURS = /^(demo-out|memos|nix|\.github)\//;
+const NOT_OURS = /^(demo-out|memos|nix|npins|\.github)\//;
 
 describe("the files that a document names", () => {
   test.each(DOCUMENTS)("exist: $file", ({ file, text }) => {

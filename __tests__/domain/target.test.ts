@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import {
   formatAttrPath,
+  formatInFile,
   formatOutputs,
   hasWildcard,
   parseInstallable,
@@ -53,6 +54,8 @@ describe("an installable of a flake", () => {
 describe("an installable of the store", () => {
   test.each([
     [PATH, { kind: "store path", path: PATH }],
+    [`${PATH}/`, { kind: "store path", path: PATH }],
+    [`${PATH}/bin/x#y`, { kind: "store path", path: PATH }],
     [`${PATH}.drv`, { kind: "derivation", path: `${PATH}.drv`, outputs: { kind: "default" } }],
     [`${PATH}.drv^*`, { kind: "derivation", path: `${PATH}.drv`, outputs: { kind: "all" } }],
     [
@@ -65,6 +68,41 @@ describe("an installable of the store", () => {
     ],
   ])("%s", (text, expected) => {
     expect(parseInstallable(text)).toEqual(expected);
+  });
+});
+
+describe("an attribute of a file", () => {
+  test.each([
+    ["hello file=default.nix", "default.nix", "hello", "", "hello file=default.nix"],
+    ["* file=ci.nix", "ci.nix", "*", "", "* file=ci.nix"],
+    ["a.SYSTEM.*^dev file=./nix", "./nix", "a.SYSTEM.*", "^dev", "a.SYSTEM.*^dev file=./nix"],
+    ["file=shell.nix", "shell.nix", "", "", "file=shell.nix"],
+    [". file=shell.nix", "shell.nix", "", "", "file=shell.nix"],
+    [".^dev file=x.nix", "x.nix", "", "^dev", ".^dev file=x.nix"],
+    ["bash file=<nixpkgs>", "<nixpkgs>", "bash", "", "bash file=<nixpkgs>"],
+    ['"a b" file="my nix/ci.nix"', "my nix/ci.nix", '"a b"', "", '"a b" file="my nix/ci.nix"'],
+  ])("%s", (line, file, attrPath, outputs, written) => {
+    const { installable } = parseTarget(`${line} priority=9`);
+    if (installable.kind !== "file") throw new Error(installable.kind);
+    expect(installable.file).toBe(file);
+    expect(formatAttrPath(installable.attrPath)).toBe(attrPath);
+    expect(formatOutputs(installable.outputs)).toBe(outputs);
+    const again = formatInFile(attrPath, installable.outputs, installable.file);
+    expect(again).toBe(written);
+    expect(parseTarget(again).installable).toEqual(installable);
+  });
+
+  test.each([
+    [".#a file=default.nix", "it names a flake, and file= a file"],
+    [`${PATH}.drv file=default.nix`, "in a file is no store path"],
+    ["a file=", 'file="" is no file\'s name'],
+    ["a file=--impure", 'file="--impure" is no file\'s name'],
+    ["a. file=default.nix", "it ends in a dot"],
+    ["file=a.nix file=b.nix", "file= stands twice"],
+  ])("%j is none", (line, why) => {
+    const error = userError(() => parseTarget(line));
+    expect([error.code, error.message]).toEqual(["NCP-102", expect.stringContaining(why)]);
+    expect(error.hint).toBeTruthy();
   });
 });
 
@@ -123,12 +161,18 @@ describe("a target line", () => {
     expect(parseTarget(`.#a priority=${value}`).priority).toBe(Number(value));
   });
 
+  test("says how a blank is written", () => {
+    const { hint } = userError(() => parseTarget("./my dir#a"));
+    expect(hint).toMatch(/stands in quotes .* entered by working-directory/);
+  });
+
   test.each([
     [".#a prority=9", '"prority=9" is not an attribute of a target. Did you mean "priority"?'],
     [".#a Pin=x", 'Did you mean "pin"?'],
     [".#a sytem=x86_64-linux", 'Did you mean "system"?'],
     [".#a closure", '"closure" is not key=value.'],
     [".#a .#b", '".#b" is not key=value'],
+    ["./my dir#a", '"dir#a" is not key=value'],
     [".#a zzzzzz=1", '"zzzzzz=1" is not an attribute of a target'],
     [".#a pin=a pin=b", "pin= stands twice"],
     [".#a closure=biuld", '"biuld" is neither "runtime" nor "build". Did you mean "build"?'],
@@ -166,7 +210,7 @@ describe("a target line", () => {
 
   test("legal values stand in the hint", () => {
     expect(userError(() => parseTarget(".#a x=1")).hint).toBe(
-      "attributes are pin=, priority=, space=, system=, closure=, derivation=, develop=",
+      "attributes are pin=, priority=, space=, system=, closure=, derivation=, develop=, file=",
     );
     expect(userError(() => parseTarget(".#a system=x")).hint).toContain("aarch64-darwin");
   });

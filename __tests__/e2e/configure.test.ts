@@ -14,6 +14,19 @@ const run = promisify(execFile);
 const MODES = ["check", "prefetch", "warm", "audit"];
 
 describe(`Nix's configuration, on ${NIX}`, () => {
+  test("a cache in a folder with a blank: later steps have it, or the job is told that they have not", async () => {
+    await using job = await startJob(flake("members"), { defaults: { targets: ".#good" } });
+    const folder = join(job.machine.root, "my cache");
+    const step = await job.main({ mode: "warm", cache: `file://${encodeURI(folder)}?trusted=1` });
+    expect(step.exitCode).toBe(0);
+    const [file = ""] = (step.environment["NIX_USER_CONF_FILES"] ?? "").split(":");
+    const known = (await readFile(file, "utf8").catch(() => "")).includes("my%20cache");
+    const said = told(step).filter((line) => line.includes("blank in its name"));
+    expect([known, said.map((line) => line.slice(0, 8))]).toEqual(
+      MINOR < 26 ? [false, ["warning:"]] : [true, []],
+    );
+  });
+
   test("the user's files are never written; ours goes in front of them for this job, and in post it goes", async () => {
     const theirs = "theirs-1:lsbNfweSTD355LPCB4HStuWUrYtGu/wW8TV39WbYnK4=";
     await using job = await startJob(flake("members"), {

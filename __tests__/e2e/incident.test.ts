@@ -45,6 +45,26 @@ describe(`the incident, on ${NIX}`, () => {
     );
   });
 
+  test("push-max: what is above it stays out of the cache with what refers to it; the rest is there", async () => {
+    await using job = await startJob(HOME, options);
+    const inputs = { mode: "warm", "push-max": "900kB", targets: `${HOMES}\n.#hello` };
+    const warm = await job.main(inputs);
+    const post = await job.post(inputs, { state: warm.state });
+    expect([warm.exitCode, post.exitCode]).toEqual([0, 0]);
+    expect([...(await cached(job.cache)).keys()].sort()).toEqual([
+      "bws-1.0.0-vendor",
+      "hello-2.12",
+    ]);
+    expect(Object.keys(await pins(job.cache))).toHaveLength(1);
+    const out = warm.report().findings.filter(({ code }) => code === "NCP-314");
+    expect(out.map(({ level, message }) => [level, message])).toEqual([
+      [
+        "notice",
+        "bws-1.0.0 (4.19 MB), bws-deps-1.0.0 (1.05 MB) are above push-max and not pushed, nor 3 paths that refer to that",
+      ],
+    ]);
+  });
+
   test("warm builds it once, pushes, verifies and pins; a fresh machine fetches it", async () => {
     await using job = await startJob(HOME, options);
     const warm = await job.main({ mode: "warm", verify: "full" });

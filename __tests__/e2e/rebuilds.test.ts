@@ -37,7 +37,10 @@ const FLAKE = `{
   };
 }`;
 
+const EMPTY_LOCK = '{"nodes":{"root":{}},"root":"root","version":7}';
+
 interface Site {
+  readonly system: string;
   readonly machine: Machine;
   readonly workspace: string;
   readonly cache: string;
@@ -78,6 +81,7 @@ async function site(machine: Machine): Promise<Site> {
   await commit({});
   const environment = { ...machine.environment, RUNNER_DEBUG: "1" };
   return {
+    system,
     machine,
     workspace,
     cache,
@@ -215,4 +219,65 @@ test("a run that evaluates nothing hands the graph on to the default branch", as
   const next = await run("pull request");
   const told = JSON.parse(next.outputs["rebuilds"] ?? "") as Told;
   expect(told.list.map(({ name }) => name)).toEqual(["acme-docs"]);
+}, 180_000);
+
+/** Each package is changed in a way of its own; what is the same in both stands beside it. */
+const WAYS = (at: "before" | "after") => {
+  const now = at === "after";
+  const pick = (before: string, after: string) => (now ? after : before);
+  const tar = (text: string) =>
+    `build { name = "source"; outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = builtins.hashString "sha256" "${text}\\n"; args = [ "-c" "echo ${text} > $out" ]; }`;
+  return `{
+  outputs = { self }: let
+    system = "SYSTEM";
+    build = attributes: derivation ({ inherit system; builder = "/bin/sh"; args = [ "-c" "echo 1 > $out" ]; } // attributes);
+    zlib = build { name = "zlib-${pick("1.3", "1.4")}"; version = "${pick("1.3", "1.4")}"; };
+    png = build { name = "libpng-1.6"; inherit zlib; };
+    hook = build { name = "hook"; preferLocalBuild = true; text = "${pick("a", "b")}"; };
+    fetcher = build { name = "fetcher"; flags = "${pick("a", "b")}"; };
+  in {
+    packages.\${system} = {
+      own-source = build { name = "own-source"; src = ./web; };
+      flags = build { name = "flags"; configureFlags = "${pick("--static", "--shared")}"; };
+      arguments = build { name = "arguments"; args = [ "-c" "echo ${pick("1", "2")} > $out" ]; };
+      download = build { name = "download"; src = ${tar(pick("one", "two"))}; };
+      same-download = build { name = "same-download"; src = ${tar("same").replace("build {", "build { inherit fetcher;")}; };
+      structured = build { name = "structured"; __structuredAttrs = true; cargoFlags = [ "${pick("a", "b")}" ]; args = [ "-c" "echo 1 > \${builtins.placeholder "out"}" ]; };
+      near = build { name = "near"; inherit png; };
+      both = build { name = "both"; inherit png; patches = "${pick("a", "b")}"; };
+      more-inputs = build { name = "more-inputs"; buildInputs = [ ${pick("", `self.packages.\${system}.untouched`)} ]; };
+      by-hook = build { name = "by-hook"; inherit hook; };
+      renamed = build { name = "renamed-${pick("1.0", "1.1")}"; version = "${pick("1.0", "1.1")}"; };
+      untouched = build { name = "untouched"; };
+      ${now ? 'new-one = build { name = "new-one"; };' : ""}
+    };
+  };
+}`;
+};
+
+test("of thirteen changed in different ways each first cause is the one that was made", async () => {
+  await using machine = await startMachine();
+  const { run, commit, system } = await site(machine);
+  await commit({ "flake.nix": WAYS("before").replace("SYSTEM", system), "flake.lock": EMPTY_LOCK });
+  const first = await run("push");
+  expect(first.exitCode).toBe(0);
+  await commit({ "flake.nix": WAYS("after").replace("SYSTEM", system), "web/main.rs": "2" });
+  const told = JSON.parse((await run("pull request")).outputs["rebuilds"] ?? "") as Told;
+  const zlib = { kind: "dependency", name: "zlib-1.4", was: "zlib-1.3", others: 0 };
+  const own = (...attributes: string[]) => ({ kind: "own", attributes });
+  expect(Object.fromEntries(told.list.map(({ name, cause }) => [name, cause]))).toEqual({
+    "own-source": own("src"),
+    flags: own("configureFlags"),
+    arguments: own(),
+    download: own("src"),
+    structured: own("cargoFlags"),
+    "zlib-1.4": own("version"),
+    "libpng-1.6": zlib,
+    near: zlib,
+    both: own("patches"),
+    "more-inputs": own("buildInputs"),
+    "by-hook": { kind: "dependency", name: "hook", others: 0 },
+    "renamed-1.1": own("version"),
+    "new-one": { kind: "new" },
+  });
 }, 180_000);

@@ -9,6 +9,7 @@ import { UserError } from "../../src/domain/errors.ts";
 import {
   type AttrSegment,
   formatAttrPath,
+  formatInFile,
   formatOutputs,
   isNameable,
 } from "../../src/domain/installable.ts";
@@ -28,14 +29,33 @@ test(
       '.#homeConfigurations.*."with.dots"^bin,man',
       `${storePath("a.drv")}^* priority=1`,
       storePath("a"),
+      '"a b".*^dev file="my nix/ci.nix"',
+      "file=shell.nix priority=3",
       "# a comment\n\n.#a\n.#b pin=*\n",
     ];
-    const words = ["pin=", "priority=", "space=", "system=", "closure=", "^", "*", "#", ".", '"'];
+    const words = [
+      "pin=",
+      "priority=",
+      "space=",
+      "system=",
+      "closure=",
+      "file=",
+      "^",
+      "*",
+      "#",
+      ".",
+      '"',
+    ];
     const tally = tryAll(damaged(whole, words, 11), parseTargets, ({ targets }) => {
       for (const { installable, text, priority, space } of targets) {
         if (text.startsWith("-")) throw new Error("an option");
         if (!(priority >= 0 && priority <= 100)) throw new Error(`priority ${priority}`);
         if (space !== undefined && !Number.isFinite(space)) throw new Error(`space ${space}`);
+        if (installable.kind === "file") {
+          const path = formatAttrPath(installable.attrPath);
+          const line = formatInFile(path, installable.outputs, installable.file);
+          expect(parseTarget(line).installable).toEqual(installable);
+        }
         if (installable.kind !== "flake") continue;
         // What we make of it for Nix is read as the same thing.
         const { flake, attrPath, outputs } = installable;

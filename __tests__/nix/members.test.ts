@@ -10,10 +10,10 @@ import {
   type Member,
   type MemberQuestion,
   memberExpression,
-  nixString,
   Progress,
   unnamed,
 } from "../../src/nix/members.ts";
+import { nixString } from "../../src/nix/nix-file.ts";
 import { SIGNAL } from "../support/world.ts";
 
 function segments(path: string) {

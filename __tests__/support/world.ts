@@ -288,7 +288,7 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
     descending: async (built, origin) => built.filter((path) => origin.includes(path)),
     configure: async (caches) => {
       done.push(`configure ${caches.map(({ name }) => name).join(" ")}`);
-      return ["nix.conf: caches added"];
+      return { lines: ["nix.conf: caches added"], findings: [] };
     },
     buildDirectory: () => buildDirectory,
     buildIn: (directory, kept) => {

@@ -8,6 +8,7 @@ import { prefetch1, prefetch3 } from "./prefetch.ts";
 import { prefetchWays } from "./prefetch-ways.ts";
 import { fetchLarge, pushLarge, pushSmall } from "./push.ts";
 import { pushAttic, pushCachix } from "./push-protocols.ts";
+import { forecast, rebuilds } from "./rebuilds.ts";
 import { scaling } from "./scaling.ts";
 import { server } from "./server.ts";
 import { start } from "./start.ts";
@@ -31,6 +32,8 @@ export const ROWS: readonly Row[] = [
   pushLarge,
   fetchLarge,
   unchanged,
+  rebuilds,
+  forecast,
   post,
   memoryPaths,
   memoryPush,

@@ -35,6 +35,7 @@ export const DEFAULTS = {
   substituters: "",
   push: "auto",
   "push-filter": "",
+  "push-max": "",
   pin: "auto",
   "pin-keep": "revisions:3",
   verify: "nar",
@@ -136,6 +137,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
         inputs["push-filter"].trim() === ""
           ? undefined
           : boundedPattern(parseRegExp(inputs["push-filter"].trim(), "push-filter"), "push-filter"),
+      pushMax: optionalSize(inputs, "push-max"),
       pin: choice(inputs, "pin"),
       pinKeep: parseKeep(inputs["pin-keep"].trim()),
       verify: choice(inputs, "verify"),
@@ -144,7 +146,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
       heavy: parseHeavy(inputs.heavy),
       minFree: parseSize(inputs["min-free"], "min-free"),
       reclaim: choice(inputs, "reclaim"),
-      quota: inputs.quota.trim() === "" ? undefined : parseSize(inputs.quota, "quota"),
+      quota: optionalSize(inputs, "quota"),
       keyFiles: lines(inputs["key-files"]),
       keyPrefix: keyPart(inputs["key-prefix"].trim(), "key-prefix"),
       keySuffix: lines(inputs["key-suffix"]).map((part) => keyPart(part, "key-suffix")),
@@ -155,6 +157,10 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
       chosenNix: parseNix(inputs["nix-version"].trim(), lines(inputs["nix-sha256"])),
     },
   };
+}
+
+function optionalSize(inputs: Inputs, name: "push-max" | "quota"): number | undefined {
+  return inputs[name].trim() === "" ? undefined : parseSize(inputs[name], name);
 }
 
 function choice<Name extends keyof typeof CHOICES>(

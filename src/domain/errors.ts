@@ -30,6 +30,7 @@ export type ErrorCode =
   | "NCP-308" // a store path's bytes are not what the store says
   | "NCP-309" // a NAR cannot be unpacked here
   | "NCP-310" // a path is not served for want of a reference that was not pushed
+  | "NCP-314" // a path is above push-max, and kept out
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known
   | "NCP-332" // our clock is too far off for a cache

@@ -3,9 +3,18 @@
 import type { AttrSegment, OutputSelection } from "./installable.ts";
 import type { StorePath } from "./store-path.ts";
 
+/** A file with a Nix expression, evaluated as nix-build or nix-shell does it: with all that this machine has. */
+export interface NixFile {
+  /** As Nix takes it: a path, `<nixpkgs>`. */
+  readonly path: string;
+  readonly as: "nix-build" | "nix-shell";
+}
+
 /** One evaluation: every target with this flake, attribute path and system. */
 export interface EvaluationRequest {
+  /** A flake reference; of a file, a name that is none (`file=default.nix`). */
   readonly flake: string;
+  readonly file?: NixFile;
   readonly attrPath: readonly AttrSegment[];
   readonly system: string;
   readonly outputs: OutputSelection;
@@ -40,4 +49,12 @@ export interface EvaluationResult {
   readonly built: readonly StorePath[];
   /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
   readonly notices: readonly string[];
+}
+
+/** What becomes of what was evaluated, when the run goes on. */
+export interface AfterEvaluation {
+  /** Which later commands need no evaluation, as Nix itself shows, and which do, and why: in words. */
+  tell(signal: AbortSignal): Promise<readonly string[]>;
+  /** Leaves for other jobs of the commit what was evaluated by the time of `tell`. */
+  leave?(signal: AbortSignal): Promise<void>;
 }

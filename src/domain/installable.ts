@@ -22,6 +22,14 @@ export type Installable =
       readonly attrPath: readonly AttrSegment[];
       readonly outputs: OutputSelection;
     }
+  | {
+      readonly kind: "file";
+      /** As Nix takes it: `default.nix`, `<nixpkgs>`. */
+      readonly file: string;
+      /** Empty: what the file itself gives. */
+      readonly attrPath: readonly AttrSegment[];
+      readonly outputs: OutputSelection;
+    }
   | { readonly kind: "store path"; readonly path: StorePath }
   | {
       readonly kind: "derivation";
@@ -29,17 +37,21 @@ export type Installable =
       readonly outputs: OutputSelection;
     };
 
-/** Reads `.#name`, `nixpkgs#bws^bin`, `.#packages.SYSTEM.*`, `/nix/store/…`, `/nix/store/….drv^out`. */
-export function parseInstallable(text: string): Installable {
+/**
+ * Reads `.#name`, `nixpkgs#bws^bin`, `.#packages.SYSTEM.*`, `/nix/store/…`, `/nix/store/….drv^out`; in a file,
+ * what stands behind the `#` alone.
+ */
+export function parseInstallable(text: string, file?: string): Installable {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
   if (/[\u0000-\u001f\u007f]/.test(text)) {
     throw bad(text, "it holds a control character", "write it again by hand");
   }
   if (!text.isWellFormed()) throw bad(text, "it is no Unicode text", "write it again by hand");
   const { body, outputs } = splitOutputs(text);
+  if (file !== undefined) return inFile(text, body, outputs, file);
   const store = asStorePath(body);
   if (store) {
-    if (body.endsWith(".drv")) return { kind: "derivation", path: store, outputs };
+    if (store.endsWith(".drv")) return { kind: "derivation", path: store, outputs };
     if (outputs.kind !== "default") {
       throw bad(text, "an output is selected of a path that is one already", "leave out the ^…");
     }
@@ -60,6 +72,24 @@ export function parseInstallable(text: string): Installable {
   };
 }
 
+function inFile(text: string, body: string, outputs: OutputSelection, file: string): Installable {
+  if (file === "" || /^-|"/.test(file)) {
+    throw bad(text, `file="${file}" is no file's name`, "write hello file=default.nix");
+  }
+  if (body.replaceAll(/"[^"]*"/g, "").includes("#")) {
+    throw bad(
+      text,
+      "it names a flake, and file= a file",
+      "write hello file=default.nix, without .#",
+    );
+  }
+  if (body.startsWith("/")) {
+    throw bad(text, "in a file is no store path", "leave out file=, or name an attribute");
+  }
+  const attrPath = body === "" || body === "." ? [] : parseAttrPath(body, text);
+  return { kind: "file", file, attrPath, outputs };
+}
+
 function splitOutputs(text: string): { body: string; outputs: OutputSelection } {
   const caret = text.lastIndexOf("^");
   const behind = text.slice(caret + 1);
@@ -74,10 +104,15 @@ function splitOutputs(text: string): { body: string; outputs: OutputSelection } 
   return { body, outputs: { kind: "named", names } };
 }
 
+/** Of a file within a store path that path is meant, as Nix has it, whatever stands behind. */
 function asStorePath(text: string): StorePath | undefined {
-  const slash = text.lastIndexOf("/");
-  if (slash <= 0 || !text.startsWith("/")) return undefined;
-  return storePathFromBaseName(text.slice(slash + 1), text.slice(0, slash));
+  if (!text.startsWith("/")) return undefined;
+  const [, ...parts] = text.split("/");
+  for (const [index, part] of parts.entries()) {
+    const path = index > 0 && storePathFromBaseName(part, `/${parts.slice(0, index).join("/")}`);
+    if (path) return path;
+  }
+  return undefined;
 }
 
 /**
@@ -177,6 +212,14 @@ export function formatOutputs(outputs: OutputSelection): string {
   return outputs.kind === "all" ? "^*" : `^${outputs.names.join(",")}`;
 }
 
+/** As a target line says it: `hello file=default.nix`, `file=shell.nix`. */
+export function formatInFile(path: string, outputs: OutputSelection, file: string): string {
+  const attribute = `${path}${formatOutputs(outputs)}`;
+  const named = /\s/.test(file) ? `file="${file}"` : `file=${file}`;
+  if (attribute === "") return named;
+  return `${attribute.startsWith("^") ? "." : ""}${attribute} ${named}`;
+}
+
 export function hasWildcard(installable: Installable): boolean {
-  return installable.kind === "flake" && installable.attrPath.some(({ kind }) => kind === "every");
+  return "attrPath" in installable && installable.attrPath.some(({ kind }) => kind === "every");
 }

@@ -30,6 +30,8 @@ export interface Job {
   readonly substituters: readonly SubstituterLine[];
   readonly push: "auto" | "targets" | "off";
   readonly pushFilter: NamePattern | undefined;
+  /** Bytes of a NAR above which a path is not pushed, nor what refers to it. */
+  readonly pushMax: number | undefined;
   readonly pin: "auto" | "off";
   readonly pinKeep: PinKeep;
   readonly verify: VerifyLevel;

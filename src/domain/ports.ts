@@ -5,8 +5,9 @@ import type { Builders } from "./builders.ts";
 import type { BinaryCache, CacheFolder } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation, Substitution } from "./derivation.ts";
-import type { EvaluationRequest, EvaluationResult } from "./evaluation.ts";
+import type { AfterEvaluation, EvaluationRequest, EvaluationResult } from "./evaluation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
+import type { Finding } from "./finding.ts";
 import type { Code } from "./job.ts";
 import type { History } from "./ledger.ts";
 import type { Addresses } from "./location.ts";
@@ -31,6 +32,14 @@ export interface NixSetup {
   readonly flake: "here" | "absent";
   readonly inputs: ReadonlySet<string>;
   readonly untrusted?: Untrusted;
+}
+
+/** What later steps of the job were told of caches. */
+export interface Configured {
+  /** What was written, and what was left out for a good reason. */
+  readonly lines: readonly string[];
+  /** What they do without, and need not. */
+  readonly findings: readonly Finding[];
 }
 
 /** A user whom Nix's daemon does not trust: it takes from him what root allows, and no more. */
@@ -84,10 +93,8 @@ type Paths = readonly StorePath[];
 export interface Nix {
   readonly setup: NixSetup;
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
-  /** Which later commands need no evaluation, as Nix itself shows, and which do, and why: in words. */
-  evaluatedFor?(signal: AbortSignal): Promise<readonly string[]>;
-  /** Leaves for other jobs of the commit what was evaluated by the time of `evaluatedFor`. */
-  keepEvaluation?(signal: AbortSignal): Promise<void>;
+  /** What becomes of what was evaluated. */
+  readonly evaluated?: AfterEvaluation;
   /** How many names a set of a flake has; undefined where it cannot be looked at. */
   attributes(flake: string, set: string, signal: AbortSignal): Promise<number | undefined>;
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */
@@ -121,8 +128,8 @@ export interface Nix {
   garbage(keep: Paths, signal: AbortSignal): Promise<number>;
   /** Deletes garbage until `bytes` are freed; what `keep` refers to stays. Bytes freed. */
   collect(keep: Paths, bytes: number, signal: AbortSignal): Promise<number>;
-  /** Adds caches to the configuration that later steps of the job read; says what it wrote. */
-  configure?(caches: readonly BinaryCache[], signal: AbortSignal): Promise<readonly string[]>;
+  /** Adds caches to the configuration that later steps of the job read. */
+  configure?(caches: readonly BinaryCache[], signal: AbortSignal): Promise<Configured>;
   /** Paths built on this machine since the job began, that are no derivation files. */
   builtHere(since: ReadonlySet<string>, signal: AbortSignal): Promise<Paths>;
   /** Those of `built` that descend from `origin` (derivations, results) or from what the job's folders link to. */
@@ -250,8 +257,8 @@ export interface Staging {
 export interface World {
   /** Strange code could read what Nix is told of private caches: those this process reads itself. */
   readonly code: Code;
-  /** The name of a secret that a stranger's build on this machine could read. */
-  readonly exposed?: string;
+  /** The name of a secret that a stranger's code on this machine could read, and what of it could. */
+  readonly exposed?: { readonly secret: string; readonly to: "builds" | "evaluation" };
   /** Undefined on a runner without Nix (Windows): keys and disk only. */
   readonly nix: Nix | undefined;
   readonly disk: Disk;

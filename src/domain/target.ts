@@ -9,7 +9,7 @@ import { didYouMean } from "./suggest.ts";
 export interface Target {
   /** The whole line as the user wrote it. */
   readonly line: string;
-  /** The installable as the user wrote it. */
+  /** The installable as the user wrote it; empty where `file=` alone is there. */
   readonly text: string;
   readonly installable: Installable;
   /** Name of its pin; a `*` in it stands for what the installable's `*` matched. */
@@ -26,18 +26,26 @@ export interface Target {
   readonly derivations: readonly string[];
   /**
    * `shell`: what `nix develop` needs of it, which is the inputs of its derivation and not its
-   * outputs. Undefined: by its place, so that all below `devShells` is a shell.
+   * outputs. Undefined: by its place, so that all below `devShells` and in a shell.nix is a shell.
    */
   readonly develop: "shell" | "package" | undefined;
 }
 
-const ATTRIBUTES = ["pin", "priority", "space", "system", "closure", "derivation", "develop"];
+const ATTRIBUTES = [
+  ...["pin", "priority", "space", "system", "closure", "derivation", "develop"],
+  "file",
+];
+
+const BLANKS =
+  '; a blank ends what a target is called: a name with one stands in quotes (.#"a b"), and a folder with one is entered by working-directory';
 
 /** Pin names go into URLs and file names; Cachix takes the same characters. */
 const PIN_NAME = /^[0-9A-Za-z_*][0-9A-Za-z_.+*-]{0,199}$/;
 
 export function parseTarget(line: string): Target {
-  const [text = "", ...rest] = wordsOf(line);
+  const words = wordsOf(line);
+  const isFileAlone = words[0]?.startsWith("file=");
+  const [text = "", ...rest] = isFileAlone ? ["", ...words] : words;
   const attributes = new Map<string, string>();
   for (const word of rest) {
     const equals = word.indexOf("=");
@@ -47,7 +55,9 @@ export function parseTarget(line: string): Target {
       throw new UserError(
         "NCP-102",
         `targets: "${line.trim()}": "${word}" ${why}.${didYouMean(key, ATTRIBUTES)}`,
-        { hint: `attributes are ${ATTRIBUTES.map((name) => `${name}=`).join(", ")}` },
+        {
+          hint: `attributes are ${ATTRIBUTES.map((name) => `${name}=`).join(", ")}${equals < 0 ? BLANKS : ""}`,
+        },
       );
     }
     if (attributes.has(key)) {
@@ -57,7 +67,7 @@ export function parseTarget(line: string): Target {
     }
     attributes.set(key, word.slice(equals + 1));
   }
-  const installable = parseInstallable(text);
+  const installable = parseInstallable(text, attributes.get("file")?.replace(/^"([^"]*)"$/, "$1"));
   const closure = attributes.get("closure") ?? "runtime";
   if (closure !== "runtime" && closure !== "build") {
     throw new UserError(

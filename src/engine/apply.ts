@@ -183,10 +183,14 @@ class Application {
   private async configure(caches: readonly BinaryCache[]): Promise<void> {
     this.given = await this.withoutStalled(caches);
     try {
-      for (const line of (await this.nix.configure?.(this.given, this.signal)) ?? []) {
+      const told = await this.nix.configure?.(this.given, this.signal);
+      for (const line of told?.lines ?? []) {
         this.configured.push(line);
         this.world.log.info(line);
       }
+      // Told anew where a cache falls out later on.
+      const known = new Set(this.findings.map(({ message }) => message));
+      this.findings.push(...(told?.findings ?? []).filter(({ message }) => !known.has(message)));
     } catch (error) {
       // This run names the caches at every call; it is later steps that do not know them.
       if (!(error instanceof UserError) || error.code !== "NCP-352") throw error;

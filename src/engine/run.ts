@@ -83,7 +83,7 @@ async function once(
   const said = forecastWords(meant.forecast);
   if (said !== "") world.log.info(said);
   // Before the first build, so that other jobs have it soon; and no build has a hand in it.
-  const kept = seen.trust.kind === "write" ? world.nix?.keepEvaluation?.(signal) : undefined;
+  const kept = seen.trust.kind === "write" ? world.nix?.evaluated?.leave?.(signal) : undefined;
   kept?.catch(() => undefined);
   const done = await apply(
     job,
@@ -98,7 +98,7 @@ async function once(
   await kept;
   // What a build took is worth knowing whatever became of the run's caches.
   if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
-  await remember(job, seen, done, world, signal);
+  await remember(job, seen, changes, done, world, signal);
   const outcome = {
     ...done,
     findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
@@ -117,13 +117,21 @@ async function once(
 
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
 function refuseExposed(job: Job, { exposed }: World): void {
-  if (exposed === undefined || !MAY[job.mode].has("configure")) return;
+  if (exposed === undefined) return;
+  const { secret, to } = exposed;
+  if (to === "builds" && !MAY[job.mode].has("configure")) return;
+  const how =
+    to === "builds"
+      ? "Nix here builds as this step's own user without a sandbox: a build could read it in /proc"
+      : "the evaluation of a file (file=) reads what it likes: it could read it in /proc";
+  const or =
+    to === "builds"
+      ? "give the job a Nix with a daemon, with build users or with sandbox = true"
+      : "name no target with file= there: a flake is evaluated by itself";
   throw new UserError(
     "NCP-453",
-    `this job may run a stranger's code and has a secret (${exposed}), and Nix here builds as this step's own user without a sandbox: a build could read it in /proc`,
-    {
-      hint: `take the ${exposed} away on such an event, or give the job a Nix with a daemon, with build users or with sandbox = true`,
-    },
+    `this job may run a stranger's code and has a secret (${secret}), and ${how}`,
+    { hint: `take the ${secret} away on such an event, or ${or}` },
   );
 }
 
@@ -151,6 +159,7 @@ async function look(
 async function remember(
   job: Job,
   seen: Survey,
+  changes: Changes | undefined,
   outcome: Outcome,
   world: World,
   signal: AbortSignal,
@@ -161,7 +170,7 @@ async function remember(
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
-  await leaveLedger(seen, assessment, outcome.figures, world, signal);
+  await leaveLedger(seen, assessment, changes?.ledger, outcome.figures, world, signal);
   const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
   if (!world.memory || fresh) return;
   // What another cache serves is as good an answer, and asked for again by the next run.

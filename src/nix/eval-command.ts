@@ -2,13 +2,16 @@
 
 import * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";
+import type { NixFile } from "../domain/evaluation.ts";
 import { type AttrSegment, formatAttrPath, formatSegment } from "../domain/installable.ts";
 import { limiter } from "../domain/limit.ts";
 import type { StorePath } from "../domain/store-path.ts";
+import type { Environment } from "../host/environment.ts";
 import type { ExecResult } from "../host/exec.ts";
 import { type CallSubstituters, substituterOptions } from "./build.ts";
 import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
+import { applyIn, fileArguments } from "./nix-file.ts";
 
 export interface EvaluationParts {
   readonly nix: NixCommand;
@@ -17,6 +20,8 @@ export interface EvaluationParts {
   readonly system: string;
   /** The flake of the working directory. */
   readonly flake: Flake | undefined;
+  /** Variables for the evaluation of a file, which reads its environment. */
+  readonly forFiles: (file: NixFile) => Environment;
   /** Whether an import from derivation that no cache has may be built. */
   readonly builds: "allowed" | "forbidden";
   /** What it may fetch from; asked for only when there is something to fetch. */
@@ -27,12 +32,13 @@ export interface EvaluationParts {
 
 export interface Question {
   readonly flake: string;
+  readonly file?: NixFile | undefined;
   readonly segments: readonly AttrSegment[];
   /** A function of what stands there. */
   readonly apply: string;
   readonly system: string;
   /** Takes the messages of the evaluation that the answer is of: a call for each that was begun. */
-  readonly begin?: () => (message: string) => void;
+  readonly begin?: (() => (message: string) => void) | undefined;
 }
 
 export type Answer<T> =
@@ -154,7 +160,7 @@ export class EvaluationDoor {
   }
 
   private async run(
-    { flake, segments, apply, system, begin }: Question,
+    { flake, file, segments, apply, system, begin }: Question,
     more: readonly string[],
     signal: AbortSignal,
   ): Promise<Heard> {
@@ -162,9 +168,9 @@ export class EvaluationDoor {
     const args = [
       "eval",
       "--json",
-      `${flake}#${encodeFragment(segments)}`,
+      ...(file ? fileArguments(file) : [`${flake}#${encodeFragment(segments)}`]),
       "--apply",
-      apply,
+      file ? applyIn(file, segments, apply) : apply,
       ...COMMON,
       // Evaluations of one flake at once share this cache, and one then reads what another has half
       // written: "attribute … is unexpectedly missing", of one that is there (garnix-io/issues#36).
@@ -173,14 +179,20 @@ export class EvaluationDoor {
       ...(isIndirect(flake) && own ? lockedInputs(own, flake) : []),
       ...(system === this.parts.system ? [] : ["--system", system]),
     ];
-    return this.hear(args, new Listener(begin?.()), signal);
+    return this.hear(args, new Listener(begin?.()), signal, file && this.parts.forFiles(file));
   }
 
-  private hear(args: readonly string[], listener: Listener, signal: AbortSignal): Promise<Heard> {
+  private hear(
+    args: readonly string[],
+    listener: Listener,
+    signal: AbortSignal,
+    environment: Environment = {},
+  ): Promise<Heard> {
     return this.turn(async () => {
       const result = await this.parts.nix.try("nix", args, {
         signal,
         deadline: DEADLINES.evaluate,
+        environment,
         onErrorLine: (line) => listener.read(line),
       });
       return listener.heard(result);

@@ -30,6 +30,7 @@ import {
   refusal,
   unnamed,
 } from "./members.ts";
+import { askedBy, noDerivation } from "./nix-file.ts";
 
 export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | "system"> {
   readonly door: EvaluationDoor;
@@ -117,7 +118,8 @@ class Evaluation {
    * until then is not asked again.
    */
   private async set(segments: readonly AttrSegment[], only?: readonly string[]): Promise<Part> {
-    const fixed = nameablePart(segments);
+    const { file } = this.request;
+    const fixed = file ? [] : nameablePart(segments);
     const open = segments.slice(fixed.length);
     const found: Found[] = [];
     const ended: Ended[] = [];
@@ -127,14 +129,11 @@ class Evaluation {
     const { outputs } = this.evaluator;
     for (let after: readonly string[] | undefined; ; ) {
       let progress = new Progress(mark);
-      const answer = await this.ask<Member>(
-        fixed,
-        memberExpression(open, { mark, after, only, outputs }),
-        () => {
-          progress = new Progress(mark);
-          return (message) => progress.read(message);
-        },
-      );
+      const question = memberExpression(open, { mark, after, only, outputs, file });
+      const answer = await this.ask<Member>(fixed, question, () => {
+        progress = new Progress(mark);
+        return (message) => progress.read(message);
+      });
       if ("value" in answer) {
         found.push(...flatten(answer.value, fixed, open));
         odd.push(...unnamed(answer.value));
@@ -220,7 +219,7 @@ class Evaluation {
             return { ...NOTHING, passedOver: [{ attrPath, why }] };
           }
           if (messages++ >= MESSAGES_MOST) {
-            const message = `it throws; nix eval '${this.request.flake}#${attrPath}.drvPath' tells why`;
+            const message = `it throws; ${askedBy(this.request, attrPath)} tells why`;
             return this.failure(segments, { message });
           }
           return this.ended({ segments, matched, failure: await this.whyFailed(segments) }, how);
@@ -231,7 +230,8 @@ class Evaluation {
             ? this.failure(segments, { message: "it does not exist" })
             : NOTHING;
         case "other":
-          if (how === "named") return this.failure(segments, { message: "it is not a derivation" });
+          if (how === "named")
+            return this.failure(segments, { message: noDerivation(this.request) });
           // What the `*` itself was to look into is no set.
           if (matched.length > 0 || asked.length === 0) return NOTHING;
           return this.failure(segments, {
@@ -291,9 +291,9 @@ class Evaluation {
     apply: string,
     begin?: () => (message: string) => void,
   ): Promise<Answer<T>> {
-    const { system } = this.request;
-    const question = { flake, segments, apply, system, ...(begin ? { begin } : {}) };
-    return this.evaluator.door.ask<T>(question, this.signal);
+    const { system, file } = this.request;
+    const { door } = this.evaluator;
+    return door.ask<T>({ flake, segments, apply, system, file, begin }, this.signal);
   }
 }
 

@@ -1,10 +1,84 @@
 /** Which caches a flake's own `nixConfig` adds to Nix's settings, and which Nix does not take from it. */
 
+import { join } from "node:path";
 import type { Code, Job } from "../domain/job.ts";
 import { plainAddress, withoutCredentials } from "../domain/location.ts";
+import { parsePublicKey } from "../domain/signature.ts";
+import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
-import { type Flake, type FlakeCaches, flakeCaches } from "./flake.ts";
+import { nixConfigOf } from "../host/project.ts";
+import { isAtLeast } from "./command.ts";
+import { homeOf } from "./configure.ts";
+import type { Flake } from "./flake.ts";
 import type { NixMachine, NixSettings } from "./machine.ts";
+
+export interface FlakeCaches {
+  readonly substituters: readonly string[];
+  readonly publicKeys: readonly string[];
+}
+
+/**
+ * What the flake's own `nixConfig` makes of Nix's settings: `settings` are those of commands on this flake
+ * (of no others), `refused` is what Nix ignores, as nobody is there to be asked.
+ */
+async function flakeCaches(
+  { directory }: Flake,
+  machine: NixMachine,
+  environment: Environment,
+): Promise<{ readonly settings: NixSettings; readonly refused: FlakeCaches }> {
+  const { setup, settings } = machine;
+  const config = nixConfigOf((await readIfThere(join(directory, "flake.nix"))) ?? "");
+  const accepts = settings.flakeConfig === "accepted" ? "all" : await told(environment, setup);
+  const refused = { substituters: [] as string[], publicKeys: [] as string[] };
+  const named = (setting: string, before: readonly string[], left: string[]) => {
+    let now = before;
+    // In the order of their names, as Nix does: what adds comes first, and what replaces takes it away.
+    for (const name of [`extra-${setting}`, setting]) {
+      const value = config.get(name);
+      if (value === undefined) continue;
+      const words = value.split(/\s+/).filter(Boolean);
+      if (accepts !== "all" && accepts[name]?.[value] !== true) left.push(...words);
+      else now = name === setting ? words : [...now, ...words];
+    }
+    return [...new Set(now)];
+  };
+  const keys = named("trusted-public-keys", settings.publicKeyTexts, refused.publicKeys);
+  const known = settings.trustedPublicKeys.map(({ text }) => text);
+  // A key that the daemon does not take from this user makes no path good.
+  const more = setup.untrusted ? [] : keys.filter((text) => !known.includes(text));
+  const parsed = more.flatMap((text) => parsePublicKey(text) ?? []);
+  const bad = more.find((text) => !settings.publicKeyTexts.includes(text) && !parsePublicKey(text));
+  return {
+    settings: {
+      ...settings,
+      substituters: named("substituters", settings.substituters, refused.substituters),
+      trustedPublicKeys: [
+        ...settings.trustedPublicKeys.filter(
+          ({ text }) => !settings.publicKeyTexts.includes(text) || keys.includes(text),
+        ),
+        ...parsed,
+      ],
+      badKey:
+        settings.badKey ??
+        (bad === undefined ? undefined : `"${bad.split(":")[0]?.slice(0, 40)}" in flake.nix`),
+    },
+    refused,
+  };
+}
+
+type Trusted = Readonly<Record<string, Readonly<Record<string, boolean>> | undefined>>;
+
+/** What this user once told Nix of it: each setting with its whole value (`trusted-settings.json`). */
+async function told(environment: Environment, { version }: NixMachine["setup"]): Promise<Trusted> {
+  const own = isAtLeast(version, 25) ? environment["NIX_DATA_HOME"] : undefined;
+  const data = environment["XDG_DATA_HOME"] || join(homeOf(environment, version), ".local/share");
+  const text = await readIfThere(join(own || join(data, "nix"), "trusted-settings.json"));
+  try {
+    return (JSON.parse(text ?? "{}") ?? {}) as Trusted;
+  } catch {
+    return {};
+  }
+}
 
 interface Asked {
   readonly job: Job;

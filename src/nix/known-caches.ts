@@ -3,6 +3,7 @@
 import { type BinaryCache, needsCredentials } from "../domain/cache.ts";
 import type { Code } from "../domain/job.ts";
 import { holdsPassword, plainAddress } from "../domain/location.ts";
+import type { Configured } from "../domain/ports.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CallSubstituters } from "./build.ts";
 import type { NixCommand } from "./command.ts";
@@ -90,13 +91,13 @@ export class KnownCaches {
     };
   }
 
-  /** Tells later steps of the caches; what was done, in words. */
+  /** Tells later steps of the caches. */
   async configure(
     later: LaterSteps,
     caches: readonly BinaryCache[],
     buildDir: string | undefined,
     signal: AbortSignal,
-  ): Promise<readonly string[]> {
+  ): Promise<Configured> {
     const { command, environment, machine } = this.parts;
     const { substituters, trustedPublicKeys } = machine.settings;
     const readable = await this.readable(caches, signal);
@@ -116,10 +117,21 @@ export class KnownCaches {
       publicKeys: trustedPublicKeys.map(({ text }) => text),
     });
     if (isNew) await checkConfiguration(command, later, before, wanted, signal);
-    return [
-      isNew ? `${later.file}: caches added, for this job` : "Nix knows these caches already",
-      ...caches.filter((cache) => !readable.includes(cache)).map((cache) => this.whyNot(cache)),
-    ];
+    const left = caches.filter((cache) => !readable.includes(cache));
+    const blank = left.filter((cache) => this.hasBlank(cache));
+    return {
+      lines: [
+        isNew ? `${later.file}: caches added, for this job` : "Nix knows these caches already",
+        ...left.filter((cache) => !blank.includes(cache)).map((cache) => this.whyNot(cache)),
+      ],
+      findings: blank.map(({ name }) => ({
+        kind: "cache",
+        level: "warning",
+        code: "NCP-330",
+        message: `Nix ${machine.setup.version} here can be told of no folder with a blank in its name: later steps do not know ${name}, and build what only it has`,
+        hint: "keep it in a folder without one, or take a newer Nix (2.26 reads %20)",
+      })),
+    };
   }
 
   private whyNot(cache: BinaryCache): string {
@@ -130,16 +142,19 @@ export class KnownCaches {
       : `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is left out of its configuration`;
   }
 
+  /** Words of a setting end at a blank. */
+  private hasBlank({ substituter: { url } }: BinaryCache): boolean {
+    return /\s/.test(fileAddress(this.parts.machine.setup.version, url));
+  }
+
   /** Those that this Nix can be told of; about buckets it is asked, once. */
   private async readable(
     all: readonly BinaryCache[],
     signal: AbortSignal,
   ): Promise<readonly BinaryCache[]> {
-    const { code, machine } = this.parts;
-    const { version } = machine.setup;
+    const { code } = this.parts;
     const told = code === "ours" ? all : all.filter((cache) => !needsCredentials(cache));
-    // Words of a setting end at a blank.
-    const named = told.filter(({ substituter: { url } }) => !/\s/.test(fileAddress(version, url)));
+    const named = told.filter((cache) => !this.hasBlank(cache));
     if (!named.some(isBucket)) return named;
     this.readingS3 ??= readsS3(this.parts.command, signal);
     return (await this.readingS3) ? named : named.filter((cache) => !isBucket(cache));

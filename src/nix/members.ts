@@ -1,8 +1,9 @@
 /** The question to an evaluation, an expression that no member of a set can break, and how its answer is read. */
 
-import type { EvaluationRequest, EvaluationResult } from "../domain/evaluation.ts";
+import type { EvaluationRequest, EvaluationResult, NixFile } from "../domain/evaluation.ts";
 import { type AttrSegment, isNameable } from "../domain/installable.ts";
 import type { ChosenOutputs } from "./eval-cache.ts";
+import { autoCall, nixString } from "./nix-file.ts";
 
 /** What the expression gives for each name it reached. */
 export type Member =
@@ -34,6 +35,7 @@ export interface MemberQuestion {
   readonly only?: readonly string[] | undefined;
   /** How this version of Nix chooses outputs where none is named. */
   readonly outputs: ChosenOutputs;
+  readonly file?: NixFile | undefined;
 }
 
 /**
@@ -43,12 +45,13 @@ export interface MemberQuestion {
  */
 export function memberExpression(
   segments: readonly AttrSegment[],
-  { mark, after, only, outputs }: MemberQuestion,
+  { mark, after, only, outputs, file }: MemberQuestion,
 ): string {
   return `root: let
   inherit (builtins) all attrNames deepSeq elem filter foldl' genList getAttr hasAttr head isAttrs isList map match replaceStrings seq stringLength substring tail toJSON trace tryEval;
   ${UTF8}
   isNameable = n: replaceStrings [ "\\"" ] [ "" ] n == n && (match "[ -~]*" n != null || isUtf8 n);
+  auto = ${autoCall(file, "a member")};
   guard = v: let t = tryEval (deepSeq v v); in if t.success then t.value else { kind = "failed"; why = [ ]; };
   against = p: let
     m = p.meta or { };
@@ -67,7 +70,7 @@ export function memberExpression(
         kind = "derivation";
         drvPath = p.drvPath;
         outputs = p.outputs or [ "out" ];
-        install = ${INSTALL[outputs]};
+        install = ${INSTALL[file ? "by name" : outputs]};
       };
       t = tryEval (deepSeq d d);
     in if t.success then t.value else { kind = "failed"; why = against p; })
@@ -85,13 +88,13 @@ export function memberExpression(
     }
     else { kind = "other"; };
   told = f: path: v: trace "${mark}>\${toJSON path}" (let
-    r = guard (f path v);
+    r = guard (f path (auto v));
   in deepSeq r (if r.kind == "set" then r else trace "${mark}<\${toJSON [ path r ]}" r));
-  at = n: f: path: s: if isAttrs s && hasAttr n s then f path (getAttr n s) else { kind = "absent"; };
-in guard (${nest(segments)} [ ] root)`;
+  at = n: f: path: s: if isAttrs s && hasAttr n s then f path (auto (getAttr n s)) else { kind = "absent"; };
+in guard (${nest(segments)} [ ] (${autoCall(file, "the file")} root))`;
 }
 
-/** nix/src/libcmd/installable-flake.cc; before 2.9 `outputName` alone counts. */
+/** nix/src/libcmd/installable-flake.cc; before 2.9, and for nix-build, `outputName` alone counts. */
 const INSTALL: Readonly<Record<MemberQuestion["outputs"], string>> = {
   "by name": '[ (p.outputName or "out") ]',
   "by meta": `let
@@ -132,14 +135,6 @@ function nixList(names: readonly string[]): string {
   return `[ ${names.map(nixString).join(" ")} ]`;
 }
 
-/** A string literal in which nothing is interpolated. */
-export function nixString(text: string): string {
-  return `"${text
-    .replace(/[\\"$]/g, "\\$&")
-    .replace(/\n/g, "\\n")
-    .replace(/\r/g, "\\r")}"`;
-}
-
 /** What is to be built of each configuration in a set of them. */
 const TOPLEVELS: Readonly<Record<string, readonly string[]>> = {
   nixosConfigurations: ["config", "system", "build", "toplevel"],
@@ -148,11 +143,13 @@ const TOPLEVELS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** `SYSTEM` stands for the system asked for; a bare `*` for every package; a set of configurations for what they build. */
-export function meantBy({ attrPath, system }: EvaluationRequest): AttrSegment[] {
+export function meantBy({ attrPath, system, file }: EvaluationRequest): AttrSegment[] {
   const path = attrPath.map(
     (segment): AttrSegment =>
       segment.kind === "system" ? { kind: "name", name: system } : segment,
   );
+  // In a file a name means what it says, and no more.
+  if (file) return path;
   const [first, second, ...rest] = path;
   if (first?.kind === "every") return [...names("packages", system), ...path];
   if (first?.kind === "name" && second?.kind === "every" && rest.length === 0) {

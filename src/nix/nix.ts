@@ -18,6 +18,7 @@ import type { Flake } from "./flake.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
+import { fileEnvironment } from "./nix-file.ts";
 import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
@@ -66,6 +67,15 @@ export function nixPort(parts: NixParts): Nix {
     system,
     flake,
     builds: parts.buildsToEvaluate,
+    forFiles: (file) => ({
+      ...buildEnvironment(parts.environment, {
+        code: parts.code,
+        named: parts.passEnv,
+        declared: [],
+        hook: "none",
+      }),
+      ...fileEnvironment(file),
+    }),
     // From here on evaluation may write to the store, and Nix may collect garbage for it.
     substituters: async (signal) => {
       await roots.hold([], signal);
@@ -116,16 +126,16 @@ export function nixPort(parts: NixParts): Nix {
       }
       return result;
     },
-    evaluatedFor: async (signal) => {
-      const lines = (await fill?.tell(signal)) ?? [];
-      const reused = await carried?.hold();
-      return reused === undefined ? lines : [reused, ...lines];
+    evaluated: {
+      tell: async (signal) => {
+        const lines = (await fill?.tell(signal)) ?? [];
+        const reused = await carried?.hold();
+        return reused === undefined ? lines : [reused, ...lines];
+      },
+      ...(carried
+        ? { leave: (signal: AbortSignal) => carried.keep(fill?.kept() ?? new Map(), signal) }
+        : {}),
     },
-    ...(carried
-      ? {
-          keepEvaluation: async (signal) => carried.keep(fill?.kept() ?? new Map(), signal),
-        }
-      : {}),
     attributes: async (flakeRef, set, signal) => {
       const segments = [{ kind: "name" as const, name: set }];
       const apply = "s: if builtins.isAttrs s then builtins.length (builtins.attrNames s) else 0";

@@ -25,7 +25,7 @@ export interface RecordKeyRequest {
 
 /**
  * Undefined where what was evaluated cannot be named: a dirty tree, a flake outside git, a flake
- * reference without a revision, a `.drv` of this machine.
+ * reference without a revision, a `.drv` of this machine, a file, which may read anything.
  */
 export async function recordKey(request: RecordKeyRequest): Promise<string | undefined> {
   const { setup, flake, targets } = request;
@@ -38,7 +38,7 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
     const installable = target?.installable;
     parts.push(JSON.stringify(target ?? "what there is"));
     if (installable?.kind === "store path") continue;
-    if (installable?.kind === "derivation") return undefined;
+    if (installable?.kind === "derivation" || installable?.kind === "file") return undefined;
     const reference = installable?.flake ?? ".";
     if (reference === "." && flake) {
       tree ??= gitTree(flake.directory, request);

@@ -27,6 +27,9 @@ async function sent(options: {
   readonly upstream?: readonly StorePath[];
   readonly filter?: RegExp;
   readonly force?: "force" | "trust";
+  readonly most?: number;
+  /** NARs that are larger than the others' 1,000 bytes. */
+  readonly large?: readonly StorePath[];
 }) {
   const own = memoryCache("own", { verbs: ["push"] });
   const upstream = memoryCache("upstream");
@@ -40,14 +43,26 @@ async function sent(options: {
     SIGNAL,
   );
   if (!can(own, "push")) throw new Error("no push");
+  const nix = memoryNix({ store });
   const result = await push(
     {
       pushFilter: options.filter && boundedPattern(options.filter, "push-filter"),
+      pushMax: options.most,
       force: options.force ?? "trust",
     },
     own,
     lookup,
-    memoryNix({ store }),
+    {
+      ...nix,
+      closure: async (roots, signal) => {
+        const closure = await nix.closure(roots, signal);
+        const sized = [...closure].map(
+          ([path, info]) =>
+            [path, options.large?.includes(path) ? { ...info, narSize: 2_000_000 } : info] as const,
+        );
+        return new Map(sized);
+      },
+    },
     options.roots ?? [paths.program],
     () => undefined,
     SIGNAL,
@@ -84,6 +99,38 @@ describe("what a push sends", () => {
   ] as [string, Parameters<typeof sent>[0], string[]][])("%s", async (_, options, expected) => {
     expect((await sent(options)).sent).toEqual(expected);
   });
+
+  test.each([
+    ["nothing where all is below it", {}, ALL],
+    ["a root that is above it", { large: [paths.program] }, ["glibc-2", "library-source"]],
+    ["what refers to it, and so on", { large: [paths.glibc] }, []],
+    ["what refers to it, and no more", { large: [paths.library] }, ["glibc-2"]],
+    [
+      "nothing for what a cache has",
+      { large: [paths.glibc], upstream: [paths.glibc] },
+      ALL.slice(1),
+    ],
+    [
+      "both, with a filter",
+      { large: [paths.library], filter: /-source$/, roots: [paths.program, paths.notes] },
+      ["glibc-2"],
+    ],
+  ] as [string, Parameters<typeof sent>[0], string[]][])(
+    "push-max keeps out %s",
+    async (_, options, expected) => {
+      const { sent: names, keptOut, closure } = await sent({ most: 1_000_000, ...options });
+      expect(names).toEqual(expected);
+      const large = keptOut.filter(({ why }) => why === "its size").map(({ path }) => path);
+      expect(large).toEqual(
+        (options.large ?? []).filter((path) => !options.upstream?.includes(path)),
+      );
+      const out = new Set(keptOut.map(({ path }) => path));
+      for (const path of names) {
+        const info = [...closure.values()].find(({ storePath: one }) => one.endsWith(path));
+        expect(info?.references.some((reference) => out.has(reference))).toBe(false);
+      }
+    },
+  );
 
   test("roots that are not in the store are told, and the others sent", async () => {
     const absent = storePath("absent");

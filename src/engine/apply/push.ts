@@ -6,7 +6,7 @@ import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
 import { dependencies, type PathInfo } from "../../domain/narinfo.ts";
 import type { Nix } from "../../domain/ports.ts";
-import { count } from "../../domain/size.ts";
+import { count, formatBytes } from "../../domain/size.ts";
 import { baseName, namePart, type StorePath } from "../../domain/store-path.ts";
 import type { Lookup } from "../survey/lookup.ts";
 
@@ -16,13 +16,22 @@ export interface Pushed {
   readonly failed: ReadonlyMap<StorePath, Error>;
   /** Paths that our cache answers for with something that must not be believed, and why: not sent. */
   readonly poisoned: ReadonlyMap<StorePath, string>;
+  /** Members of the closure that no cache has and that are above `push-max`, or refer to one that is. */
+  readonly keptOut: readonly KeptOut[];
   /** Roots that another cache serves: nothing of ours to protect. */
   readonly upstreamOnly: readonly StorePath[];
   /** Roots that are not in this machine's store. */
   readonly absent: readonly StorePath[];
 }
 
-export interface PushHow extends Pick<Job, "pushFilter" | "force"> {
+export interface KeptOut {
+  readonly path: StorePath;
+  /** Bytes of its NAR. */
+  readonly bytes: number;
+  readonly why: "its size" | "what it refers to";
+}
+
+export interface PushHow extends Pick<Job, "pushFilter" | "pushMax" | "force"> {
   /** Paths to send whatever our cache says: a push of them turned out wrong. */
   readonly again?: ReadonlySet<StorePath>;
   /** Hears what is to be sent, and of each NAR how much of it was read. */
@@ -46,7 +55,9 @@ export async function push(
   const valid = await nix.valid(roots, signal);
   const closure = await nix.closure([...valid], signal);
   const poisoned = new Map<StorePath, string>();
-  const send = await selectPaths(job, lookup, roots, closure, poisoned);
+  const wanted = await lackingPaths(job, lookup, roots, closure, poisoned);
+  const keptOut = aboveMost(wanted, job);
+  const send = filtered(wanted, keptOut, job);
   job.told?.sending(send);
   const result =
     send.length === 0
@@ -69,6 +80,7 @@ export async function push(
     pushed: result.pushed,
     failed: result.failed,
     poisoned,
+    keptOut,
     upstreamOnly,
     absent: roots.filter((root) => !valid.has(root)),
   };
@@ -92,10 +104,10 @@ async function* counted(
 /**
  * Members that no cache has. What somebody else put into our cache under a member's name is evidence,
  * and not written over unasked. `force` distrusts what our own cache says it has, and uploads a root
- * that an upstream serves. The push filter holds for whatever no path that is sent refers to.
+ * that an upstream serves.
  */
-async function selectPaths(
-  { pushFilter, force, again }: PushHow,
+async function lackingPaths(
+  { force, again }: PushHow,
   lookup: Lookup,
   roots: readonly StorePath[],
   closure: ReadonlyMap<StorePath, PathInfo>,
@@ -114,11 +126,54 @@ async function selectPaths(
       else poisoned.set(storePath, refused);
     }),
   );
-  if (!pushFilter) return wanted;
-  const infos = new Map(wanted.map((info) => [info.storePath, info]));
+  return wanted;
+}
+
+/**
+ * A cache serves no path without what it refers to: so what is too large keeps out all that refers to it.
+ * What a push that turned out wrong is to mend was let through before.
+ */
+function aboveMost(wanted: readonly PathInfo[], { pushMax, again }: PushHow): KeptOut[] {
+  if (pushMax === undefined) return [];
+  const most = pushMax;
+  const large = wanted.filter(({ storePath, narSize }) => narSize > most && !again?.has(storePath));
+  const out = new Map(large.map((info) => [info.storePath, info]));
+  const referrers = new Map<StorePath, PathInfo[]>();
+  for (const info of wanted) {
+    for (const reference of dependencies(info)) {
+      const known = referrers.get(reference);
+      if (known) known.push(info);
+      else referrers.set(reference, [info]);
+    }
+  }
+  const stack = [...large];
+  for (let info = stack.pop(); info !== undefined; info = stack.pop()) {
+    for (const referrer of referrers.get(info.storePath) ?? []) {
+      if (out.has(referrer.storePath)) continue;
+      out.set(referrer.storePath, referrer);
+      stack.push(referrer);
+    }
+  }
+  return [...out.values()].map(({ storePath, narSize }) => ({
+    path: storePath,
+    bytes: narSize,
+    why: narSize > most ? "its size" : "what it refers to",
+  }));
+}
+
+/** The push filter holds for whatever no path that is sent refers to. */
+function filtered(
+  wanted: readonly PathInfo[],
+  keptOut: readonly KeptOut[],
+  { pushFilter }: PushHow,
+): PathInfo[] {
+  const out = new Set(keptOut.map(({ path }) => path));
+  const fit = wanted.filter(({ storePath }) => !out.has(storePath));
+  if (!pushFilter) return fit;
+  const infos = new Map(fit.map((info) => [info.storePath, info]));
   const send = new Set<StorePath>();
-  const filtered = pushFilter.matching(wanted.map(({ storePath }) => namePart(storePath)));
-  const stack = wanted.filter(({ storePath }) => !filtered.has(namePart(storePath)));
+  const matching = pushFilter.matching(fit.map(({ storePath }) => namePart(storePath)));
+  const stack = fit.filter(({ storePath }) => !matching.has(namePart(storePath)));
   for (let info = stack.pop(); info !== undefined; info = stack.pop()) {
     if (send.has(info.storePath)) continue;
     send.add(info.storePath);
@@ -127,7 +182,7 @@ async function selectPaths(
       if (needed) stack.push(needed);
     }
   }
-  return wanted.filter(({ storePath }) => send.has(storePath));
+  return fit.filter(({ storePath }) => send.has(storePath));
 }
 
 /** Causes told one by one; a cache that is down gives one, a damaged disk many. */
@@ -208,6 +263,35 @@ export function otherBuild(target: string, cache: string, detail: string | undef
     message: `${target} is in ${cache} as another build made it${detail ? `: ${detail}` : ""}`,
     hint: "it is cached, and what readers get is that build; it is not pinned by this run",
   };
+}
+
+/** `bws-1.0.0 (1.2 GB)`. */
+export function keptOutWords({ path, bytes, why }: KeptOut): string {
+  const because = why === "its size" ? "" : ", for what it refers to";
+  return `${namePart(path)} (${formatBytes(bytes)}${because})`;
+}
+
+/** What the user asked for is no trouble: it is told, and counts as nothing that failed. */
+export function keptOutFindings(keptOut: readonly KeptOut[]): Finding[] {
+  const large = keptOut.filter(({ why }) => why === "its size");
+  if (large.length === 0) return [];
+  const named = [...large].sort((a, b) => b.bytes - a.bytes).slice(0, 3);
+  const more = large.length > named.length ? ` and ${large.length - named.length} more` : "";
+  const others = keptOut.length - large.length;
+  const then =
+    others === 0
+      ? ""
+      : `, nor ${count(others, "path")} that ${others === 1 ? "refers" : "refer"} to that`;
+  const are = large.length === 1 ? "is" : "are";
+  return [
+    {
+      kind: "notice",
+      level: "notice",
+      code: "NCP-314",
+      message: `${named.map(keptOutWords).join(", ")}${more} ${are} above push-max and not pushed${then}`,
+      hint: "raise push-max, or name it in no target",
+    },
+  ];
 }
 
 export function vanished(path: StorePath): UserError {

@@ -19,6 +19,9 @@ import type { Step } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
 import { Meter, PushMeter } from "./meter.ts";
 import {
+  type KeptOut,
+  keptOutFindings,
+  keptOutWords,
   otherBuild,
   type Pushed,
   type PushHow,
@@ -34,7 +37,10 @@ const VISIBLE = { path: 120_000, pin: 30_000 };
 const MOMENT = 5_000;
 
 export interface TransactionParts {
-  readonly job: Pick<Job, "pushFilter" | "force" | "verify" | "failOn" | "onPushFailure">;
+  readonly job: Pick<
+    Job,
+    "pushFilter" | "pushMax" | "force" | "verify" | "failOn" | "onPushFailure"
+  >;
   readonly lookup: Lookup;
   readonly world: Pick<World, "clock" | "log" | "decompress">;
   readonly nix: Pick<Nix, "valid" | "closure" | "nar">;
@@ -60,6 +66,10 @@ export class Transaction {
   private readonly good = new Set<StorePath>();
   /** Told already. */
   private readonly poisoned = new Set<StorePath>();
+  /** Above `push-max`, or refers to what is. */
+  readonly keptOut = new Map<StorePath, KeptOut>();
+  /** Targets of which a part was kept out: neither verified nor pinned. */
+  private readonly partly = new Set<string>();
   /** Targets whose push failed: neither verified nor pinned. */
   private readonly broken = new Set<string>();
   private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
@@ -71,7 +81,11 @@ export class Transaction {
   }
 
   get findings(): readonly Finding[] {
-    return [...pushFindings(this.parts.job, this.failed), ...this.told];
+    return [
+      ...pushFindings(this.parts.job, this.failed),
+      ...keptOutFindings([...this.keptOut.values()]),
+      ...this.told,
+    ];
   }
 
   /** A build failed, and was told: what it should have made is not there, and needs no second word. */
@@ -83,7 +97,8 @@ export class Transaction {
     const { target, paths } = roots;
     const { job, signal } = this.parts;
     try {
-      const { failed, absent } = await this.send(cache, paths, job);
+      const { failed, absent, keptOut } = await this.send(cache, paths, job);
+      if (keptOut.length > 0) this.partly.add(target);
       if (failed.size > 0 || absent.length > 0) this.broken.add(target);
       const lost = this.buildsFailed === "some" ? [] : absent;
       this.fail([...failed, ...lost.map((path) => [path, vanished(path)] as const)]);
@@ -119,10 +134,17 @@ export class Transaction {
     };
     const result = await push({ ...how, told: meter }, cache, lookup, nix, paths, told, signal);
     for (const [path, { narSize }] of result.closure) this.narSizes.set(path, narSize);
+    for (const one of result.keptOut) {
+      if (this.keptOut.has(one.path)) continue;
+      this.keptOut.set(one.path, one);
+      world.log.info(`kept out: ${keptOutWords(one)}`);
+    }
     const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
     for (const [path] of poisoned) this.poisoned.add(path);
     this.told.push(...poisonFindings(cache.name, poisoned));
-    const idle = result.pushed.length + result.failed.size + result.poisoned.size === 0;
+    const idle =
+      result.pushed.length + result.failed.size + result.poisoned.size + result.keptOut.length ===
+      0;
     if (idle && result.closure.size > 0) {
       const all = result.closure.size === 1 ? "the one path is" : `all ${result.closure.size} are`;
       world.log.info(`nothing to push: ${all} in a cache`);
@@ -134,7 +156,7 @@ export class Transaction {
     const { cache } = step;
     const { target } = step.roots;
     this.roots.set(target, step);
-    if (this.broken.has(target)) return;
+    if (this.broken.has(target) || this.partly.has(target)) return;
     const { job, world } = this.parts;
     const begun = world.clock.now();
     const { outcome, detail, paths, bytes, failing } = await this.proof(step);
@@ -156,7 +178,7 @@ export class Transaction {
   /** Looks; where a push turned out wrong, pushes once more and looks again: then it is what it is. */
   private async proof(step: Extract<Step, { do: "verify" }>): Promise<Verification> {
     const { cache, roots, onTrouble } = step;
-    const { world, lookup, nix, signal } = this.parts;
+    const { job, world, lookup, nix, signal } = this.parts;
     const result = await this.look(cache, roots.paths);
     const isMendable =
       result.outcome === "gone" ||
@@ -170,7 +192,7 @@ export class Transaction {
     const local = [...(await nix.valid(result.failing, signal))];
     if (local.length === 0) return result;
     try {
-      const how = { pushFilter: undefined, force: "trust" as const, again: new Set(local) };
+      const how = { ...job, pushFilter: undefined, force: "trust" as const, again: new Set(local) };
       const { failed } = await this.send(cache, local, how);
       this.fail(failed);
     } catch (error) {

@@ -34,9 +34,9 @@ const BYTES_MOST = 600_000;
 export function matrixOf(request: MatrixRequest): Matrix {
   const missing = request.targets.filter(({ verdict }) => verdict.kind === "missing");
   const portable = missing
-    .filter(({ target }) => target.installable.kind === "flake")
+    .filter(({ target }) => "attrPath" in target.installable)
     .sort((a, b) => b.target.priority - a.target.priority);
-  const local = missing.filter(({ target }) => target.installable.kind !== "flake");
+  const local = missing.filter(({ target }) => !("attrPath" in target.installable));
   // One job for each system at least; who has more systems than GitHub runs jobs has made them up.
   const systems = new Set([...new Set(portable.map(({ system }) => system))].slice(0, JOBS_MOST));
   let kept = portable.filter(({ system }) => systems.has(system));

@@ -18,6 +18,8 @@ export interface ExplainedMiss extends Explained {
 }
 
 export interface Changes {
+  /** This run's own graph, where it was taken for the comparison. */
+  readonly ledger?: Ledger | undefined;
   readonly event: History["event"];
   /** `absent`: the default branch left nothing that this run could be compared with. */
   readonly base: "read" | "absent";
@@ -75,7 +77,7 @@ async function compared(
   const storeDir = world.nix?.setup.storeDir ?? "";
   if (isPull) {
     const rebuilds = rebuildsOf(head, base, seen.derivations, storeDir);
-    return { event, base: "read", rebuilds, misses: [], dirty };
+    return { event, base: "read", ledger: head, rebuilds, misses: [], dirty };
   }
   const misses = await Promise.all(
     explain(head, base, asked)
@@ -86,7 +88,7 @@ async function compared(
         return { ...one, heldBy: held ? answers[0]?.served?.cache : undefined };
       }),
   );
-  return { event, base: "read", rebuilds: undefined, misses, dirty };
+  return { event, base: "read", ledger: head, rebuilds: undefined, misses, dirty };
 }
 
 /** What would be built from source: the targets' own first, then the rest by weight. */
@@ -104,6 +106,7 @@ function missesOf(seen: Survey): StorePath[] {
 export async function leaveLedger(
   seen: Survey,
   after: Assessment,
+  taken: Ledger | undefined,
   built: readonly BuildFigures[],
   world: World,
   signal: AbortSignal,
@@ -119,7 +122,9 @@ export async function leaveLedger(
     const same = seen.recalled === undefined ? undefined : await history.ledgers.same(signal);
     const ledger =
       seen.recalled === undefined
-        ? await ledgerNow(after, figures, sources, world)
+        ? // Nothing was pushed since: what was seen is so still.
+          ((after === seen && built.length === 0 ? taken : undefined) ??
+          (await ledgerNow(after, figures, sources, world)))
         : same && { ...same, taken: clock.now(), sources: kept(sources) };
     if (ledger) await history.ledgers.remember(ledger, isBase ? "base" : "same", signal);
   } catch (error) {
@@ -136,7 +141,9 @@ async function ledgerNow(
   { nix, clock }: World,
 ): Promise<Ledger | undefined> {
   if (!nix) return undefined;
-  const read = (path: StorePath) => nix.derivation(path);
+  // Looking has read most of them.
+  const read = async (path: StorePath) =>
+    seen.facts.derivations.get(path) ?? (await nix.derivation(path));
   return takeLedger({ seen, sources: kept(sources), figures, now: clock.now(), read });
 }
 

@@ -73,7 +73,13 @@ export class Comparison {
       return { kind: "input", input: only, by: root === place ? undefined : name };
     }
     if (root === place) return { kind: "own", attributes: this.ownAttributes(place) };
-    return { kind: "dependency", name, was: this.before(root)?.name, others: others.length };
+    const was = this.before(root)?.name;
+    return {
+      kind: "dependency",
+      name,
+      was: was === name ? undefined : was,
+      others: others.length,
+    };
   }
 
   /** From a derivation down to the first that was itself changed; each is an input of the one before it. */

@@ -17,7 +17,7 @@ import type { Lookup } from "./lookup.ts";
 const FIRST = 32;
 const MOST = 256;
 /** Questions that fill the way to a cache: with so many of them a guess would only stand before the next. */
-const FULL = 64;
+const FULL = 192;
 /** Derivations that are read at once. */
 const BATCH = 16;
 

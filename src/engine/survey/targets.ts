@@ -2,7 +2,7 @@
 
 import type { EvaluationResult } from "../../domain/evaluation.ts";
 import {
-  type AttrSegment,
+  formatInFile,
   formatOutputs,
   type Installable,
   type OutputSelection,
@@ -60,7 +60,7 @@ class Search {
   private readonly job: Job;
   private readonly nix: Nix;
   private readonly signal: AbortSignal;
-  private startedBy: Promise<readonly DerivationOutputs[]> | undefined;
+  private readonly startedBy = new Map<string, Promise<readonly DerivationOutputs[]>>();
 
   constructor(job: Job, nix: Nix, signal: AbortSignal) {
     this.job = job;
@@ -71,7 +71,8 @@ class Search {
   /** What nobody named need not be there. */
   async defaults(): Promise<readonly FoundLine[]> {
     if (this.nix.setup.flake === "absent") {
-      const none = "there is no flake here and no target is named: there is nothing to look for";
+      const none =
+        "there is no flake here and no target is named (`file=shell.nix`, `* file=default.nix`): there is nothing to look for";
       return [{ line: "", targets: [], notices: [none] }];
     }
     const sets = STANDARD.map((name) => `.#${name}.SYSTEM.*`);
@@ -109,25 +110,38 @@ class Search {
       case "derivation":
         return { targets: this.kept(await fromDerivation(target, installable, nix)), notices: [] };
       case "flake":
-        return this.ofFlake(target, installable, how);
+      case "file":
+        return this.evaluated(target, installable, how);
       default:
         return installable satisfies never;
     }
   }
 
-  private async ofFlake(
+  private async evaluated(
     target: Target,
-    { flake, attrPath, outputs }: Extract<Installable, { kind: "flake" }>,
+    installable: Extract<Installable, { kind: "flake" | "file" }>,
     how: "has to be there" | "may be absent",
   ): Promise<FoundTargets> {
     const { nix, signal } = this;
+    const { attrPath, outputs } = installable;
     const system = target.system ?? nix.setup.system;
-    const nameOf = (path: string) =>
-      path === "" ? target.text : `${flake}#${path}${formatOutputs(outputs)}`;
-    const skips = (path: string) => this.isLeftOut(nameOf(path), system);
+    const isShell = develops(target);
+    const nameOf = (path: string) => {
+      if (installable.kind === "file") return formatInFile(path, outputs, installable.file);
+      return path === "" ? target.text : `${installable.flake}#${path}${formatOutputs(outputs)}`;
+    };
+    const pinned = (path: string) =>
+      installable.kind === "file" ? pathOfPin(installable.file, path) : path;
+    const skips = (path: string) =>
+      this.isLeftOut(installable.kind === "file" ? path : nameOf(path), system);
     const answer = await nix.evaluate(
       {
-        flake,
+        ...(installable.kind === "file"
+          ? {
+              flake: `file=${installable.file}`,
+              file: { path: installable.file, as: isShell ? "nix-shell" : "nix-build" },
+            }
+          : { flake: installable.flake }),
         attrPath,
         outputs,
         system,
@@ -137,17 +151,16 @@ class Search {
       signal,
     );
     const imports = await wholly(answer.built, nix);
-    const isShell = develops(target, attrPath);
     const targets = await Promise.all(
       answer.derivations.map(async ({ attrPath: path, matched, drvPath, outputNames }) => {
         const named = {
           written: nameOf(path),
           target,
-          pinName: pinName(target, path, matched, system),
+          pinName: pinName(target, pinned(path), matched, system),
           imports,
         };
         return isShell
-          ? withShell(named, drvPath, await this.bash(system), nix)
+          ? withShell(named, drvPath, await this.bash(installable.kind, system), nix)
           : withDerivation(named, drvPath, outputNames, nix);
       }),
     );
@@ -163,7 +176,7 @@ class Search {
     );
     return {
       targets: [...targets, ...failed],
-      notices: [...answer.notices, ...passedOverNotice(flake, answer.passedOver)],
+      notices: [...answer.notices, ...passedOverNotice(installable, answer.passedOver)],
     };
   }
 
@@ -178,16 +191,20 @@ class Search {
   }
 
   /**
-   * The shell that `nix develop` starts is the one of the flake's nixpkgs; where there is none, it
-   * takes that of the machine.
+   * The shell that `nix develop` starts is the one of the flake's nixpkgs, and that of nix-shell the one of
+   * `<nixpkgs>`; where there is none, they take that of the machine.
    */
-  private bash(system: string): Promise<readonly DerivationOutputs[]> {
+  private bash(of: "flake" | "file", system: string): Promise<readonly DerivationOutputs[]> {
     const { nix, signal } = this;
-    if (!nix.setup.inputs.has("nixpkgs") || system !== nix.setup.system) return Promise.resolve([]);
-    this.startedBy ??= nix
+    const isThere = of === "file" || nix.setup.inputs.has("nixpkgs");
+    if (!isThere || system !== nix.setup.system) return Promise.resolve([]);
+    const known = this.startedBy.get(of);
+    if (known) return known;
+    const nixpkgs = { path: "<nixpkgs>", as: "nix-build" as const };
+    const asked = nix
       .evaluate(
         {
-          flake: "nixpkgs",
+          ...(of === "file" ? { flake: "file=<nixpkgs>", file: nixpkgs } : { flake: "nixpkgs" }),
           attrPath: [{ kind: "name", name: "bashInteractive" }],
           outputs: { kind: "default" },
           system,
@@ -198,13 +215,23 @@ class Search {
       .then(({ derivations }) =>
         derivations.map(({ drvPath, outputNames }) => ({ drvPath, outputNames })),
       );
-    return this.startedBy;
+    this.startedBy.set(of, asked);
+    return asked;
   }
 }
 
-function develops({ develop }: Target, [first]: readonly AttrSegment[]): boolean {
+function develops({ develop, installable }: Target): boolean {
   if (develop !== undefined) return develop === "shell";
+  if (installable.kind === "file") return /(^|\/)shell\.nix$/.test(installable.file);
+  const [first] = installable.kind === "flake" ? installable.attrPath : [];
   return first?.kind === "name" && first.name === "devShells";
+}
+
+/** Of one attribute in two files there are two pins. */
+function pathOfPin(file: string, path: string): string {
+  const name = file.replace(/^\.\//, "").replace(/\.nix$/, "");
+  if (name === "default") return path;
+  return path === "" ? name : `${name}-${path}`;
 }
 
 /** With all their outputs. */
@@ -217,7 +244,10 @@ function wholly(drvPaths: readonly StorePath[], nix: Nix): Promise<DerivationOut
   );
 }
 
-function passedOverNotice(flake: string, members: EvaluationResult["passedOver"]): string[] {
+function passedOverNotice(
+  of: { readonly flake: string } | { readonly file: string },
+  members: EvaluationResult["passedOver"],
+): string[] {
   if (members.length === 0) return [];
   const byWhy = new Map<string, string[]>();
   for (const { attrPath, why } of members) byWhy.set(why, [...(byWhy.get(why) ?? []), attrPath]);
@@ -226,7 +256,7 @@ function passedOverNotice(flake: string, members: EvaluationResult["passedOver"]
     return `${why}: ${shown}${paths.length > 5 ? ` and ${paths.length - 5} more` : ""}`;
   });
   return [
-    `${count(members.length, "member")} of ${flake} passed over, as they cannot be evaluated here (${words.join("; ")})`,
+    `${count(members.length, "member")} of ${"file" in of ? of.file : of.flake} passed over, as they cannot be evaluated here (${words.join("; ")})`,
   ];
 }
 
