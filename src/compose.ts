@@ -9,6 +9,7 @@ import { credentialsIn } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
+import { carriedEvaluation, evaluatedBefore, historyIn, reusesEvaluation } from "./earlier-runs.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
@@ -30,13 +31,9 @@ import { largestPaths } from "./nix/store-space.ts";
 import {
   cacheFolderOf,
   cachesNow,
-  carriedEvaluation,
-  evaluatedBefore,
-  historyIn,
   type OpenCachesRequest,
   openCaches,
   register,
-  reusesEvaluation,
 } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
