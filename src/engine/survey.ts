@@ -71,7 +71,8 @@ export async function survey(
     world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
   for (const { name, hash, why = "no such file" } of keyFiles) {
-    if (hash === undefined) notices.push(`${name}: ${why}; its place in the key is "none"`);
+    if (hash === undefined && job.keyFilesBy === "the user")
+      notices.push(`${name}: ${why}; its place in the key is "none"`);
   }
   const reachable = substituters.flatMap(({ substituter, state }) =>
     state.kind === "reachable" ? [substituter] : [],
@@ -130,7 +131,7 @@ export async function survey(
 }
 
 async function tellEvaluated({ nix, log }: World, signal: AbortSignal): Promise<void> {
-  for (const line of (await nix?.evaluatedFor?.(signal)) ?? []) log.info(line);
+  for (const line of (await nix?.evaluated?.tell(signal)) ?? []) log.info(line);
 }
 
 /** A run that builds in order to push asks first whether it may. */
