@@ -2,6 +2,14 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { parse } from "yaml";
+import {
+  COMES_TO,
+  FAULT_KINDS,
+  type FaultKind,
+  NOWHERE,
+  OF_ONE_KIND,
+  SPOILT,
+} from "../__tests__/caches/fault-table.ts";
 import { DEVIATIONS } from "../__tests__/differential/deviations.ts";
 
 interface ActionFile {
@@ -57,7 +65,42 @@ export async function renderDecisions(): Promise<string> {
   return replace(await readFile("docs/decisions.md", "utf8"), "deviations", table);
 }
 
+/** docs/faults.md with the tables that the suites are made of. */
+export async function renderFaults(): Promise<string> {
+  const kinds: readonly FaultKind[] = Object.values(FAULT_KINDS);
+  const reasons = [...new Set(kinds.flatMap(({ cannotBe }) => Object.values(cannotBe)))];
+  const heads = kinds.map(({ title, suite }) => `[${title}](${suiteAt(suite)})`);
+  const rows = [...NOWHERE, ...SPOILT].map((fault) => {
+    const cells = kinds.map(({ cannotBe }) => {
+      const reason = cannotBe[fault];
+      return reason === undefined ? "held" : `– (${reasons.indexOf(reason) + 1})`;
+    });
+    return `| ${[fault, COMES_TO[fault], ...cells].join(" | ")} |`;
+  });
+  const table = [
+    `| ${["fault", "comes to", ...heads].join(" | ")} |`,
+    `|-|-|${kinds.map(() => "-|").join("")}`,
+    ...rows,
+    "",
+    ...reasons.map((reason, at) => `${at + 1}. It cannot be: ${reason}.`),
+  ].join("\n");
+  const more = [
+    "| of | what it does | suite |",
+    "|-|-|-|",
+    ...OF_ONE_KIND.map(
+      ([kind, what, suite]) => `| ${kind} | ${what} | [${suite}](${suiteAt(suite)}) |`,
+    ),
+  ].join("\n");
+  const text = await readFile("docs/faults.md", "utf8");
+  return replace(replace(text, "faults", table), "more", more);
+}
+
+function suiteAt(name: string): string {
+  return `../__tests__/caches/${name}`;
+}
+
 if (import.meta.main) {
   await writeFile("README.md", await renderReadme());
   await writeFile("docs/decisions.md", await renderDecisions());
+  await writeFile("docs/faults.md", await renderFaults());
 }

@@ -83,8 +83,8 @@ describe("inputs in the environment", () => {
     expect(foreignInputs(environment)).toEqual([
       {
         level: "warning",
-        title: "NCP-101",
-        message: `${message}\ninputs are ${Object.keys(DEFAULTS).join(", ")}`,
+        title: `The input "${variable.slice(6).toLowerCase()}" is not known`,
+        message: `${message} (NCP-101)`,
       },
     ]);
   });
@@ -98,6 +98,7 @@ describe("inputs", () => {
   test("by default", () => {
     expect(parseInputs(DEFAULTS)).toEqual({
       trust: "auto",
+      summary: "full",
       addresses: "\n\ngithub",
       workingDirectory: ".",
       secrets: { token: undefined, signingKey: undefined },
@@ -129,6 +130,7 @@ describe("inputs", () => {
         minFree: 1e9,
         reclaim: "off",
         keyFiles: ["flake.lock", "Cargo.lock"],
+        keyFilesBy: "the default",
         keyPrefix: "preflight-v1",
         keySuffix: [],
         force: "trust",

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { judgeNarInfo, narPlace, nixReading } from "../../src/caches/accept.ts";
 import { fingerprint, formatNarInfo } from "../../src/domain/narinfo.ts";
+import type { StorePath } from "../../src/domain/store-path.ts";
 import { narInfo } from "../support/graph.ts";
 import { newKey } from "../support/keys.ts";
 import { storePath } from "../support/paths.ts";
@@ -84,6 +85,75 @@ describe("what a narinfo is worth", () => {
     const trusted = { kind: "by location" } as const;
     expect(await judgeNarInfo(formatNarInfo(signed), at, storePath("b"), trusted)).toMatchObject({
       kind: "refused",
+    });
+  });
+
+  test("of another path it says nothing of where that one's NAR is", async () => {
+    const text = formatNarInfo({ ...signed, url: "https://evil.example/x.nar" });
+    const other = await judged(text, storePath("b"));
+    expect(other).toEqual({ kind: "refused", why: `${at} is about ${path}` });
+  });
+
+  test("what is no narinfo is refused as corrupt: Nix stops there", async () => {
+    expect(await judged("<html>")).toMatchObject({ kind: "refused", form: "corrupt" });
+  });
+
+  test("a Compression that no Nix writes is unknown, of this path alone", async () => {
+    const text = formatNarInfo({ ...signed, compression: "shrink" });
+    expect(await judged(text)).toMatchObject({ kind: "unknown", of: "this path" });
+  });
+
+  test("a Sig that names no key, or begins with a blank, is read as this version reads it", async () => {
+    const read = (more: string, reading?: "up to 2.26" | "from 2.34") =>
+      judgeNarInfo(`${formatNarInfo(signed)}${more}\n`, at, path, {
+        kind: "by key",
+        keys,
+        ...(reading ? { reading } : {}),
+      });
+    expect(await read("Sig: garbage", "up to 2.26")).toMatchObject({ kind: "hit" });
+    expect(await read("Sig: garbage", "from 2.34")).toMatchObject({ form: "corrupt" });
+    expect(await read("Sig: garbage")).toMatchObject({ kind: "unknown" });
+    expect(await read("Sig:  k-1:AAAA", "up to 2.26")).toMatchObject({ kind: "hit" });
+    expect(await read("Sig:  k-1:AAAA", "from 2.34")).toMatchObject({ kind: "unknown" });
+  });
+
+  test("a reference whose name begins with a dot is read as this version reads it", async () => {
+    const dotted = narInfo(path, [`${path.slice(0, path.indexOf("-"))}-.-x` as StorePath]);
+    const text = formatNarInfo({ ...dotted, signatures: [key.sign(fingerprint(dotted))] });
+    const read = (reading: "up to 2.26" | "from 2.34") =>
+      judgeNarInfo(text, at, path, { kind: "by key", keys, reading });
+    expect(await read("up to 2.26")).toMatchObject({ kind: "unknown" });
+    expect(await read("from 2.34")).toMatchObject({ kind: "refused", form: "corrupt" });
+  });
+
+  describe("with a content address", () => {
+    const sum = "0".repeat(52);
+    const addressed = (contentAddress: string, references: StorePath[] = []) => {
+      const one = { ...narInfo(path, references), contentAddress };
+      return { ...one, signatures: [key.sign(fingerprint(one))] };
+    };
+
+    test("that is another path's it is refused, whoever signed it and wherever it lies", async () => {
+      const text = formatNarInfo(addressed(`fixed:r:sha256:${sum}`));
+      expect(await judged(text)).toMatchObject({ kind: "refused" });
+      expect(await judgeNarInfo(text, at, path, { kind: "by location" })).toMatchObject({
+        kind: "refused",
+      });
+    });
+
+    test("that no path can have it is corrupt", async () => {
+      const text = formatNarInfo(addressed(`fixed:sha256:${sum}`, [storePath("b")]));
+      expect(await judged(text)).toMatchObject({ kind: "refused", form: "corrupt" });
+    });
+
+    test("that is its own it needs no signature, unless it is asked who signed", async () => {
+      // Made by Nix 2.8: `nix-store --add-fixed --recursive sha256 hello`.
+      const own = "/nix/store/gwina1sjk7g95wq6fxc6b7s1hza53h74-hello" as StorePath;
+      const contentAddress = "fixed:r:sha256:04zwf782yjwnh3q6hz5izfd6jyip8kgw6g6yj43fiqhbyhdd0dqw";
+      const text = formatNarInfo({ ...narInfo(own), contentAddress });
+      expect(await judged(text, own)).toMatchObject({ kind: "hit" });
+      const policy = { kind: "by key", keys, contentAddressed: "signed too" } as const;
+      expect(await judgeNarInfo(text, at, own, policy)).toMatchObject({ kind: "refused" });
     });
   });
 

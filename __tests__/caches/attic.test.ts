@@ -43,6 +43,7 @@ for (const visibility of ["public", "private"] as const) {
       };
     },
     {
+      kind: "attic",
       wires: WIRES,
       start: async (wire) => {
         const server = await atticServer({ visibility });

@@ -13,6 +13,7 @@ import { madeUp } from "./made-up.ts";
 const secret = generateSecretKey("mycache.cachix.org-1");
 
 cacheContract("cachix: (zstd, signed by the server)", () => subject({}), {
+  kind: "cachix",
   wires: WIRES,
   start: async (wire) => {
     const server = await startCachix({ tokens: { [TOKEN]: "Write" } });

@@ -8,29 +8,19 @@ import { Lookup } from "../../src/engine/survey/lookup.ts";
 import { clock } from "../../src/host/clock.ts";
 import { decompress } from "../../src/host/compress.ts";
 import type { Wire } from "../servers/http.ts";
+import {
+  type CacheFault,
+  FAULT_KINDS,
+  type FaultKind,
+  NOWHERE,
+  type Nowhere,
+  SPOILT,
+  type Spoilt,
+} from "./fault-table.ts";
 import { type MadeUp, madeUp } from "./made-up.ts";
 
 /** What caches are reached over: every fault is tried on both. */
 export const WIRES: readonly Wire[] = ["HTTP/1.1", "HTTP/2 over TLS"];
-
-/** Where nobody, or somebody else, answers. What TLS is to HTTP, the host's key is to SSH. */
-export const NOWHERE = ["unknown host", "refused", "never answers", "TLS error"] as const;
-/** What the cache says, and must not be believed, or not be misread. */
-export const SPOILT = [
-  "401",
-  "403",
-  "404 for nix-cache-info",
-  "HTML instead of narinfo",
-  "truncated NAR",
-  "wrong hash",
-  "wrong key name",
-  "clock far off",
-  "unknown compression",
-  "no right to write",
-] as const;
-
-export type Nowhere = (typeof NOWHERE)[number];
-export type Spoilt = (typeof SPOILT)[number];
 
 export interface FaultSubject extends AsyncDisposable {
   /** A client of the cache behind this fault; `PATH` was pushed to it before. */
@@ -43,11 +33,10 @@ export interface FaultSubject extends AsyncDisposable {
 }
 
 export interface FaultSuite {
+  readonly kind: keyof typeof FAULT_KINDS;
   start(wire: Wire): Promise<FaultSubject>;
   /** What its servers speak; default: nothing that a test could choose. */
   readonly wires?: readonly Wire[];
-  /** Faults that this kind of cache cannot have, each with the reason; all others are tried. */
-  readonly cannotBe?: Partial<Readonly<Record<Nowhere | Spoilt, string>>>;
 }
 
 /** Large enough for a NAR to be cut and flipped in the middle, compressed or not. */
@@ -65,8 +54,10 @@ export function faultContract(name: string, suite: FaultSuite): void {
   for (const wire of wires) suiteOver(wires.length > 1 ? `${name} (${wire})` : name, wire, suite);
 }
 
-function suiteOver(name: string, wire: Wire, { start, cannotBe = {} }: FaultSuite): void {
-  const possible = <Fault extends Nowhere | Spoilt>(faults: readonly Fault[]) =>
+function suiteOver(name: string, wire: Wire, { start, kind }: FaultSuite): void {
+  // All others are tried.
+  const { cannotBe }: FaultKind = FAULT_KINDS[kind];
+  const possible = <Fault extends CacheFault>(faults: readonly Fault[]) =>
     faults.filter((fault) => cannotBe[fault] === undefined);
   describe(`${name} behind a fault`, () => {
     let subject: FaultSubject;

@@ -7,22 +7,13 @@ import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { type FaultSuite, PATH } from "./contract-faults.ts";
 import { narsOf } from "./made-up.ts";
 
-const NO_WAY = "there is no network between us and a folder";
-
 /** `open` gives the cache in a folder, which signs and is not trusted for where it is. */
-export function fileFaults(open: (directory: string) => BinaryCache): FaultSuite {
+export function fileFaults(
+  kind: "file" | "github",
+  open: (directory: string) => BinaryCache,
+): FaultSuite {
   return {
-    cannotBe: {
-      "unknown host": NO_WAY,
-      refused: NO_WAY,
-      "never answers": NO_WAY,
-      "TLS error": NO_WAY,
-      "401": "a folder asks for no credentials",
-      "403": "a folder asks for no credentials",
-      "no right to write":
-        "the tests may run as root, who may (file.test.ts has what stops root, too)",
-      "clock far off": "nothing in a folder is good for a time",
-    },
+    kind,
     async start() {
       const folder = await temporaryFolder();
       const good = folder.at("good");

@@ -10,7 +10,7 @@ import { cacheContract } from "./contract.ts";
 import { fileFaults } from "./file-faults.ts";
 
 const key = newKey();
-const faults = fileFaults((directory) =>
+const faults = fileFaults("file", (directory) =>
   openAt(`file://${directory}`, { http: new HttpClient({}), signingKey: key }),
 );
 

@@ -147,7 +147,7 @@ describe("the client of GitHub's cache", () => {
       /cache read denied/,
     ],
     ["500, again and again", (server) => fail(server, 500, "internal", "oh"), "slow", /\(500\)/],
-    ["silence", (server) => hang(server), "slow", /no answer within 1.5 s/],
+    ["silence", (server) => hang(server), "slow", /no answer within 1.5s/],
   ])("a restore answered by %s is no restore, and says why", async (_, set, kind, detail) => {
     await using here = await site();
     set(here.server);
@@ -169,7 +169,7 @@ describe("the client of GitHub's cache", () => {
       /quota has been hit/,
     ],
     ["500, again and again", (server) => fail(server, 500, "internal", "oh"), "slow", /\(500\)/],
-    ["silence", (server) => hang(server), "slow", /no answer within 1.5 s/],
+    ["silence", (server) => hang(server), "slow", /no answer within 1.5s/],
     [
       "a blob that is refused",
       (server) => server.fail("blob", "drop"),
@@ -180,7 +180,7 @@ describe("the client of GitHub's cache", () => {
       "a blob that nobody takes",
       (server) => server.fail("blob", "hang"),
       "slow",
-      /the transfer stood still: not a byte within 1.5 s/,
+      /the transfer stood still: not a byte within 1.5s/,
     ],
   ])("a save answered by %s is no save, and says why", async (name, set, kind, detail) => {
     await using here = await site();

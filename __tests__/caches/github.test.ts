@@ -26,7 +26,7 @@ cacheContract(
       },
     };
   },
-  fileFaults((directory) =>
+  fileFaults("github", (directory) =>
     openAt("github", { http: new HttpClient({}), githubDirectory: directory, signingKey: key }),
   ),
 );

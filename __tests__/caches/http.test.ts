@@ -42,9 +42,7 @@ async function subject() {
 const key = newKey();
 
 cacheContract("http://", subject, {
-  cannotBe: {
-    "no right to write": "plain HTTP has no question about writing that does not itself write",
-  },
+  kind: "http",
   wires: WIRES,
   start: async (wire) => {
     const server = await putServer();

@@ -43,7 +43,7 @@ cacheContract(
       [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
     };
   },
-  { start: (wire) => faulty(s3Server, wire), wires: WIRES },
+  { kind: "s3", start: (wire) => faulty(s3Server, wire), wires: WIRES },
 );
 
 const gateway = await versitygwProgram();
@@ -62,7 +62,7 @@ if (gateway === undefined) {
         [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
       };
     },
-    { start: (wire) => faulty(() => versitygw(gateway), wire) },
+    { kind: "s3", start: (wire) => faulty(() => versitygw(gateway), wire) },
   );
 
   test("versitygw takes a NAR in parts, with a storage class, and asked whether we may write, writes nothing", async () => {

@@ -13,7 +13,8 @@ import { type SshStore, sshStore } from "../servers/sshd.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
 import { cacheContract } from "./contract.ts";
-import { type FaultSubject, PATH, type Spoilt } from "./contract-faults.ts";
+import { type FaultSubject, PATH } from "./contract-faults.ts";
+import type { Spoilt } from "./fault-table.ts";
 import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 
 const http = new HttpClient({});
@@ -53,11 +54,8 @@ cacheContract(
     };
   },
   {
+    kind: "ssh-ng",
     start: faulty,
-    cannotBe: {
-      "unknown compression": "a store keeps no compressed NARs",
-      "no right to write": "who may open a store there may bring signed paths",
-    },
   },
 );
 

@@ -59,7 +59,7 @@ describe("a bar", () => {
     [60, "█████░░░░░░░░░░░░░░░ 412 of 2,051 paths, 1.2 GB of 4.8 GB"],
     [
       120,
-      "██████░░░░░░░░░░░░░░░░░░ 412 of 2,051 paths, 1.2 GB of 4.8 GB, 1 min 30 s left, 40 MB/s, bws-1.0.0",
+      "██████░░░░░░░░░░░░░░░░░░ 412 of 2,051 paths, 1.2 GB of 4.8 GB, 1m 30s left, 40 MB/s, bws-1.0.0",
     ],
   ])("in %d columns", (width, expected) => {
     expect(barLine(state, 30, width, signs)).toBe(expected);

@@ -68,6 +68,8 @@ export function builders(court: Court, systemHere: string): Comparison<BuilderWo
       settings: [
         `max-jobs = ${next(4) === 0 ? 0 : 1}`,
         `system-features = ${FEATURES.filter(() => next(2)).join(" ") || "benchmark"}`,
+        // It says where a remote builder takes inputs from, and not what it can build.
+        ...(next(4) === 0 ? ["builders-use-substitutes = true"] : []),
         ...(next(4) === 0 ? ["extra-platforms = i686-linux riscv64-linux"] : []),
         `builders = ${parts.join(next(2) ? ";" : " ; ")}`,
       ],
@@ -82,7 +84,7 @@ export function builders(court: Court, systemHere: string): Comparison<BuilderWo
   return {
     name: "builders",
     usual: 40,
-    share: 10,
+    share: 7,
     always: Array.from({ length: 10 }, () => make(once)),
     make,
     async nix(world) {

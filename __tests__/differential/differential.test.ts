@@ -9,7 +9,9 @@ import { graphs } from "./graphs.ts";
 import { installables } from "./installables.ts";
 import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
+import { realisations } from "./realisations.ts";
 import { ALLOWED, settings } from "./settings.ts";
+import { daemonWorlds } from "./untrusted-user.ts";
 
 /** Milliseconds: ten thousand worlds take their time. */
 const PATIENCE = 4 * 3_600_000;
@@ -48,11 +50,15 @@ describe("Nix and we decide alike", () => {
 
   test("by settings", async () => agree(await settings(court, secret.origin)), PATIENCE);
 
+  test("of what a daemon allows", async () => agree(await daemonWorlds(court)), PATIENCE);
+
   test("of graphs", () => agree(graphs(court)), PATIENCE);
 
   test("of who can build what", async () => agree(builders(court, await system())), PATIENCE);
 
   test("of installables", async () => agree(await installables(court, await system())), PATIENCE);
+
+  test("of realisations", async () => agree(await realisations(court, await system())), PATIENCE);
 
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });

@@ -234,14 +234,15 @@ export async function installables(
       ".?dir=sub&x=1#hello",
     ],
   ];
-  // Before 2.9 Nix's command line has no `^`, and its addresses hold few letters: we take in every version
-  // what later ones take.
-  const isKnown = (text: string) => minor >= 9 || !/[\^<>{}[\]`|\\]|[^ -~]|^#|#\.$/.test(text);
+  // Before 2.9 Nix's command line has no `^`, and there as behind `path:` addresses hold few letters: we take
+  // everywhere what later versions take behind a folder.
+  const isKnown = (text: string) =>
+    (minor >= 9 && !text.startsWith("path:")) || !/[\^<>{}[\]`|\\]|[^ -~]|^#|#\.$/.test(text);
   const ours = await composed(machine.environment, folder, machine.root);
   return {
     name: "installables",
     usual: 40,
-    share: 10,
+    share: 8,
     always: [...new Set(fixed)]
       .filter((text) => text !== "" && isKnown(text))
       .map((text) => ({ what: text, text })),

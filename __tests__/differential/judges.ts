@@ -69,7 +69,7 @@ export function serveFolder(folder: string, allowed?: string): Promise<LoopbackS
 }
 
 /** One world's servers are there or not; what an earlier one was told is nothing to the next. */
-const QUICK = [
+export const QUICK = [
   "download-attempts = 1",
   "connect-timeout = 5",
   "narinfo-cache-positive-ttl = 0",

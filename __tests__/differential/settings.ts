@@ -93,6 +93,14 @@ function cases(
     ],
     ["substitute = false", [SUB, trust, "substitute = false"]],
     ["substitute = true", [SUB, trust, "substitute = true"]],
+    ["fallback = true", [SUB, trust, "fallback = true"]],
+    ["fallback = false", [SUB, trust, "fallback = false"]],
+    ["fallback, unsigned", [SUB, trust, "fallback = true"], "not"],
+    ["builders-use-substitutes", [SUB, trust, "builders-use-substitutes = true"]],
+    [
+      "builders-use-substitutes without substitute",
+      [SUB, trust, "builders-use-substitutes = true", "substitute = false"],
+    ],
     ["no substituters", ["substituters =", trust]],
     ["extra-substituters", ["substituters =", "extra-substituters = A", trust]],
     ["a substituter twice", ["substituters = A A", trust]],
@@ -228,7 +236,7 @@ export async function settings(court: Court, secret: string): Promise<Comparison
   return {
     name: "settings",
     usual: 15,
-    share: 10,
+    share: 8,
     always: all.map((one) => world(one, once)),
     make(next) {
       const pick = () => all[next(all.length)] ?? (["a trusted key", [SUB]] as const);

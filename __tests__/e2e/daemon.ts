@@ -44,7 +44,7 @@ export interface DaemonOptions {
 
 /** Trusts nobody but `root`, whoever runs the tests, until it is told to. */
 export async function startDaemon(
-  { machine, workspace, cache }: TestJob,
+  { machine, workspace, cache }: Pick<TestJob, "machine" | "workspace" | "cache">,
   { user = USER }: DaemonOptions = {},
 ): Promise<Daemon> {
   const at = (name: string) => join(machine.root, name);

@@ -83,11 +83,7 @@ describe(`a server that is hard to get answers from, on ${NIX}`, () => {
       if (path.endsWith(".narinfo") && ++asked % 20 === 0) await wait(3_500);
       return undefined;
     };
-    await expectDone(
-      at,
-      await at.prefetch(),
-      /was hard to get .*2 answers took longer than 3\.0 s/,
-    );
+    await expectDone(at, await at.prefetch(), /was hard to get .*2 answers took longer than 3\.0s/);
   });
 
   test("429 for half of what is asked: asked again, and fewer at once", async () => {

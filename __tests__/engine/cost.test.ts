@@ -112,7 +112,7 @@ async function cost(
       // As GitHub counts them: two bytes for each unit of UTF-16.
       outputBytes += 2 * value.length;
     }
-    summary(done);
+    summary(done, { detail: "full", linkTo: () => undefined });
   });
   return { lookups, reportBytes, outputBytes };
 }

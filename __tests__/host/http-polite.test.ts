@@ -98,6 +98,6 @@ test("slow or failing answers is told in words, and nothing where there is none"
     ["HTTP 429", 12],
   ]);
   expect(answerTroubleWords({ troubles, slow: 1, slowest: 4_200 })).toBe(
-    "13 requests had to be tried again (12 × HTTP 429, 1 × HTTP 503); 1 answer took longer than 3.0 s, the slowest 4.2 s",
+    "13 requests had to be tried again (12 × HTTP 429, 1 × HTTP 503); 1 answer took longer than 3.0s, the slowest 4.2s",
   );
 });

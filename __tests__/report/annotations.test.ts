@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import type { Finding } from "../../src/domain/finding.ts";
-import { annotations } from "../../src/report/annotations.ts";
+import { byCause, type Finding } from "../../src/domain/finding.ts";
+import { annotations, errorAnnotation } from "../../src/report/annotations.ts";
 
 function findings(level: Finding["level"], n: number): Finding[] {
   return Array.from({ length: n }, (_, index) => ({
@@ -14,46 +14,76 @@ function findings(level: Finding["level"], n: number): Finding[] {
 describe("annotations", () => {
   test.each([
     [0, 0, undefined],
-    [1, 1, undefined],
-    [10, 10, undefined],
-    [11, 10, "2 more of this kind: see the job summary"],
-    [5000, 10, "4,991 more of this kind: see the job summary"],
+    [3, 3, undefined],
+    [4, 3, "and 1 more, see the job summary"],
+    [5000, 3, "and 4997 more, see the job summary"],
   ])("of %d findings %d are shown", (n, shown, rest) => {
     const made = annotations(findings("error", n));
     expect(made).toHaveLength(shown);
-    expect(made.find(({ title }) => title === "And more")?.message).toBe(rest);
+    expect(made.at(-1)?.message.split("\n")[1]).toBe(rest);
   });
 
-  test("ten for each level, errors first, and the first ones of each", () => {
+  test("errors first, three of a level, and nothing of what asks nobody to do something", () => {
     const made = annotations([
       ...findings("notice", 20),
       ...findings("warning", 20),
       ...findings("error", 20),
     ]);
     expect(made.map(({ level }) => level)).toEqual([
-      ...Array<string>(10).fill("error"),
-      ...Array<string>(10).fill("warning"),
-      ...Array<string>(10).fill("notice"),
+      ...Array<string>(3).fill("error"),
+      ...Array<string>(3).fill("warning"),
     ]);
-    expect(made.slice(0, 9).map(({ message }) => message)).toEqual(
-      Array.from({ length: 9 }, (_, n) => `error ${n}`),
-    );
   });
 
-  test("say the code, the kind and the hint", () => {
+  test("have the headline for a title, then the cause with its code, then what to do", () => {
     const [made] = annotations([
-      { kind: "disk", level: "error", code: "NCP-401", message: "no space", hint: "make some" },
+      {
+        kind: "push",
+        level: "warning",
+        code: "NCP-305",
+        title: "nothing was pushed, acme.cachix.org refused the token",
+        message: "x was not pushed: HTTP 403",
+        hint: "give the secret a token that may write",
+        place: { file: "ci.yml", line: 9 },
+      },
     ]);
     expect(made).toEqual({
-      level: "error",
-      title: "NCP-401 Not enough disk space",
-      message: "no space\nmake some",
+      level: "warning",
+      title: "Nothing was pushed, acme.cachix.org refused the token",
+      message: "x was not pushed: HTTP 403 (NCP-305)\nFix: give the secret a token that may write",
+      place: { file: "ci.yml", line: 9 },
     });
   });
 
-  test("do without a code, and keep to what GitHub shows", () => {
-    const [made] = annotations([{ kind: "cache", level: "notice", message: "x".repeat(10_000) }]);
-    expect(made?.title).toBe("A cache");
-    expect(made?.message.length).toBeLessThan(4096);
+  test("keep to three lines and 300 characters, and to the line that tells of the error", () => {
+    const lines = ["builder failed", ...Array<string>(50).fill("> noise"), "> error: no such file"];
+    const message = lines.join("\n");
+    const long = { kind: "missing" as const, level: "error" as const, code: "NCP-206" as const };
+    const [short] = annotations([{ ...long, message }]);
+    expect(short?.message).toBe("builder failed\nerror: no such file (NCP-206)");
+    const hint = "y".repeat(1000);
+    for (const one of [
+      annotations([{ ...long, message: "x".repeat(10_000), hint }])[0],
+      errorAnnotation("NCP-101", "x".repeat(10_000), hint),
+    ]) {
+      expect(one?.message.length).toBeLessThanOrEqual(300);
+      expect(one?.message.split("\n").length).toBeLessThanOrEqual(3);
+      expect(one?.message).toMatch(/…/);
+    }
   });
+});
+
+test("findings of one cause are one: the loudest, with the names of all", () => {
+  const base = { kind: "cache" as const, cause: "acme.cachix.org", message: "it stopped" };
+  const found = byCause([
+    { ...base, level: "notice", names: ["a"] },
+    { ...base, level: "warning", message: "later steps are without it", names: ["b", "a"] },
+    { ...base, cause: "another", level: "notice" },
+    { kind: "notice", level: "notice", message: "alone" },
+  ]);
+  expect(found).toMatchObject([
+    { level: "warning", message: "later steps are without it", names: ["a", "b"] },
+    { cause: "another" },
+    { message: "alone" },
+  ]);
 });

@@ -62,7 +62,10 @@ async function page(trust = WRITE): Promise<string> {
   ];
   const nix = memoryNix({ flake, failures });
   const asked = job({ mode: "warm", targets: ".#homes.*" });
-  return summary(await run(asked, trust, world({ nix, own }), SIGNAL));
+  const done = await run(asked, trust, world({ nix, own }), SIGNAL);
+  // Long enough for its timeline to be worth drawing.
+  const linkTo = () => undefined;
+  return summary({ ...done, end: done.begin + 400_000 }, { detail: "full", linkTo });
 }
 
 describe("the summary, as GitHub's parser reads it", () => {

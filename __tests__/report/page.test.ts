@@ -1,67 +1,65 @@
 import { describe, expect, test } from "@jest/globals";
-import { grid, linked, page, table } from "../../src/report/page.ts";
+import { grid, linked, page, placed, verbatim } from "../../src/report/page.ts";
 
 describe("a page", () => {
-  const section = (title: string, bytes: number) => ({ title, body: "x".repeat(bytes) });
-
-  test("is its sections under their titles, without those that say nothing", () => {
-    expect(
-      page([{ title: "A", body: "a", heading: "none" }, { title: "B", body: "" }, section("C", 1)]),
-    ).toBe("a\n\n### C\n\nx\n");
+  test("is its heading, its parts that say something, and its footer", () => {
+    expect(page("### a", ["b", "", "c"], "<sub>d</sub>")).toBe("### a\n\nb\n\nc\n\n<sub>d</sub>\n");
   });
 
-  test("is cut by sections: what does not fit is named, what fits behind it stays", () => {
-    const made = page([section("First", 100), section("Long", 2_000), section("Last", 100)], 1_000);
+  test("is cut by parts: what does not fit is left to the report, what fits behind it stays", () => {
+    const parts = ["first", "x".repeat(2_000), "last"];
+    const made = page("### a", parts, "<sub>d</sub>", 1_000);
     expect(Buffer.byteLength(made)).toBeLessThanOrEqual(1_000);
-    expect(made).toContain("### First");
-    expect(made).toContain("### Last");
-    expect(made).not.toContain("### Long");
-    expect(made).toContain(
-      "_The page was too long. Left out: Long. The JSON report holds everything._",
-    );
+    for (const kept of ["### a", "first", "last", "the JSON report has all of it"]) {
+      expect(made).toContain(kept);
+    }
+    expect(made.trimEnd().endsWith("<sub>d</sub>")).toBe(true);
   });
 
-  test.each([999, 1_000, 1_001, 5_000])("of %d bytes a section never passes 1,000", (bytes) => {
-    expect(
-      Buffer.byteLength(page([section("a|b", bytes), section("é", bytes)], 1_000)),
-    ).toBeLessThanOrEqual(1_000);
+  test.each([889, 890, 891, 5_000])("with a part of %d bytes never passes 1,000", (bytes) => {
+    const made = page("### a", ["é".repeat(bytes / 2), "1 GB ".repeat(bytes / 5)], "b", 1_000);
+    expect(Buffer.byteLength(made)).toBeLessThanOrEqual(1_000);
+  });
+
+  test("breaks no number from its unit, but for what stands between fences", () => {
+    const made = page("### a", ["1 GB in 4m 20s or 1h 2m", "```\n1 GB\n```"], "b");
+    expect(made).toContain("1\u00a0GB in 4m\u00a020s or 1h\u00a02m");
+    expect(made).toContain("```\n1 GB\n```");
   });
 });
 
 describe("a table", () => {
-  const rows = (n: number) => Array.from({ length: n }, (_, at) => `| ${at} |`);
-
-  test.each([
-    [20, 20, undefined, undefined],
-    [21, 20, "1 more", undefined],
-    [2_000, 20, "1,980 more", undefined],
-    [5_000, 20, "1,980 more", "and 3,000 more, in the report"],
-  ])("of %d rows shows %d, folds and counts the rest", (n, shown, folded, counted) => {
-    const [first = "", ...rest] = table("| n |\n|-|", rows(n)).split("\n\n");
-    expect(first.split("\n")).toHaveLength(shown + 2);
-    expect(rest[0]).toBe(folded && `<details><summary>${folded}</summary>`);
-    expect(rest[3]).toBe(counted);
-  });
-
-  test("with long rows is shortened before the page is", () => {
-    const made = table(
-      "| n |\n|-|",
-      Array.from({ length: 1_000 }, () => `| ${"x".repeat(1_000)} |`),
-    );
-    expect(Buffer.byteLength(made)).toBeLessThan(320 * 1024);
-    expect(made).toMatch(/and \d+ more, in the report$/);
-  });
-
-  test("has no column in which nothing stands, and numbers that are not broken", () => {
+  test("has no column in which nothing stands, or one thing, and numbers that are not broken", () => {
     const made = grid(
-      ["", "name", "empty", ">size"],
+      ["", "name", "empty", "same", ">size"],
       [
-        ["✅", "a", "", "1 kB"],
-        ["", "b", "", ""],
+        ["✅", "a", "", "x", "1 kB"],
+        ["", "b", "", "x", ""],
       ],
     );
-    expect(made).toBe("|  | name | size |\n|-|-|-:|\n| ✅ | a | 1\u00a0kB |\n|  | b |  |");
+    expect(made).toBe("|  | name | size |\n|:--|:--|--:|\n| ✅ | a | 1\u00a0kB |\n|  | b |  |");
   });
+
+  test("of one row has all that is in it", () => {
+    expect(grid(["a", ">b", "c"], [["1", "2", ""]])).toBe("| a | b |\n|:--|--:|\n| 1 | 2 |");
+  });
+
+  test("counts the rows behind the hundredth", () => {
+    const rows = Array.from({ length: 1_234 }, (_, at) => [`${at}`]);
+    expect(grid(["n"], rows)).toMatch(/\n\| 99 \|\n\nAnd 1,134 more, in the report\.$/);
+  });
+});
+
+test("a place is a link where one can be made, by the name that people have for it", () => {
+  const linkTo = (file: string, line: number) => `https://github.com/a/b/blob/c/${file}#L${line}`;
+  expect(placed(".github/workflows/ci.yml:9", linkTo)).toBe(
+    '<a href="https://github.com/a/b/blob/c/.github/workflows/ci.yml#L9"><code>ci.yml:9</code></a>',
+  );
+  expect(placed("the input substituters", linkTo)).toBe("<code>the input substituters</code>");
+});
+
+test("a fence is longer than any in what it holds", () => {
+  expect(verbatim(["a", "````", "b"])).toBe("`````\na\n````\nb\n`````");
 });
 
 describe("the link to a path", () => {

@@ -24,18 +24,18 @@ describe("progress", () => {
   });
 
   test.each<[Partial<WorkState>, number, string]>([
-    [{}, 20, "Fetch, 20 s: 50 of 200 paths, 1 GB of 2 GB, 20 s left, 50 MB/s"],
-    [{}, 1, "Fetch, 1.0 s: 50 of 200 paths, 1 GB of 2 GB"],
-    [{ bytes: 1e6 }, 20, "Fetch, 20 s: 50 of 200 paths, 1 MB of 2 GB, 50 kB/s"],
+    [{}, 20, "Fetch, 20s: 50 of 200 paths, 1 GB of 2 GB, 20s left, 50 MB/s"],
+    [{}, 1, "Fetch, 1.0s: 50 of 200 paths, 1 GB of 2 GB"],
+    [{ bytes: 1e6 }, 20, "Fetch, 20s: 50 of 200 paths, 1 MB of 2 GB, 50 kB/s"],
     [
       { inAll: undefined, bytes: 0, bytesInAll: undefined, now: ["a", "b"] },
       20,
-      "Fetch, 20 s: 50 paths so far, a, b",
+      "Fetch, 20s: 50 paths so far, a, b",
     ],
     [
       { now: ["\u001b[31m::error::x"] },
       1,
-      "Fetch, 1.0 s: 50 of 200 paths, 1 GB of 2 GB, : :error::x",
+      "Fetch, 1.0s: 50 of 200 paths, 1 GB of 2 GB, : :error::x",
     ],
   ])("with %j after %d s reads %j", (some, seconds, expected) => {
     expect(progressLine("Fetch", { ...state, ...some }, seconds)).toBe(expected);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Changes, ExplainedMiss } from "../../src/engine/rebuilds/changes.ts";
 import { type Rebuild, rebuildsOf } from "../../src/engine/rebuilds/rebuild-report.ts";
-import type { Run } from "../../src/engine/run.ts";
+import type { Run } from "../../src/engine/result.ts";
 import {
   rebuildLines,
   rebuildMinutes,

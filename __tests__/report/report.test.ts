@@ -5,12 +5,14 @@ import { parse } from "yaml";
 import type { InputName } from "../../src/action/inputs.ts";
 import type { Derivation } from "../../src/domain/derivation.ts";
 import type { Trust } from "../../src/domain/job.ts";
-import { type Run, run } from "../../src/engine/run.ts";
+import type { Run } from "../../src/engine/result.ts";
+import { run } from "../../src/engine/run.ts";
+import { headline, lastLine } from "../../src/report/headline.ts";
 import { jsonReport, outputValues } from "../../src/report/json.ts";
 import { summary } from "../../src/report/summary.ts";
 import { findingLines, textReport } from "../../src/report/text.ts";
-import { closing, headline } from "../../src/report/words.ts";
 import { derivation, out } from "../support/graph.ts";
+import { faultsOf, headlinesOf } from "../support/page-rules.ts";
 import {
   hold,
   job,
@@ -58,38 +60,31 @@ async function ran(options: Options = {}): Promise<Run> {
 
 describe("the headline", () => {
   test.each<[string, Options, string]>([
+    ["something missing", {}, "2 of 3 targets need a build"],
+    ["all cached", { cached: [bws, tool] }, "all 3 targets are cached"],
+    ["one target, cached", { inputs: { targets: ".#homes.carol" } }, ".#homes.carol is cached"],
+    ["one target, missing", { inputs: { targets: ".#homes.bob" } }, ".#homes.bob needs a build"],
+    ["built by this run", { inputs: { mode: "warm" } }, "all 3 targets are now cached"],
     [
-      "something missing",
-      {},
-      "1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them.",
-    ],
-    ["all cached", { cached: [bws, tool] }, "All 3 targets are cached."],
-    ["one target, cached", { inputs: { targets: ".#homes.carol" } }, "The target is cached."],
-    [
-      "one target, missing",
-      { inputs: { targets: ".#homes.bob" } },
-      "The target is not cached; bws-1.0.0 would be built from source for it.",
-    ],
-    [
-      "built by this run",
-      { inputs: { mode: "warm" } },
-      "1 of 3 targets was cached; bws-1.0.0 was built from source for 2 of them; now all are cached.",
+      "built, and pushed nowhere",
+      { inputs: { mode: "warm" }, trust: READ_ONLY },
+      "2 of 3 targets needed a build",
     ],
     [
       "nothing to look for",
       { inputs: { targets: ".#nothing" } },
-      "There is no target to look for.",
+      "nothing was checked, no target is left",
     ],
-    ["no Nix", { nix: "none" }, "There is no Nix here: keys and disk only."],
+    ["no Nix", { nix: "none" }, "nothing was checked, there is no Nix here"],
     [
-      "no space",
+      "no space that is known to be needed",
       { freeBytes: 1 },
-      "There is not enough disk space on /: this run needs 55 MB there (store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B; 55 MB of it a guess) and 1 GB is to stay free, and 1 B is free.",
+      "not enough disk space to build bws-1.0.0",
     ],
     [
       "a target that failed",
       { nix: { failures: [{ attrPath: "homes.dave", message: "x", nearest: [] }] } },
-      "1 of 4 targets is cached; bws-1.0.0 would be built from source in 2 of them; 1 target did not evaluate.",
+      ".#homes.dave does not evaluate",
     ],
   ])("%s", async (_, options, expected) => {
     expect(headline(await ran(options))).toBe(expected);
@@ -100,20 +95,20 @@ describe("the log", () => {
   test("of a check", async () => {
     const done = await ran();
     expect(
-      [...textReport(done), ...findingLines(done), closing(done)].join("\n"),
+      [...textReport(done), ...findingLines(done), lastLine(done)].join("\n"),
     ).toMatchInlineSnapshot(`
-"1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them.
+"Nix cache: 2 of 3 targets need a build
 
   .#homes.alice: missing: from source: bws-1.0.0; 1 trivial
   .#homes.bob: missing: from source: bws-1.0.0; 1 trivial
   .#homes.carol: own (file:///cache), 1 trivial to build
 
-  /: 100 GB free, 100 GB after (store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B)
-  1 build reckoned by the rule (half the closure of its inputs, at least 50 MB)
+  /: 100 GB free, 100 GB after (store 1 kB, build outputs 5 MB, build directory 50 MB)
+  1 build estimated (half the closure of its inputs, at least 50 MB)
   file:///cache: reachable, answers in 0 ms, priority 0: 1 of 5 paths (1 kB)
   key: preflight-v1-deps-0123456789abcdef-0123456789abcdef
-warning NCP-402: bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 2 targets
-1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them; 1 warning; 0.0 s"
+warning NCP-402: bws-1.0.0 is in no binary cache and would be built from source (heavy), needed by 2 targets
+Nix cache: 2 of 3 targets need a build; 1 derivation from source; 0.0s"
 `);
   });
 
@@ -132,199 +127,192 @@ warning NCP-402: bws-1.0.0 is in no cache and would be built from source (heavy)
 });
 
 describe("the summary", () => {
+  const page = (done: Run) => summary(done, { detail: "full", linkTo: () => undefined });
+
   test("of a check", async () => {
-    expect(summary(await ran())).toMatchInlineSnapshot(`
-"## Nix Cache Preflight
+    expect(page(await ran())).toMatchInlineSnapshot(`
+"### ⚠️ Nix cache: 2 of 3 targets need a build
 
-**1 of 3 targets is cached; bws-1.0.0 would be built from source in 2 of them.**
+1 derivation is in no binary cache and will be built from source. The other target is cached.
 
-hit rate 33 % · <code>check</code> · x86&#95;64-linux · Nix 2.26.3 · 0.0 s
+| From source |
+|:--|
+| ⚠️ <code>bws-1.0.0</code> |
 
-- ⚠️ bws-1.0.0 is in no cache and would be built from source &#40;heavy&#41;, wanted by 2 targets (NCP-402)
+<details><summary>2 targets that need a build</summary>
 
-### Targets
+<code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code>
 
-|  | target | on a fresh machine | from |
-|-|-|-|-|
-| 🔨 | <code>.&#35;homes.alice</code> | missing: bws-1.0.0 |  |
-| 🔨 | <code>.&#35;homes.bob</code> | missing: bws-1.0.0 |  |
-| ✅ | <code>.&#35;homes.carol</code> | own, 1 trivial to build | <code>file&#58;///cache</code> |
+</details>
 
-### In no cache
+<details><summary>1 cached target</summary>
 
-| derivation | weight | wanted by |
-|-|-|-|
-| <code>bws-1.0.0</code> | heavy | <code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code> |
+From <code>file&#58;///cache</code>: <code>.&#35;homes.carol</code>
 
-### Disk space
+</details>
 
-| file system |  | free now | this run needs | free after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 1 kB, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |
+<sub>Nix Cache Preflight · check · x86&#95;64-linux · Nix 2.26.3 · 0.0s · [NCP-402](https://github.com/nix-cache-preflight/nix-cache-preflight/blob/v1/docs/troubleshooting.md#ncp-402)</sub>
+"
+`);
+  });
 
-█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
+  test("of a check where all is cached", async () => {
+    expect(page(await ran({ cached: [bws, tool] }))).toMatchInlineSnapshot(`
+"### ✅ Nix cache: all 3 targets are cached
 
-| build | in the build directory | in the store | known from |
-|-|-:|-:|-|
-| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
+Nothing needs to be built from source. They come from <code>file&#58;///cache</code>. To download: 2 store paths, 2 kB.
 
-### Caches
+<details><summary>3 cached targets</summary>
 
-| cache | role |  | answers in | priority | hits | hit rate | size |
-|-|-|-|-:|-:|-:|-:|-:|
-| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 1 of 5 | 20 % | 1 kB |
+From <code>file&#58;///cache</code>: <code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code>, <code>.&#35;homes.carol</code>
 
-Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
+</details>
+
+<sub>Nix Cache Preflight · check · x86&#95;64-linux · Nix 2.26.3 · 0.0s</sub>
 "
 `);
   });
 
   test("of a warming run", async () => {
-    expect(
-      summary(await ran({ inputs: { mode: "warm", targets: ".#homes.bob" } })),
-    ).toMatchInlineSnapshot(`
-"## Nix Cache Preflight
+    const inputs = { mode: "warm", targets: ".#homes.bob\n.#homes.alice" } as const;
+    expect(page(await ran({ inputs }))).toMatchInlineSnapshot(`
+"### ✅ Nix cache: both targets are now cached
 
-**The target was not cached; bws-1.0.0 was built from source for it; now it is cached.**
+1 derivation was in no binary cache. It was built in 0.0s, and 3 store paths (30 B) were pushed to <code>file&#58;///cache</code>. Both targets were read back from there, verified and pinned.
 
-hit rate 0 % · <code>warm</code> · x86&#95;64-linux · Nix 2.26.3 · 0.0 s
+| From source |
+|:--|
+| <code>bws-1.0.0</code> |
 
-### Targets
+<details><summary>2 targets verified and pinned</summary>
 
-|  | target | on a fresh machine | from |
-|-|-|-|-|
-| ✅ | <code>.&#35;homes.bob</code> | cached now; was missing: bws-1.0.0 | <code>file&#58;///cache</code> |
-
-### Was in no cache
-
-| derivation | weight | wanted by |
-|-|-|-|
-| <code>bws-1.0.0</code> | heavy | <code>.&#35;homes.bob</code> |
-
-### Done
-
-|  | how many | bytes | time |
-|-|-|-:|-:|
-| Built | 2 derivations | 2 kB | 0.0 s |
-| Pushed | 2 paths | 20 B | 0.0 s |
-| Verified | 1 of 1 target | 1 kB | 0.0 s |
-| Pinned | 1 of 1 target |  | 0.0 s |
-
-<details><summary>Built: bws-1.0.0, home-bob</summary>
-
-| derivation | size | time |
-|-|-:|-:|
-| <code>bws-1.0.0</code> | 1 kB | 0.0 s |
-| <code>home-bob</code> | 1 kB | 0.0 s |
+| Target | Pin |
+|:--|:--|
+| <code>.&#35;homes.bob</code> | <code>homes.bob-x86&#95;64-linux</code> |
+| <code>.&#35;homes.alice</code> | <code>homes.alice-x86&#95;64-linux</code> |
 
 </details>
 
-<details><summary>Pushed: bws-1.0.0, home-bob</summary>
-
-| path | bytes |
-|-|-:|
-| <code>bws-1.0.0</code> | 10 B |
-| <code>home-bob</code> | 10 B |
-
-</details>
-
-**Read back from the cache**
-
-|  | target | outcome | paths | bytes | time | pin |
-|-|-|-|-:|-:|-:|-|
-| ✅ | <code>.&#35;homes.bob</code> | verified | 1 | 1 kB | 0.0 s | <code>homes.bob-x86&#95;64-li…</code> confirmed |
-
-### Timeline
-
-\`\`\`mermaid
-gantt
-  dateFormat x
-  axisFormat %H:%M:%S
-  tickInterval 1second
-  section Look
-    Keys caches targets :1000000, 1000001
-  section Prepare
-    1 cache to Nix's configuration :1000000, 1000001
-  section Build
-    bws-1.0.0 heavy :1000000, 1000001
-    1 target :1000000, 1000001
-  section Push
-    bws-1.0.0 :1000000, 1000001
-    .#35;homes.bob :1000000, 1000001
-  section Verify
-    .#35;homes.bob :1000000, 1000001
-  section Pin
-    homes.bob-x86_64-linux :1000000, 1000001
-\`\`\`
-
-### Disk space
-
-| file system |  | free now | this run needs | free after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████▒░░░░░░░░░ | 100 GB | store 0 B, build outputs 5 MB, build directory 50 MB, workspace 0 B | 100 GB |
-
-█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
-
-| build | in the build directory | in the store | known from |
-|-|-:|-:|-|
-| <code>bws-1.0.0</code> | 50 MB | 5 MB | rule: half the closure of its inputs, at least 50 MB |
-
-### Caches
-
-| cache | role |  | answers in | priority | hits | hit rate | size |
-|-|-|-|-:|-:|-:|-:|-:|
-| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 2 of 4 | 50 % | 2 kB |
-
-Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
+<sub>Nix Cache Preflight · warm · x86&#95;64-linux · Nix 2.26.3 · 0.0s</sub>
 "
 `);
   });
 
   test("of a read-only run", async () => {
-    const page = summary(await ran({ inputs: { mode: "warm" }, trust: READ_ONLY }));
-    expect(page).toContain(
-      "This run is read-only: the pull request is from a fork. It would have pushed:",
-    );
-    expect(page).toContain("| <code>.&#35;homes.alice</code> | <code>home-alice</code> |");
-  });
+    const inputs = { mode: "warm" } as const;
+    expect(page(await ran({ inputs, trust: READ_ONLY }))).toMatchInlineSnapshot(`
+"### 🔨 Nix cache: 2 of 3 targets needed a build
 
-  test("of a machine without Nix", async () => {
-    expect(summary(await ran({ nix: "none" }))).toMatchInlineSnapshot(`
-"## Nix Cache Preflight
+1 derivation was built from source here in 0.0s; nothing was pushed: the pull request is from a fork. That is expected: the cache is filled when it is merged. The other target is cached.
 
-**There is no Nix here: keys and disk only.**
+| From source |
+|:--|
+| <code>bws-1.0.0</code> |
 
-<code>check</code> · 0.0 s
+<details><summary>2 targets that needed a build</summary>
 
-### Disk space
+<code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code>
 
-| file system |  | free now | this run needs | free after |
-|-|-|-:|-|-:|
-| <code>/</code> | ██████████░░░░░░░░░░ | 100 GB | workspace 0 B | 100 GB |
+</details>
 
-█ taken, ▒ needed by this run, ░ free after. 1 GB is to stay free.
+<details><summary>1 cached target</summary>
 
-### Caches
+From <code>file&#58;///cache</code>: <code>.&#35;homes.carol</code>
 
-| cache | role |  | answers in | priority | hits | size |
-|-|-|-|-:|-:|-:|-:|
-| <code>file&#58;///cache</code> | own | reachable | 0 ms | 0 | 0 of 0 | 0 B |
+</details>
 
-Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
+<sub>Nix Cache Preflight · warm, read-only · x86&#95;64-linux · Nix 2.26.3 · 0.0s</sub>
 "
 `);
   });
 
+  test("of a build that failed: its log from the error on, and how to see it", async () => {
+    const log = ["cc -c x.c", "error[E0308]: mismatched types", "could not compile"];
+    const message = [
+      `builder for '${bws.path}' failed with exit code 1`,
+      ...log.map((line) => `> ${line}`),
+    ].join("\n");
+    const nix = { broken: new Map([[bws.path, message]]) };
+    expect(page(await ran({ inputs: { mode: "warm" }, nix }))).toMatchInlineSnapshot(`
+"### ❌ Nix cache: bws-1.0.0 failed to build
+
+bws-1.0.0 was not built: builder for 'bws-1.0.0.drv' failed with exit code 1. 3 store paths (30 B) were pushed to <code>file&#58;///cache</code>. All 3 targets were read back from there, verified and pinned. Of the 3 targets, 1 is cached and 2 are now cached.
+
+\`\`\`
+error[E0308]: mismatched types
+could not compile
+\`\`\`
+
+**Fix:** See its log with: nix log /nix/store/2dl53x2br76n09n9dsv2kar5np47s5pc-bws-1.0.0.drv
+
+| From source |
+|:--|
+| ⚠️ <code>bws-1.0.0</code> |
+
+<details><summary>3 targets verified and pinned</summary>
+
+| Target | Pin |
+|:--|:--|
+| <code>.&#35;homes.alice</code> | <code>homes.alice-x86&#95;64-linux</code> |
+| <code>.&#35;homes.bob</code> | <code>homes.bob-x86&#95;64-linux</code> |
+| <code>.&#35;homes.carol</code> | <code>homes.carol-x86&#95;64-linux</code> |
+
+</details>
+
+<details><summary>1 cached target</summary>
+
+From <code>file&#58;///cache</code>: <code>.&#35;homes.carol</code>
+
+</details>
+
+<sub>Nix Cache Preflight · warm · x86&#95;64-linux · Nix 2.26.3 · 0.0s · [NCP-206](https://github.com/nix-cache-preflight/nix-cache-preflight/blob/v1/docs/troubleshooting.md#ncp-206)</sub>
+"
+`);
+  });
+
+  test("of a machine without Nix", async () => {
+    expect(page(await ran({ nix: "none" }))).toMatchInlineSnapshot(`
+"### ✅ Nix cache: nothing was checked, there is no Nix here
+
+The cache key and the free disk space are all that was looked at.
+
+<sub>Nix Cache Preflight · check · 0.0s</sub>
+"
+`);
+  });
+
+  test("is as long as was asked for", async () => {
+    const done = await ran();
+    const linkTo = () => undefined;
+    expect(summary(done, { detail: "off", linkTo })).toBe("");
+    const short = summary(done, { detail: "short", linkTo });
+    expect(faultsOf(short)).toEqual([]);
+    expect(short).not.toMatch(/^\||<details>/m);
+    expect(headlinesOf(short)).toEqual(headlinesOf(page(done)));
+  });
+
+  test("of a run of over five minutes has its timeline folded, of a shorter one none", async () => {
+    const done = await ran({ inputs: { mode: "warm" } });
+    expect(page(done)).not.toContain("mermaid");
+    const long = page({ ...done, end: done.begin + 301_000 });
+    const [fold = ""] =
+      /<details><summary>Time and disk space<[\s\S]*?<\/details>/.exec(long) ?? [];
+    expect(fold).toContain("```mermaid\ngantt");
+    expect(long.split("```mermaid")).toHaveLength(2);
+    expect(faultsOf(long)).toEqual([]);
+  });
+
   test("gives no meaning to what others wrote", async () => {
-    const message = "<img src=x>\n| a | b |\n[link](http://evil) `code`\u001b[31m";
+    const message = "<img src=x>\n```\n| a | b |\n[link](http://evil) `code`\u001b[31m";
     const failures = [{ attrPath: 'homes."<b>|`"', message, nearest: ["<i>"] }];
-    const page = summary(await ran({ nix: { failures } }));
+    const made = page(await ran({ nix: { failures } }));
+    // What Nix said stands in a fence that is longer than any in it.
+    const plain = made.replace(/^````\n[\s\S]*?^````$/m, "");
+    expect(plain).not.toBe(made);
     for (const sign of ["<img", "<b>", "<i>", "[link]", "`", "\u001b"]) {
-      expect(page).not.toContain(sign);
+      expect(plain).not.toContain(sign);
     }
-    const rows = page.split("\n").filter((line) => line.startsWith("| ❌"));
-    // A row of four cells has five bars, whatever the name and the message hold.
-    expect(rows.map((row) => row.split("|").length)).toEqual([6]);
+    expect(faultsOf(made)).toEqual([]);
   });
 
   test.each([
@@ -335,10 +323,10 @@ Cache key: <code>preflight-v1-deps-0123456789abcdef-0123456789abcdef</code>.
     const flake = Object.fromEntries(
       Array.from({ length: 5000 }, (_one, n) => [`homes.${name}${n}`, derivation(`d-${n}`)]),
     );
-    const page = summary(await ran({ nix: { flake } }));
-    expect(Buffer.byteLength(page)).toBeLessThan(1024 * 1024);
-    expect(page).toContain("0 of 5,000 targets are cached");
-    expect(page).toMatch(/in the report|the JSON report holds everything/);
+    const made = page(await ran({ nix: { flake } }));
+    expect(Buffer.byteLength(made)).toBeLessThan(1024 * 1024);
+    expect(headlinesOf(made)).toEqual(["all 5,000 targets need a build"]);
+    expect(faultsOf(made)).toEqual([]);
   });
 });
 

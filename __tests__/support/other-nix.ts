@@ -13,6 +13,8 @@ interface Fixture {
   /** What `config show` has of it; null is a setting that it does not have. STATE is NIX_STATE_DIR. */
   readonly settings?: Readonly<Record<string, object | null>>;
   readonly refuses?: string;
+  /** What its `flake metadata --json` does not tell. */
+  readonly untold?: readonly string[];
 }
 
 /** Reads the real settings from standard input, and prints the other's. */
@@ -27,6 +29,16 @@ process.stdin.setEncoding("utf8").on("data", (part) => { text += part; }).on("en
   console.log(JSON.stringify(real));
 });`;
 
+/** Reads JSON from standard input, and prints it without some names. */
+const WITHOUT = `
+const untold = process.argv.slice(1);
+let text = "";
+process.stdin.setEncoding("utf8").on("data", (part) => { text += part; }).on("end", () => {
+  const told = JSON.parse(text);
+  for (const name of untold) delete told[name];
+  console.log(JSON.stringify(told));
+});`;
+
 /** A folder to put first on PATH. */
 export async function otherNix(kind: Kind, folder: Folder, path: string): Promise<string> {
   const file = resolve("__tests__/fixtures/nix", `${kind}.json`);
@@ -35,10 +47,12 @@ export async function otherNix(kind: Kind, folder: Folder, path: string): Promis
     nixVersion,
     settings = {},
     refuses,
+    untold = [],
   } = JSON.parse(await readFile(file, "utf8")) as Fixture;
   const real = folderOf("nix", path) ?? "/nowhere";
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const edit = [process.execPath, "--eval", EDIT, JSON.stringify(settings)].map(quoted).join(" ");
+  const without = [process.execPath, "--eval", WITHOUT, ...untold].map(quoted).join(" ");
   const refusal = `echo ${quoted(refuses ?? "")} >&2; exit 1`;
   const show = `{ ${real}/nix "$@" 2> /dev/null || ${real}/nix --extra-experimental-features nix-command show-config --json; } | ${edit} "$NIX_STATE_DIR"`;
   const nix = await folder.write(
@@ -47,6 +61,7 @@ export async function otherNix(kind: Kind, folder: Folder, path: string): Promis
 case "$*" in
 --version) echo ${quoted(says)} ;;
 *"config show --json"*) ${refuses ? refusal : show} ;;
+${untold.length > 0 ? `*"flake metadata --json"*) said=$(${real}/nix "$@") && echo "$said" | ${without} ;;` : ""}
 *) ${refuses ? refusal : `exec ${real}/nix "$@"`} ;;
 esac
 `,

@@ -6,11 +6,13 @@ import type { Finding } from "../domain/finding.ts";
 import { type Secrets, secretTexts } from "../domain/job.ts";
 import { credentialsIn, withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
+import { endOf } from "../engine/result.ts";
 import { steadyWatch } from "../host/clock.ts";
 import type { Environment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
-import type { Annotation } from "../report/annotations.ts";
+import { type Annotation, errorAnnotation } from "../report/annotations.ts";
 import { plainLine } from "../report/page.ts";
+import { type Failure, failureLine, failurePage } from "../report/post-page.ts";
 import { progressLine } from "../report/text.ts";
 import type { Request } from "./inputs.ts";
 
@@ -24,15 +26,17 @@ export const log: Log = {
   watch: steadyWatch((line) => core.info(line), progressLine),
 };
 
-export function annotate({ level, title, message }: Annotation): void {
+export function annotate({ level, title, message, place }: Annotation): void {
   const text = message
     .split("\n")
     .map((line) => redacted(plainLine(line)))
     .join("\n");
-  const properties = { title: plainLine(title) };
+  const properties = {
+    title: redacted(plainLine(title)),
+    ...(place ? { file: place.file, startLine: place.line } : {}),
+  };
   if (level === "error") core.error(text, properties);
-  else if (level === "warning") core.warning(text, properties);
-  else core.notice(text, properties);
+  else core.warning(text, properties);
 }
 
 const hidden = new Set<string>();
@@ -83,7 +87,7 @@ export async function writeSummary(text: string): Promise<void> {
 }
 
 export function conclude(findings: readonly Finding[]): void {
-  if (findings.some(({ level }) => level === "error")) process.exitCode = core.ExitCode.Failure;
+  if (endOf(findings) === "fails") process.exitCode = core.ExitCode.Failure;
 }
 
 /** An error a user can act on is told in its own words; any other one is ours, with its stack. */
@@ -104,22 +108,31 @@ export async function guarded(task: (signal: AbortSignal) => Promise<void>): Pro
     // What was begun beside it is ended too.
     controller.abort(error);
     const known = error instanceof UserError ? error : systemTrouble(error);
-    if (known) {
-      const hint = known.hint ? `\n${known.hint}` : "";
-      annotate({ level: "error", title: known.code, message: `${describeError(known)}${hint}` });
-    } else {
-      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      annotate({
-        level: "error",
-        title: "NCP-649 A fault of nix-cache-preflight",
-        message: `${stack}\nplease report it, with this text and the inputs`,
-      });
-    }
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    await tellFailure({
+      code: known?.code ?? "NCP-649",
+      message: known ? describeError(known) : stack,
+      hint: known ? known.hint : "please report it, with this text and the inputs",
+    });
     process.exitCode = core.ExitCode.Failure;
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
   }
+}
+
+/** In full in the log, in short beside it, and on the page: the step ended before it came to a result. */
+async function tellFailure(failure: Failure): Promise<void> {
+  const { code, message, hint } = failure;
+  for (const line of [
+    `error ${code}: ${message}`,
+    ...(hint === undefined ? [] : [`Fix: ${hint}`]),
+  ]) {
+    log.info(redacted(line));
+  }
+  annotate(errorAnnotation(code, message, hint));
+  await writeSummary(failurePage(failure));
+  log.info(redacted(failureLine(failure)));
 }
 
 /** Loaded behind the first line: a wrong input is told without it, and sooner. */

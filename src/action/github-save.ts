@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { saveEntry } from "../caches/github/client.ts";
 import { contentOf, layOut, namesIn, reachedFrom } from "../caches/github/content.ts";
 import { newKey } from "../caches/github/layers.ts";
-import { saveNotice } from "../caches/github/trouble.ts";
+import { saveNotice, type Trouble } from "../caches/github/trouble.ts";
 import type { Composed } from "../compose.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
@@ -33,17 +33,17 @@ export interface SaveRequest {
   readonly storeNames: { readonly begin: ReadonlySet<string>; readonly end: ReadonlySet<string> };
 }
 
-/** Never throws but for the signal; what could not be saved is told in the notices it returns. */
+/** Never throws but for the signal; what could not be saved is told in what it returns. */
 async function saveGithub(
   request: SaveRequest,
   cache: GithubCache,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<readonly Finding[]> {
   try {
     return await saveLayers(request, cache, signal);
   } catch (error) {
     signal.throwIfAborted();
-    return [saveNotice("what is new", { kind: "failed", detail: describeError(error) })];
+    return [saveFinding("what is new", { kind: "failed", detail: describeError(error) })];
   }
 }
 
@@ -51,7 +51,7 @@ async function saveLayers(
   request: SaveRequest,
   cache: GithubCache,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<readonly Finding[]> {
   const { record, nix } = request;
   const { folder, log, environment } = cache;
   const directory = githubDirectory(folder);
@@ -71,7 +71,7 @@ async function saveLayers(
     kind === "shared" ? (holds ?? []) : [],
   );
   let rest = without(wanted, shared);
-  const notices: string[] = [];
+  const told: Finding[] = [];
   for (const layer of record.layers) {
     const due = layer.kind === "shared" ? layer.holds === undefined : rest.some(isNew);
     if (!due || rest.length === 0) continue;
@@ -83,11 +83,24 @@ async function saveLayers(
       rest = [];
       continue;
     }
-    notices.push(saveNotice(key, trouble));
+    told.push(saveFinding(key, trouble));
     // What is refused for one entry is refused for the next one too.
     if (trouble.kind !== "race") break;
   }
-  return notices;
+  return told;
+}
+
+/** Expected where the event or the runner has no such cache, and of no harm where somebody else saved it. */
+const EXPECTED: ReadonlySet<Trouble["kind"]> = new Set(["race", "denied", "mode", "unavailable"]);
+
+function saveFinding(key: string, trouble: Trouble): Finding {
+  return {
+    kind: "push",
+    level: EXPECTED.has(trouble.kind) ? "notice" : "warning",
+    cause: "github save",
+    title: "GitHub's cache did not keep what this job built",
+    message: saveNotice(key, trouble),
+  };
 }
 
 /**
@@ -139,7 +152,7 @@ export async function keepGithub(
   if (context.job.cache?.keeper !== "GitHub" || trust.kind !== "write") return [];
   const record = await readRecord(context.folder);
   if (!record || !world.nix) return [];
-  const notices = await saveGithub(
+  return saveGithub(
     {
       record,
       nix: world.nix,
@@ -149,5 +162,4 @@ export async function keepGithub(
     { ...context, log },
     signal,
   );
-  return notices.map((message) => ({ kind: "notice", level: "notice", message }));
 }

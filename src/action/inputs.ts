@@ -23,6 +23,7 @@ import { parseTargets } from "../domain/target.ts";
 import { boundedPattern } from "../host/bounded-pattern.ts";
 import { register } from "../open-caches.ts";
 import type { Annotation } from "../report/annotations.ts";
+import type { Detail } from "../report/summary.ts";
 
 /** Every input of action.yml with its default; a test holds the two together. */
 export const DEFAULTS = {
@@ -55,6 +56,7 @@ export const DEFAULTS = {
   "nix-version": "",
   "nix-sha256": "",
   "pass-env": "",
+  summary: "full",
 } as const;
 
 /** Inputs that are one of few words; completion offers these. */
@@ -69,6 +71,7 @@ export const CHOICES = {
   force: ["true", "false"],
   "reuse-evaluation": ["auto", "off"],
   "install-nix": ["true", "false"],
+  summary: ["full", "short", "off"],
 } as const satisfies Partial<Record<keyof typeof DEFAULTS, readonly string[]>>;
 
 export type InputName = keyof typeof DEFAULTS;
@@ -80,6 +83,8 @@ export interface Request {
   readonly job: Job;
   readonly secrets: Secrets;
   readonly trust: "auto" | "read-only";
+  /** How much of the job summary is written. */
+  readonly summary: Detail;
   /** The inputs that hold addresses, as they were written: there may be credentials in them. */
   readonly addresses: string;
 }
@@ -107,11 +112,10 @@ export function foreignInputs(environment: Readonly<Record<string, string>>): An
     .filter((variable) => variable.startsWith("INPUT_") && !BY_VARIABLE.has(variable))
     .map((variable) => {
       const asked = variable.slice("INPUT_".length).toLowerCase();
-      const message = `"${asked}" is not an input, and is not read.${didYouMean(asked, NAMES)}`;
       return {
         level: "warning",
-        title: "NCP-101",
-        message: `${message}\ninputs are ${NAMES.join(", ")}`,
+        title: `The input "${asked}" is not known`,
+        message: `"${asked}" is not an input, and is not read.${didYouMean(asked, NAMES)} (NCP-101)`,
       };
     });
 }
@@ -123,6 +127,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
   if (signingKey) parseSigningKey(signingKey, cache?.keyName);
   return {
     trust: choice(inputs, "trust"),
+    summary: choice(inputs, "summary"),
     addresses: [inputs.targets, inputs.substituters, inputs.cache].join("\n"),
     workingDirectory: below(inputs["working-directory"].trim()),
     secrets: { token: parseToken(inputs.token), signingKey },
@@ -148,6 +153,10 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
       reclaim: choice(inputs, "reclaim"),
       quota: optionalSize(inputs, "quota"),
       keyFiles: lines(inputs["key-files"]),
+      keyFilesBy:
+        lines(inputs["key-files"]).join("\n") === DEFAULTS["key-files"].trim()
+          ? "the default"
+          : "the user",
       keyPrefix: keyPart(inputs["key-prefix"].trim(), "key-prefix"),
       keySuffix: lines(inputs["key-suffix"]).map((part) => keyPart(part, "key-suffix")),
       force: choice(inputs, "force") === "true" ? "force" : "trust",

@@ -8,7 +8,8 @@ import { describeError } from "../domain/errors.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
-import { type Run, run } from "../engine/run.ts";
+import type { Run } from "../engine/result.ts";
+import { run } from "../engine/run.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
@@ -16,10 +17,11 @@ import { isHosted, jobPath, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
-import { allFindings, outputValues, reportText } from "../report/json.ts";
+import { lastLine } from "../report/headline.ts";
+import { outputValues, reportText } from "../report/json.ts";
+import type { LinkTo } from "../report/page.ts";
 import { summary } from "../report/summary.ts";
-import { textReport } from "../report/text.ts";
-import { closing } from "../report/words.ts";
+import { findingLines, textReport } from "../report/text.ts";
 import { runnerOfJob, startBackground } from "./background-push.ts";
 import {
   annotate,
@@ -88,10 +90,12 @@ export function main(): Promise<void> {
     const leave = await leaveForPost(context, trust, composed, record);
     // An evaluation may build, too.
     await leave({});
-    const restored = { ...composed.world, notices: [...composed.world.notices, ...notices] };
-    const ran = await run(job, trust, restored, signal, (survey) => leave({ survey }));
-    const outcome = { ...ran.outcome, findings: [...findings, ...ran.outcome.findings] };
-    const done = { ...ran, outcome };
+    const restored = {
+      ...composed.world,
+      notices: [...composed.world.notices, ...notices],
+      findings,
+    };
+    const done = await run(job, trust, restored, signal, (survey) => leave({ survey }));
     await tell(done, context);
     const { own } = composed.world;
     const ended = own?.pushEnded?.();
@@ -122,8 +126,12 @@ export function main(): Promise<void> {
       watcher,
       alsoSilent: own && !isThere ? [own.name] : [],
       pushEnded: ended && describeError(ended),
+      told: done.result.findings.flatMap(({ level, cause, message }) =>
+        level === "notice" ? [] : [cause ?? message],
+      ),
     });
-    conclude(allFindings(done));
+    log.info(lastLine(done));
+    conclude(done.result.findings);
   });
 }
 
@@ -133,6 +141,8 @@ interface Known {
   /** Beside the substituters that did not answer. */
   readonly alsoSilent?: readonly string[];
   readonly pushEnded?: string | undefined;
+  /** What post need not tell again, by its cause. */
+  readonly told?: readonly string[];
 }
 
 /**
@@ -147,7 +157,7 @@ async function leaveForPost(
 ): Promise<(known: Known) => Promise<void>> {
   const keeper = new StateKeeper(context, sealFor(context));
   const storeNames = await composed.storeNames();
-  return async ({ survey, watcher, alsoSilent = [], pushEnded }) => {
+  return async ({ survey, watcher, alsoSilent = [], pushEnded, told = [] }) => {
     if (record) {
       const derivations = survey && derivationsOf(survey);
       await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
@@ -162,6 +172,7 @@ async function leaveForPost(
         trust,
         memory: { targets, storeNames, silent, pushEnded, origin: originOf(context, survey) },
         watcher,
+        told: told.map(redacted),
         programs: folderOf("nix-store", context.environment["PATH"] ?? ""),
       }),
     );
@@ -212,18 +223,26 @@ function tellWhereNixIs({ environment, job }: Context): void {
   annotate({
     level: "warning",
     title: "Nix is not on PATH",
-    message: `Nix is in ${folder}, which is not on PATH: this step found it, later steps will not\nput a step before this one: echo ${folder} >> "$GITHUB_PATH"`,
+    message: `Nix is in ${folder}, which is not on PATH: this step found it, later steps will not\nFix: put a step before this one: echo ${folder} >> "$GITHUB_PATH"`,
   });
 }
 
-async function tell(done: Run, { folder }: Context): Promise<void> {
+async function tell(done: Run, { folder, environment, summary: detail }: Context): Promise<void> {
   const reportPath = join(folder, "report.json");
   await writeWhole(reportPath, redacted(`${reportText(done)}\n`));
   for (const [name, value] of Object.entries(outputValues(done, reportPath))) {
     core.setOutput(name, redacted(value));
   }
-  for (const line of textReport(done)) log.info(line);
-  for (const annotation of annotations(allFindings(done))) annotate(annotation);
-  await writeSummary(summary(done));
-  log.info(closing(done));
+  for (const line of [...textReport(done), ...findingLines(done)]) log.info(line);
+  for (const annotation of annotations(done.result.findings)) annotate(annotation);
+  await writeSummary(summary(done, { detail, linkTo: linkTo(environment) }));
+}
+
+/** A line of the commit at hand, on the server that the job is from. */
+function linkTo(environment: Context["environment"]): LinkTo {
+  const [server, repository, sha] = ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA"].map(
+    (name) => environment[name] || undefined,
+  );
+  if (server === undefined || repository === undefined || sha === undefined) return () => undefined;
+  return (file, line) => `${server}/${repository}/blob/${sha}/${file}#L${line}`;
 }

@@ -5,14 +5,15 @@ import { access, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import { byCause, byImportance } from "../domain/finding.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
 import { type Environment, secretOf, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
-import { postSummary } from "../report/summary.ts";
-import { doneWords } from "../report/words.ts";
+import { fresh, type PostPage, postLastLine, postSummary } from "../report/post-page.ts";
+import { linesOf } from "../report/text.ts";
 import {
   type BackgroundEnd,
   BUDGET,
@@ -57,6 +58,7 @@ async function endJob(
   environment: Environment,
   signal: AbortSignal,
 ): Promise<void> {
+  const begun = performance.now();
   // A record that names no place is damaged, and is refused below.
   const [sharedFolder] = foldersIn(environment);
   const given = await readContext(environment, place ?? { sharedFolder, use: "0" });
@@ -93,14 +95,25 @@ async function endJob(
   const { job } = context;
   const memory = { ...state.memory, pushEnded: ended };
   const done = await runPost(job, trust, composed.world, memory, signal);
-  const { outcome, withheld } = done;
-  await writeSummary(postSummary(done, ahead, trust.why, composed.world.own?.page));
-  for (const { target, paths } of withheld) {
-    log.info(`read-only (${trust.why}): would have pushed ${target}, ${paths.length} paths`);
-  }
-  log.info(doneWords(outcome).join(", ") || "nothing new to push");
   const kept = await keepGithub(context, trust, composed, state.memory, signal);
-  for (const annotation of annotations([...outcome.findings, ...kept])) annotate(annotation);
+  const outcome = { ...done.outcome, findings: [...done.outcome.findings, ...kept] };
+  const page: PostPage = {
+    done: { ...done, outcome },
+    ahead,
+    cacheName: job.cacheName,
+    seconds: (performance.now() - begun) / 1000,
+    told: new Set(state.told ?? []),
+  };
+  for (const { target, paths } of done.withheld) {
+    log.info(
+      `read-only (${trust.why}): would have pushed ${target}, ${count(paths.length, "path")}`,
+    );
+  }
+  const findings = byImportance(byCause(outcome.findings));
+  for (const line of linesOf(findings)) log.info(line);
+  for (const annotation of annotations(fresh(findings, page.told))) annotate(annotation);
+  await writeSummary(postSummary(page, context.summary));
+  log.info(postLastLine(page));
   conclude(outcome.findings);
 }
 
@@ -153,7 +166,11 @@ async function refuseRecord(context: Context): Promise<void> {
   if (contextTrust(context).kind === "read-only")
     return log.info(`nix-cache-preflight: ${message}`);
   const hint = "a step of this job wrote over it, or the inputs cache and token are not main's";
-  annotate({ level: "warning", title: "NCP-450", message: `${message}\n${hint}` });
+  annotate({
+    level: "warning",
+    title: "Nothing is pushed at the end of this job",
+    message: `${message} (NCP-450)\n${hint}`,
+  });
 }
 
 async function endWatcher(

@@ -47,6 +47,7 @@ const State = z.object({
   storeNames: z.object({ sha256: z.string() }),
   silent: z.array(z.string()),
   pushEnded: z.optional(z.string()),
+  told: z.optional(z.array(z.string())),
   watcher: z.optional(
     z.object({
       pid: z.int().check(z.positive()),
@@ -61,6 +62,8 @@ export interface StepState {
   readonly memory: JobMemory;
   /** The process that pushes while the job runs. */
   readonly watcher: ProcessIdentity | undefined;
+  /** Causes that main told of. */
+  readonly told?: readonly string[];
   /** Where main found Nix: a later step may put another program of its name before it. */
   readonly programs?: string | undefined;
 }
@@ -87,7 +90,7 @@ export class StateKeeper {
   }
 
   /** Returns what the runner is to hand on. A file each time: a main that is killed here leaves the one before. */
-  async save({ trust, memory, watcher, programs }: StepState): Promise<string> {
+  async save({ trust, memory, watcher, programs, told }: StepState): Promise<string> {
     const folder = folderOf(this.place);
     if (this.names?.of !== memory.storeNames) {
       const names = [...memory.storeNames].join("\n");
@@ -103,6 +106,7 @@ export class StateKeeper {
       ...(memory.origin === undefined ? {} : { origin: [...memory.origin] }),
       ...(watcher === undefined ? {} : { watcher }),
       ...(programs === undefined ? {} : { programs }),
+      ...(told === undefined ? {} : { told: [...told] }),
     } satisfies z.infer<typeof State>);
     const file = `state-${++this.saved}.json`;
     await writeWhole(join(folder, file), record);
@@ -154,6 +158,7 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         ...(state.origin === undefined ? {} : { origin: state.origin as StorePath[] }),
       },
       watcher: state.watcher,
+      ...(state.told === undefined ? {} : { told: state.told }),
       ...(state.programs === undefined ? {} : { programs: state.programs }),
     };
   } catch {

@@ -23,6 +23,7 @@ const NO_OPTION = new Set<InputName>([
   "install-nix",
   "nix-version",
   "nix-sha256",
+  "summary",
 ]);
 
 /** The inputs that are options, named as in action.yml. */

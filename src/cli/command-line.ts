@@ -8,15 +8,16 @@ import { codeOf, secretTexts, type Trust } from "../domain/job.ts";
 import { withoutCredentials } from "../domain/location.ts";
 import { VERSION } from "../domain/version.ts";
 import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
-import { type Run, run } from "../engine/run.ts";
+import type { Run } from "../engine/result.ts";
+import { run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { auditLines } from "../report/audit-section.ts";
+import { lastLine } from "../report/headline.ts";
 import { allFindings, reportText } from "../report/json.ts";
 import { whyLines } from "../report/rebuilds.ts";
 import { findingLines, textReport } from "../report/text.ts";
-import { closing } from "../report/words.ts";
 import {
   type Command,
   type Format,
@@ -240,7 +241,7 @@ function showRun(run: Run, output: Output): void {
   for (const line of [...lines, ...findingLines(run)]) {
     print(line, STYLES.find(([pattern]) => pattern.test(line))?.[1]);
   }
-  print(closing(run));
+  print(lastLine(run));
 }
 
 function showWhy(run: Run, output: Output): void {
@@ -263,8 +264,7 @@ export function helpText(): string {
              (setup --remove takes all of that back)
   completion bash|zsh|fish
 
-TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*') or an
-attribute of a file ('hello file=default.nix', 'file=shell.nix'); without
+TARGET: an installable (.#name, nixpkgs#bws), 'hello file=default.nix'; without
 one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
 Options are the action's inputs, with its defaults, but for --cache (none):
 ${wrapped(OPTIONS.map((name) => `--${name}`))}

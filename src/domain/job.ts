@@ -43,6 +43,8 @@ export interface Job {
   /** Bytes that our cache gives us, where the user says so. */
   readonly quota: number | undefined;
   readonly keyFiles: readonly string[];
+  /** What only the default asks for is not missed. */
+  readonly keyFilesBy: "the default" | "the user";
   readonly keyPrefix: string;
   readonly keySuffix: readonly string[];
   readonly force: "force" | "trust";

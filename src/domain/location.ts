@@ -1,6 +1,6 @@
 /** What is known of a cache by its address: the facts of its kind, and the place it is at. */
 
-import { UserError } from "./errors.ts";
+import { describeError, UserError } from "./errors.ts";
 import { type PublicKey, parsePublicKey } from "./signature.ts";
 
 /** What is so of every cache of a kind. Who asks it knows no kind: each one answers all of it. */
@@ -130,4 +130,22 @@ export function plainAddress(value: string): string {
   if (options === undefined) return base;
   const pairs = [...new URLSearchParams(options)].map(([name, text]) => `${name}=${text}`);
   return `${base}?${pairs.sort().join("&")}`;
+}
+
+/** A cache's host, as people call it: of `cachix:acme` that is `acme.cachix.org`; else its whole name. */
+export function cacheHost(name: string): string {
+  const cachix = /^cachix:([\w-]+)$/.exec(name)?.[1];
+  if (cachix !== undefined) return `${cachix}.cachix.org`;
+  return /^https?:\/\/(?:[^/@]*@)?([^/?#]+)/.exec(name)?.[1] ?? name;
+}
+
+/** What makes findings one: the server, and what it answered. */
+export function serverCause(name: string, answered = ""): string {
+  return `${cacheHost(name)} ${answered}`.trim();
+}
+
+/** An error's words without the cache's name in front, which has been said. */
+export function whatItSaid(name: string, error: unknown): string {
+  const words = describeError(error);
+  return words.startsWith(`${name}: `) ? words.slice(name.length + 2) : words;
 }

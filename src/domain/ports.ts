@@ -34,11 +34,9 @@ export interface NixSetup {
   readonly untrusted?: Untrusted;
 }
 
-/** What later steps of the job were told of caches. */
+/** What later steps of the job were told of caches, and what they do without that they need not. */
 export interface Configured {
-  /** What was written, and what was left out for a good reason. */
   readonly lines: readonly string[];
-  /** What they do without, and need not. */
   readonly findings: readonly Finding[];
 }
 
@@ -190,7 +188,7 @@ export interface JobEnd {
   readonly at: number;
   /** How long the job may take in all. */
   readonly minutes: number;
-  /** Who says so: `timeout-minutes of the job build in .github/workflows/ci.yml`. */
+  /** Who says so. */
   readonly why: string;
 }
 
@@ -285,9 +283,8 @@ export interface World {
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;
-  /** What builds took; undefined where our cache keeps nothing beside its paths. */
+  /** What builds took; undefined where our cache keeps nothing beside its paths: history, too. */
   readonly figures?: FigureStore;
-  /** What earlier runs left of their graphs; undefined where our cache keeps nothing beside its paths. */
   readonly history?: History;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;
@@ -296,4 +293,6 @@ export interface World {
   /** Without it nothing is reclaimed. */
   readonly reclaimer?: Reclaimer;
   readonly notices: readonly string[];
+  /** What went wrong before the run began. */
+  readonly findings?: readonly Finding[];
 }

@@ -70,14 +70,15 @@ export function parseDuration(text: string, what: string): number {
   return Number(match[1]) * factor;
 }
 
-/** `0.3 s`, `12 s`, `4 min 10 s`, `1 h 2 min`. */
+/** `0.3s`, `12s`, `4m 10s`, `1h 2m`: as GitHub writes it. */
 export function formatSeconds(seconds: number): string {
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)}s`;
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
+  if (whole < 60) return `${whole}s`;
   const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return whole % 60 === 0 ? `${minutes} min` : `${minutes} min ${whole % 60} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return whole % 60 === 0 ? `${minutes}m` : `${minutes}m ${whole % 60}s`;
+  const hours = Math.floor(minutes / 60);
+  return minutes % 60 === 0 ? `${hours}h` : `${hours}h ${minutes % 60}m`;
 }
 
 /** `1 path`, `3 paths`: every sentence that counts something. */

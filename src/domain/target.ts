@@ -238,3 +238,24 @@ function parseSystem(text: string, what: string): string {
     },
   );
 }
+
+/** Outputs that say by themselves what flake they are of: this one. */
+const OUTPUT =
+  /^(checks|devShells|nixosConfigurations|homeConfigurations|darwinConfigurations|hydraJobs)\./;
+
+/**
+ * As one would type it on this system: `.#cli` for `.#packages.x86_64-linux.cli`, `checks.cli`,
+ * `homeConfigurations.alice`. For people; two targets may share one.
+ */
+export function shortName(name: string, system: string | undefined): string {
+  const hash = name.indexOf("#");
+  if (hash < 0) return name;
+  const own = system === undefined ? "" : `.${system}.`;
+  const path = name
+    .slice(hash + 1)
+    .replace(/^(packages|legacyPackages)\.([\w-]+)\./, (all, _, of) => (of === system ? "" : all))
+    .replace(/^(checks|devShells)(\.[\w-]+\.)/, (all, set, of) => (of === own ? `${set}.` : all))
+    .replace(/\.(activationPackage|config\.system\.build\.toplevel)$/, "");
+  const flake = name.slice(0, hash);
+  return flake === "." && OUTPUT.test(path) ? path : `${flake}#${path}`;
+}

@@ -1,13 +1,15 @@
 /** Acts: the plan's steps in order; what one failed is not built upon by the next. */
 
 import type { BinaryCache } from "../domain/cache.ts";
-import { describeError, isFullDisk, UserError } from "../domain/errors.ts";
+import { describeError, UserError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
+import { cacheHost, serverCause, whatItSaid } from "../domain/location.ts";
 import type { Nix, World } from "../domain/ports.ts";
-import { count, formatBytes } from "../domain/size.ts";
-import { baseName, type StorePath } from "../domain/store-path.ts";
+import { formatBytes } from "../domain/size.ts";
+import type { StorePath } from "../domain/store-path.ts";
 import { holderWords, type VerifiedTarget } from "../domain/verdict.ts";
+import { fetchFinding } from "./apply/apply-findings.ts";
 import { Building, carryOut, lackAfter } from "./apply/building.ts";
 import { fetchPaths } from "./apply/fetch.ts";
 import { Meter } from "./apply/meter.ts";
@@ -124,14 +126,19 @@ class Application {
       substituted,
       unfetched,
       gone: [...transaction.gone],
-      built: building.built.map(({ name, seconds, outputs }) => ({
+      built: building.built.map(({ drvPath, name, seconds, outputs }) => ({
+        drvPath,
         name,
         seconds,
         bytes: this.size(outputs),
       })),
+      notBuilt: building.notBuilt,
       figures: building.figures,
       reclaimed,
+      freeAfter: this.world.disk.freeNow(this.nix.setup.realStoreDir)?.freeBytes,
       pushed: [...transaction.pushed.values()],
+      notPushed: transaction.notPushed,
+      unpushed: transaction.unpushed,
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
       ...(this.audited ? { audit: this.audited } : {}),
@@ -223,7 +230,9 @@ class Application {
           kind: "cache",
           level: "warning",
           ...(error instanceof UserError ? { code: error.code } : {}),
-          message: `${cache.name} stopped answering, and later steps are not configured with it: ${describeError(error)}`,
+          cause: serverCause(cache.name),
+          title: `${cacheHost(cache.name)} stopped answering`,
+          message: `${cache.name} stopped answering, and later steps are not configured with it: ${whatItSaid(cache.name, error)}`,
           hint: "they build what only it has, instead of waiting for it",
         });
       }
@@ -250,29 +259,12 @@ class Application {
       bytes: bytes - lacking,
       seconds: (world.clock.now() - begun) / 1000,
     };
-    const [first] = failed;
-    if (!first) return;
-    const full = [...failed.values()].find(isFullDisk);
-    if (full !== undefined) {
-      this.findings.push({
-        kind: "disk",
-        level: this.job.failOn.includes("disk") ? "error" : "warning",
-        code: "NCP-410",
-        message: `the disk was full while Nix fetched ${count(failed.size, "path")} into ${nix.setup.realStoreDir}: ${full}`,
-        hint: "free disk space there (reclaim: auto), or name fewer targets; what had arrived is kept",
-      });
-      return;
-    }
-    this.findings.push({
-      kind: "cache",
-      level: "warning",
-      code: "NCP-302",
-      message: `Nix could not fetch ${count(failed.size, "path")} that ${[...substituters].join(", ") || "a cache"} says it has, ${baseName(first[0])} for one: ${first[1]}`,
-      hint:
-        world.code === "strange"
-          ? "later steps will build them: on such an event Nix is told no credentials, and what is unsigned or over half a gigabyte it would have to fetch itself"
-          : "later steps will build them; is the cache's public key trusted, and its NAR there?",
-    });
+    if (failed.size === 0) return;
+    const { job } = this;
+    const from = [...substituters].join(", ") || "a cache";
+    this.findings.push(
+      fetchFinding(job, { failed, from, code: world.code, into: nix.setup.realStoreDir }),
+    );
   }
 
   /** A failure to reclaim is told; whether space is lacking then, the builds find out. */

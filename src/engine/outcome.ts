@@ -24,11 +24,19 @@ export interface Fetched {
 }
 
 export interface Built {
+  readonly drvPath: StorePath;
   readonly name: string;
   /** Where Nix does not say it of each: of the step, in which it builds side by side what it can. */
   readonly seconds: number;
   /** What its outputs take in the store, where this run had to know. */
   readonly bytes: number | undefined;
+}
+
+/** What was to be built and is not there. */
+export interface NotBuilt {
+  readonly drvPath: StorePath;
+  /** `cut`: it was not begun, as disk space ran low. */
+  readonly why: "failed" | "full disk" | "cut";
 }
 
 export interface PushedPath extends PushProgress {
@@ -62,10 +70,16 @@ export interface Outcome {
   /** Their narinfo is served and their NAR is not, as a verification found. */
   readonly gone: readonly StorePath[];
   readonly built: readonly Built[];
+  readonly notBuilt: readonly NotBuilt[];
   /** What those took that Nix built here; kept for the next run's plan. */
   readonly figures: readonly BuildFigures[];
   readonly reclaimed: readonly Reclaimed[];
+  /** Bytes free in the store's file system when all was done; undefined where nobody could say. */
+  readonly freeAfter: number | undefined;
   readonly pushed: readonly PushedPath[];
+  /** Targets whose push failed, in part or whole; the paths are `unpushed`. */
+  readonly notPushed: readonly string[];
+  readonly unpushed: readonly StorePath[];
   readonly verified: readonly VerifiedTarget[];
   readonly pinned: readonly PinnedTarget[];
   /** What an audit found; undefined in every other run. */
@@ -80,9 +94,13 @@ export const NOTHING_DONE: Outcome = {
   unfetched: [],
   gone: [],
   built: [],
+  notBuilt: [],
   figures: [],
   reclaimed: [],
+  freeAfter: undefined,
   pushed: [],
+  notPushed: [],
+  unpushed: [],
   verified: [],
   pinned: [],
   findings: [],

@@ -8,8 +8,9 @@ import type { World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix/matrix.ts";
 import { buildSteps, knownOutputs, type Pace } from "./plan/build-order.ts";
+import { untrustedUserFindings } from "./plan/cache-findings.ts";
 import type { DiskSpace } from "./plan/disk-space.ts";
-import { findingsOf, lateFindings, untrustedUserFindings } from "./plan/findings.ts";
+import { findingsOf, lateFindings } from "./plan/findings.ts";
 import type { Fitted } from "./plan/fit.ts";
 import {
   type Forecast,
@@ -70,7 +71,7 @@ export function plan(
   // So does a cache that cannot be written to, where the user said that this fails the job.
   const stop =
     fit.verdict === "nothing fits" ||
-    findings.some(({ kind, level }) => kind === "cache" && level === "error");
+    findings.some(({ kind, level }) => (kind === "cache" || kind === "push") && level === "error");
   const doing = cut ? workOf(job, survey, cut.kept) : work;
   if (!stop && survey.system !== undefined) {
     steps.push(...reclaims.map((reclaim): Step => ({ do: "reclaim", reclaim })));

@@ -4,6 +4,7 @@ import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
+import { cacheHost, serverCause } from "../domain/location.ts";
 import type { Nix, World } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
@@ -36,11 +37,13 @@ export interface JobMemory {
 
 export interface PostRun {
   readonly outcome: Outcome;
+  /** Names of the targets that this job built. */
+  readonly targets: readonly string[];
   /** What a read-only run would have pushed. */
   readonly withheld: readonly PushRoots[];
 }
 
-const NOTHING: PostRun = { outcome: NOTHING_DONE, withheld: [] };
+const NOTHING: PostRun = { outcome: NOTHING_DONE, targets: [], withheld: [] };
 
 export async function runPost(
   job: Job,
@@ -141,7 +144,7 @@ async function endOf(
     ...done,
     findings: [...done.findings, ...answerTroubleFindings(world, described)],
   };
-  return { outcome, withheld: [] };
+  return { outcome, targets: targets.map(({ name }) => name), withheld: [] };
 }
 
 /** Milliseconds that a cache gets at the end of the job which did not answer at its beginning. */
@@ -181,10 +184,12 @@ function notPushed(
     kind: "push",
     level: onPushFailure === "error" ? "error" : "warning",
     code: "NCP-305",
+    cause: serverCause(name, "push"),
+    title: `nothing was pushed to ${cacheHost(name)}`,
     message: `of ${count(paths, "path")} that this job built, nothing is pushed to ${name} at its end: ${why}`,
     hint: "run it again when the cache is well: only what is missing is uploaded",
   };
-  return { outcome: { ...NOTHING_DONE, findings: [finding] }, withheld: [] };
+  return { outcome: { ...NOTHING_DONE, findings: [finding] }, targets: [], withheld: [] };
 }
 
 /** Undefined where they cannot be listed; then each is set, and told where that fails. */

@@ -17,25 +17,12 @@ import { findReclaimable } from "./plan/reclaim.ts";
 import { type Work, workOf } from "./plan/work.ts";
 import { type Plan, plan } from "./plan.ts";
 import { type Changes, changesOf, leaveLedger } from "./rebuilds/changes.ts";
+import { type Run, resultOf } from "./result.ts";
 import { MAY } from "./step.ts";
 import { assess } from "./survey/assess.ts";
 import { recordOf } from "./survey/recall.ts";
 import { answerTroubleFindings } from "./survey/substituters.ts";
 import { type Survey, survey } from "./survey.ts";
-
-/** Everything a run saw, meant and did; the report turns it into words. */
-export interface Run {
-  readonly job: Job;
-  readonly survey: Survey;
-  readonly plan: Plan;
-  readonly outcome: Outcome;
-  /** Against what the default branch built; undefined where nothing was compared. */
-  readonly changes: Changes | undefined;
-  readonly begin: number;
-  /** When looking and deciding were over, and doing began. */
-  readonly looked: number;
-  readonly end: number;
-}
 
 /**
  * Looks, decides and acts; and once more where acting shows that what was seen is not so. A record
@@ -101,18 +88,15 @@ async function once(
   await remember(job, seen, changes, done, world, signal);
   const outcome = {
     ...done,
-    findings: [...done.findings, ...answerTroubleFindings(world, seen.substituters)],
+    findings: [
+      ...(world.findings ?? []),
+      ...done.findings,
+      ...answerTroubleFindings(world, seen.substituters),
+    ],
   };
-  return {
-    job,
-    survey: seen,
-    plan: meant,
-    outcome,
-    changes,
-    begin,
-    looked,
-    end: world.clock.now(),
-  };
+  const end = world.clock.now();
+  const ran = { job, survey: seen, plan: meant, outcome, changes, begin, looked, end };
+  return { ...ran, result: resultOf(ran) };
 }
 
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */

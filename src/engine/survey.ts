@@ -71,7 +71,8 @@ export async function survey(
     world.figures?.recall(signal) ?? new Map<string, BuildFigures>(),
   ]);
   for (const { name, hash, why = "no such file" } of keyFiles) {
-    if (hash === undefined) notices.push(`${name}: ${why}; its place in the key is "none"`);
+    if (hash === undefined && job.keyFilesBy === "the user")
+      notices.push(`${name}: ${why}; its place in the key is "none"`);
   }
   const reachable = substituters.flatMap(({ substituter, state }) =>
     state.kind === "reachable" ? [substituter] : [],

@@ -38,7 +38,8 @@ const BUSY_TURNS = 10;
 const BUSY_WAIT = 200;
 
 export function nixCommand(environment: Environment, cwd: string): NixCommand {
-  const env = childEnvironment(environment);
+  // Its question would stand behind our display, or wait for nobody.
+  const env = { GIT_TERMINAL_PROMPT: "0", ...childEnvironment(environment) };
   const attempt: NixCommand["try"] = async (program, args, options) => {
     const all =
       program === "nix" ? ["--extra-experimental-features", "nix-command flakes", ...args] : args;
@@ -114,6 +115,11 @@ export function nixErrors(stderr: string): string[] {
   return [...new Set(told.filter((message) => message !== ""))];
 }
 
+/** Nix says that git failed; why, git and ssh say before it, in lines of their own. */
+const FETCHERS = /^(fatal: |remote: |ssh: |Host key verification failed|\S+: Permission denied)/;
+
 export function nixMessage(stderr: string): string {
-  return nixErrors(stderr).join("\n").slice(0, 8_000) || "it failed without a message";
+  const said = stderr.split("\n").filter((line) => FETCHERS.test(line));
+  const all = [...nixErrors(stderr), ...new Set(said)];
+  return [...new Set(all)].join("\n").slice(0, 8_000) || "it failed without a message";
 }

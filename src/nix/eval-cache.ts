@@ -36,7 +36,8 @@ export const BEAR_ON_EVALUATION = [
 
 const Metadata = z.object({
   fingerprint: z.optional(z.string().check(z.regex(/^[0-9a-f]{64}$/))),
-  path: z.string(),
+  /** Lazy trees (Determinate Nix) are not in the store. */
+  path: z.optional(z.string()),
   revCount: z.optional(z.number()),
   lastModified: z.optional(z.number()),
   locked: z.object({ dir: z.optional(z.string()) }),
@@ -60,7 +61,7 @@ export async function fingerprint(
   const { fingerprint: told, path, revCount = 0, lastModified = 0, locked, locks } = parsed.data;
   if (told !== undefined || isAtLeast(version, 9)) return told;
   // nix/src/libexpr/flake/flake.cc of 2.8, which does not tell it.
-  const name = path.split("/").at(-1);
+  const name = path?.split("/").at(-1);
   const text = JSON.stringify(locks, null, 2);
   return createHash("sha256")
     .update(`${name};${locked.dir ?? ""};${revCount};${lastModified};${text}`)

@@ -1,82 +1,107 @@
-/** Which findings become annotations: the most important ten of each level, the rest counted. Pure. */
+/** Which findings become annotations: what asks somebody to do something, one for each cause, three of a level. Pure. */
 
-import type { Finding, FindingKind } from "../domain/finding.ts";
+import type { ErrorCode } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
 
-/** GitHub shows ten per level and step, and drops the others without a word. */
-const MOST = 10;
-/** GitHub cuts a message at 4,096 characters. */
-const LENGTH = 3_500;
+/** A list that is longer is read by nobody. */
+const MOST = 3;
+const LINES = 3;
+const CHARACTERS = 300;
+/** What the cause keeps beside a long hint. */
+const CAUSE = 150;
 
 export interface Annotation {
-  readonly level: Finding["level"];
+  readonly level: "error" | "warning";
   readonly title: string;
   readonly message: string;
+  readonly place?: Finding["place"];
 }
 
 const TITLES: Readonly<Record<Finding["kind"], string>> = {
   disk: "Not enough disk space",
   eval: "A target does not evaluate",
-  missing: "In no cache",
-  heavy: "Heavy and in no cache",
+  missing: "In no binary cache",
+  heavy: "In no binary cache",
   unverified: "Not verified",
-  cache: "A cache",
+  cache: "A binary cache",
+  time: "Not enough time",
   twin: "Two derivations of one name",
   system: "Another system",
   push: "Not pushed",
   pin: "Not pinned",
   trust: "Read-only",
   audit: "Audit",
-  notice: "Note",
+  notice: "Look at this",
 };
 
+/** `findings`: by cause, the most important first. */
 export function annotations(findings: readonly Finding[]): Annotation[] {
-  return (["error", "warning", "notice"] as const).flatMap((level) => {
-    const all = byImportance(findings.filter((finding) => finding.level === level));
-    const shown = all.length > MOST ? all.slice(0, MOST - 1) : all;
-    const rest = all.length - shown.length;
-    return [
-      ...shown.map((finding) => ({
+  return (["error", "warning"] as const).flatMap((level) => {
+    const all = findings.filter((finding) => finding.level === level);
+    const rest = all.length - MOST;
+    return all.slice(0, MOST).map((finding, at): Annotation => {
+      const more = rest > 0 && at === MOST - 1 ? `and ${rest} more, see the job summary` : "";
+      return {
         level,
-        title: `${finding.code ? `${finding.code} ` : ""}${TITLES[finding.kind]}`,
-        message: `${finding.message}${finding.hint ? `\n${finding.hint}` : ""}`.slice(0, LENGTH),
-      })),
-      ...(rest > 0
-        ? [
-            {
-              level,
-              title: "And more",
-              message: `${rest.toLocaleString("en-US")} more of this kind: see the job summary`,
-            },
-          ]
-        : []),
-    ];
+        title: capital(finding.title ?? TITLES[finding.kind]),
+        message: shortened(finding, more),
+        ...(finding.place ? { place: finding.place } : {}),
+      };
+    });
   });
 }
 
-/** What ends a job, what will cost most, what did not arrive; then the rest. */
-const ORDER: readonly FindingKind[] = [
-  "disk",
-  "eval",
-  "heavy",
-  "unverified",
-  "push",
-  "pin",
-  "missing",
-  "twin",
-  "cache",
-  "system",
-  "trust",
-  "notice",
-];
-const LEVELS: readonly Finding["level"][] = ["error", "warning", "notice"];
+/** An error that ended a step before it came to a result. */
+export function errorAnnotation(
+  code: ErrorCode,
+  message: string,
+  hint: string | undefined,
+): Annotation {
+  const finding = { message, code, ...(hint === undefined ? {} : { hint }) };
+  return { level: "error", title: capital(errorTitle(code)), message: shortened(finding, "") };
+}
 
-/** Errors before warnings before notices; within them by kind, else as they were found. */
-export function byImportance(findings: readonly Finding[]): Finding[] {
-  const rank = ({ kind }: Finding) => {
-    const at = ORDER.indexOf(kind);
-    return at < 0 ? ORDER.length : at;
-  };
-  return [...findings].sort(
-    (a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level) || rank(a) - rank(b),
-  );
+/** What an error means for the step, in a few words; its own words follow. */
+export function errorTitle(code: ErrorCode): string {
+  if (code === "NCP-501") return "the step was cancelled, or took too long";
+  if (/^NCP-10\d$/.test(code)) return "an input of the step is wrong";
+  if (code === "NCP-201") return "there is no Nix on this machine";
+  if (code === "NCP-649") return "a fault of nix-cache-preflight";
+  return "the step could not go on";
+}
+
+function shortened(
+  { message, hint, code }: Pick<Finding, "message" | "hint" | "code">,
+  more: string,
+): string {
+  const fix = hint === undefined ? "" : `Fix: ${hint.split("\n").join(" ")}`;
+  const tail = code === undefined ? "" : ` (${code})`;
+  const left = CHARACTERS - (more === "" ? 0 : more.length + 1) - tail.length;
+  const causes = telling(message, LINES - (fix === "" ? 0 : 1) - (more === "" ? 0 : 1));
+  const cause = cut(causes.join("\n"), Math.max(CAUSE, left - fix.length - 1));
+  const rest = left - cause.length - 1;
+  return [
+    `${cause}${tail}`,
+    ...(fix === "" ? [] : [cut(fix, rest)]),
+    ...(more === "" ? [] : [more]),
+  ].join("\n");
+}
+
+/** Its first line, and of the others the first that tells of an error. */
+function telling(message: string, most: number): string[] {
+  const lines = message
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  const [first = "", ...rest] = lines;
+  const told = rest.find((line) => /\b(error|fatal|failed)\b/i.test(line)) ?? rest[0];
+  return told === undefined || most < 2 ? [first] : [first, told.replace(/^> /, "")];
+}
+
+function cut(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1)).trimEnd()}…`;
+}
+
+function capital(text: string): string {
+  return /^[a-z]+[ ,]/.test(text) ? `${text.charAt(0).toUpperCase()}${text.slice(1)}` : text;
 }

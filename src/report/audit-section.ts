@@ -1,17 +1,19 @@
-/** The audit as words: sections of the summary, lines of the log. Pure. */
+/** The audit as words: headline, blocks of a page, lines of a log. Pure. */
 
+import type { Finding } from "../domain/finding.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
-import type { Audit, Check, CheckStatus, HeavyPath } from "../engine/audit/check.ts";
-import { code, fold, grid, markdown, type Section } from "./page.ts";
-import { auditWords } from "./words.ts";
-
-const SIGNS: Readonly<Record<CheckStatus, string>> = {
-  fail: "❌",
-  warn: "⚠️",
-  unknown: "❔",
-  pass: "✅",
-};
+import {
+  type Audit,
+  type AuditKind,
+  type Check,
+  type CheckGroup,
+  type CheckStatus,
+  type HeavyPath,
+  kindsOf,
+} from "../engine/audit/check.ts";
+import type { Result } from "../engine/result.ts";
+import { code, fold, grid, type LinkTo, markdown, placed } from "./page.ts";
 
 const WORST: readonly CheckStatus[] = ["fail", "warn", "unknown", "pass"];
 
@@ -19,68 +21,154 @@ function worstFirst(checks: readonly Check[]): Check[] {
   return [...checks].sort((a, b) => WORST.indexOf(a.status) - WORST.indexOf(b.status));
 }
 
-export function auditSections(audit: Audit | undefined, quota: number | undefined): Section[] {
-  if (!audit) return [];
-  const checks = worstFirst(audit.checks);
-  const troubles = checks.filter(({ status }) => status !== "pass");
+/** `2 problems, 3 warnings`: what fails the step, and what only warns. */
+export function auditHeadline({ findings }: Pick<Result, "findings">, audit: Audit): string {
+  const of = (level: Finding["level"]) => findings.filter((one) => one.level === level).length;
+  const words = [
+    ...(of("error") > 0 ? [count(of("error"), "problem")] : []),
+    ...(of("warning") > 0 ? [count(of("warning"), "warning")] : []),
+  ];
+  return words.length > 0 ? words.join(", ") : auditCounts(audit);
+}
+
+/** `all 21 checks pass`, `40 of 45 checks pass`. */
+export function auditCounts({ checks }: Pick<Audit, "checks">): string {
+  const passed = checks.filter(({ status }) => status === "pass").length;
+  const all = count(checks.length, "check");
+  if (passed === checks.length) return passed === 1 ? "the one check passes" : `all ${all} pass`;
+  return `${passed} of ${all} ${passed === 1 ? "passes" : "pass"}`;
+}
+
+/** Every count by its state: `of 21 checks 2 fail, 1 warns`. */
+function auditWords(checks: readonly Check[]): string {
+  const of = (status: Check["status"]) => checks.filter((one) => one.status === status).length;
+  const [fail, warn, unknown] = [of("fail"), of("warn"), of("unknown")];
+  if (fail + warn + unknown === 0) return auditCounts({ checks });
+  const words = [
+    ...(fail > 0 ? [`${fail} ${fail === 1 ? "fails" : "fail"}`] : []),
+    ...(warn > 0 ? [`${warn} ${warn === 1 ? "warns" : "warn"}`] : []),
+    ...(unknown > 0 ? [`${unknown} could not be made`] : []),
+  ];
+  return `of ${count(checks.length, "check")} ${words.join(", ")}`;
+}
+
+/** Blocks that are open; the others fold. */
+const BLOCKS_MOST = 20;
+/** Places of a block that stand behind its title. */
+const PLACES_OPEN = 2;
+const ROWS_MOST = 200;
+
+/** What an audit's page holds between its heading and its footer; at most three folds. */
+export function auditParts(
+  audit: Audit,
+  result: Pick<Result, "findings">,
+  quota: number | undefined,
+  linkTo: LinkTo,
+): string[] {
+  const kinds = kindsOf(audit.checks).filter(({ status }) => status !== "unknown");
+  const levels = new Map(result.findings.map(({ cause, level }) => [cause, level]));
+  const shown = kinds.slice(0, BLOCKS_MOST);
+  const more = kinds.length - shown.length;
+  const counts = auditCounts(audit);
+  return [
+    `${counts.charAt(0).toUpperCase()}${counts.slice(1)}.${markdown(pinnedWords(audit, quota))}`,
+    ...shown.map((kind) => {
+      const isError = levels.get(`audit ${kind.code} ${kind.title}`) === "error";
+      return block(kind, isError ? "❌" : "⚠️", linkTo);
+    }),
+    ...(more > 0 ? [`And ${count(more, "more finding")}, in the report.`] : []),
+    ...foldedPlaces(kinds, linkTo),
+    ...passing(audit.checks),
+    ...pinnedFold(audit),
+  ];
+}
+
+function block({ title, places, mend }: AuditKind, sign: string, linkTo: LinkTo): string {
+  const at = places.flatMap(({ where }) => where ?? []);
+  const open = at.length <= PLACES_OPEN ? at.map((where) => placed(where, linkTo)).join(", ") : "";
+  const messages = new Set(places.map(({ message }) => message));
+  const [only = ""] = messages;
+  const why = messages.size === 1 && only !== title ? [markdown(only)] : [];
+  return [
+    `**${sign} ${markdown(title)}**${open === "" ? "" : ` (${open})`}`,
+    ...why,
+    ...(mend === undefined ? [] : [`Fix: ${markdown(mend)}`]),
+  ].join("<br>\n");
+}
+
+/** All places that stand behind no title, in one table. */
+function foldedPlaces(kinds: readonly AuditKind[], linkTo: LinkTo): string[] {
+  const rows = kinds
+    .filter(({ places }) => places.length > PLACES_OPEN)
+    .flatMap(({ places }) =>
+      places.map(({ where, message }) => [
+        where === undefined ? "" : placed(where, linkTo),
+        markdown(message),
+      ]),
+    );
+  if (rows.length === 0) return [];
+  const table = grid(["Place", "Finding"], rows.slice(0, ROWS_MOST));
+  return [fold(count(rows.length, "place"), table)];
+}
+
+const AREAS: Readonly<Record<CheckGroup, string>> = {
+  closures: "Closures are complete",
+  pins: "Pins are in place",
+  quota: "Quota",
+  keys: "Keys",
+  caches: "Binary caches",
+  token: "Token",
+  workflows: "Workflows",
+  locks: "Lock files",
+};
+
+/** By area; what could not be made stands beside what passes. */
+function passing(checks: readonly Check[]): string[] {
   const passed = checks.filter(({ status }) => status === "pass");
-  const columns = ["", "check", "what is so", "what mends it"];
-  const words = auditWords(audit.checks);
-  const body = [
-    `${markdown(`${words.charAt(0).toUpperCase()}${words.slice(1)}`)}.`,
-    ...(troubles.length > 0 ? [grid(columns, troubles.map(row))] : []),
-    ...(passed.length > 0
-      ? [
-          fold(
-            `${count(passed.length, "check")} ${passed.length === 1 ? "passes" : "pass"}`,
-            grid(columns, passed.map(row)),
-          ),
-        ]
-      : []),
-  ].join("\n\n");
-  return [
-    { title: "Audit", body },
-    { title: "What is pinned", body: pinned(audit, quota) },
-  ];
+  const open = checks.filter(({ status }) => status === "unknown");
+  if (passed.length + open.length === 0) return [];
+  const of = (all: readonly Check[], group: CheckGroup) => {
+    const n = all.filter((one) => one.group === group).length;
+    return n === 0 ? "" : String(n);
+  };
+  const groups = (Object.keys(AREAS) as CheckGroup[]).filter(
+    (group) => of(passed, group) + of(open, group) !== "",
+  );
+  const rows = groups.map((group) => [AREAS[group], of(passed, group), of(open, group)]);
+  const table = grid(["Area", ">Checks", ">Could not be made"], rows);
+  const why = open.slice(0, 10).map(({ message }) => `- ${markdown(message)}`);
+  const title = `${count(passed.length, "check")} that ${passed.length === 1 ? "passes" : "pass"}${open.length > 0 ? `, ${open.length} that could not be made` : ""}`;
+  return [fold(title, [table, ...(why.length > 0 ? [why.join("\n")] : [])].join("\n\n"))];
 }
 
-function row({ status, group, code: id, message, mend, where, more = [] }: Check): string[] {
-  const place = where === undefined ? "" : `${code(where)}: `;
-  const places = more.map((one) => code(one.where)).slice(0, PLACES_MOST);
-  const left = more.length - places.length;
-  const also =
-    places.length === 0 ? "" : `; also ${places.join(", ")}${left > 0 ? ` and ${left} more` : ""}`;
-  return [
-    SIGNS[status],
-    `${group} ${id}`,
-    `${place}${markdown(message)}${also}`,
-    mend === undefined ? "" : markdown(mend),
-  ];
-}
-
-function pinned({ sizes }: Audit, quota: number | undefined): string {
+function pinnedWords({ sizes }: Audit, quota: number | undefined): string {
   if (!sizes) return "";
-  const rows = sizes.pins.map(({ name, bytes, paths, alone }) => [
-    code(name),
-    formatBytes(bytes),
-    paths.toLocaleString("en-US"),
-    formatBytes(alone),
-  ]);
   const least = sizes.complete === "complete" ? "" : "at least ";
   const of = quota === undefined ? "" : ` of ${formatBytes(quota)}`;
-  const all = `${least}${formatBytes(sizes.bytes)}${of}, what several share counted once.`;
-  const columns = ["pin", ">in our cache", ">paths", ">held by it alone"];
+  const [one, many] = ["closure takes", "closures take"];
+  return ` ${sizes.pins.length} pinned ${sizes.pins.length === 1 ? one : many} ${least}${formatBytes(sizes.bytes)}${of}.`;
+}
+
+function pinnedFold({ sizes }: Audit): string[] {
+  if (!sizes || sizes.pins.length === 0) return [];
+  const rows = sizes.pins.map(({ name, bytes, alone }) => [
+    code(name),
+    bytes > 0 ? formatBytes(bytes) : "",
+    alone > 0 ? formatBytes(alone) : "",
+  ]);
   const heavy = sizes.largest.map((one) => [
     code(nameOf(one.path)),
-    formatBytes(one.bytes),
-    markdown(holdersOf(one)),
-    markdown(wayOf(one)),
+    one.bytes > 0 ? formatBytes(one.bytes) : "",
+    markdown(`${holdersOf(one)}; ${wayOf(one)}`),
   ]);
-  const largest = grid(["path", ">in our cache", "held by", "by way of"], heavy);
+  const pins = grid(["Pin", ">In the cache", ">Held by it alone"], rows.slice(0, ROWS_MOST));
+  const largest = heavy.length === 0 ? [] : [grid(["Store path", ">Size", "Held by"], heavy)];
   return [
-    `${all}\n\n${grid(columns, rows)}`,
-    ...(heavy.length > 0 ? [fold(`the largest ${count(heavy.length, "path")}`, largest)] : []),
-  ].join("\n\n");
+    fold(
+      `${count(rows.length, "pin")} and the largest store paths`,
+      [pins, ...largest].join("\n\n"),
+    ),
+  ];
 }
 
 /** Its name without the hash. */
@@ -98,7 +186,7 @@ function wayOf({ way }: HeavyPath): string {
   return way.length < 2 ? "pinned itself" : way.slice(0, -1).map(nameOf).join(" → ");
 }
 
-/** Further places of one finding that are named. */
+/** Further places of one finding that a log names. */
 const PLACES_MOST = 10;
 
 /** A log of thousands of lines is read by nobody. */

@@ -1,93 +1,56 @@
-/** The disk space plan in words and bars, for the summary, the log and the JSON report. Pure. */
+/** The disk space plan as a table of the page, lines of the log and part of the JSON report. Pure. */
 
 import { count, formatBytes } from "../domain/size.ts";
-import type { DiskSpace, Need, SpaceOnFileSystem } from "../engine/plan/disk-space.ts";
-import { type Basis, type Estimate, RULE_IN_WORDS } from "../engine/plan/estimate.ts";
-import type { Run } from "../engine/run.ts";
+import { type DiskSpace, floorOn, usesWords } from "../engine/plan/disk-space.ts";
+import { RULE_IN_WORDS } from "../engine/plan/estimate.ts";
+import type { Run } from "../engine/result.ts";
 import { reclaimWords } from "../engine/step.ts";
 import { code, grid, markdown } from "./page.ts";
 
-const CELLS = 20;
-
-export function diskSection({ plan, job, outcome }: Run): string {
-  const { diskSpace, reclaims } = plan;
-  if (diskSpace.fileSystems.length === 0) return "";
-  const rows = diskSpace.fileSystems.map((one) => {
-    const { fileSystem, needs, bytesAfter, bytesFreed } = one;
-    const { mountPoint, totalBytes, freeBytes } = fileSystem;
-    const bytes = bar(totalBytes, freeBytes + bytesFreed, one.bytesNeeded);
-    const freed = bytesFreed > 0 ? `, ${formatBytes(bytesFreed)} to be reclaimed` : "";
-    return [
-      code(mountPoint),
-      bytes,
-      `${formatBytes(freeBytes)}${freed}`,
-      markdown(uses(needs)),
-      formatBytes(bytesAfter),
-      inodes(one),
-    ];
-  });
-  const columns = ["file system", "", ">free now", "this run needs", ">free after", "inodes"];
-  const legend = `█ taken, ▒ needed by this run, ░ free after. ${formatBytes(job.minFree)} is to stay free.`;
-  const done = outcome.reclaimed.map(({ what, bytes }) =>
-    bytes === undefined ? what : `${what}: ${formatBytes(bytes)} freed`,
-  );
-  const lines = done.length > 0 ? done : reclaims.map(reclaimWords);
-  const list = lines.map((line) => `- ${markdown(line)}`).join("\n");
-  return [
-    `${grid(columns, rows)}\n\n${legend}`,
-    ...(lines.length > 0 ? [`Disk space was freed:\n\n${list}`] : []),
-    ...buildsTable(diskSpace.load.builds),
-  ].join("\n\n");
-}
-
-function uses(needs: readonly Need[]): string {
-  return needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
-}
-
-/** Taken, needed and free as twenty signs; what is needed beyond what is free fills the bar. */
-export function bar(total: number, free: number, needed: number): string {
-  if (total <= 0) return "";
-  const part = (amount: number) => Math.max(0, Math.round((amount / total) * CELLS));
-  const taken = Math.min(CELLS, part(total - free));
-  const wanted = Math.min(CELLS - taken, needed > 0 ? Math.max(1, part(needed)) : 0);
-  return "█".repeat(taken) + "▒".repeat(wanted) + "░".repeat(CELLS - taken - wanted);
-}
-
-function inodes({ fileSystem, inodesAfter, inodesNeeded }: SpaceOnFileSystem): string {
-  const { freeInodes, totalInodes } = fileSystem;
-  if (freeInodes === undefined || totalInodes === undefined || inodesAfter === undefined) return "";
-  const after = Math.max(0, inodesAfter).toLocaleString("en-US");
-  return `${bar(totalInodes, freeInodes, inodesNeeded)} ${freeInodes.toLocaleString("en-US")} → ${after}`;
-}
-
-const BASES: Readonly<Record<Basis, string>> = {
-  figures: "what its last build took",
-  space: "space=",
-  rule: `rule: ${RULE_IN_WORDS}`,
-  nothing: "a download of unknown size",
+/** What a row calls it; the others are `Other files`. */
+const ROWS: Readonly<Record<string, string>> = {
+  store: "Downloads",
+  "build outputs": "Builds, at their peak",
+  "build directory": "Builds, at their peak",
 };
 
-function buildsTable(builds: readonly Estimate[]): string[] {
-  if (builds.length === 0) return [];
-  const ordered = [...builds].sort((a, b) => b.bytes - a.bytes);
-  const rows = ordered.map(({ name, bytes, outputBytes, basis }) => [
-    code(name),
-    basis === "nothing" ? "" : formatBytes(bytes),
-    outputBytes > 0 ? formatBytes(outputBytes) : "",
-    markdown(BASES[basis]),
-  ]);
-  return [grid(["build", ">in the build directory", ">in the store", "known from"], rows)];
+/** The sum that does not come out, for the tightest file system: where it is short, or nearly so. */
+export function diskTable({ plan, job }: Run): string {
+  const tight = plan.diskSpace.fileSystems
+    .filter(({ needs }) => needs.some(({ writes }) => writes === "something"))
+    .sort((a, b) => a.bytesAfter - b.bytesAfter)[0];
+  if (!tight) return "";
+  const { fileSystem, needs, bytesAfter, bytesFreed } = tight;
+  const floor = floorOn(tight, job.minFree);
+  if (bytesAfter >= 2 * floor) return "";
+  const sums = new Map<string, number>();
+  for (const { what, bytes } of needs) {
+    const row = ROWS[what] ?? "Other files";
+    sums.set(row, (sums.get(row) ?? 0) + bytes);
+  }
+  const short = floor - bytesAfter;
+  const rows = [
+    ...[...sums].filter(([, bytes]) => bytes > 0),
+    ["To be left free (min-free)", floor] as const,
+    ...(bytesFreed > 0 ? [["To be reclaimed", bytesFreed] as const] : []),
+    ["Free now", fileSystem.freeBytes] as const,
+  ].map(([what, bytes]) => [markdown(what), bytes === 0 ? "none" : formatBytes(bytes)]);
+  const end = short > 0 ? `${formatBytes(short)} short` : `${formatBytes(bytesAfter)} left`;
+  return grid(
+    [`Disk space on ${code(fileSystem.mountPoint)}`, `>**${end.replaceAll(" ", "\u00a0")}**`],
+    rows,
+  );
 }
 
 /** Lines of a log. */
 export function diskLines(diskSpace: DiskSpace): string[] {
   const lines = diskSpace.fileSystems.map(({ fileSystem, needs, bytesAfter }) => {
     const { mountPoint, freeBytes } = fileSystem;
-    return `  ${mountPoint}: ${formatBytes(freeBytes)} free, ${formatBytes(bytesAfter)} after (${uses(needs)})`;
+    return `  ${mountPoint}: ${formatBytes(freeBytes)} free, ${formatBytes(bytesAfter)} after (${usesWords(needs)})`;
   });
   const guessed = diskSpace.load.builds.filter(({ basis }) => basis === "rule").length;
   if (guessed > 0) {
-    lines.push(`  ${count(guessed, "build")} reckoned by the rule (${RULE_IN_WORDS})`);
+    lines.push(`  ${count(guessed, "build")} estimated (${RULE_IN_WORDS})`);
   }
   return lines;
 }

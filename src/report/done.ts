@@ -1,124 +1,103 @@
-/** What a run did, as tables: fetched, built, pushed, verified, pinned, with bytes and seconds. Pure. */
+/** What a run did: a sentence where it went well, and folds with pins, times and disk space. Pure. */
 
+import { cacheHost } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { namePart } from "../domain/store-path.ts";
-import { isServed } from "../domain/verdict.ts";
 import type { Outcome, TimedStep } from "../engine/outcome.ts";
-import type { SurveyedSubstituter } from "../engine/survey/substituters.ts";
-import { code, fold, grid, linked, markdown } from "./page.ts";
+import type { Run } from "../engine/result.ts";
+import { code, fold, grid, markdown } from "./page.ts";
+import { names } from "./tables.ts";
+import { timeline } from "./timeline.ts";
 
-/** Where a pushed path can be looked at: undefined where our cache was not opened. */
-export type Page = SurveyedSubstituter["page"] | undefined;
+/** Seconds from which the phases, and the timeline, are worth a fold. */
+const PHASES_FROM = 60;
+const TIMELINE_FROM = 5 * 60;
 
-export function done(outcome: Outcome, page: Page): string {
-  return [totals(outcome), builtTable(outcome), pushedTable(outcome, page), readBack(outcome)]
-    .filter((part) => part !== "")
-    .join("\n\n");
-}
-
-function totals({ steps, substituted, built, pushed, verified, pinned }: Outcome): string {
-  const time = (kind: TimedStep["do"]) => {
-    const all = steps.filter((step) => step.do === kind);
-    // What the background process pushed took no step's time.
-    if (all.length === 0) return "";
-    return formatSeconds(all.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000);
-  };
-  const good = verified.filter(({ outcome: how }) => how === "verified");
-  const set = pinned.filter(({ state }) => state !== "failed");
-  const sizes = built.flatMap(({ bytes }) => bytes ?? []);
-  const rows = [
-    substituted.paths > 0 && [
-      "Fetched",
-      count(substituted.paths, "path"),
-      formatBytes(substituted.bytes),
-      time("substitute"),
-    ],
-    built.length > 0 && [
-      "Built",
-      count(built.length, "derivation"),
-      sizes.length > 0 ? formatBytes(total(sizes)) : "",
-      time("build"),
-    ],
-    pushed.length > 0 && [
-      "Pushed",
-      count(pushed.length, "path"),
-      formatBytes(total(pushed.map(({ bytes }) => bytes))),
-      time("push"),
-    ],
-    verified.length > 0 && [
-      "Verified",
-      `${good.length} of ${count(verified.length, "target")}`,
-      formatBytes(total(good.map(({ bytes }) => bytes))),
-      time("verify"),
-    ],
-    pinned.length > 0 && [
-      "Pinned",
-      `${set.length} of ${count(pinned.length, "target")}`,
-      "",
-      time("pin"),
-    ],
-  ].filter((row) => row !== false);
-  return rows.length === 0 ? "" : grid(["", "how many", ">bytes", ">time"], rows);
-}
-
-function builtTable({ built }: Outcome): string {
-  if (built.length === 0) return "";
-  const ordered = [...built].sort((a, b) => b.seconds - a.seconds);
-  const rows = ordered.map(({ name, bytes, seconds }) => [
-    code(name),
-    bytes === undefined ? "" : formatBytes(bytes),
-    formatSeconds(seconds),
-  ]);
-  const names = few(ordered.map(({ name }) => name));
-  return fold(`Built: ${names}`, grid(["derivation", ">size", ">time"], rows));
-}
-
-function pushedTable({ pushed }: Outcome, page: Page): string {
+/** `9 store paths (341 MB) were pushed to acme.cachix.org`; empty: nothing was. */
+export function pushedWords({ pushed }: Pick<Outcome, "pushed">, cache: string): string {
   if (pushed.length === 0) return "";
-  const ordered = [...pushed].sort((a, b) => b.bytes - a.bytes);
-  const rows = ordered.map(({ path, bytes, seconds }) => [
-    linked(namePart(path), page?.(path)),
-    formatBytes(bytes),
-    seconds === undefined ? "" : formatSeconds(seconds),
-  ]);
-  const names = few(ordered.map(({ path }) => namePart(path)));
-  return fold(`Pushed: ${names}`, grid(["path", ">bytes", ">time"], rows));
+  const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
+  const were = pushed.length === 1 ? "was" : "were";
+  return `${count(pushed.length, "store path")} (${formatBytes(bytes)}) ${were} pushed to ${code(cacheHost(cache))}`;
 }
 
-/** What is not verified comes first: it is what somebody has to look at. */
-function readBack({ verified, pinned }: Outcome): string {
-  if (verified.length === 0) return "";
-  const pins = new Map(pinned.map((pin) => [pin.target, pin]));
-  const ordered = [...verified].sort(
-    (a, b) => Number(a.outcome === "verified") - Number(b.outcome === "verified"),
+/** What proofs and pins came to, as a sentence of the targets that have both. */
+export function provedWords({ verified, pinned }: Outcome, all: number): string {
+  const good = verified.filter(({ outcome }) => outcome === "verified").length;
+  if (good === 0) return "";
+  const set = pinned.filter(({ state }) => state !== "failed").length;
+  const pins = set === good ? " and pinned" : "";
+  const who =
+    good < all
+      ? `${count(good, "target")} ${good === 1 ? "was" : "were"}`
+      : all === 1
+        ? "It was"
+        : all === 2
+          ? "Both targets were"
+          : `All ${all} targets were`;
+  return `${who} read back from there${pins === "" ? " and verified" : ", verified and pinned"}.`;
+}
+
+/** Target and pin of each that was verified; only where pins were set, and there is more than one. */
+export function pinsFold({ survey, outcome }: Run): string {
+  const set = outcome.pinned.filter(({ state }) => state !== "failed");
+  const good = outcome.verified.filter(({ outcome: how }) => how === "verified");
+  const others = outcome.verified.filter(({ outcome: how }) => how === "another build");
+  if (good.length < 2 || set.length === 0) return "";
+  const pins = new Map(set.map(({ target, name }) => [target, name]));
+  const shown = names(
+    good.map(({ target }) => target),
+    survey,
   );
-  const rows = ordered.map(({ target, outcome, detail, paths, bytes, seconds }) => {
-    const pin = pins.get(target);
-    return [
-      outcome === "verified" ? "✅" : isServed(outcome) ? "➖" : "⚠️",
-      code(target),
-      `${markdown(outcome)}${detail ? ` (${markdown(detail)})` : ""}`,
-      String(paths),
-      formatBytes(bytes),
-      formatSeconds(seconds),
-      pin ? `${code(shortened(pin.name))} ${pin.state}` : "",
-    ];
+  const rows = good.map(({ target }, at) => [shown[at] ?? "", code(pins.get(target) ?? "")]);
+  const also =
+    others.length === 0
+      ? ""
+      : `\n\nIn the cache as another build made it, and not pinned: ${names(
+          others.map(({ target }) => target),
+          survey,
+        ).join(", ")}`;
+  const title = `${count(good.length, "target")} verified${set.length === good.length ? " and pinned" : `, ${set.length} pinned`}`;
+  return fold(title, `${grid(["Target", "Pin"], rows)}${also}`);
+}
+
+const PHASES: Readonly<Record<TimedStep["do"], string>> = {
+  reclaim: "Free disk space",
+  configure: "Configure Nix",
+  substitute: "Download",
+  build: "Build",
+  push: "Push",
+  verify: "Verify",
+  pin: "Pin",
+  audit: "Audit",
+};
+
+/** How long what took, and what it left of the disk; undefined for a short run. */
+export function timeFold(run: Run): string {
+  const { begin, looked, end, outcome, plan } = run;
+  const all = (end - begin) / 1000;
+  if (all < PHASES_FROM) return "";
+  const phases = Object.entries(PHASES).map(([kind, title]) => {
+    const steps = outcome.steps.filter((step) => step.do === kind);
+    return { title, seconds: steps.reduce((sum, one) => sum + one.end - one.begin, 0) / 1000 };
   });
-  const columns = ["", "target", "outcome", ">paths", ">bytes", ">time", "pin"];
-  return `**Read back from the cache**\n\n${grid(columns, rows)}`;
-}
-
-/** Names of pins are made from those of targets, which stand beside them. */
-function shortened(name: string): string {
-  return name.length <= 20 ? name : `${name.slice(0, 19)}…`;
-}
-
-function few(names: readonly string[]): string {
-  const shown = names.slice(0, 3).join(", ");
-  const more = names.length - 3;
-  return more > 0 ? `${shown} and ${more.toLocaleString("en-US")} more` : shown;
-}
-
-function total(bytes: readonly number[]): number {
-  return bytes.reduce((sum, one) => sum + one, 0);
+  const rows = [
+    { title: "Evaluation and cache lookup", seconds: (looked - begin) / 1000 },
+    ...phases,
+  ]
+    .filter(({ seconds }) => seconds >= 0.05)
+    .map(({ title, seconds }) => [title, formatSeconds(seconds)]);
+  const [space] = plan.diskSpace.fileSystems.filter(({ needs }) =>
+    needs.some(({ what }) => what === "store"),
+  );
+  const disk =
+    space === undefined || outcome.freeAfter === undefined
+      ? ""
+      : `Free on ${code(space.fileSystem.mountPoint)}: ${formatBytes(space.fileSystem.freeBytes)} before, ${formatBytes(outcome.freeAfter)} after.`;
+  const freed = outcome.reclaimed.map(({ what, bytes }) =>
+    bytes === undefined ? what : `${what}: ${formatBytes(bytes)} freed`,
+  );
+  const list = freed.map((line) => `- ${markdown(line)}`).join("\n");
+  const chart = all >= TIMELINE_FROM ? timeline(run) : "";
+  const parts = [grid(["Phase", ">Time"], rows), disk, list, chart].filter((part) => part !== "");
+  return fold("Time and disk space", parts.join("\n\n"));
 }

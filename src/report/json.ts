@@ -4,15 +4,15 @@ import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type Few, holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
-import { isHad } from "../engine/outcome.ts";
-import type { Run } from "../engine/run.ts";
+import { isCached, type Run } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
 import { derivationOf } from "../engine/survey/judge.ts";
 import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
+import { lastLine } from "./headline.ts";
 import { rebuildMinutes, rebuildsReport } from "./rebuilds.ts";
-import { buildSeconds } from "./words.ts";
+import { buildSeconds } from "./timeline.ts";
 
 /** As many names stand in a list of each target or derivation; where there are more, it says how many. */
 const NAMES_MOST = 5;
@@ -57,6 +57,8 @@ export function jsonReport(run: Run) {
     restoreKeys: survey.key.restoreKeys,
     hashes: hashes(survey),
     hitRate: hitRate(run),
+    /** The last line of the log, and what became of each target. */
+    result: { line: lastLine(run), states: Object.fromEntries(run.result.states) },
     /** When an evaluation record stood in for the evaluation: the time it was made. */
     recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
     targets: survey.targets.map((target) => targetReport(survey, target)),
@@ -129,17 +131,15 @@ function toldApart(findings: readonly Finding[]): Finding[] {
 
 /** The report as it is written: laid out for reading where somebody may read it. */
 export function reportText(run: Run): string {
-  return JSON.stringify(jsonReport(run), null, run.survey.targets.length > LAID_OUT_MOST ? 0 : 2);
+  return JSON.stringify(jsonReport(run), null, run.survey.targets.length > 100 ? 0 : 2);
 }
-
-const LAID_OUT_MOST = 100;
 
 function failureOf({ failure }: AnswerCount): string | null {
   return failure ? describeError(failure) : null;
 }
 
 export function allFindings(run: Run): Finding[] {
-  return [...run.plan.findings, ...run.outcome.findings];
+  return [...run.result.findings];
 }
 
 function targetReport(survey: Survey, target: SurveyedTarget) {
@@ -191,10 +191,10 @@ export function hashes(survey: Survey): Record<string, string | null> {
 }
 
 /** Cached targets among those that evaluated; 0 where nothing was looked at, for nothing is known then. */
-export function hitRate(run: Pick<Run, "survey" | "outcome">): number {
+export function hitRate(run: Pick<Run, "survey" | "result">): number {
   const asked = run.survey.targets.filter(({ verdict }) => verdict.kind !== "failed");
   if (asked.length === 0) return 0;
-  const hits = asked.filter((target) => isHad(run.outcome, target)).length;
+  const hits = asked.filter(({ name }) => isCached(run.result, name)).length;
   return Math.round((hits / asked.length) * 1000) / 1000;
 }
 
@@ -244,7 +244,7 @@ export function outputValues(run: Run, reportPath: string): Record<string, strin
     "restore-keys": survey.key.restoreKeys.join("\n"),
     hashes: JSON.stringify(hashes(survey)),
     "read-only": String(survey.trust.kind === "read-only"),
-    hit: String(targets.length > 0 && targets.every((target) => isHad(run.outcome, target))),
+    hit: String(targets.length > 0 && targets.every(({ name }) => isCached(run.result, name))),
     "hit-rate": String(hitRate(run)),
     // What is not cached comes first, where not all can be told.
     verdicts: fitted(

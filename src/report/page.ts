@@ -1,14 +1,54 @@
-/** The parts of a page: tables that fold, sections that are left out when it grows too long. Pure. */
+/** The parts of a page: heading, tables, folds, and names in them that nothing takes for Markdown. Pure. */
 
 import { withoutCredentials } from "../domain/location.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
-const ROWS_SHOWN = 20;
-const ROWS_MOST = 2_000;
-/** One long table leaves space for the others. */
-const TABLE_MOST = 300 * 1024;
+/** Rows of a table that folds; what is beyond stands in the report. */
+const ROWS_MOST = 100;
 
+/** Where a file's line can be looked at; undefined where nobody knows. */
+export type LinkTo = (file: string, line: number) => string | undefined;
+
+/** Heading, parts and footer: parts in their order as long as they fit, the ends at any rate. */
+export function page(
+  heading: string,
+  parts: readonly string[],
+  footer: string,
+  most = BYTES_MOST,
+): string {
+  const note = "The rest of this page was too long; the JSON report has all of it.";
+  const ends = [heading, note, footer].reduce((sum, one) => sum + Buffer.byteLength(one) + 2, 0);
+  let left = most - ends;
+  const kept: string[] = [];
+  let cut = false;
+  for (const part of parts) {
+    if (part === "") continue;
+    const bytes = Buffer.byteLength(unbroken(part)) + 2;
+    if (bytes > left) cut = true;
+    else {
+      left -= bytes;
+      kept.push(part);
+    }
+  }
+  return `${unbroken([heading, ...kept, ...(cut ? [note] : []), footer].join("\n\n"))}\n`;
+}
+
+/** A number and its unit are never broken; what stands between fences stays as it is. */
+function unbroken(text: string): string {
+  return text
+    .split(/(^`{3,}[\s\S]*?^`{3,}$)/m)
+    .map((part, at) =>
+      at % 2 === 1
+        ? part
+        : part
+            .replace(/(\d) (?=(?:B|kB|MB|GB|TB)\b)/g, "$1\u00a0")
+            .replace(/(\d[hm]) (?=\d+[ms]\b)/g, "$1\u00a0"),
+    )
+    .join("");
+}
+
+/** A part of a page that has a title of its own. */
 export interface Section {
   readonly title: string;
   /** Markdown without its heading; empty: there is nothing to say. */
@@ -16,71 +56,39 @@ export interface Section {
   readonly heading?: "none";
 }
 
-/** In their order as long as they fit; what is left out is named. */
-export function page(sections: readonly Section[], most = BYTES_MOST): string {
-  const parts: string[] = [];
-  const cut: string[] = [];
-  // The note names every section, were all of them cut.
-  const note = (titles: readonly string[]) =>
-    `_The page was too long. Left out: ${titles.map((title) => markdown(title)).join(", ")}. The JSON report holds everything._`;
-  let left = most - Buffer.byteLength(note(sections.map(({ title }) => title))) - 4;
-  for (const { title, body, heading } of sections) {
-    if (body === "") continue;
-    const part = heading === "none" ? body : `### ${markdown(title)}\n\n${body}`;
-    const bytes = Buffer.byteLength(part) + 2;
-    if (bytes > left) cut.push(title);
-    else {
-      left -= bytes;
-      parts.push(part);
-    }
-  }
-  if (cut.length > 0) parts.push(note(cut));
-  return `${parts.join("\n\n")}\n`;
-}
-
-/** `rows` are lines of `|` cells under `head`, most important first; many of them fold, more are counted. */
-export function table(head: string, rows: Iterable<string>): string {
-  const shown: string[] = [];
-  const folded: string[] = [];
-  let more = 0;
-  let bytes = 0;
-  for (const row of rows) {
-    bytes += Buffer.byteLength(row);
-    const fits = bytes <= TABLE_MOST && shown.length + folded.length < ROWS_MOST;
-    if (!fits) more++;
-    else if (shown.length < ROWS_SHOWN) shown.push(row);
-    else folded.push(row);
-  }
-  const counted = (n: number) => n.toLocaleString("en-US");
-  return [
-    `${head}\n${shown.join("\n")}`,
-    ...(folded.length > 0
-      ? [fold(`${counted(folded.length)} more`, `${head}\n${folded.join("\n")}`)]
-      : []),
-    ...(more > 0 ? [`and ${counted(more)} more, in the report`] : []),
-  ].join("\n\n");
-}
-
 /** `>` in front of a column's name: numbers, set right and never broken. */
 export type Row = readonly string[];
 
-/** A table of cells; a column in which nothing stands is left out. */
+/**
+ * A table of cells. A column in which nothing stands, or the same in every row, is left out: the
+ * sentence above says it.
+ */
 export function grid(columns: Row, rows: readonly Row[]): string {
-  const kept = columns.flatMap((_, at) => (rows.some((row) => row[at]) ? [at] : []));
+  const says = (at: number) => {
+    const values = new Set(rows.map((row) => row[at] ?? ""));
+    const [only] = values;
+    if (values.size === 1) return only !== "" && (rows.length === 1 || at === 0);
+    return true;
+  };
+  const kept = columns.flatMap((_, at) => (says(at) ? [at] : []));
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   const isNumber = (at: number) => columns[at]?.startsWith(">");
   const head = kept.map((at) => (columns[at] ?? "").replace(/^>/, ""));
-  const rule = kept.map((at) => (isNumber(at) ? "-:" : "-"));
-  const cells = function* () {
-    for (const row of rows) {
-      yield line(
+  const rule = kept.map((at) => (isNumber(at) ? "--:" : ":--"));
+  const shown = rows
+    .slice(0, ROWS_MOST)
+    .map((row) =>
+      line(
         kept.map((at) =>
           isNumber(at) ? (row[at] ?? "").replaceAll(" ", "\u00a0") : (row[at] ?? ""),
         ),
-      );
-    }
-  };
-  return table(`${line(head)}\n|${rule.join("|")}|`, cells());
+      ),
+    );
+  const more = rows.length - shown.length;
+  return [
+    [line(head), `|${rule.join("|")}|`, ...shown].join("\n"),
+    ...(more > 0 ? [`And ${more.toLocaleString("en-US")} more, in the report.`] : []),
+  ].join("\n\n");
 }
 
 export function fold(title: string, body: string): string {
@@ -92,6 +100,21 @@ export function linked(text: string, url: string | undefined): string {
   if (url === undefined || !/^https?:\/\//.test(url)) return code(text);
   const href = url.replace(/[\s"'<>|`\\]/g, encodeURIComponent);
   return `<a href="${href.replaceAll("&", "&amp;")}">${code(text)}</a>`;
+}
+
+/** `ci.yml:9` for `.github/workflows/ci.yml:9`, as a link where that can be made. */
+export function placed(where: string, linkTo: LinkTo): string {
+  const [, file, line] = /^([^:\s]+):(\d+)$/.exec(where) ?? [];
+  const short = where.replace(/^\.github\/workflows\//, "");
+  return linked(short, file === undefined ? undefined : linkTo(file, Number(line)));
+}
+
+/** Lines as somebody else wrote them, in a fence that none of them closes. */
+export function verbatim(lines: readonly string[]): string {
+  const text = lines.map((line) => plainLine(line).trimEnd());
+  const ticks = text.flatMap((line) => line.match(/`{3,}/g) ?? []).map(({ length }) => length);
+  const fence = "`".repeat(Math.max(2, ...ticks) + 1);
+  return [fence, ...text, fence].join("\n");
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
@@ -121,8 +144,10 @@ export function markdown(text: string): string {
     .replace(/[\\`*_{}[\]()#|~!@]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
-/** Where a name may be broken: a cell as wide as the longest one would push the others off the page. */
+/** Where a name may be broken at any place: a cell as wide as the longest one would push the others off. */
 const UNBROKEN = 60;
+/** From here on it may be broken behind a dot, a slash or a hash. */
+const SHORT = 24;
 
 /** A name in code style; HTML, because a backtick in a name would end Markdown's. No address in it becomes a link. */
 export function code(text: string): string {
@@ -131,6 +156,30 @@ export function code(text: string): string {
       .replace(CONTROL, "")
       .replace(BIDI, "")
       .match(new RegExp(`.{1,${UNBROKEN}}`, "gsu")) ?? [];
-  const plain = parts.map(markdown).join("<wbr>");
+  const long = text.length > SHORT;
+  const plain = parts
+    .map((part) =>
+      long
+        ? part
+            .split(/(?<=[./#])(?=[^./#])/)
+            .map(markdown)
+            .join("<wbr>")
+        : markdown(part),
+    )
+    .join("<wbr>");
   return `<code>${plain.replaceAll("://", "&#58;//").replace(/\bwww\./gi, "www&#46;")}</code>`;
+}
+
+/** One sentence: without hashes, with a capital and a full stop. */
+export function sentence(text: string): string {
+  const plain = plainLine(text)
+    .replace(/\b[0-9a-z]{32}-/g, "")
+    .replace(/\/nix\/store\/(?=\S)/g, "")
+    .trim();
+  return /[.!?:]$/.test(plain) ? capital(plain) : `${capital(plain)}.`;
+}
+
+export function capital(text: string): string {
+  // A command, an address or an attribute begins as it does.
+  return /^[a-z]+[ ,]/.test(text) ? `${text.charAt(0).toUpperCase()}${text.slice(1)}` : text;
 }

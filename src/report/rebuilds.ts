@@ -9,7 +9,7 @@ import {
   type Rebuilds,
   secondsOf,
 } from "../engine/rebuilds/rebuild-report.ts";
-import type { Run } from "../engine/run.ts";
+import type { Run } from "../engine/result.ts";
 import { code, fold, grid, markdown, type Section } from "./page.ts";
 
 const ROWS_OPEN = 5;

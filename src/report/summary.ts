@@ -1,140 +1,202 @@
-/** The job summary: the run as a Markdown page, what matters most first. Pure. */
+/** The job summary: result, cause, one action, and no more. Pure. */
 
-import type { PushProgress } from "../domain/cache.ts";
-import { count, formatSeconds } from "../domain/size.ts";
-import { namePart } from "../domain/store-path.ts";
-import type { PostRun } from "../engine/post.ts";
-import type { Run } from "../engine/run.ts";
-import type { PushRoots } from "../engine/step.ts";
-import { byImportance } from "./annotations.ts";
-import { auditSections } from "./audit-section.ts";
-import { diskSection } from "./disk-table.ts";
-import { done, type Page } from "./done.ts";
-import { allFindings, hitRate } from "./json.ts";
-import { code, fold, grid, markdown, page, type Section } from "./page.ts";
+import type { ErrorCode } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
+import { formatSeconds } from "../domain/size.ts";
+import { namesOf, type Run } from "../engine/result.ts";
+import { auditParts } from "./audit-section.ts";
+import { cause } from "./cause.ts";
+import { diskTable } from "./disk-table.ts";
+import { pinsFold, timeFold } from "./done.ts";
+import { headline, icon, sources, subject } from "./headline.ts";
+import {
+  capital,
+  code,
+  fold,
+  type LinkTo,
+  markdown,
+  page,
+  placed,
+  sentence,
+  verbatim,
+} from "./page.ts";
 import { rebuildSections } from "./rebuilds.ts";
-import { substituters, targets } from "./target-table.ts";
-import { timeline } from "./timeline.ts";
-import { headline, recalledWords, scoreWords } from "./words.ts";
+import { badNames, buildNames, cachedFold, sourceTables, stateTable } from "./tables.ts";
 
-const FINDINGS_SHOWN = 10;
-const FINDINGS_MOST = 200;
+export type Detail = "full" | "short" | "off";
 
-export function summary(run: Run): string {
-  const { survey, outcome } = run;
-  const own = survey.substituters.find(({ role }) => role === "own");
-  const sections: Section[] = [
-    {
-      title: "Headline",
-      heading: "none",
-      body: `## Nix Cache Preflight\n\n**${markdown(headline(run))}**\n\n${facts(run)}`,
-    },
-    { title: "Findings", heading: "none", body: findings(run) },
-    ...auditSections(run.outcome.audit, run.job.quota),
-    { title: "Targets", body: targets(run) },
-    { title: outcome.built.length > 0 ? "Was in no cache" : "In no cache", body: missing(run) },
-    ...rebuildSections(run),
-    { title: "Done", body: done(outcome, own?.page) },
-    { title: "Timeline", body: timeline(run) },
-    { title: "Read-only", body: readOnly(run) },
-    { title: "Disk space", body: diskSection(run) },
-    { title: "Caches", body: substituters(survey) },
-    { title: "Cache key", heading: "none", body: key(run) },
+export interface PageOptions {
+  readonly detail: Detail;
+  readonly linkTo: LinkTo;
+}
+
+const FOLDS_MOST = 3;
+const PROBLEMS =
+  "https://github.com/nix-cache-preflight/nix-cache-preflight/blob/v1/docs/troubleshooting.md";
+
+/** Empty where nothing is to be shown. */
+export function summary(run: Run, { detail, linkTo }: PageOptions): string {
+  if (detail === "off") return "";
+  const { result, outcome, job } = run;
+  const heading = headingOf(icon(result), subject(run), headline(run));
+  const end = footer(run);
+  if (outcome.audit) {
+    const parts = auditParts(outcome.audit, result, job.quota, linkTo);
+    const others = result.findings.filter(({ kind }) => kind !== "audit");
+    const rest = [...bullets(others), ...parts.slice(1)];
+    return page(heading, [parts[0] ?? "", ...(detail === "short" ? [] : rest)], end);
+  }
+  const { lead } = result;
+  const builds = sources(run);
+  const tables = sourceTables(run, builds);
+  const said = lead ? extract(lead) : undefined;
+  const short = [
+    cause(run, builds),
+    ...(said?.open ? [verbatim(said.lines)] : []),
+    ...(lead ? actions(run, lead, linkTo) : []),
   ];
-  return page(sections);
-}
-
-/** What the end of the job did; empty where it did nothing, and a page would only be in the way. */
-export function postSummary(
-  { outcome, withheld }: PostRun,
-  ahead: readonly PushProgress[],
-  why: string,
-  pageOf: Page,
-): string {
-  const before = ahead.map((one) => ({ ...one, seconds: undefined }));
-  const all = { ...outcome, pushed: [...before, ...outcome.pushed] };
-  const body = [done(all, pageOf), withheldTable(withheld, why)]
-    .filter((part) => part !== "")
-    .join("\n\n");
-  return body === "" ? "" : page([{ title: "At the end of the job", body }]);
-}
-
-/** One line of what the headline has no space for. */
-function facts(run: Run): string {
-  const { survey, job, begin, end } = run;
-  const rate = survey.targets.length > 0 ? [`hit rate ${Math.round(hitRate(run) * 100)} %`] : [];
-  const system = survey.system === undefined ? [] : [markdown(survey.system)];
-  const nix = survey.nixVersion === undefined ? [] : [`Nix ${markdown(survey.nixVersion)}`];
-  const trust = survey.trust.kind === "read-only" ? ["read-only"] : [];
-  return [
-    ...rate,
-    code(job.mode),
-    ...system,
-    ...nix,
-    ...trust,
-    formatSeconds((end - begin) / 1000),
-    ...[scoreWords(run)].filter((words) => words !== "").map((words) => `builds: ${words}`),
-  ].join(" · ");
-}
-
-function findings(run: Run): string {
-  // What an audit found has a section of its own.
-  const shown = byImportance(
-    allFindings(run).filter(({ level, kind }) => level !== "notice" && kind !== "audit"),
+  if (detail === "short") return page(heading, short, end);
+  const rebuilt = rebuildSections(run).flatMap(({ title, body, heading }) =>
+    body === "" || heading === "none" ? [] : [`**${title}**\n\n${body}`],
   );
-  if (shown.length === 0) return "";
-  const lines = shown.slice(0, FINDINGS_MOST).map(({ level, code: id, message, hint }) => {
-    const sign = level === "error" ? "❌" : "⚠️";
-    const first = message.split("\n").slice(0, 3).join(" ").slice(0, 600);
-    return `- ${sign} ${markdown(first)}${id ? ` (${id})` : ""}${hint ? `<br>${markdown(hint)}` : ""}`;
-  });
-  const rest = lines.slice(FINDINGS_SHOWN);
-  const more = shown.length - lines.length;
-  return [
-    lines.slice(0, FINDINGS_SHOWN).join("\n"),
-    ...(rest.length > 0 ? [fold(`${rest.length} more findings`, rest.join("\n"))] : []),
-    ...(more > 0 ? [`and ${more.toLocaleString("en-US")} more, in the report`] : []),
-  ].join("\n\n");
+  const inside = rebuilt.join("").split("<details>").length - 1;
+  const isDisk = lead?.kind === "disk";
+  const folds = [
+    ...(said && !said.open ? [fold(said.title, verbatim(said.lines))] : []),
+    tables.folded,
+    buildNames(run, builds),
+    pinsFold(run),
+    timeFold(run),
+    cachedFold(run),
+  ].filter((part) => part !== "");
+  return page(
+    heading,
+    [
+      ...short,
+      ...bullets(result.findings.filter((one) => one !== lead)),
+      badNames(run),
+      stateTable(run),
+      tables.open,
+      isDisk ? diskTable(run) : "",
+      ...rebuilt,
+      ...folds.slice(0, Math.max(0, FOLDS_MOST - inside)),
+    ],
+    end,
+  );
 }
 
-/** Names of targets in a cell before they are only counted. */
-const NAMED = 3;
+export function headingOf(sign: string, what: string, words: string): string {
+  return `### ${sign} ${what}: ${markdown(words)}`;
+}
 
-function missing({ survey }: Run): string {
-  const source = [...survey.derivations.values()].filter(({ kind }) => kind === "source");
-  if (source.length === 0) return "";
-  const rows = source.map(({ name, heavy, wantedBy, system }) => [
-    code(name),
-    heavy === "heavy" ? "heavy" : "",
-    wantedBy.length <= NAMED
-      ? wantedBy.first.map(code).join(", ")
-      : count(wantedBy.length, "target"),
-    system === survey.system ? "" : markdown(system),
+function footer(run: Run): string {
+  const { survey, job, begin, end, result } = run;
+  const trust = survey.trust.kind === "read-only" ? ", read-only" : "";
+  return small([
+    `${job.mode}${trust}`,
+    ...(survey.system === undefined ? [] : [markdown(survey.system)]),
+    ...(survey.nixVersion === undefined ? [] : [`Nix ${markdown(survey.nixVersion)}`]),
+    formatSeconds((end - begin) / 1000),
+    ...codes(result.findings),
   ]);
-  return grid(["derivation", "weight", "wanted by", "system"], rows);
 }
 
-function readOnly({ plan, survey }: Run): string {
-  if (survey.trust.kind !== "read-only") return "";
-  return withheldTable(plan.withheld, survey.trust.why) || `${whyReadOnly(survey.trust.why)}.`;
+export function small(parts: readonly string[]): string {
+  return `<sub>${["Nix Cache Preflight", ...parts].join(" · ")}</sub>`;
 }
 
-function whyReadOnly(why: string): string {
-  return `This run is read-only: ${markdown(why)}`;
+/** Links to what troubleshooting says of them. */
+export function codes(findings: readonly Finding[]): string[] {
+  const loud = findings.filter(({ level, kind }) => level !== "notice" && kind !== "audit");
+  const found = new Set(loud.flatMap(({ code: one }) => one ?? []));
+  return [...found].slice(0, 3).map(codeLink);
 }
 
-function withheldTable(withheld: readonly PushRoots[], why: string): string {
-  if (withheld.length === 0) return "";
-  const rows = withheld.map(({ target, paths }) => {
-    const names = paths.slice(0, NAMED).map((path) => code(namePart(path)));
-    const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : "";
-    return [code(target), `${names.join(", ")}${more}`];
+export function codeLink(one: ErrorCode): string {
+  return `[${one}](${PROBLEMS}#${one.toLowerCase()})`;
+}
+
+const BULLETS_OPEN = 5;
+
+/** What is to be looked at beside the headline's own trouble; what the table shows is not said twice. */
+export function bullets(findings: readonly Finding[]): string[] {
+  const shown = findings.filter(
+    ({ level, kind, code: one, title }) =>
+      level !== "notice" &&
+      !((kind === "missing" || kind === "heavy") && one === "NCP-402" && title),
+  );
+  const lines = shown.map(({ level, message, hint }) => {
+    const [first = ""] = message.split("\n");
+    const fix = hint === undefined ? "" : ` Fix: ${markdown(hint.split("\n").join("; "))}`;
+    return `- ${level === "error" ? "❌" : "⚠️"} ${markdown(sentence(first))}${fix}`;
   });
-  return `${whyReadOnly(why)}. It would have pushed:\n\n${grid(["target", "paths"], rows)}`;
+  if (lines.length === 0) return [];
+  const more = lines.length - BULLETS_OPEN;
+  return [
+    lines.slice(0, BULLETS_OPEN).join("\n"),
+    ...(more > 0 ? [`And ${more} more, in the log and the report.`] : []),
+  ];
 }
 
-function key({ survey }: Run): string {
-  const record =
-    survey.recalled === undefined ? "" : `; ${markdown(recalledWords(survey.recalled))}`;
-  return `Cache key: ${code(survey.key.key)}${record}.`;
+/** What somebody should do: the finding's hint, and for what Nix said the command that says it again. */
+function actions(
+  { result }: Run,
+  { kind, code: one, hint, names = [], place }: Finding,
+  linkTo: LinkTo,
+): string[] {
+  const [failed] = namesOf(result, "build failed");
+  if (one === "NCP-206" && failed !== undefined) {
+    return [`**See it on your machine:** ${code(`nix build ${failed} -L`)}`];
+  }
+  const [target] = names;
+  const at = place ? [`In ${placed(`${place.file}:${place.line}`, linkTo)}.`] : [];
+  const again =
+    kind === "eval" && target !== undefined
+      ? [`**See it on your machine:** ${code(`nix build --dry-run ${target}`)}`]
+      : [];
+  const fix = hint === undefined || one === "NCP-402" ? [] : [`**Fix:** ${fixWords(hint)}`];
+  return [...at, ...again, ...fix];
+}
+
+/** A hint of several lines is a command or a file: it stands as it is. */
+export function fixWords(hint: string): string {
+  const [first = "", ...rest] = hint.split("\n");
+  const end = /[.!?:]$|\S*[/=]\S*$/.test(first) ? "" : ".";
+  return rest.length === 0
+    ? `${markdown(capital(first))}${end}`
+    : `${markdown(first)}\n\n${verbatim(rest)}`;
+}
+
+const LINES = { eval: 6, build: 10 };
+
+/** What Nix, a builder or a server said: the lines below a finding's first one, without colours. */
+function extract({
+  kind,
+  code: one,
+  message,
+}: Finding):
+  | { readonly open: boolean; readonly title: string; readonly lines: readonly string[] }
+  | undefined {
+  const lines = message.split("\n").map((line) => line.trimEnd());
+  if (kind === "eval") {
+    const said = [(lines[0] ?? "").replace(/^.*? not evaluate: /, "error: "), ...lines.slice(1)];
+    return {
+      open: true,
+      title: "",
+      lines: said.filter((line) => line !== "").slice(0, LINES.eval),
+    };
+  }
+  const log = lines.flatMap((line) => (line.startsWith("> ") ? [line.slice(2)] : []));
+  if (one === "NCP-206" || one === "NCP-407") {
+    const from = log.findIndex((line) => /\berror\b/i.test(line));
+    const shown = (from < 0 ? log : log.slice(from)).slice(-LINES.build);
+    return shown.length === 0 ? undefined : { open: true, title: "", lines: shown };
+  }
+  const rest = lines.slice(1).filter((line) => line !== "");
+  if (rest.length === 0) return undefined;
+  return {
+    open: false,
+    title: kind === "push" ? "What the server answered" : "What was said",
+    lines: rest.slice(0, 40),
+  };
 }

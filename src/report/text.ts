@@ -1,24 +1,25 @@
 /** The report as lines of a log or a terminal. Pure. */
 
 import { describeError } from "../domain/errors.ts";
+import type { Finding } from "../domain/finding.ts";
 import type { WorkState } from "../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { isHit } from "../domain/verdict.ts";
-import type { Run } from "../engine/run.ts";
-import { byImportance } from "./annotations.ts";
+import { type Few, holderWords, isHit, type Verdict } from "../domain/verdict.ts";
+import type { Run } from "../engine/result.ts";
+import { isSilent, type SurveyedSubstituter } from "../engine/survey/substituters.ts";
+import type { Survey } from "../engine/survey.ts";
 import { auditLines } from "./audit-section.ts";
 import { diskLines } from "./disk-table.ts";
-import { allFindings } from "./json.ts";
+import { headline, subject } from "./headline.ts";
 import { plainLine } from "./page.ts";
 import { rebuildLines } from "./rebuilds.ts";
-import { headline, provedTargets, reachWords, recalledWords, verdictWords } from "./words.ts";
 
 /** A log of thousands of lines is read by nobody. */
 const TARGETS_MOST = 200;
 
 export function textReport(run: Run): string[] {
   const { survey, plan } = run;
-  const lines = [headline(run), ""];
+  const lines = [`${subject(run)}: ${headline(run)}`, ""];
   // What is not cached comes first, where not all can be told.
   const all = survey.targets;
   const told =
@@ -27,10 +28,9 @@ export function textReport(run: Run): string[] {
       : [...all]
           .sort((a, b) => Number(isHit(a.verdict)) - Number(isHit(b.verdict)))
           .slice(0, TARGETS_MOST);
-  const proved = provedTargets(run);
   for (const target of told) {
     const here = target.local === "here" ? " [here]" : "";
-    const isNew = proved.has(target.name) && !isHit(target.verdict);
+    const isNew = run.result.states.get(target.name) === "now cached";
     const words = isNew
       ? `cached now; was ${verdictWords(survey, target.verdict, "short")}`
       : verdictWords(survey, target.verdict);
@@ -55,10 +55,14 @@ export function textReport(run: Run): string[] {
   return lines.flatMap((line) => line.split("\n")).map(plainLine);
 }
 
-/** Findings as lines, where there are no annotations to show them. */
-export function findingLines(run: Run): string[] {
+/** All findings as lines, those too that ask nobody to do something. */
+export function findingLines({ result }: Pick<Run, "result">): string[] {
+  return linesOf(result.findings);
+}
+
+export function linesOf(findings: readonly Finding[]): string[] {
   const lines: string[] = [];
-  for (const { level, kind, code, message, hint } of byImportance(allFindings(run))) {
+  for (const { level, kind, code, message, hint } of findings) {
     // The report has the audit's checks already, with those that pass.
     if (kind === "audit") continue;
     lines.push(`${level}${code ? ` ${code}` : ""}: ${message}`);
@@ -106,4 +110,63 @@ export function progressLine(what: string, state: WorkState, seconds: number): s
   return plainLine(
     `${what}, ${formatSeconds(seconds)}: ${progressWords(state, seconds).join(", ")}`,
   );
+}
+
+/** `own (file:///cache)`, `missing: bws-1.0.0 and 3 more`, …: the verdict in a few words. */
+export function verdictWords(
+  survey: Survey,
+  verdict: Verdict,
+  how: "whole" | "short" = "whole",
+): string {
+  const nameOf = (path: string) => survey.derivations.get(path as never)?.name ?? path;
+  switch (verdict.kind) {
+    case "own":
+    case "upstream": {
+      const from =
+        how === "whole" && verdict.holders.length > 0
+          ? ` (${verdict.holders.map(holderWords).join(", ")})`
+          : "";
+      const trivial = verdict.trivial > 0 ? `, ${verdict.trivial} trivial to build` : "";
+      return `${verdict.kind}${from}${trivial}`;
+    }
+    case "missing": {
+      const { source, download, trivial } = verdict.missing;
+      if (how === "short" && source.length > 0) {
+        return `missing: ${fewNames(source, nameOf, 2)}`;
+      }
+      const parts = [
+        ...(source.length > 0 ? [`from source: ${fewNames(source, nameOf)}`] : []),
+        ...(download.length > 0 ? [`to download: ${fewNames(download, nameOf)}`] : []),
+        ...(trivial > 0 ? [`${trivial} trivial`] : []),
+      ];
+      return `missing${parts.length > 0 ? `: ${parts.join("; ")}` : ""}`;
+    }
+    case "unknown":
+      return `unknown: ${verdict.why}`;
+    case "failed":
+      return `failed: ${verdict.message.split("\n")[0] ?? ""}`;
+    default:
+      return verdict satisfies never;
+  }
+}
+
+function fewNames<T>({ first, length }: Few<T>, nameOf: (one: T) => string, most = 3): string {
+  const shown = first.slice(0, most).map(nameOf).join(", ");
+  return length > most ? `${shown} and ${length - most} more` : shown;
+}
+
+/** Whether a cache is there: `reachable`, `did not answer`, `not used`, `stopped answering`. */
+export function reachWords(substituter: SurveyedSubstituter): string {
+  const {
+    state,
+    count: { failure },
+  } = substituter;
+  if (state.kind === "down") return isSilent(substituter) ? "did not answer" : "not used";
+  return failure ? "stopped answering" : "reachable";
+}
+
+/** Why nothing was evaluated. */
+export function recalledWords(checked: number): string {
+  const time = new Date(checked).toISOString().slice(0, 16).replace("T", " ");
+  return `nothing changed since the run of ${time} UTC, and nothing was evaluated`;
 }

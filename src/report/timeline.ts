@@ -1,8 +1,9 @@
-/** The timeline: when what was done, as a Mermaid gantt chart. Pure. */
+/** The timeline: when what was done, as a Mermaid gantt chart, and what the builds took of it. Pure. */
 
-import { count } from "../domain/size.ts";
+import { count, formatSeconds } from "../domain/size.ts";
 import type { Outcome, TimedStep } from "../engine/outcome.ts";
-import type { Run } from "../engine/run.ts";
+import { forecastWords } from "../engine/plan/forecast.ts";
+import type { Run } from "../engine/result.ts";
 
 /** More bars than a person reads; the longest ones are kept. */
 const BARS = 30;
@@ -85,3 +86,26 @@ function taskName(text: string): string {
   const name = short.replaceAll("#", "#35;") || "step";
   return KEYWORD.test(name) ? `· ${name}` : name;
 }
+
+/** `said 38m, took 41m`: only of builds that were all done. */
+export function scoreWords({ plan, outcome }: Pick<Run, "plan" | "outcome">): string {
+  const took = buildSeconds(outcome);
+  if (forecastWords(plan.forecast) === "" || took === undefined) return "";
+  return `said ${formatSeconds(plan.forecast?.seconds ?? 0)}, took ${formatSeconds(took)}`;
+}
+
+/** Seconds of all build steps; undefined where one did not come to its end. */
+export function buildSeconds({ steps, findings }: Outcome): number | undefined {
+  const builds = steps.filter((step) => step.do === "build");
+  const broken = findings.some(({ code }) => code !== undefined && UNBUILT.has(code));
+  if (builds.length === 0 || broken) return undefined;
+  return builds.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000;
+}
+
+const UNBUILT: ReadonlySet<string> = new Set([
+  "NCP-142",
+  "NCP-206",
+  "NCP-209",
+  "NCP-406",
+  "NCP-407",
+]);

@@ -2,7 +2,8 @@ import { describe, expect, test } from "@jest/globals";
 import { can, ReferenceNotPushed } from "../../../src/domain/cache.ts";
 import { UserError } from "../../../src/domain/errors.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
-import { push, pushFindings } from "../../../src/engine/apply/push.ts";
+import { pushFindings } from "../../../src/engine/apply/apply-findings.ts";
+import { push } from "../../../src/engine/apply/push.ts";
 import { Lookup } from "../../../src/engine/survey/lookup.ts";
 import { boundedPattern } from "../../../src/host/bounded-pattern.ts";
 import { storePath } from "../../support/paths.ts";
@@ -155,25 +156,31 @@ describe("what a push failed of", () => {
     cause: refused,
   });
 
-  test("is told for the path that failed; those that only follow it are one line", () => {
+  test("is told for the path that failed; those that only follow it are told with it", () => {
     const failed = new Map<StorePath, Error>([
       [paths.glibc, refused],
       [paths.library, follows],
       [paths.program, follows],
     ]);
-    const found = pushFindings({ onPushFailure: "error" }, failed);
-    expect(found.map(({ level, code, message }) => [level, code, message])).toEqual([
-      ["error", "NCP-305", expect.stringContaining("glibc-2 was not pushed: own: PUT")],
-      ["error", "NCP-310", "2 paths are not served, for want of a reference that failed"],
+    const found = pushFindings({ onPushFailure: "error" }, { to: "own", failed, pushed: 6 });
+    expect(found).toMatchObject([
+      {
+        level: "error",
+        code: "NCP-305",
+        title: "3 of 9 store paths could not be pushed",
+        message: expect.stringContaining("glibc-2 was not pushed: own: PUT"),
+      },
     ]);
+    expect(found[0]?.message).toMatch(/; 2 paths that refer to such a one are not pushed either$/);
     expect(found[0]?.message).toContain("507 (disk full)");
   });
 
   test("is a cause of its own where no reference failed", () => {
     const [only, ...more] = pushFindings(
       { onPushFailure: "warn" },
-      new Map([[paths.glibc, refused]]),
+      { to: "https://acme.example", failed: new Map([[paths.glibc, refused]]), pushed: 0 },
     );
+    expect(only?.title).toBe("nothing was pushed, acme.example answered HTTP 507");
     expect(only?.message).toContain("507 (disk full)");
     expect(more).toEqual([]);
   });

@@ -82,13 +82,14 @@ describe("what a finding says", () => {
       { targets: ".#homes.*", heavy: "bws" },
       { nix: { flake: homes, derivations: [bws] } },
     );
-    expect(found).toEqual([
+    expect(found).toMatchObject([
       {
         kind: "heavy",
+        title: "bws-1.0.0 will be built from source",
         level: "warning",
         code: "NCP-402",
         message:
-          "bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets",
+          "bws-1.0.0 is in no binary cache and would be built from source (heavy), needed by 3 targets",
       },
     ]);
   });
@@ -96,7 +97,7 @@ describe("what a finding says", () => {
   test("a target alone is named", async () => {
     const [found] = await findings({ targets: ".#tool" }, { nix: { flake } });
     expect(found?.message).toBe(
-      "tool is in no cache and would be built from source, wanted by .#tool",
+      "tool is in no binary cache and would be built from source, needed by .#tool",
     );
   });
 
@@ -104,8 +105,9 @@ describe("what a finding says", () => {
     const nearest = ["nixpkgs#bws", ".#bwt"];
     const failures = [{ attrPath: "bsw", message: "no attribute 'bsw'", nearest }];
     const [found] = await findings({ targets: ".#bsw" }, { nix: { failures } });
-    expect(found).toEqual({
+    expect(found).toMatchObject({
       kind: "eval",
+      title: ".#bsw does not evaluate",
       level: "error",
       code: "NCP-205",
       message: ".#bsw does not evaluate: no attribute 'bsw'",
@@ -120,6 +122,42 @@ describe("what a finding says", () => {
     expect(found?.code).toBe("NCP-204");
   });
 
+  const API = "unable to download 'https://api.github.com/repos/o/r";
+  test.each([
+    [
+      "GitHub's limit",
+      `${API}/commits/HEAD': HTTP error 403\n\nresponse body:\n\n{"message":"API rate limit exceeded for 192.0.2.1."}`,
+      "NCP-135",
+      "access-tokens = github.com=TOKEN",
+    ],
+    ["a limit by its status", `${API}/tarball/0': HTTP error 429 ('')`, "NCP-135", "github.com"],
+    ["a private repository", `${API}/tarball/0': HTTP error 404`, "NCP-137", "github.com=TOKEN"],
+    [
+      "a host that refuses",
+      "unable to download 'https://git.example.org/api/v4/projects/o%2Fr': HTTP error 401",
+      "NCP-137",
+      "git.example.org=TOKEN",
+    ],
+    [
+      "a file that is not there",
+      "unable to download 'https://example.org/x.tar.gz': HTTP error 404",
+      "NCP-205",
+      undefined,
+    ],
+    [
+      "a key that is not there",
+      "program 'git' failed with exit code 128\ngit@github.com: Permission denied (publickey).",
+      "NCP-137",
+      "ssh-agent",
+    ],
+  ])("%s has a code and a hint", async (_, message, code, hint) => {
+    const failures = [{ attrPath: "x", message, nearest: [] }];
+    const [found] = await findings({ targets: ".#x" }, { nix: { failures } });
+    expect(found?.code).toBe(code);
+    if (hint === undefined) expect(found?.hint).toBeUndefined();
+    else expect(found?.hint).toContain(hint);
+  });
+
   test.each([
     ["our own cache refuses us", "own", "warning"],
     ["another one does, and will go on doing so", "cache", "warning"],
@@ -130,12 +168,12 @@ describe("what a finding says", () => {
       {},
       which === "own" ? { own: bad, substituters: [good] } : { own: good, substituters: [bad] },
     );
-    expect(found).toEqual([
+    expect(found).toMatchObject([
       {
         kind: "cache",
         level,
         code: "NCP-303",
-        message: "bad is left out: cache refuses our credentials",
+        message: "bad refused the credentials: cache refuses our credentials",
         hint: "a token",
       },
     ]);
@@ -188,7 +226,7 @@ describe("what a finding says", () => {
     const path = storePath("lost");
     const found = await findings({ targets: path });
     expect(found.map(({ level, message }) => [level, message])).toEqual([
-      ["warning", `${path} is in no cache, and without its derivation it cannot be built`],
+      ["warning", `${path} is in no binary cache, and without its derivation it cannot be built`],
     ]);
   });
 
@@ -200,7 +238,7 @@ describe("what a finding says", () => {
       expect(await findings({ mode, targets: path }, { nix })).toEqual([]);
       const lost = await findings({ mode, targets: `${path}\n${storePath("lost")}` }, { nix });
       expect(lost.map(({ message }) => message)).toEqual([
-        `${storePath("lost")} is in no cache, and without its derivation it cannot be built`,
+        `${storePath("lost")} is in no binary cache, and without its derivation it cannot be built`,
       ]);
     },
   );
@@ -211,7 +249,7 @@ describe("what a finding says", () => {
     expect(found.map(({ message }) => message)).toContain(
       ".#f is content-addressed: its store path is known only when it is built, or by a cache's realisations, which are not read",
     );
-    expect(found.some(({ message }) => message.includes("is in no cache"))).toBe(false);
+    expect(found.some(({ message }) => message.includes("is in no binary cache"))).toBe(false);
   });
 
   test("nothing looked at is a warning, with its reason", async () => {
@@ -239,8 +277,12 @@ describe("what a finding says", () => {
     expect(await findings(inputs, { nix })).toMatchObject([{ kind: "missing", level: "warning" }]);
     const found = await findings({ ...inputs, "fail-on": "missing" }, { nix });
     expect(found.map(({ kind, level, message }) => [kind, level, message])).toEqual([
-      ["missing", "error", expect.stringContaining(".#source needs source, which no cache has")],
-      ["missing", "error", expect.stringContaining(`${path} is in no cache`)],
+      [
+        "missing",
+        "error",
+        expect.stringContaining(".#source needs source, which no binary cache has"),
+      ],
+      ["missing", "error", expect.stringContaining(`${path} is in no binary cache`)],
     ]);
   });
 
@@ -252,12 +294,20 @@ describe("what a finding says", () => {
       { nix: { flake: { note, source, tool } } },
     );
     expect(found.map(({ kind, level, message }) => [kind, level, message])).toEqual([
-      ["heavy", "error", expect.stringContaining("note is in no cache and would be built from")],
-      ["heavy", "error", expect.stringContaining("source is in no cache and would be downloaded")],
+      [
+        "heavy",
+        "error",
+        expect.stringContaining("note is in no binary cache and would be built from"),
+      ],
+      [
+        "heavy",
+        "error",
+        expect.stringContaining("source is in no binary cache and would be downloaded"),
+      ],
       [
         "missing",
         "notice",
-        expect.stringContaining("tool is in no cache and would be built from source"),
+        expect.stringContaining("tool is in no binary cache and would be built from source"),
       ],
     ]);
     const warm = await findings(
@@ -270,6 +320,7 @@ describe("what a finding says", () => {
         expect.stringMatching(/downloaded from its origin \(heavy\).*this run downloads it$/),
       ],
     ]);
+    expect(found[0]?.message).toMatch(/^(note, source|source, note) are in no binary cache/);
   });
 
   test.each([

@@ -5,8 +5,9 @@ import type { Derivation } from "../../../src/domain/derivation.ts";
 import type { JobEnd } from "../../../src/domain/ports.ts";
 import { derivationName } from "../../../src/domain/store-path.ts";
 import { forecastWords, reserveOf } from "../../../src/engine/plan/forecast.ts";
-import { type Run, run } from "../../../src/engine/run.ts";
-import { scoreWords } from "../../../src/report/words.ts";
+import type { Run } from "../../../src/engine/result.ts";
+import { run } from "../../../src/engine/run.ts";
+import { scoreWords } from "../../../src/report/timeline.ts";
 import { derivation } from "../../support/graph.ts";
 import { dice } from "../../support/ledgers.ts";
 import { job, memoryCache, memoryNix, SIGNAL, WRITE, world } from "../../support/world.ts";
@@ -116,7 +117,7 @@ describe("before the builds", () => {
     const takes = { top: 68 };
     const done = await warm({ ...graph, took, takes });
     expect(done.lines.join("\n")).toContain("the builds take 1 min 5 s, 1 at a time");
-    expect(scoreWords(done)).toBe("said 1 min 5 s, took 1 min 8 s");
+    expect(scoreWords(done)).toBe("said 1m 5s, took 1m 8s");
   });
 });
 

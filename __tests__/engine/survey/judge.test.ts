@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
-import type { Derivation } from "../../../src/domain/derivation.ts";
+import type { Derivation, Substitution } from "../../../src/domain/derivation.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
+import { BuildGraph } from "../../../src/engine/survey/build-graph.ts";
 import { FactFinder } from "../../../src/engine/survey/facts.ts";
 import { judge, needsOf, nothing, type Wanted } from "../../../src/engine/survey/judge.ts";
 import { Lookup } from "../../../src/engine/survey/lookup.ts";
@@ -13,23 +14,30 @@ async function judged(
   own: MemoryCache,
   wanted: readonly Wanted[],
   here: ReadonlySet<StorePath> = new Set(),
+  substitution: Substitution = "where allowed",
 ) {
   const lookup = new Lookup([{ cache: own, role: "own" }], SIGNAL);
-  const facts = new FactFinder(lookup, async (path) => {
+  const read = async (path: StorePath) => {
     const found = derivations.find((one) => one.path === path);
     if (!found) throw new Error(`no ${path}`);
     return found;
-  });
+  };
+  const facts = new FactFinder(lookup, read, substitution);
   for (const one of wanted) {
     if (one.kind === "path") await facts.path(one.path);
     else if (one.kind === "recalled") await Promise.all(one.paths.map((path) => facts.path(path)));
     else for (const need of needsOf(one)) await facts.explore(need, "until cached");
   }
-  const { build, fetch, unknown, lost } = judge(
-    facts,
-    wanted,
-    here.size === 0 ? nothing : (path) => here.has(path),
-  );
+  const has = here.size === 0 ? nothing : (path: StorePath) => here.has(path);
+  const { build, fetch, unknown, lost } = judge(facts, wanted, has);
+  // Verdicts go by the graph that all targets share, a plan by the judgement: the two decide alike.
+  const tops = new BuildGraph(facts, has).tops(wanted);
+  const shared = new Set(tops.build);
+  for (const node of shared) for (const input of node.inputs) shared.add(input);
+  expect([...shared].map(({ drvPath }) => drvPath).sort()).toEqual([...build.keys()].sort());
+  expect([...tops.lost].sort()).toEqual([...lost].sort());
+  const fetched = [...tops.fetch, ...[...shared].flatMap(({ fetches }) => fetches)];
+  expect(fetched.filter((path) => !fetch.has(path))).toEqual([]);
   const name = (path: StorePath) => path.slice(44).replace(/\.drv$/, "");
   return {
     build: [...build].map(([path, names]) => `${name(path)} ${[...names].join("+")}`),
@@ -198,6 +206,44 @@ describe("the judgement", () => {
     expect(await judged([two], own, [want(two, "out", "dev")], here)).toEqual({
       ...NONE,
       fetch: ["two-dev"],
+    });
+  });
+
+  test("of several outputs one may be here alone, and in no cache", async () => {
+    const two = derivation("two", { outputs: ["out", "dev"], inputs: [root] });
+    const own = memoryCache("own");
+    hold(own, out(two, "dev"));
+    const both = [want(two, "out", "dev")];
+    expect(await judged([root, two], own, both, new Set([out(two)]))).toEqual({
+      ...NONE,
+      fetch: ["two-dev"],
+    });
+    const { build } = await judged([root, two], own, both, new Set([out(two, "dev")]));
+    expect(build).toEqual(["two out+dev", "root out"]);
+  });
+
+  test("what may not be substituted is built though it comes along with what is fetched", async () => {
+    const own = memoryCache("own");
+    const local = derivation("local", { kind: "never substituted", inputs: [root] });
+    hold(own, out(root));
+    hold(own, out(local));
+    hold(own, out(leaf), [out(local)]);
+    expect(await judged([...all, local], own, [want(leaf), want(local)])).toEqual({
+      ...NONE,
+      build: ["local out"],
+      fetch: ["leaf", "local", "root"],
+    });
+  });
+
+  test("a path that is here is not lost, whoever lacks it, nor where nothing may be fetched", async () => {
+    const own = memoryCache("own");
+    const [here, there] = [storePath("here"), storePath("there")];
+    hold(own, there);
+    const wanted = [here, there].map((path): Wanted => ({ kind: "path", path }));
+    expect(await judged([], own, wanted, new Set([here]))).toEqual({ ...NONE, fetch: ["there"] });
+    expect(await judged([], own, wanted, new Set([here]), "never")).toEqual({
+      ...NONE,
+      lost: ["there"],
     });
   });
 });

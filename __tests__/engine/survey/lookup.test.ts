@@ -1,4 +1,4 @@
-import { expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import type { BinaryCache, Presence } from "../../../src/domain/cache.ts";
 import type { NarInfo } from "../../../src/domain/narinfo.ts";
 import type { StorePath } from "../../../src/domain/store-path.ts";
@@ -92,4 +92,106 @@ test("what one cache leaves open of one path says nothing against the cache", as
   expect((await lookup.ask(first.storePath)).unknown?.message).toContain("another host");
   expect((await lookup.ask(second.storePath)).unknown).toBeUndefined();
   expect(lookup.counts.get("odd")).toMatchObject({ unknown: 1, failure: undefined });
+});
+
+/** One cache's answer to everything. */
+function answering(
+  name: string,
+  role: RankedSubstituter["role"],
+  answer: (path: StorePath) => Presence,
+): RankedSubstituter {
+  const cache = { name, query: async (path: StorePath) => answer(path) };
+  return { cache: cache as unknown as BinaryCache, role };
+}
+
+const infoOf = (storePath: StorePath) =>
+  ({ storePath, references: [], signatures: [] }) as unknown as NarInfo;
+
+test("what both have is taken from our own cache", async () => {
+  const own = substituter("own", "own", () => true);
+  const other = substituter("other", "upstream", () => true);
+  const [answer] = await askAll([other, own]);
+  expect(answer).toMatchObject({ served: { cache: "own" }, upstream: { cache: "other" } });
+});
+
+describe("of what nobody has, that counts which anybody said", () => {
+  const last = paths.at(-1)?.storePath as StorePath;
+  const unsure: Presence = { kind: "unknown", cause: new Error("silent") };
+  const gone: Presence = { kind: "gone", narInfo: infoOf(last) };
+  const refused: Presence = { kind: "refused", why: "is not signed" };
+  const hit = (path: StorePath): Presence => ({
+    kind: "hit",
+    narInfo: infoOf(path),
+    origin: "own",
+  });
+  const miss: Presence = { kind: "miss" };
+
+  /** Of the last path; the upstream `cold` has had nothing by then, and is asked last. */
+  async function answersOf(full: Presence, cold: Presence) {
+    const answers = await askAll([
+      answering("own", "own", (path) => (path === last ? full : hit(path))),
+      answering("cold", "upstream", (path) => (path === last ? cold : miss)),
+    ]);
+    return answers.at(-1);
+  }
+
+  test("that one did not answer", async () => {
+    expect((await answersOf(unsure, miss))?.unknown?.message).toBe("silent");
+    expect((await answersOf(miss, unsure))?.unknown?.message).toBe("silent");
+    expect((await answersOf(miss, miss))?.unknown).toBeUndefined();
+  });
+
+  test("that its NAR is gone", async () => {
+    expect((await answersOf(gone, miss))?.gone).toMatchObject({ cache: "own" });
+    expect((await answersOf(miss, gone))?.gone).toMatchObject({ cache: "cold" });
+  });
+
+  test("why our own cache is not believed; what is no narinfo is nobody's word, and an upstream's is not ours", async () => {
+    expect((await answersOf(refused, miss))?.refused).toBe("is not signed");
+    expect((await answersOf({ ...refused, form: "corrupt" }, miss))?.refused).toBeUndefined();
+    expect((await answersOf(miss, refused))?.refused).toBeUndefined();
+  });
+});
+
+test("nobody is cold whom others have had little to show against, or who did not answer", async () => {
+  const rare = substituter("rare", "upstream", () => false);
+  const few = new Set(paths.slice(100, 110).map(({ storePath }) => storePath));
+  const little = substituter("little", "upstream", (path) => few.has(path));
+  await askAll([rare, little]);
+  expect(rare.asked).toHaveLength(200);
+
+  const [first] = paths;
+  const had = substituter("had", "upstream", (path) => path === first?.storePath);
+  await askAll([had, substituter("full", "upstream", () => true)]);
+  expect(had.asked).toHaveLength(200);
+
+  let asked = 0;
+  const silent = answering("silent", "upstream", () => {
+    asked++;
+    return { kind: "unknown", cause: new Error("silent"), of: "this path" };
+  });
+  await askAll([silent, substituter("full", "upstream", () => true)]);
+  expect(asked).toBe(200);
+
+  let refusals = 0;
+  const refusing = answering("refusing", "upstream", () => {
+    refusals++;
+    return { kind: "refused", why: "is not signed" };
+  });
+  await askAll([refusing, substituter("full", "upstream", () => true)]);
+  expect(refusals).toBe(200);
+});
+
+test("what this run tried in vain to have is nobody's, whoever says it is there", async () => {
+  const full = substituter("full", "own", () => true);
+  const [first, second] = paths;
+  if (!first || !second) throw new Error("no paths");
+  const lookup = new Lookup([full], signal, new Set([first.storePath]));
+  expect(await lookup.ask(first.storePath)).toMatchObject({
+    own: undefined,
+    upstream: undefined,
+    served: undefined,
+    gone: { cache: "full" },
+  });
+  expect(await lookup.ask(second.storePath)).toMatchObject({ served: { cache: "full" } });
 });

@@ -29,7 +29,7 @@ async function ran(inputs: Partial<Record<InputName, string>>, trust: Trust = WR
   const nix = memoryNix({ flake: { bws } });
   const here = world({ nix, own });
   const done = await run(job({ targets: ".#bws", ...inputs }), trust, here, SIGNAL);
-  const told = done.plan.findings.filter(({ kind }) => kind === "cache");
+  const told = done.plan.findings.filter(({ kind }) => kind === "cache" || kind === "push");
   return { asked, told, steps: done.plan.steps.map((step) => step.do) };
 }
 
@@ -37,11 +37,12 @@ describe("whether we may push is asked before anything is built", () => {
   test("and where the answer is no, it is said, and the run goes on without", async () => {
     const { asked, told, steps } = await ran({ mode: "warm" });
     expect(asked).toBe(1);
-    expect(told).toEqual([
+    expect(told).toMatchObject([
       {
-        kind: "cache",
+        kind: "push",
         level: "warning",
         code: "NCP-303",
+        title: "nothing was pushed, own refused the token",
         message: "own: this token may not push there: nothing is pushed or pinned, it is only read",
         hint: "make one",
       },

@@ -7,7 +7,7 @@ import { floorOf, type Job } from "../../domain/job.ts";
 import type { Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
-import type { Reclaimed } from "../outcome.ts";
+import type { Built, NotBuilt, Reclaimed } from "../outcome.ts";
 import { type Reclaim, reclaimWords, type Step, type WantedSpace } from "../step.ts";
 import { Meter } from "./meter.ts";
 
@@ -25,7 +25,8 @@ export interface BuildingParts {
 }
 
 export class Building {
-  readonly built: { name: string; seconds: number; outputs: readonly StorePath[] }[] = [];
+  readonly built: (Omit<Built, "bytes"> & { outputs: readonly StorePath[] })[] = [];
+  private readonly failed: NotBuilt[] = [];
   readonly figures: BuildFigures[] = [];
   private readonly failures: Finding[] = [];
   private readonly notBegun = new Set<StorePath>();
@@ -36,6 +37,11 @@ export class Building {
 
   constructor(parts: BuildingParts) {
     this.parts = parts;
+  }
+
+  get notBuilt(): readonly NotBuilt[] {
+    const cut = [...this.notBegun].map((drvPath): NotBuilt => ({ drvPath, why: "cut" }));
+    return [...this.failed, ...cut];
   }
 
   get findings(): readonly Finding[] {
@@ -62,6 +68,7 @@ export class Building {
     for (const drvPath of result.built) {
       const { outputs } = await nix.derivation(drvPath);
       this.built.push({
+        drvPath,
         name: derivationName(drvPath),
         // Nix's own word of an end comes late in older versions.
         seconds: result.figures.get(drvPath)?.seconds ?? result.seconds?.get(drvPath) ?? all,
@@ -75,6 +82,7 @@ export class Building {
     if (hookFailed !== undefined)
       this.failures.push(hookFinding(hookFailed, [...result.failed.keys()]));
     for (const [drvPath, message] of result.failed) {
+      this.failed.push({ drvPath, why: isFullDisk(message) ? "full disk" : "failed" });
       // What was not built since Nix stopped at the hook is told there.
       if (hookFailed?.startsWith(message.split("\n")[0] ?? "")) continue;
       this.failures.push(this.failure(drvPath, message, result.figures.get(drvPath)));
@@ -95,7 +103,7 @@ export class Building {
     const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
     return [
       {
-        kind: "missing",
+        kind: "time",
         level: "warning",
         code: "NCP-142",
         message: `${count(names.length, "build")} not begun, since the job would have ended before it was done: ${shown}${more}`,
@@ -147,21 +155,32 @@ export class Building {
         kind: "disk",
         level: "error",
         code: "NCP-406",
+        cause: `disk ${directory ?? ""}`,
+        title: `${count(names.length, "build")} ${names.length === 1 ? "was" : "were"} not begun, disk space ran low`,
+        names,
         message: `${count(names.length, "build")} not begun, since less than ${formatBytes(floor)} (min-free) was free${where}: ${shown}${more}`,
         hint: "what was built is kept: free disk space (reclaim: auto), or run it again with fewer targets",
       },
     ];
   }
 
+  /** Of what failed by itself, for itself and for all that needed it. */
   private failure(drvPath: StorePath, message: string, took: BuildFigures | undefined): Finding {
-    const name = derivationName(drvPath);
+    const root = failedFirst(message) ?? drvPath;
+    const name = derivationName(root);
+    const common = {
+      level: "error" as const,
+      cause: `build ${root}`,
+      names: [derivationName(drvPath)],
+    };
     if (!isFullDisk(message)) {
       return {
+        ...common,
         kind: "missing",
-        level: "error",
         code: "NCP-206",
+        title: `${name} failed to build`,
         message: `${name} was not built: ${message}`,
-        hint: `see its log with: nix log ${drvPath}`,
+        hint: `see its log with: nix log ${root}`,
       };
     }
     const { nix } = this.parts;
@@ -169,13 +188,20 @@ export class Building {
       ? ` (it had ${formatBytes(took.buildBytes)} for building and ${formatBytes(took.outputBytes)} for its output)`
       : "";
     return {
+      ...common,
       kind: "disk",
-      level: "error",
       code: "NCP-407",
+      title: `${name} was not built, the disk was full`,
       message: `${name} was not built: the disk was full${had}: ${message}`,
       hint: `it builds in ${nix.buildDirectory()} and puts its output into ${nix.setup.realStoreDir}: free disk space there and run it again; what it had is kept, and the next plan foresees it`,
     };
   }
+}
+
+/** The derivation that failed by itself, in the words of Nix 2.8 and of later ones. */
+function failedFirst(message: string): StorePath | undefined {
+  const found = /(?:builder for|Cannot build) '([^']+\.drv)'/.exec(message)?.[1];
+  return found as StorePath | undefined;
 }
 
 /** Throws where it cannot be done. */
@@ -248,6 +274,7 @@ function hookFinding(said: string, left: readonly StorePath[]): Finding {
     kind: "missing",
     level: first === undefined ? "warning" : "error",
     code: "NCP-209",
+    title: "the machine's post-build-hook failed",
     message: `the machine's post-build-hook failed; ${what}: ${said}`,
     hint: "it is a setting of this machine's Nix, and had the job's environment: run it by hand with OUT_PATHS set",
   };

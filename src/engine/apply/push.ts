@@ -1,13 +1,11 @@
-/** Which paths a push sends: what the closure holds and no cache has. */
+/** Which paths a push sends: what the closure holds and no cache has; and how a pin is set and read back. */
 
-import { type Can, type PushProgress, ReferenceNotPushed } from "../../domain/cache.ts";
-import { describeError, UserError } from "../../domain/errors.ts";
-import type { Finding } from "../../domain/finding.ts";
+import type { Can, Pin, PushProgress } from "../../domain/cache.ts";
+import { UserError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import { dependencies, type PathInfo } from "../../domain/narinfo.ts";
-import type { Nix } from "../../domain/ports.ts";
-import { count, formatBytes } from "../../domain/size.ts";
-import { baseName, namePart, type StorePath } from "../../domain/store-path.ts";
+import type { Clock, Nix } from "../../domain/ports.ts";
+import { namePart, type StorePath } from "../../domain/store-path.ts";
 import type { Lookup } from "../survey/lookup.ts";
 
 export interface Pushed {
@@ -185,117 +183,37 @@ function filtered(
   return fit.filter(({ storePath }) => send.has(storePath));
 }
 
-/** Causes told one by one; a cache that is down gives one, a damaged disk many. */
-const TOLD = 5;
-
-export function pushFindings(
-  { onPushFailure }: Pick<Job, "onPushFailure">,
-  failed: ReadonlyMap<StorePath, Error>,
-): Finding[] {
-  if (onPushFailure === "ignore") return [];
-  const causes = new Map<
-    string,
-    { readonly path: StorePath; readonly error: Error; paths: number }
-  >();
-  let following = 0;
-  for (const [path, error] of failed) {
-    if (error instanceof ReferenceNotPushed) {
-      following++;
-      continue;
-    }
-    const text = describeError(error)
-      .replaceAll(path, "")
-      .replaceAll(baseName(path), "")
-      // Names by hash, numbers of uploads, of tries, of bytes: the cause is the same.
-      .replace(/[0-9a-z]{32,}[-.\w]*/g, "#")
-      .replace(/[0-9a-f]*\d[0-9a-f]*/g, "#");
-    const before = causes.get(text);
-    if (before) before.paths++;
-    else causes.set(text, { path, error, paths: 1 });
-  }
-  const level = onPushFailure === "error" ? "error" : "warning";
-  const finding = (message: string, hint?: string): Finding => ({
-    kind: "push",
-    level,
-    code: "NCP-305",
-    message,
-    hint: hint ?? "run it again: only what is still missing is uploaded",
-  });
-  const found = [...causes.values()].slice(0, TOLD).map(({ path, error, paths }) => {
-    const more = paths > 1 ? ` and ${count(paths - 1, "more path")} were` : " was";
-    const hint = error instanceof UserError ? error.hint : undefined;
-    return finding(`${baseName(path)}${more} not pushed: ${describeError(error)}`, hint);
-  });
-  if (causes.size > TOLD) found.push(finding(`${causes.size - TOLD} more causes kept paths back`));
-  if (following > 0) {
-    const are = following === 1 ? "is" : "are";
-    const message = `${count(following, "path")} ${are} not served, for want of a reference that failed`;
-    found.push({ ...finding(message), code: "NCP-310" });
-  }
-  return found;
-}
-
-/** What somebody else put there is evidence; only who is asked to (`force`) writes over it. */
-export function poisonFindings(
-  cache: string,
-  poisoned: readonly (readonly [StorePath, string])[],
-): Finding[] {
-  const [first] = poisoned;
-  if (!first) return [];
-  const [path, why] = first;
-  const more = poisoned.length > 1 ? ` and ${count(poisoned.length - 1, "more path")}` : "";
-  return [
-    {
-      kind: "push",
-      level: "warning",
-      code: "NCP-452",
-      message: `${cache} holds ${baseName(path)}${more} in a way that must not be believed: ${why}; nothing is pushed over it`,
-      hint: "find out who wrote it; then force: true uploads it anew",
-    },
-  ];
-}
-
-/** What is not reproducible has as many forms as builds, and a cache keeps the first. */
-export function otherBuild(target: string, cache: string, detail: string | undefined): Finding {
-  return {
-    kind: "notice",
-    level: "notice",
-    message: `${target} is in ${cache} as another build made it${detail ? `: ${detail}` : ""}`,
-    hint: "it is cached, and what readers get is that build; it is not pinned by this run",
-  };
-}
-
-/** `bws-1.0.0 (1.2 GB)`. */
-export function keptOutWords({ path, bytes, why }: KeptOut): string {
-  const because = why === "its size" ? "" : ", for what it refers to";
-  return `${namePart(path)} (${formatBytes(bytes)}${because})`;
-}
-
-/** What the user asked for is no trouble: it is told, and counts as nothing that failed. */
-export function keptOutFindings(keptOut: readonly KeptOut[]): Finding[] {
-  const large = keptOut.filter(({ why }) => why === "its size");
-  if (large.length === 0) return [];
-  const named = [...large].sort((a, b) => b.bytes - a.bytes).slice(0, 3);
-  const more = large.length > named.length ? ` and ${large.length - named.length} more` : "";
-  const others = keptOut.length - large.length;
-  const then =
-    others === 0
-      ? ""
-      : `, nor ${count(others, "path")} that ${others === 1 ? "refers" : "refer"} to that`;
-  const are = large.length === 1 ? "is" : "are";
-  return [
-    {
-      kind: "notice",
-      level: "notice",
-      code: "NCP-314",
-      message: `${named.map(keptOutWords).join(", ")}${more} ${are} above push-max and not pushed${then}`,
-      hint: "raise push-max, or name it in no target",
-    },
-  ];
-}
-
 export function vanished(path: StorePath): UserError {
   return new UserError("NCP-308", `${path} is not in this machine's store any more`, {
     hint: "something collected garbage while this run was at work; run it again",
   });
+}
+
+/**
+ * `deadline`: milliseconds the pin has to become visible in the list.
+ * `set`: written, and not to be read back from this cache. Throws where it is
+ * not what was asked for.
+ */
+export async function setPin(
+  cache: Can<"pin">,
+  pin: Pin,
+  deadline: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<"confirmed" | "set"> {
+  await cache.pin(pin, signal);
+  const until = clock.now() + deadline;
+  for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
+    const pins = await cache.pins?.(signal).catch(() => void signal.throwIfAborted());
+    if (pins === undefined) return "set";
+    const stored = pins.find(({ name }) => name === pin.name);
+    if (stored?.storePath === pin.storePath) return "confirmed";
+    if (clock.now() + pause > until) {
+      throw new UserError(
+        "NCP-307",
+        `read back for ${deadline / 1000} s, it is on ${stored?.storePath ?? "nothing"}`,
+      );
+    }
+    await clock.sleep(pause * (0.5 + Math.random() / 2), signal);
+  }
 }

@@ -7,29 +7,27 @@ import {
   type Pin,
   type PushProgress,
 } from "../../domain/cache.ts";
-import { asError, describeError, UserError } from "../../domain/errors.ts";
+import { asError, describeError } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
-import type { Clock, Nix, World } from "../../domain/ports.ts";
+import type { Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes } from "../../domain/size.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
-import { isServed, type VerifiedTarget } from "../../domain/verdict.ts";
+import type { VerifiedTarget } from "../../domain/verdict.ts";
 import type { PinnedTarget, PushedPath } from "../outcome.ts";
 import type { Step } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
-import { Meter, PushMeter } from "./meter.ts";
 import {
-  type KeptOut,
   keptOutFindings,
   keptOutWords,
   otherBuild,
-  type Pushed,
-  type PushHow,
+  pinFinding,
   poisonFindings,
-  push,
+  proofFindings,
   pushFindings,
-  vanished,
-} from "./push.ts";
+} from "./apply-findings.ts";
+import { Meter, PushMeter } from "./meter.ts";
+import { type KeptOut, type Pushed, type PushHow, push, setPin, vanished } from "./push.ts";
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };
@@ -73,6 +71,8 @@ export class Transaction {
   /** Targets whose push failed: neither verified nor pinned. */
   private readonly broken = new Set<string>();
   private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
+  /** The name of the cache that is pushed to, or looked at. */
+  private to = "";
   private buildsFailed: "none" | "some" = "none";
 
   constructor(parts: TransactionParts) {
@@ -81,11 +81,23 @@ export class Transaction {
   }
 
   get findings(): readonly Finding[] {
-    return [
-      ...pushFindings(this.parts.job, this.failed),
-      ...keptOutFindings([...this.keptOut.values()]),
-      ...this.told,
-    ];
+    const sent = { to: this.to, failed: this.failed, pushed: this.pushed.size };
+    const proofs = proofFindings(this.parts.job, this.to, this.verified.values());
+    const keptOut = keptOutFindings([...this.keptOut.values()]);
+    return [...pushFindings(this.parts.job, sent), ...keptOut, ...this.told, ...proofs];
+  }
+
+  get notPushed(): readonly string[] {
+    return [...this.broken];
+  }
+
+  /** Targets that `push-max` keeps out, in part or whole. */
+  get keptOutTargets(): readonly string[] {
+    return [...this.partly];
+  }
+
+  get unpushed(): readonly StorePath[] {
+    return [...this.failed.keys()];
   }
 
   /** A build failed, and was told: what it should have made is not there, and needs no second word. */
@@ -95,6 +107,7 @@ export class Transaction {
 
   async push({ cache, roots }: Extract<Step, { do: "push" }>): Promise<void> {
     const { target, paths } = roots;
+    this.to = cache.name;
     const { job, signal } = this.parts;
     try {
       const { failed, absent, keptOut } = await this.send(cache, paths, job);
@@ -155,9 +168,10 @@ export class Transaction {
   async verify(step: Extract<Step, { do: "verify" }>): Promise<void> {
     const { cache } = step;
     const { target } = step.roots;
+    this.to = cache.name;
     this.roots.set(target, step);
     if (this.broken.has(target) || this.partly.has(target)) return;
-    const { job, world } = this.parts;
+    const { world } = this.parts;
     const begun = world.clock.now();
     const { outcome, detail, paths, bytes, failing } = await this.proof(step);
     if (outcome === "gone") for (const path of failing) this.gone.add(path);
@@ -165,14 +179,6 @@ export class Transaction {
     this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });
     world.log.info(`${target}: ${outcome}${detail ? ` (${detail})` : ""}, ${count(paths, "path")}`);
     if (outcome === "another build") this.told.push(otherBuild(target, cache.name, detail));
-    if (isServed(outcome)) return;
-    this.told.push({
-      kind: "unverified",
-      level: job.failOn.includes("unverified") ? "error" : "warning",
-      code: "NCP-306",
-      message: `${target} is not verified in ${cache.name}: ${outcome}${detail ? `: ${detail}` : ""}`,
-      hint: "it is not pinned; see docs/troubleshooting.md for what each outcome means",
-    });
   }
 
   /** Looks; where a push turned out wrong, pushes once more and looks again: then it is what it is. */
@@ -254,16 +260,8 @@ export class Transaction {
     } catch (error) {
       signal.throwIfAborted();
       done("failed", describeError(error));
-      const verified = this.verified.get(target)?.outcome === "verified";
-      this.told.push({
-        kind: "pin",
-        level: job.onPushFailure === "error" ? "error" : "warning",
-        code: "NCP-307",
-        message: `pin ${pin.name} was not set: ${describeError(error)}`,
-        hint: verified
-          ? "the path is in the cache and verified; run again to pin it"
-          : "the cache lost the path after it was verified; run again to push it",
-      });
+      const now = this.verified.get(target)?.outcome;
+      this.told.push(pinFinding(job, { pin: pin.name, target, error }, now));
     }
   }
 
@@ -287,34 +285,5 @@ export class Transaction {
       if (this.verified.get(target)?.outcome !== "verified") throw error;
       return setPin(cache, pin, deadline, world.clock, signal);
     }
-  }
-}
-
-/**
- * `deadline`: milliseconds the pin has to become visible in the list.
- * `set`: written, and not to be read back from this cache. Throws where it is
- * not what was asked for.
- */
-export async function setPin(
-  cache: Can<"pin">,
-  pin: Pin,
-  deadline: number,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<"confirmed" | "set"> {
-  await cache.pin(pin, signal);
-  const until = clock.now() + deadline;
-  for (let pause = 250; ; pause = Math.min(pause * 2, 5_000)) {
-    const pins = await cache.pins?.(signal).catch(() => void signal.throwIfAborted());
-    if (pins === undefined) return "set";
-    const stored = pins.find(({ name }) => name === pin.name);
-    if (stored?.storePath === pin.storePath) return "confirmed";
-    if (clock.now() + pause > until) {
-      throw new UserError(
-        "NCP-307",
-        `read back for ${deadline / 1000} s, it is on ${stored?.storePath ?? "nothing"}`,
-      );
-    }
-    await clock.sleep(pause * (0.5 + Math.random() / 2), signal);
   }
 }

@@ -12,7 +12,15 @@ import type { ProjectFacts } from "../../domain/workflow.ts";
 import type { Survey } from "../survey.ts";
 import { actionChecks } from "./action-checks.ts";
 import { cacheChecks, configurationChecks, tokenChecks } from "./cache-checks.ts";
-import { type Audit, type AuditRequest, type Check, rule, type Trouble } from "./check.ts";
+import {
+  type Audit,
+  type AuditKind,
+  type AuditRequest,
+  type Check,
+  kindsOf,
+  rule,
+  type Trouble,
+} from "./check.ts";
 import { forkChecks } from "./fork-checks.ts";
 import { habitChecks, type Intent } from "./habit-checks.ts";
 import { auditedJobs, type Jobs } from "./jobs.ts";
@@ -175,24 +183,39 @@ function lockChecks({ locks }: ProjectFacts): Check[] {
 }
 
 /**
- * What is not well, as findings; what verification told already is not told again. What lets somebody in
- * fails the step unless nothing shall.
+ * What is not well, a finding for each kind; what verification told already is not told again. What lets
+ * somebody in fails the step unless nothing shall.
  */
 export function auditFindings(job: Job, { checks }: Audit): Finding[] {
-  const asked = job.failOn.includes("audit");
-  return checks
-    .filter(
-      ({ status, group }) => status !== "pass" && !(status === "fail" && group === "closures"),
-    )
-    .map(({ status, code, message, mend, where, nature, more = [] }): Finding => {
-      const fails = asked || (nature === "security" && job.failOn.length > 0);
-      const places = more.length === 0 ? "" : ` (and ${count(more.length, "more place")})`;
+  return kindsOf(checks)
+    .filter(({ status, group }) => !(status === "fail" && group === "closures"))
+    .map((kind): Finding => {
+      const { code, title, mend, places } = kind;
+      const [first, ...more] = places;
+      const at = first?.where === undefined ? "" : `${first.where}: `;
+      const place = placeOf(first?.where);
+      const also = more.length === 0 ? "" : ` (and ${count(more.length, "more place")})`;
       return {
         kind: "audit",
-        level: status === "fail" && fails ? "error" : status === "unknown" ? "notice" : "warning",
+        level: levelOf(job, kind),
         code,
-        message: `${where === undefined ? message : `${where}: ${message}`}${places}`,
+        title,
+        cause: `audit ${code} ${title}`,
+        message: `${at}${first?.message ?? title}${also}`,
         ...(mend === undefined ? {} : { hint: mend }),
+        ...(place ? { place } : {}),
       };
     });
+}
+
+function levelOf(job: Job, { status, nature }: AuditKind): Finding["level"] {
+  if (status === "unknown") return "notice";
+  const fails = job.failOn.includes("audit") || (nature === "security" && job.failOn.length > 0);
+  return status === "fail" && fails ? "error" : "warning";
+}
+
+/** `.github/workflows/ci.yml:12` as file and line. */
+export function placeOf(where: string | undefined): Finding["place"] {
+  const [, file, line] = /^([^:\s]+):(\d+)$/.exec(where ?? "") ?? [];
+  return file === undefined ? undefined : { file, line: Number(line) };
 }

@@ -143,3 +143,59 @@ export function rule(
     ];
   });
 }
+
+/** Checks of one kind, that a page shows as one block. */
+export interface AuditKind {
+  readonly code: ErrorCode;
+  readonly group: CheckGroup;
+  readonly status: Exclude<CheckStatus, "pass">;
+  /** What is found, of all its places. */
+  readonly title: string;
+  readonly mend: string | undefined;
+  readonly nature: Check["nature"];
+  readonly places: readonly (Omit<Place, "where"> & { readonly where: string | undefined })[];
+}
+
+/** How a rule says of many what it says of one in words of its own. */
+const MANY: Readonly<Partial<Record<ErrorCode, (n: number) => string>>> = {
+  "NCP-601": (n) => `${n} closures are incomplete in the cache`,
+  "NCP-602": (n) => `${n} targets were never pushed`,
+  "NCP-603": (n) => `${n} targets have no pin`,
+  "NCP-604": (n) => `${n} pins are on another store path`,
+  "NCP-605": (n) => `${n} pins will run out`,
+  "NCP-606": (n) => `${n} pins belong to no target`,
+  "NCP-613": (n) => `${n} binary caches cannot be reached`,
+  "NCP-623": (n) => `${n} actions are of a retired version`,
+  "NCP-624": (n) => `${n} actions are not pinned to a commit`,
+  "NCP-625": (n) => `${n} inputs have no effect`,
+  "NCP-628": (n) => `${n} jobs have no binary cache`,
+  "NCP-630": (n) => `${n} jobs have no Nix`,
+};
+
+const WORST = ["fail", "warn", "unknown"] as const;
+
+/** The worst first; what passes is left out. */
+export function kindsOf(checks: readonly Check[]): AuditKind[] {
+  const bad = checks.filter(({ status }) => status !== "pass");
+  const groups = Map.groupBy(bad, ({ code, status, nature, message }) =>
+    JSON.stringify([code, status, nature, MANY[code] ? "" : message]),
+  );
+  const kinds = [...groups.values()].flatMap((group): AuditKind[] => {
+    const [first] = group;
+    if (!first || first.status === "pass") return [];
+    const places = group.flatMap(({ where, message, more = [] }) => [{ where, message }, ...more]);
+    const title = MANY[first.code]?.(places.length);
+    return [
+      {
+        code: first.code,
+        group: first.group,
+        status: first.status,
+        title: places.length === 1 || title === undefined ? first.message : title,
+        mend: first.mend,
+        nature: first.nature,
+        places,
+      },
+    ];
+  });
+  return kinds.sort((a, b) => WORST.indexOf(a.status) - WORST.indexOf(b.status));
+}

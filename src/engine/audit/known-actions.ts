@@ -184,6 +184,7 @@ const OUR_INPUTS = [
   "nix-version",
   "nix-sha256",
   "pass-env",
+  "summary",
   "working-directory",
 ];
 

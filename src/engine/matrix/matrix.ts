@@ -91,7 +91,8 @@ export function matrixFindings({ left }: Matrix): Finding[] {
       kind: "notice",
       level: "warning",
       code: "NCP-430",
-      message: `${first}${more} left out of the matrix, which GitHub would refuse`,
+      title: `the matrix does not hold ${count(rest.length + 1, "target")}`,
+      message: `${first}${more} not in the matrix, which GitHub would refuse otherwise`,
       hint: "the next run takes them, when the others are cached; priority= says which come first",
     },
   ];

@@ -4,6 +4,7 @@ import type { CacheFolder } from "../../domain/cache.ts";
 import { describeError } from "../../domain/errors.ts";
 import { floorOf } from "../../domain/job.ts";
 import type { Disk, FileSystem, NixSetup } from "../../domain/ports.ts";
+import { formatBytes } from "../../domain/size.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Facts } from "../survey/facts.ts";
 import { type Estimate, inodesFor } from "./estimate.ts";
@@ -247,6 +248,15 @@ export function spaceFor(diskSpace: DiskSpace, load: Load, directories: Director
   const needs = needsOf(load, directories);
   const freed = new Map(diskSpace.fileSystems.map((one) => [one.fileSystem.id, one.bytesFreed]));
   return { ...diskSpace, needs, load, fileSystems: onFileSystems(needs, diskSpace.places, freed) };
+}
+
+/** `downloads 2.1 GB, build outputs 1.1 GB`; what takes nothing is not named. */
+export function usesWords(needs: readonly Need[]): string {
+  const words = needs.flatMap(({ what, bytes }) => {
+    if (bytes === 0) return [];
+    return [`${what === "staging" ? "downloads on their way" : what} ${formatBytes(bytes)}`];
+  });
+  return words.length === 0 ? "nothing" : words.join(", ");
 }
 
 /** Fewer inodes than this must never be left: nobody says a number for them. */

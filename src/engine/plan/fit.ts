@@ -17,6 +17,7 @@ import {
   lacksInodes,
   type SpaceOnFileSystem,
   spaceFor,
+  usesWords,
 } from "./disk-space.ts";
 import type { Estimate } from "./estimate.ts";
 import { NOTHING_TO_RECLAIM, planReclaims, type ReclaimOptions } from "./reclaim.ts";
@@ -166,17 +167,33 @@ export function lackOfSpace(
   level: Finding["level"],
 ): Finding[] {
   return diskSpace.fileSystems.flatMap((one) => [
-    ...lackOfBytes(one, minFree, level),
+    ...lackOfBytes(diskSpace, one, minFree, level),
     ...lackOfInodes(one, level),
   ]);
 }
 
-function lackOfBytes(one: SpaceOnFileSystem, minFree: number, level: Finding["level"]): Finding[] {
+/** `to build bws-1.0.0`, by what takes most. */
+function whatFor({ load }: DiskSpace): string {
+  const [most, ...more] = [...load.builds].sort(
+    (a, b) => b.bytes + b.outputBytes - a.bytes - a.outputBytes,
+  );
+  if (!most) return `to download ${count(load.fetchPaths, "store path")}`;
+  return more.length === 0
+    ? `to build ${most.name}`
+    : `to build ${most.name} and ${more.length} more`;
+}
+
+function lackOfBytes(
+  diskSpace: DiskSpace,
+  one: SpaceOnFileSystem,
+  minFree: number,
+  level: Finding["level"],
+): Finding[] {
   const { fileSystem, needs, bytesNeeded, bytesGuessed, bytesFreed } = one;
   const lack = lackOn(one, minFree, "with guesses");
   if (lack === 0) return [];
   const guessed = lackOn(one, minFree, "known alone") === 0;
-  const uses = needs.map(({ what, bytes }) => `${what} ${formatBytes(bytes)}`).join(", ");
+  const uses = usesWords(needs);
   const freed = bytesFreed > 0 ? ` once ${formatBytes(bytesFreed)} are reclaimed` : "";
   const guess = bytesGuessed > 0 ? `; ${formatBytes(bytesGuessed)} of it a guess` : "";
   return [
@@ -184,6 +201,8 @@ function lackOfBytes(one: SpaceOnFileSystem, minFree: number, level: Finding["le
       kind: "disk",
       level: guessed && level === "error" ? "warning" : level,
       code: "NCP-401",
+      cause: `disk ${fileSystem.id}`,
+      title: `not enough disk space ${whatFor(diskSpace)}`,
       message: `not enough disk space on ${fileSystem.mountPoint}: this run needs ${formatBytes(bytesNeeded)} there (${uses}${guess}) and ${formatBytes(floorOn(one, minFree))} is to stay free, and ${formatBytes(fileSystem.freeBytes + bytesFreed)} is free${freed}`,
       hint: guessed
         ? "say space= on the target, or let it build once: the next plan uses what it took"
@@ -200,6 +219,8 @@ function lackOfInodes(one: SpaceOnFileSystem, level: Finding["level"]): Finding[
       kind: "disk",
       level,
       code: "NCP-403",
+      cause: `inodes ${fileSystem.id}`,
+      title: `${fileSystem.mountPoint} cannot hold so many files`,
       message: `not enough inodes on ${fileSystem.mountPoint}: this run needs ${count(inodesNeeded, "inode")} there, and ${count(fileSystem.freeInodes ?? 0, "inode")} ${fileSystem.freeInodes === 1 ? "is" : "are"} free`,
       hint: "bytes may be free and files still impossible: delete many small files there, or use a file system made with more inodes (mkfs.ext4 -N)",
     },
@@ -216,7 +237,9 @@ export function leftOut(names: readonly string[], level: Finding["level"]): Find
       kind: "disk",
       level,
       code: "NCP-404",
-      message: `${count(names.length, "target")} left out for want of disk space, lowest priority first: ${shown}${more}`,
+      names,
+      title: `${count(names.length, "target")} ${names.length === 1 ? "has" : "have"} no disk space here`,
+      message: `${count(names.length, "target")} passed over for want of disk space, lowest priority first: ${shown}${more}`,
       hint: "give them a job of their own (the output matrix), or a higher priority= to those that matter",
     },
   ];
@@ -233,6 +256,7 @@ function unusableBuildDirectory(
     kind: "disk",
     level: moved === "moved" ? "warning" : level,
     code: "NCP-405",
+    title: "the build directory cannot be used",
     message: `the build directory ${directory} ${what}${moved === "moved" ? "; this run builds elsewhere" : ""}`,
     hint: "make it, or set another build-dir (Nix 2.22 and later; before that TMPDIR)",
   };

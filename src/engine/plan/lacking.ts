@@ -2,10 +2,12 @@
 
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
+import { cacheHost, serverCause } from "../../domain/location.ts";
 import { count } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import { MAY } from "../step.ts";
 import { below } from "../survey/build-graph.ts";
+import { isSilent } from "../survey/substituters.ts";
 import type { SurveyedDerivation } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import { hasToBeMade } from "./work.ts";
@@ -24,6 +26,7 @@ export function lackFindings(job: Job, survey: Survey, intent: Intent): Finding[
   ];
 }
 
+/** One for all that are as loud: that they are in no binary cache has one cause, and one list names them. */
 function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // What lies below an open question may have to be built, or not.
   const sure = below(
@@ -32,21 +35,31 @@ function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
     ),
   );
   const paths = new Set([...sure].map(({ drvPath }) => drvPath));
-  return [...survey.derivations.values()]
-    .filter(
-      ({ kind, heavy, drvPath }) => (kind === "source" || heavy === "heavy") && paths.has(drvPath),
-    )
-    .map((derivation) => {
-      const kind = derivation.heavy === "heavy" ? "heavy" : "missing";
-      const verb = derivation.kind === "download" ? "downloads" : "builds";
-      const then = intent === "builds" ? `; this run ${verb} it` : "";
-      return {
+  const missing = [...survey.derivations.values()].filter(
+    ({ kind, heavy, drvPath }) => (kind === "source" || heavy === "heavy") && paths.has(drvPath),
+  );
+  const groups = Map.groupBy(missing, ({ heavy, kind }) => `${heavy} ${kind === "download"}`);
+  return [...groups.values()].flatMap((derivations): Finding[] => {
+    const [first, ...rest] = derivations;
+    if (!first) return [];
+    const kind = first.heavy === "heavy" ? "heavy" : "missing";
+    const isDownload = first.kind === "download";
+    const some = rest.length === 0 ? first.name : `${first.name} and ${rest.length} more`;
+    const verb = isDownload ? "downloads" : "builds";
+    const then = intent === "builds" ? `; this run ${verb} it` : "";
+    const how = isDownload ? "downloaded from its origin" : "built from source";
+    return [
+      {
         kind,
         level: missingLevel(job, kind, intent),
         code: "NCP-402",
-        message: `${missingSentence(derivation)}${then}`,
-      };
-    });
+        cause: `missing ${kind} ${verb}`,
+        names: derivations.map(({ name }) => name),
+        title: `${some} ${intent === "builds" ? (rest.length === 0 ? "is" : "are") : "will be"} ${how}`,
+        message: `${missingSentence(derivations)}${then}`,
+      },
+    ];
+  });
 }
 
 /** What is light is told quietly: it is what builds are for. */
@@ -56,14 +69,29 @@ function missingLevel(job: Job, kind: "heavy" | "missing", intent: Intent): Find
   return kind === "heavy" ? "warning" : "notice";
 }
 
-/** `bws-1.0.0 is in no cache and would be built from source (heavy), wanted by 3 targets`. */
-function missingSentence({ name, kind, heavy, wantedBy }: SurveyedDerivation): string {
-  const weight = heavy === "heavy" ? " (heavy)" : "";
-  const by =
-    wantedBy.length === 1 ? (wantedBy.first[0] ?? "") : `${count(wantedBy.length, "target")}`;
-  const how = kind === "download" ? "downloaded from its origin" : "built from source";
-  return `${name} is in no cache and would be ${how}${weight}, wanted by ${by}`;
+/** `bws-1.0.0 is in no binary cache and would be built from source (heavy), needed by 3 targets`. */
+function missingSentence(derivations: readonly SurveyedDerivation[]): string {
+  const names = derivations.map(({ name }) => name);
+  const more = names.length - NAMED;
+  const list = `${names.slice(0, NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  const weight = derivations[0]?.heavy === "heavy" ? " (heavy)" : "";
+  const how =
+    derivations[0]?.kind === "download" ? "downloaded from its origin" : "built from source";
+  return `${list} ${names.length === 1 ? "is" : "are"} in no binary cache and would be ${how}${weight}, needed by ${needing(derivations)}`;
 }
+
+/** Of many derivations, the target that needs them all, or how many need the first. */
+function needing(derivations: readonly SurveyedDerivation[]): string {
+  const most = Math.max(...derivations.map(({ wantedBy }) => wantedBy.length));
+  const names = new Set(derivations.flatMap(({ wantedBy }) => wantedBy.first));
+  const [only = ""] = names;
+  if (most === 1 && names.size === 1) return only;
+  // Beyond what is kept of each the union is not known: at least so many.
+  return count(Math.max(most, names.size), "target");
+}
+
+/** Derivations that a sentence names. */
+const NAMED = 5;
 
 /** Nothing was looked at: that is no hit, and whoever builds on it has to know why. */
 function nothingLookedAt(job: Job, { system, targets, flake }: Survey): Finding[] {
@@ -80,6 +108,7 @@ function nothingLookedAt(job: Job, { system, targets, flake }: Survey): Finding[
       kind: "notice",
       level: "warning",
       code: "NCP-207",
+      title: `nothing was checked, ${named !== "" ? "no target is left" : flake === "here" ? "the flake has no target for this system" : "there is no flake.nix here"}`,
       message: `nothing was looked at, so nothing is known to be cached: ${why}`,
       hint:
         named === "" && flake === "absent"
@@ -111,7 +140,7 @@ function downloadFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
     if (source.length > 0 || download.length === 0) return [];
     const names = download.first.flatMap((path) => survey.derivations.get(path)?.name ?? []);
     const more = download.length > 3 ? ` and ${download.length - 3} more` : "";
-    const message = `${name} needs ${names.slice(0, 3).join(", ")}${more}, which no cache has: to be downloaded from the origin`;
+    const message = `${name} needs ${names.slice(0, 3).join(", ")}${more}, which no binary cache has: to be downloaded from the origin`;
     return [{ kind: "missing", level: "error", code: "NCP-402", message }];
   });
 }
@@ -125,12 +154,19 @@ function undecidedFindings(job: Job, survey: Survey, intent: Intent): Finding[] 
   const [first] = left;
   if (first?.verdict.kind !== "unknown") return [];
   const more = left.length > 1 ? ` and ${count(left.length - 1, "more target")}` : "";
+  const silent = survey.substituters.filter((one) => isSilent(one) || one.count.failure);
+  const [only, ...others] = silent.map(({ name }) => name);
+  // With what is told of the one cache that is silent it is one thing.
+  const one = only !== undefined && others.length === 0 ? only : undefined;
   return [
     {
       kind: "unverified",
       level: job.failOn.includes("unverified") ? "error" : "warning",
       code: "NCP-409",
-      message: `nothing was built for ${first.name}${more}, as nobody knows whether it is cached: ${first.verdict.why}`,
+      names: left.map(({ name }) => name),
+      ...(one === undefined ? {} : { cause: serverCause(one) }),
+      title: `${count(left.length, "target")} could not be checked, and ${left.length === 1 ? "was" : "were"} not built`,
+      message: `nothing was built for ${first.name}${more}, as nobody knows whether it is cached: ${one === undefined ? "" : `${cacheHost(one)}: `}${first.verdict.why}`,
       hint: "run it again when the cache answers, or leave that cache out",
     },
   ];
@@ -143,7 +179,7 @@ function lostFindings({ fresh, local }: Survey, level: Finding["level"]): Findin
     kind: "missing" as const,
     level,
     code: "NCP-402" as const,
-    message: `${path} is in no cache, and without its derivation it cannot be built`,
+    message: `${path} is in no binary cache, and without its derivation it cannot be built`,
     hint: "name the installable or the .drv it comes from",
   }));
 }

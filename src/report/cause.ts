@@ -1,0 +1,175 @@
+/** The cause: the one or two sentences below a page's heading. Pure. */
+
+import { cacheHost } from "../domain/location.ts";
+import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import type { Run } from "../engine/result.ts";
+import { MAY } from "../engine/step.ts";
+import { provedWords, pushedWords } from "./done.ts";
+import { downloadWords, isCounted, othersWords, type SourceBuild, secondsOf } from "./headline.ts";
+import { code, markdown, sentence } from "./page.ts";
+import { holdersWords } from "./tables.ts";
+import { recalledWords } from "./text.ts";
+
+export function cause(run: Run, builds: readonly SourceBuild[]): string {
+  const { survey, result } = run;
+  const { lead, worst } = result;
+  const parts = [...(lead ? leadWords(run) : []), ...stateSentences(run, builds)];
+  if (worst !== undefined) {
+    const others = othersWords(result, isCounted(run) ? worst : "none");
+    if (others !== "") parts.push(others);
+  }
+  parts.push(...quietCaches(run));
+  if (survey.recalled !== undefined) parts.push(`${sentence(recalledWords(survey.recalled))}`);
+  return parts.join(" ");
+}
+
+/** What the finding says that made the headline; what Nix or a builder said stands by itself. */
+function leadWords({ result: { lead } }: Run): string[] {
+  if (!lead || lead.kind === "eval" || lead.kind === "heavy") return [];
+  if (lead.kind === "missing" && lead.code === "NCP-402" && lead.title !== undefined) return [];
+  const [first = ""] = lead.message.split("\n");
+  return [markdown(sentence(first))];
+}
+
+function stateSentences(run: Run, builds: readonly SourceBuild[]): string[] {
+  const { survey, outcome, result } = run;
+  switch (result.worst) {
+    case "cached":
+      return cachedSentences(run);
+    case "now cached":
+      return [...builtSentences(run, builds), ...proved(run)];
+    case "built":
+      return [...builtHere(run, builds)];
+    case "needs a build":
+      return ahead(run, builds);
+    case "not pushed":
+    case "not verified":
+      return [...builtSentences(run, builds), ...proved(run)];
+    case "no disk space":
+    case "unknown":
+    case "not evaluated":
+    case "build failed":
+      return outcome.pushed.length > 0 ? [...pushedSentence(run), ...proved(run)] : [];
+    case undefined:
+      return survey.system === undefined
+        ? ["The cache key and the free disk space are all that was looked at."]
+        : [];
+    default:
+      return result.worst satisfies never;
+  }
+}
+
+function cachedSentences(run: Run): string[] {
+  const { job, outcome, survey } = run;
+  const { paths, bytes, seconds } = outcome.substituted;
+  const download = MAY[job.mode].has("substitute") ? undefined : downloadWords({ survey });
+  return [
+    "Nothing needs to be built from source.",
+    ...words(holdersWords(run)),
+    ...(paths > 0
+      ? [
+          `${count(paths, "store path")} (${formatBytes(bytes)}) ${paths === 1 ? "was" : "were"} downloaded in ${formatSeconds(seconds)}.`,
+        ]
+      : []),
+    ...(download === undefined
+      ? []
+      : [`To download: ${download.replace(" (", ", ").replace(")", "")}.`]),
+    ...pushedSentence(run),
+  ];
+}
+
+/** What will be, or would be, built from source. */
+function ahead(run: Run, builds: readonly SourceBuild[]): string[] {
+  const { outcome, survey } = run;
+  const { substituted } = outcome;
+  const left = builds.filter(({ done }) => done === "not built");
+  const seconds = secondsOf(left);
+  const time = seconds === undefined ? "" : `, which took ${formatSeconds(seconds)} last time`;
+  const fetched =
+    substituted.paths > 0
+      ? [
+          `${count(substituted.paths, "store path")} (${formatBytes(substituted.bytes)}) ${substituted.paths === 1 ? "was" : "were"} downloaded in ${formatSeconds(substituted.seconds)}.`,
+        ]
+      : [];
+  const one = left.length === 1;
+  if (left.length > 0) {
+    return [
+      `${count(left.length, "derivation")} ${one ? "is" : "are"} in no binary cache and will be built from source${time}.`,
+      ...fetched,
+    ];
+  }
+  const downloads = [...survey.derivations.values()].filter(
+    ({ kind }) => kind === "download",
+  ).length;
+  if (downloads === 0) return fetched;
+  return [
+    `${count(downloads, "file")} ${downloads === 1 ? "is" : "are"} in no binary cache and will be downloaded from ${downloads === 1 ? "its" : "their"} origin.`,
+    ...fetched,
+  ];
+}
+
+function builtSentences(run: Run, builds: readonly SourceBuild[]): string[] {
+  const { outcome } = run;
+  const built = builds.filter(({ done }) => done === "built");
+  const time = buildTime(run);
+  const pushed = pushedWords(outcome, run.job.cacheName);
+  const were = built.length === 1 ? "was" : "were";
+  if (built.length === 0) return pushedSentence(run);
+  const they = built.length === 1 ? "It was" : "They were";
+  return [
+    `${count(built.length, "derivation")} ${were} in no binary cache.`,
+    pushed === "" ? `${they} built in ${time}.` : `${they} built in ${time}, and ${pushed}.`,
+  ];
+}
+
+function pushedSentence({ outcome, job }: Run): string[] {
+  const pushed = pushedWords(outcome, job.cacheName);
+  return pushed === "" ? [] : [`${pushed}.`];
+}
+
+function buildTime({ outcome }: Run): string {
+  const steps = outcome.steps.filter((step) => step.do === "build");
+  return formatSeconds(steps.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000);
+}
+
+function proved({ outcome, result }: Run): string[] {
+  return words(provedWords(outcome, result.states.size));
+}
+
+/** Built here and pushed nowhere: why, in the words of whoever decided it. */
+function builtHere(run: Run, builds: readonly SourceBuild[]): string[] {
+  const { survey, job } = run;
+  const built = builds.filter(({ done }) => done === "built").length;
+  const { trust } = survey;
+  const what =
+    built === 0
+      ? "What they lacked was built here"
+      : `${count(built, "derivation")} ${built === 1 ? "was" : "were"} built from source here`;
+  const foreign = trust.kind === "read-only" && trust.code === "strange";
+  const why =
+    trust.kind === "read-only"
+      ? `nothing was pushed: ${markdown(trust.why)}`
+      : job.push === "off"
+        ? "nothing was pushed, as `push` is `off`"
+        : "nothing was pushed by this step";
+  return [
+    `${what} in ${buildTime(run)}; ${why}.`,
+    ...(foreign ? ["That is expected: the cache is filled when it is merged."] : []),
+  ];
+}
+
+/** Caches that did not answer and that nothing needed: a sentence, and nobody has to do anything. */
+function quietCaches({ result }: Run): string[] {
+  const quiet = result.findings.filter(
+    ({ kind, level, title, cause: why }) =>
+      kind === "cache" && level === "notice" && why !== undefined && title !== undefined,
+  );
+  return quiet.map(({ title = "" }) => {
+    const [host = "", ...rest] = title.split(" ");
+    return `${code(cacheHost(host))} ${markdown(rest.join(" "))}; nothing needed it.`;
+  });
+}
+
+function words(text: string): string[] {
+  return text === "" ? [] : [text];
+}
