@@ -50,6 +50,7 @@ export function parseTarget(line: string): Target {
   for (const word of rest) {
     const equals = word.indexOf("=");
     const key = equals < 0 ? word : word.slice(0, equals);
+    if (equals < 0 && (word.includes("#") || word === ",")) throw severalTargets(line);
     if (equals < 0 || !ATTRIBUTES.includes(key)) {
       const why = equals < 0 ? "is not key=value" : "is not an attribute of a target";
       throw new UserError(
@@ -104,6 +105,12 @@ export function parseTarget(line: string): Target {
     derivations: parseDerivations(attributes.get("derivation"), installable, text),
     develop: develop === undefined ? undefined : develop === "yes" ? "shell" : "package",
   };
+}
+
+function severalTargets(line: string): UserError {
+  return new UserError("NCP-102", `targets: "${line.trim()}": there is one target per line`, {
+    hint: "write each on a line of its own: targets: |, and below it .#a and .#b",
+  });
 }
 
 /** Divided at white space; quotes hold a name together, as they do for a shell and for Nix. */

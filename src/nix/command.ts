@@ -115,5 +115,11 @@ export function nixErrors(stderr: string): string[] {
 }
 
 export function nixMessage(stderr: string): string {
-  return nixErrors(stderr).join("\n").slice(0, 8_000) || "it failed without a message";
+  const errors = nixErrors(stderr);
+  // What git says of itself, Nix hands on beside its own message, and not in it.
+  const git = stderr.split("\n").filter((line) => /^(fatal|hint): /.test(line));
+  const all = errors.some((message) => /\bgit\b/.test(message))
+    ? [...errors, ...new Set(git)]
+    : errors;
+  return all.join("\n").slice(0, 8_000) || "it failed without a message";
 }

@@ -84,7 +84,9 @@ function evaluationFindings(
     const place = PLACE.exec(message);
     const many = rest.length === 0 ? " does" : ` and ${count(rest.length, "more target")} do`;
     const hint =
-      nearest.length > 0 ? `did you mean ${nearest.join(" or ")}?` : evaluationHint(message);
+      nearest.length > 0
+        ? `did you mean ${nearest.join(" or ")}?`
+        : evaluationHint(first.name, message);
     return [
       {
         ...common,
@@ -103,7 +105,19 @@ function evaluationFindings(
   });
 }
 
-function evaluationHint(message: string): string {
+/** What is built of a configuration, which itself is no derivation. */
+const BUILT_OF: Readonly<Record<string, string>> = {
+  nixosConfigurations: "config.system.build.toplevel",
+  darwinConfigurations: "system",
+  homeConfigurations: "activationPackage",
+};
+
+function evaluationHint(name: string, message: string): string {
+  const set = /#(\w+Configurations)\.("[^"]*"|[^."]+)$/.exec(name)?.[1] ?? "";
+  const built = BUILT_OF[set];
+  if (built !== undefined && message.includes("derivation")) {
+    return `name what is built of it: ${name}.${built}`;
+  }
   if (UNTRACKED.test(message)) {
     return "of a git repository Nix sees only the files that git knows: git add it";
   }
