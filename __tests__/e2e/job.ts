@@ -207,7 +207,18 @@ export async function pins(cache: string): Promise<Record<string, string>> {
   return found;
 }
 
-/** What the step told the user, all levels: `error: …`. */
+/** What the log tells the user, all levels, in full, with what to do about it: `error: …`. */
 export function told(step: StageResult): string[] {
-  return step.annotations.map(({ level, message }) => `${level}: ${message}`);
+  const lines = step.log.split("\n");
+  return lines.flatMap((line, at) => {
+    const found = /^(error|warning|notice)(?: NCP-\d+)?: (.*)$/.exec(line);
+    if (!found) return [];
+    const rest: string[] = [];
+    for (const next of lines.slice(at + 1)) {
+      if (!next.startsWith("  → ") && rest.length === 0 && !/^(>| {4,}\S)/.test(next)) break;
+      if (!/^( {2}→ |>| {4,}\S)/.test(next)) break;
+      rest.push(next.replace(/^ {2}→ /, ""));
+    }
+    return [[`${found[1]}: ${found[2]}`, ...rest].join("\n")];
+  });
 }

@@ -46,6 +46,7 @@ export function parseTarget(line: string): Target {
   const words = wordsOf(line);
   const isFileAlone = words[0]?.startsWith("file=");
   const [text = "", ...rest] = isFileAlone ? ["", ...words] : words;
+  if (/,(.*#|$)/.test(text) && !text.includes('"')) throw severalTargets(line);
   const attributes = new Map<string, string>();
   for (const word of rest) {
     const equals = word.indexOf("=");

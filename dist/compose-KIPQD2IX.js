@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-WPYKUDSI.js";import"./chunk-4HKFZIUE.js";import"./chunk-2VBQ2LNK.js";import"./chunk-XJZMSAOC.js";import"./chunk-4OFF3X7Q.js";import"./chunk-W7HOUU6L.js";import"./chunk-Y625PZ5O.js";import"./chunk-5RJXLFSW.js";import"./chunk-ZD5TN7P3.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};

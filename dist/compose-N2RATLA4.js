@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-ZBDUTNL2.js";import"./chunk-KRKLZHWK.js";import"./chunk-RHUQAYAT.js";import"./chunk-QORBHPDO.js";import"./chunk-UXI7DZNR.js";import"./chunk-G2TSYNRJ.js";import"./chunk-XWVBTRXU.js";import"./chunk-7NXTGYQZ.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};

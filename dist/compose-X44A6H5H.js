@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-SRPU656H.js";import"./chunk-EJJYNDDO.js";import"./chunk-TQKW4B4L.js";import"./chunk-CF7TNCSB.js";import"./chunk-OBEDSKUP.js";import"./chunk-34D2Z7PQ.js";import"./chunk-G2TSYNRJ.js";import"./chunk-XWVBTRXU.js";import"./chunk-7NXTGYQZ.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{a,b,c,d,e,f,g,h,i,j}from"./chunk-EU5CJSNX.js";import"./chunk-ZT4DUQF2.js";import"./chunk-XJZMSAOC.js";import"./chunk-W7HOUU6L.js";import"./chunk-ZD5TN7P3.js";import"./chunk-QA55TPRG.js";export{b as barLine,g as cut,a as display,c as isLively,e as painter,j as plainLog,h as rowsOf,f as signsFor,d as widthOf,i as wrap};
