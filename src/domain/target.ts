@@ -51,7 +51,8 @@ export function parseTarget(line: string): Target {
   for (const word of rest) {
     const equals = word.indexOf("=");
     const key = equals < 0 ? word : word.slice(0, equals);
-    if (equals < 0 && (word.includes("#") || word === ",")) throw severalTargets(line);
+    const isAnother = text.includes("#") && (word.includes("#") || word === ",");
+    if (equals < 0 && isAnother) throw severalTargets(line);
     if (equals < 0 || !ATTRIBUTES.includes(key)) {
       const why = equals < 0 ? "is not key=value" : "is not an attribute of a target";
       throw new UserError(
