@@ -142,7 +142,9 @@ describe(`bad input, on ${NIX}`, () => {
     expect(step.exitCode).toBe(1);
     const errors = step.annotations.filter(({ level }) => level === "error");
     expect(errors).toHaveLength(1);
-    expect(errors[0]?.message).toBe(".#throws does not evaluate: this one throws on purpose");
+    expect(errors[0]?.message).toBe(
+      ".#throws does not evaluate: this one throws on purpose (NCP-205)",
+    );
     expect(step.log).not.toMatch(/node:internal|dist\/|while evaluating|show-trace/);
     expect(step.report().targets).toContainEqual(
       expect.objectContaining({
