@@ -115,6 +115,24 @@ in p0
 `;
 }
 
+/** A flake with `targets` packages, all over `below` derivations of the same size. */
+export function flakeOf(targets: number, below: number): string {
+  const [, ...made] = expression(below).split("\n");
+  const names = Array.from(
+    { length: targets },
+    (_, index) => `    p${index} = d "target-${index}-1" [ p0 ];`,
+  );
+  const body = made.join("\n").replace("builtins.currentSystem", "system");
+  return `{
+  outputs = _: {
+    packages = builtins.listToAttrs (map (system: { name = system; value = let
+${body.replace(/in p0\n$/, `in {\n${names.join("\n")}\n}`)};
+    }) [ "x86_64-linux" "aarch64-linux" ]);
+  };
+}
+`;
+}
+
 /** The outputs of all derivations under `root`, each referring to those of its inputs. */
 export async function outputMembers(root: StorePath, storeDir: string): Promise<Member[]> {
   const members = new Map<StorePath, Member>();

@@ -1,42 +1,39 @@
 /** Puts the world together: the one place where host, Nix and caches meet. */
 
 import { availableParallelism } from "node:os";
-import { figureStore, ledgerStore, memory } from "./caches/records.ts";
+import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Code } from "./domain/job.ts";
-import type { History } from "./domain/ledger.ts";
 import { credentialsIn } from "./domain/location.ts";
-import type { Log, Memory, World } from "./domain/ports.ts";
+import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
+import { carriedEvaluation, evaluatedBefore, historyIn, reusesEvaluation } from "./earlier-runs.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
-import { disk, folderSize } from "./host/disk.ts";
-import { type Environment, secretOf } from "./host/environment.ts";
+import { disk } from "./host/disk.ts";
+import { type Environment, exposedSecret, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
-import { type Flake, findFlake } from "./nix/flake.ts";
+import { findFlake } from "./nix/flake.ts";
 import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
 import { nixPort } from "./nix/nix.ts";
-import { isLockWhole, recordKey } from "./nix/record-key.ts";
-import { sourcesNow } from "./nix/sources.ts";
+import { isLockWhole, onlyLocked, recordKey } from "./nix/record-key.ts";
 import { storeNames } from "./nix/store.ts";
 import { largestPaths } from "./nix/store-space.ts";
 import {
+  cacheFolderOf,
   cachesNow,
-  carriedEvaluation,
-  evaluatedBefore,
   type OpenCachesRequest,
   openCaches,
   register,
-  reusesEvaluation,
 } from "./open-caches.ts";
 
 export interface ComposeRequest extends OpenCachesRequest {
@@ -128,12 +125,7 @@ async function composeWith(
   const secret = secretOf(request.secrets, environment);
   const netrc = await readNetrc(machine.settings.netrcFile);
   const caches = openCaches(request, { ...machine, settings }, http, netrc);
-  const also = [
-    VERSION,
-    job.cacheName,
-    ...job.substituters.map(({ text }) => text),
-    ...settings.substituters,
-  ];
+  const also = [VERSION, job.cacheName, ...job.substituters.map(({ text }) => text)];
   const store = caches.own?.records;
   const key =
     store && reusesEvaluation(request) && request.needs !== "store"
@@ -142,7 +134,7 @@ async function composeWith(
           flake,
           targets: job.targets,
           without: job.without.map(({ line }) => line),
-          also,
+          also: [...also, ...settings.substituters],
           environment,
           signal: request.signal,
         })
@@ -171,6 +163,7 @@ async function composeWith(
     rootsFolder: request.rootsFolder,
     buildsToEvaluate: request.buildsToEvaluate ?? "forbidden",
   });
+  const history = historyIn(request, store, key, machine, flake);
   return {
     world: {
       ...baseOf(request),
@@ -179,9 +172,7 @@ async function composeWith(
       ...caches,
       notices: [...moved, ...caches.notices, ...refusedNotices(urlsOf(caches), refused)],
       ...(store ? { figures: figureStore(store, log) } : {}),
-      ...(store && request.needs !== "store"
-        ? { history: historyIn(store, key, request, machine, flake) }
-        : {}),
+      ...(history ? { history } : {}),
       project: {
         ...project({
           workspace,
@@ -236,67 +227,6 @@ async function composeWith(
 
 function urlsOf({ own, substituters }: Pick<World, "own" | "substituters">): string[] {
   return [...(own ? [own] : []), ...substituters].map(({ substituter }) => substituter.url);
-}
-
-/** What earlier runs left beside our cache of their graphs. */
-function historyIn(
-  store: RecordStore,
-  key: string | undefined,
-  { environment, workspace, secrets, job, log }: ComposeRequest,
-  { setup: { system, storeDir } }: NixMachine,
-  flake: Flake | undefined,
-): History {
-  const directory = flake?.directory ?? workspace;
-  return {
-    event: /^pull_request/.test(environment["GITHUB_EVENT_NAME"] ?? "") ? "pull request" : "other",
-    sources: (signal) => sourcesNow({ directory, storeDir, environment }, signal),
-    ledgers: ledgerStore({
-      store,
-      key,
-      lines: [...job.targets, ...job.without].map(({ line }) => line),
-      system,
-      storeDir,
-      secret: secrets.signingKey ?? secrets.token,
-      log,
-    }),
-  };
-}
-
-/** What a lock leaves open may be another thing tomorrow: no record of it is written. */
-function onlyLocked(kept: Memory, isWhole: (signal: AbortSignal) => Promise<boolean>): Memory {
-  return {
-    ...kept,
-    remember: async (record, signal) => {
-      if (await isWhole(signal)) await kept.remember(record, signal);
-    },
-  };
-}
-
-/**
- * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
- * build, where Nix runs it as this user and shows it all processes, and by what evaluates a file, which
- * is never pure. Nothing we do later takes it away.
- */
-function exposedSecret(
-  { code, secrets, environment, job }: ComposeRequest,
-  { builder, sandbox }: NixMachine,
-): World["exposed"] {
-  const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
-  if (secret === undefined) return undefined;
-  const isFile = job.targets.some(({ installable }) => installable.kind === "file");
-  if (isFile) return { secret, to: "evaluation" };
-  return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
-}
-
-/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
-function cacheFolderOf({ job, githubDirectory }: ComposeRequest): Pick<World, "cacheFolder"> {
-  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
-  return {
-    cacheFolder: async (signal) => {
-      const { bytes } = await folderSize(githubDirectory, signal);
-      return { directory: githubDirectory, archived: bytes };
-    },
-  };
 }
 
 /** Bytes of NARs that lie in the temporary folder at once, on their way into the store. */

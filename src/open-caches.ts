@@ -1,24 +1,18 @@
-/** Opens the caches of a run: our own, those of the input, those Nix is configured with; and finds earlier evaluations. */
+/** Opens the caches of a run: our own, those of the input, those Nix is configured with. */
 
 import { nixReading } from "./caches/accept.ts";
-import { sealed } from "./caches/records.ts";
 import { type Register, register } from "./caches/register.ts";
 import type { BinaryCache, Netrc } from "./domain/cache.ts";
 import { UserError } from "./domain/errors.ts";
-import type { RecordStore } from "./domain/evaluation-record.ts";
 import type { Job, Secrets } from "./domain/job.ts";
 import { type CacheLocation, holdsPassword, withoutCredentials } from "./domain/location.ts";
-import type { Log } from "./domain/ports.ts";
+import type { World } from "./domain/ports.ts";
 import { type PublicKey, parseSigningKey } from "./domain/signature.ts";
-import { VERSION } from "./domain/version.ts";
-import { type Environment, isHosted, secretOf } from "./host/environment.ts";
+import { folderSize } from "./host/disk.ts";
+import type { Environment } from "./host/environment.ts";
 import type { HttpClient } from "./host/http-client.ts";
-import { CarriedEvaluation } from "./nix/carried-evaluation.ts";
-import type { NixCommand } from "./nix/command.ts";
-import type { Flake } from "./nix/flake.ts";
 import type { CachesNow } from "./nix/known-caches.ts";
 import type { NixMachine } from "./nix/machine.ts";
-import { evaluationKey } from "./nix/record-key.ts";
 import { remoteStores } from "./nix/remote-store.ts";
 
 /** Every kind of cache there is: the inputs are read with it, and the caches opened. */
@@ -181,79 +175,16 @@ export async function cachesNow(
   };
 }
 
-/** As much of what a run is put together from as bears on earlier evaluations. */
-interface EvaluationRequest extends OpenCachesRequest {
-  readonly laterSteps?: unknown;
-  readonly needs: "store and checkout" | "store";
-  readonly evaluationRecords?: RecordStore | undefined;
-  readonly log: Log;
-  readonly signal: AbortSignal;
-}
-
-type EvaluatedBefore = "believed" | "removed" | "not looked at";
-
-/**
- * What an earlier job of this machine, or a step before ours, had Nix evaluate may steer nothing that a
- * secret is used for, and no other job. On the command line the machine is its user's own.
- */
-export function evaluatedBefore({
+/** While the job runs, what GitHub keeps is a folder of ours, and an archive of it at the end. */
+export function cacheFolderOf({
   job,
-  laterSteps,
-  secrets,
-  environment,
-}: EvaluationRequest): EvaluatedBefore {
-  if (job.force !== "trust") return "not looked at";
-  if (laterSteps === undefined) return "believed";
-  const isOwn = secretOf(secrets, environment) === undefined && isHosted(environment);
-  return isOwn ? "believed" : "removed";
-}
-
-export function reusesEvaluation({ job }: EvaluationRequest): boolean {
-  return job.force === "trust" && job.reuseEvaluation === "auto";
-}
-
-/** What is carried from an earlier job to this one, and from here to the next. */
-export function carriedEvaluation(
-  request: EvaluationRequest,
-  command: NixCommand,
-  { setup, settings }: NixMachine,
-  flake: Flake | undefined,
-  own: RecordStore | undefined,
-): CarriedEvaluation | undefined {
-  const { job, environment, folder, log } = request;
-  const place = evaluationPlace(request, own, request.evaluationRecords);
-  if (!place || !flake || !reusesEvaluation(request) || request.needs === "store") return undefined;
-  const also = [VERSION, place.by];
-  return new CarriedEvaluation(
-    {
-      ...{ nix: command, environment, folder, log, store: place.store },
-      ...{ version: setup.version, storeDir: setup.storeDir, inputs: flake.inputs },
-      key: (signal) =>
-        evaluationKey({
-          ...{ nix: command, setup, settings: settings.evaluation, flake, also, environment },
-          signal,
-        }),
-      found: evaluatedBefore(request) === "removed" ? "removed" : "believed",
-      takesAway: job.without.length > 0 ? "something" : "nothing",
+  githubDirectory,
+}: OpenCachesRequest): Pick<World, "cacheFolder"> {
+  if (job.cache?.keeper !== "GitHub" || githubDirectory === undefined) return {};
+  return {
+    cacheFolder: async (signal) => {
+      const { bytes } = await folderSize(githubDirectory, signal);
+      return { directory: githubDirectory, archived: bytes };
     },
-    request.signal,
-  );
-}
-
-/**
- * Where this run leaves its evaluation and finds an earlier one's, and whose that is. What maps a name to a
- * derivation proves nothing, so who wrote it must be one who could have pushed the result: with a secret,
- * whoever sealed it with that; without one, only this very run of the workflow.
- */
-function evaluationPlace(
-  { job, secrets, environment }: OpenCachesRequest,
-  own: RecordStore | undefined,
-  elsewhere: RecordStore | undefined,
-): { readonly store: RecordStore; readonly by: string } | undefined {
-  // What GitHub keeps of our cache it keeps when the job ends; other jobs wait for this now.
-  const place = (job.cache?.keeper === "GitHub" ? undefined : own) ?? elsewhere;
-  const secret = secrets.signingKey ?? secrets.token;
-  const run = environment["GITHUB_RUN_ID"];
-  const by = secret === undefined ? run && `run ${run}` : "a secret";
-  return place && by ? { store: sealed(place, secret), by } : undefined;
+  };
 }

@@ -2,7 +2,7 @@ import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { fileRecords } from "../../src/caches/file/file.ts";
 import { ledgerStore, type MemoryOptions, memory } from "../../src/caches/records.ts";
-import type { EvaluationRecord } from "../../src/domain/evaluation-record.ts";
+import type { EvaluationRecord, RecordStore } from "../../src/domain/evaluation-record.ts";
 import type { Log } from "../../src/domain/ports.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { narInfo } from "../support/graph.ts";
@@ -155,10 +155,15 @@ describe("a ledger", () => {
   const LEDGER = ledgerOf([{ name: "openssl-3.5.1" }, { name: "web", inputs: ["openssl-3.5.1"] }]);
   const small = ledgerOf([{ name: "web" }]);
 
-  function ledgersIn(
-    folder: Folder,
-    more: { secret?: string; lines?: string[]; key?: string } = {},
-  ) {
+  interface LedgerPlace {
+    readonly secret?: string;
+    readonly lines?: string[];
+    readonly key?: string;
+    readonly shared?: RecordStore;
+    readonly own?: "nothing";
+  }
+
+  function ledgersIn(folder: Folder, more: LedgerPlace = {}) {
     const told: string[] = [];
     const log: Log = {
       group: () => {},
@@ -166,8 +171,10 @@ describe("a ledger", () => {
       info: () => {},
       debug: (line) => told.push(line),
     };
+    const store = fileRecords(folder.path);
     const ledgers = ledgerStore({
-      store: fileRecords(folder.path),
+      store: more.shared ?? store,
+      own: more.own === "nothing" ? undefined : store,
       key: more.key,
       lines: more.lines ?? [".#web"],
       system: "x86_64-linux",
@@ -247,5 +254,23 @@ describe("a ledger", () => {
     const later = { ...small, taken: LEDGER.taken + 8 * 24 * 3_600_000 };
     await few.remember(later, "base", SIGNAL);
     expect(await few.base("any targets", SIGNAL)).toStrictEqual(later);
+  });
+
+  test("lies where other jobs find it at once, and there alone, where our cache keeps nothing", async () => {
+    await using folder = await temporaryFolder();
+    await using other = await temporaryFolder();
+    const shared = fileRecords(other.path);
+    const both = ledgersIn(folder, { shared, key: "tree" });
+    await both.remember(LEDGER, "base", SIGNAL);
+    expect(await readdir(other.at("memos"))).toHaveLength(1);
+    expect(await readdir(folder.at("memos"))).toHaveLength(2);
+    expect(await both.same(SIGNAL)).toStrictEqual(LEDGER);
+
+    const alone = ledgersIn(folder, { shared, key: "tree", own: "nothing" });
+    await alone.remember(small, "base", SIGNAL);
+    expect(await alone.base("these targets", SIGNAL)).toStrictEqual(small);
+    expect(await alone.same(SIGNAL)).toBeUndefined();
+    expect(await alone.base("any targets", SIGNAL)).toBeUndefined();
+    expect(await readdir(other.at("memos"))).toHaveLength(1);
   });
 });

@@ -84,7 +84,7 @@ export function builders(court: Court, systemHere: string): Comparison<BuilderWo
   return {
     name: "builders",
     usual: 40,
-    share: 10,
+    share: 7,
     always: Array.from({ length: 10 }, () => make(once)),
     make,
     async nix(world) {

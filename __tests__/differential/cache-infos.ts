@@ -86,7 +86,7 @@ export function cacheInfos(court: Court): Comparison<CacheInfoWorld> {
   return {
     name: "nix-cache-info",
     usual: 20,
-    share: 10,
+    share: 8,
     always: Object.entries(TEXTS).flatMap(([what, text]) => [
       world(what, text, "http", once),
       world(what, text, "file", once),

@@ -103,4 +103,11 @@ export const DEVIATIONS: readonly Deviation[] = [
     reason: "unknown is not a miss",
     why: "a substituter that the daemon allows, with a slash at its end that the daemon's own does not have: Nix compares letters; the run and the steps that follow give Nix the address as the daemon has it, and so fetch",
   },
+  {
+    kind: "realisations",
+    what: "^(floating|deferred) ",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "content-addressed derivations, and what is built of them: Nix reads a cache's realisations, and fetches where they tell the path; we do not read them yet, and say that it is unknown",
+  },
 ];

@@ -4,13 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { LoopbackServer } from "../servers/http.ts";
 import { builders } from "./builders.ts";
 import { cacheInfos } from "./cache-infos.ts";
-import { daemonWorlds } from "./daemon.ts";
 import { type Comparison, compare, explain, type World } from "./difference.ts";
 import { graphs } from "./graphs.ts";
 import { installables } from "./installables.ts";
 import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
+import { realisations } from "./realisations.ts";
 import { ALLOWED, settings } from "./settings.ts";
+import { daemonWorlds } from "./untrusted-user.ts";
 
 /** Milliseconds: ten thousand worlds take their time. */
 const PATIENCE = 4 * 3_600_000;
@@ -56,6 +57,8 @@ describe("Nix and we decide alike", () => {
   test("of who can build what", async () => agree(builders(court, await system())), PATIENCE);
 
   test("of installables", async () => agree(await installables(court, await system())), PATIENCE);
+
+  test("of realisations", async () => agree(await realisations(court, await system())), PATIENCE);
 
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });

@@ -331,7 +331,7 @@ export function graphs(court: Court): Comparison<GraphWorld> {
   return {
     name: "graphs",
     usual: 150,
-    share: 35,
+    share: 30,
     always: [
       ...CONTRADICTIONS.flatMap(([what, caches]) => [
         chain(`two caches that part: ${what}`, caches, [1]),

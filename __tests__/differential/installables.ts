@@ -242,7 +242,7 @@ export async function installables(
   return {
     name: "installables",
     usual: 40,
-    share: 10,
+    share: 8,
     always: [...new Set(fixed)]
       .filter((text) => text !== "" && isKnown(text))
       .map((text) => ({ what: text, text })),

@@ -402,7 +402,7 @@ export function narInfos(court: Court, elsewhere: string): Comparison<NarInfoWor
   return {
     name: "narinfo",
     usual: 60,
-    share: 45,
+    share: 35,
     always: names.flatMap((name) => [make([name], "good", once), make([name], "bad", once)]),
     make(next) {
       const count = 1 + next(3);

@@ -236,7 +236,7 @@ export async function settings(court: Court, secret: string): Promise<Comparison
   return {
     name: "settings",
     usual: 15,
-    share: 10,
+    share: 8,
     always: all.map((one) => world(one, once)),
     make(next) {
       const pick = () => all[next(all.length)] ?? (["a trusted key", [SUB]] as const);

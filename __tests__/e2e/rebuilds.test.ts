@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { expect, test } from "@jest/globals";
 import { lock, type Machine, startMachine } from "../../scripts/machine.ts";
 import { runStage, type StageResult } from "../../scripts/runner.ts";
+import { startGithubCache } from "../servers/github-cache.ts";
 import { payload } from "../support/events.ts";
 
 const CLI = resolve("dist/cli.js");
@@ -46,7 +47,11 @@ interface Site {
   readonly cache: string;
   commit(files: Readonly<Record<string, string>>): Promise<void>;
   parts(version: string): Promise<void>;
-  run(event: "push" | "pull request", inputs?: Record<string, string>): Promise<StageResult>;
+  run(
+    event: "push" | "pull request",
+    inputs?: Record<string, string>,
+    variables?: Record<string, string>,
+  ): Promise<StageResult>;
   cli(...args: string[]): Promise<{ readonly stdout: string; readonly code: number }>;
 }
 
@@ -87,7 +92,7 @@ async function site(machine: Machine): Promise<Site> {
     cache,
     commit,
     parts: lockParts,
-    run: (event, inputs = {}) =>
+    run: (event, inputs = {}, variables = {}) =>
       runStage("main", {
         action: resolve("."),
         inputs: {
@@ -101,7 +106,7 @@ async function site(machine: Machine): Promise<Site> {
         eventName: event === "push" ? "push" : "pull_request",
         event: JSON.parse(payload(event === "push" ? "push" : "pull_request-own-branch")),
         ref: event === "push" ? "refs/heads/main" : "refs/pull/7/merge",
-        environment,
+        environment: { ...environment, ...variables },
       }),
     cli: async (...args) => {
       const done = await promisify(execFile)(
@@ -219,6 +224,22 @@ test("a run that evaluates nothing hands the graph on to the default branch", as
   const next = await run("pull request");
   const told = JSON.parse(next.outputs["rebuilds"] ?? "") as Told;
   expect(told.list.map(({ name }) => name)).toEqual(["acme-docs"]);
+}, 180_000);
+
+test("where our cache is GitHub's, the graph is there for a pull request as soon as it is left", async () => {
+  await using server = await startGithubCache();
+  await using machine = await startMachine();
+  const { run, commit } = await site(machine);
+  const github = { cache: "github" };
+  const variables = (id: string) => ({ ...server.variables(), GITHUB_RUN_ID: id });
+  // Its end, which would save the cache itself, has not come yet.
+  expect((await run("push", github, variables("1"))).exitCode).toBe(0);
+  await commit({ "web/main.rs": "2" });
+  const next = await run("pull request", github, variables("2"));
+  const told = JSON.parse(next.outputs["rebuilds"] ?? "") as Told;
+  expect(told.list.map(({ name, cause }) => [name, cause])).toEqual([
+    ["acme-web-2.3.2", { kind: "own", attributes: ["src"] }],
+  ]);
 }, 180_000);
 
 /** Each package is changed in a way of its own; what is the same in both stands beside it. */

@@ -80,6 +80,15 @@ describe(`caches that only Nix, or only we, can speak to, on ${NIX}`, () => {
     expect(verified(first)).toEqual(["verified"]);
     expect(first.raw).not.toContain(at.secret);
 
+    const audits = [environment, job.machine.environment].map(async (given) => {
+      const audit = await job.main({ ...own, mode: "audit" }, { environment: given });
+      return /^ +(\w+) NCP-618: (.*)$/m.exec(audit.log)?.slice(1).join(" ");
+    });
+    expect(await Promise.all(audits)).toEqual([
+      `pass ${at.url} lacks no token`,
+      `fail ${at.url} refuses our credentials (HTTP 403)`,
+    ]);
+
     await job.machine.forget();
     const second = await job.main({ ...own, mode: "prefetch" }, { environment });
     await wasFetched(job, second);

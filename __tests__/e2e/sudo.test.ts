@@ -1,8 +1,9 @@
 /** Owns what is done as root: a hosted runner's user may, by sudo, and another may not. Real sudo, in a mount namespace. */
 
 import { execFile } from "node:child_process";
-import { chmod, mkdir, readdir, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { canMakeAccounts, makeAccounts } from "../support/accounts.ts";
@@ -128,6 +129,30 @@ async function hosted(sudo: Sudo, second: "large" | "small"): Promise<Hosted> {
     expect(step.log).toContain("Build in /mnt/nix-cache-preflight instead of");
     expect(await tools(here)).toEqual(["CodeQL"]);
     expect(step.building).toEqual(["big-build-1.0"]);
+  });
+
+  test.each([
+    ["whoever has it", "free of passwords", true],
+    ["whoever has it not keeps to the own home, and", "none", false],
+  ] as const)("%s settles what install-nix leaves for later steps", async (_, sudo, system) => {
+    await using here = await hosted(sudo, "small");
+    const { job, small, how } = here;
+    const settings = small.at("etc/nix/nix.conf");
+    const home = job.machine.environment["HOME"] ?? "";
+    const place = { platform: "linux", folder: small.at("runner"), settings };
+    const script = `
+      import { settle } from ${JSON.stringify(pathToFileURL(resolve("src/action/install-place.ts")).href)};
+      const { PATH, HOME } = process.env;
+      const log = { info() {}, debug() {}, group() {}, endGroup() {} };
+      const signal = AbortSignal.timeout(60_000);
+      await settle({ ...${JSON.stringify(place)}, environment: { PATH, HOME }, log, signal });`;
+    const [program = "", ...args] = how.through ?? [];
+    const node = [process.execPath, "--input-type=module", "--eval", script];
+    const env = { PATH: how.environment?.["PATH"] ?? "", HOME: home };
+    await run(program, [...args, ...node], { env, cwd: "/" });
+    const file = system ? settings : join(home, ".config/nix/nix.conf");
+    expect(await readFile(file, "utf8")).toContain("experimental-features = nix-command flakes");
+    expect((await stat(file)).uid === 0).toBe(system);
   });
 
   test.each([

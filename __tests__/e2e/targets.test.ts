@@ -310,6 +310,44 @@ describe(`targets, on ${NIX}`, () => {
     expect([...(await cached(job.cache)).keys()].sort()).toEqual(["floating-1", "good-1"]);
   });
 
+  test("whose path nobody knows before the build: each kind is called by its name", async () => {
+    const dynamic = MINOR >= 26;
+    await using job = await startJob(flake("unnamed"), {
+      configuration: `extra-experimental-features = ca-derivations impure-derivations ${dynamic ? "dynamic-derivations" : ""}`,
+    });
+    const targets = [
+      "floating",
+      "deferred",
+      "impure",
+      "overImpure",
+      ...(dynamic ? ["dynamic"] : []),
+    ];
+    const step = await job.main({
+      mode: "check",
+      targets: targets.map((name) => `.#${name}`).join("\n"),
+    });
+    expect(verdicts(step)).toMatchObject({
+      ".#floating": {
+        kind: "unknown",
+        why: expect.stringMatching(/^floating-1 is content-addressed/),
+      },
+      ".#deferred": {
+        kind: "unknown",
+        why: expect.stringMatching(/^deferred-1 is built of something content-addressed/),
+      },
+      ".#impure": { kind: "missing", source: ["impure-1"] },
+      ".#overImpure": { kind: "missing", source: ["impure-1", "over-impure-1"] },
+      ...(dynamic
+        ? {
+            ".#dynamic": {
+              kind: "unknown",
+              why: expect.stringMatching(/^dynamic-1 is built of a derivation that is built/),
+            },
+          }
+        : {}),
+    });
+  });
+
   test("a flake in git, committed, then dirty", async () => {
     await using job = await startJob(HOME, home);
     const git = (...args: string[]) =>

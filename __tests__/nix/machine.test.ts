@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { startMachine } from "../../scripts/machine.ts";
 import { nixCommand, nixMessage, noNix } from "../../src/nix/command.ts";
-import { buildDir, readMachine, realStoreDir } from "../../src/nix/machine.ts";
+import { readMachine, realStoreDir } from "../../src/nix/machine.ts";
+import { buildDir } from "../../src/nix/variants.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { newSecretKey } from "../support/keys.ts";
 import { otherNix, withOther } from "../support/other-nix.ts";
@@ -116,8 +117,8 @@ describe("this machine's Nix", () => {
     const { setup, settings, absentBuildDir } = await readMachine(nix, environment, SIGNAL);
     expect([setup.version, absentBuildDir]).toEqual([version, absent]);
     expect(setup.buildDir).toBe(`${environment["NIX_STATE_DIR"]}${buildDirEnd}`);
-    const netrc = kind === "determinate" ? "/nix/var/determinate/netrc" : expect.any(String);
-    expect(settings.netrcFile).toEqual(netrc);
+    const theirs = `${environment["NIX_STATE_DIR"]}/../determinate/netrc`;
+    expect(settings.netrcFile).toEqual(kind === "determinate" ? theirs : expect.any(String));
   });
 
   test("2.3 is too old", async () => {

@@ -12,6 +12,7 @@ import { forecast, rebuilds } from "./rebuilds.ts";
 import { scaling } from "./scaling.ts";
 import { server } from "./server.ts";
 import { start } from "./start.ts";
+import { targets } from "./targets.ts";
 import { unchanged } from "./unchanged.ts";
 import { everyday1, everyday3, verdicts1, verdicts3 } from "./verdicts.ts";
 
@@ -39,4 +40,5 @@ export const ROWS: readonly Row[] = [
   memoryPush,
   memoryLarge,
   scaling,
+  targets,
 ];

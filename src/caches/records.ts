@@ -139,7 +139,10 @@ export function figureStore(store: RecordStore, log: Log): FigureStore {
 }
 
 export interface LedgerOptions {
+  /** Where the default branch's lie: beside our cache, or in GitHub's cache, which the job reads of its base branch. */
   readonly store: RecordStore;
+  /** Beside our cache: what evaluation records lie beside, and what the command line can read. */
+  readonly own: RecordStore | undefined;
   /** The record's key: what was evaluated, as a hash; undefined where that cannot be named. */
   readonly key: string | undefined;
   /** Target lines, as they tell one set of targets from another. */
@@ -160,7 +163,7 @@ const LARGER_STAYS = 7 * 24 * 3_600_000;
  * only see that it is whole. What a ledger says is told, and lets no path be believed.
  */
 export function ledgerStore(options: LedgerOptions): LedgerStore {
-  const { store, key, lines, system, storeDir, secret, log } = options;
+  const { store: shared, own: beside, key, lines, system, storeDir, secret, log } = options;
   const name = (...parts: readonly string[]) =>
     createHash("sha256").update(JSON.stringify(parts)).digest("hex");
   const names = {
@@ -173,7 +176,12 @@ export function ledgerStore(options: LedgerOptions): LedgerStore {
     const sealed = secret && createHmac("sha256", secret).update(at).update(content).digest();
     return { plain, sealed: sealed || Buffer.alloc(SEAL) };
   };
-  const read = async (at: string, signal: AbortSignal): Promise<Ledger | undefined> => {
+  const read = async (
+    store: RecordStore | undefined,
+    at: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Ledger | undefined> => {
+    if (!store || at === undefined) return undefined;
     try {
       const file = await store.read(at, signal);
       if (!file) return undefined;
@@ -191,7 +199,13 @@ export function ledgerStore(options: LedgerOptions): LedgerStore {
       return undefined;
     }
   };
-  const write = async (at: string, content: Uint8Array, signal: AbortSignal) => {
+  const write = async (
+    store: RecordStore | undefined,
+    at: string | undefined,
+    content: Uint8Array,
+    signal: AbortSignal,
+  ) => {
+    if (!store || at === undefined) return;
     try {
       const { plain, sealed } = sums(at, content);
       await store.write(at, Buffer.concat([sealed, plain, content]), signal);
@@ -201,23 +215,24 @@ export function ledgerStore(options: LedgerOptions): LedgerStore {
     }
   };
   return {
-    base: (which, signal) => read(names[which], signal),
-    same: async (signal) => (own === undefined ? undefined : read(own, signal)),
+    base: (which, signal) =>
+      read(which === "these targets" ? shared : beside, names[which], signal),
+    same: (signal) => read(beside, own, signal),
     async remember(ledger, as, signal) {
       const content = await compressWhole(
         { compression: "zstd", compressionLevel: LEDGER_LEVEL },
         Buffer.from(formatLedger(ledger)),
       );
       log.debug(`the ledger of ${ledger.nodes.length} derivations has ${content.length} bytes`);
-      if (own !== undefined) await write(own, content, signal);
+      await write(beside, own, content, signal);
       if (as === "same") return;
-      await write(names["these targets"], content, signal);
-      const other = await read(names["any targets"], signal);
+      await write(shared, names["these targets"], content, signal);
+      const other = await read(beside, names["any targets"], signal);
       const stays =
         other !== undefined &&
         other.nodes.length > ledger.nodes.length &&
         ledger.taken - other.taken < LARGER_STAYS;
-      if (!stays) await write(names["any targets"], content, signal);
+      if (!stays) await write(beside, names["any targets"], content, signal);
     },
   };
 }

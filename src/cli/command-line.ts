@@ -264,8 +264,7 @@ export function helpText(): string {
              (setup --remove takes all of that back)
   completion bash|zsh|fish
 
-TARGET is an installable (.#name, nixpkgs#bws, '.#packages.SYSTEM.*') or an
-attribute of a file ('hello file=default.nix', 'file=shell.nix'); without
+TARGET: an installable (.#name, nixpkgs#bws), 'hello file=default.nix'; without
 one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
 Options are the action's inputs, with its defaults, but for --cache (none):
 ${wrapped(OPTIONS.map((name) => `--${name}`))}

@@ -8,10 +8,12 @@ export type ErrorCode =
   | "NCP-104" // a size, duration or pattern cannot be read
   | "NCP-105" // a secret has the wrong form
   | "NCP-106" // two targets have one pin
+  | "NCP-135" // a host limits how often it is asked
   | "NCP-136" // the flake names caches that Nix's configuration does not accept
   | "NCP-140" // `why` has nothing to answer, or nothing to compare with
   | "NCP-141" // not all can be built before the job ends
   | "NCP-142" // builds were not begun, since the job would have ended first
+  | "NCP-137" // a source is private, and there were no credentials for it
   | "NCP-201" // there is no Nix
   | "NCP-202" // a Nix command failed
   | "NCP-203" // a derivation file cannot be read
@@ -64,7 +66,7 @@ export type ErrorCode =
   | "NCP-501" // a deadline passed
   | "NCP-600" // an audit could not look at something
   | "NCP-601" // what was pushed is not whole in our cache any more
-  | "NCP-602" // a target was never pushed
+  | "NCP-602" // a target is not in our cache
   | "NCP-603" // what our cache holds has no pin
   | "NCP-604" // a pin is on another path
   | "NCP-605" // a pin runs out

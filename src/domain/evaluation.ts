@@ -50,3 +50,11 @@ export interface EvaluationResult {
   /** Things the user should know: the registry's nixpkgs was used, the tree is dirty. */
   readonly notices: readonly string[];
 }
+
+/** What becomes of what was evaluated, when the run goes on. */
+export interface AfterEvaluation {
+  /** Which later commands need no evaluation, as Nix itself shows, and which do, and why: in words. */
+  tell(signal: AbortSignal): Promise<readonly string[]>;
+  /** Leaves for other jobs of the commit what was evaluated by the time of `tell`. */
+  leave?(signal: AbortSignal): Promise<void>;
+}

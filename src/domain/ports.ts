@@ -5,7 +5,7 @@ import type { Builders } from "./builders.ts";
 import type { BinaryCache, CacheFolder } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation, Substitution } from "./derivation.ts";
-import type { EvaluationRequest, EvaluationResult } from "./evaluation.ts";
+import type { AfterEvaluation, EvaluationRequest, EvaluationResult } from "./evaluation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { Finding } from "./finding.ts";
 import type { Code } from "./job.ts";
@@ -34,11 +34,9 @@ export interface NixSetup {
   readonly untrusted?: Untrusted;
 }
 
-/** What later steps of the job were told of caches. */
+/** What later steps of the job were told of caches, and what they do without that they need not. */
 export interface Configured {
-  /** What was written, and what was left out for a good reason. */
   readonly lines: readonly string[];
-  /** What they do without, and need not. */
   readonly findings: readonly Finding[];
 }
 
@@ -93,10 +91,8 @@ type Paths = readonly StorePath[];
 export interface Nix {
   readonly setup: NixSetup;
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
-  /** Which later commands need no evaluation, as Nix itself shows, and which do, and why: in words. */
-  evaluatedFor?(signal: AbortSignal): Promise<readonly string[]>;
-  /** Leaves for other jobs of the commit what was evaluated by the time of `evaluatedFor`. */
-  keepEvaluation?(signal: AbortSignal): Promise<void>;
+  /** What becomes of what was evaluated. */
+  readonly evaluated?: AfterEvaluation;
   /** How many names a set of a flake has; undefined where it cannot be looked at. */
   attributes(flake: string, set: string, signal: AbortSignal): Promise<number | undefined>;
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */
@@ -192,7 +188,7 @@ export interface JobEnd {
   readonly at: number;
   /** How long the job may take in all. */
   readonly minutes: number;
-  /** Who says so: `timeout-minutes of the job build in .github/workflows/ci.yml`. */
+  /** Who says so. */
   readonly why: string;
 }
 
@@ -287,9 +283,8 @@ export interface World {
   readonly staging?: Staging;
   /** Undefined where what the targets are evaluated from cannot be named, or nothing can be kept. */
   readonly memory: Memory | undefined;
-  /** What builds took; undefined where our cache keeps nothing beside its paths. */
+  /** What builds took; undefined where our cache keeps nothing beside its paths: history, too. */
   readonly figures?: FigureStore;
-  /** What earlier runs left of their graphs; undefined where our cache keeps nothing beside its paths. */
   readonly history?: History;
   /** The files around the flake; an audit looks at them. */
   readonly project?: Project;

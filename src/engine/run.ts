@@ -70,7 +70,7 @@ async function once(
   const said = forecastWords(meant.forecast);
   if (said !== "") world.log.info(said);
   // Before the first build, so that other jobs have it soon; and no build has a hand in it.
-  const kept = seen.trust.kind === "write" ? world.nix?.keepEvaluation?.(signal) : undefined;
+  const kept = seen.trust.kind === "write" ? world.nix?.evaluated?.leave?.(signal) : undefined;
   kept?.catch(() => undefined);
   const done = await apply(
     job,

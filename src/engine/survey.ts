@@ -131,7 +131,7 @@ export async function survey(
 }
 
 async function tellEvaluated({ nix, log }: World, signal: AbortSignal): Promise<void> {
-  for (const line of (await nix?.evaluatedFor?.(signal)) ?? []) log.info(line);
+  for (const line of (await nix?.evaluated?.tell(signal)) ?? []) log.info(line);
 }
 
 /** A run that builds in order to push asks first whether it may. */

@@ -2,7 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
-import type { Code, Secrets } from "../domain/job.ts";
+import type { Code, Job, Secrets } from "../domain/job.ts";
+import type { World } from "../domain/ports.ts";
 import { searchPath } from "./programs.ts";
 
 export type Environment = Readonly<Record<string, string>>;
@@ -139,6 +140,29 @@ export function secretOf(secrets: Secrets, environment: Environment): string | u
   if (secrets.token) return "token";
   if (secrets.signingKey) return "signing-key";
   return environment["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] ? "permission id-token: write" : undefined;
+}
+
+/**
+ * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
+ * build, where Nix runs it as this user and shows it all processes, and by what evaluates a file, which
+ * is never pure. Nothing we do later takes it away.
+ */
+export function exposedSecret(
+  { code, secrets, environment, job }: Started,
+  { builder, sandbox }: { readonly builder: string; readonly sandbox: "on" | "off" },
+): World["exposed"] {
+  const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
+  if (secret === undefined) return undefined;
+  const isFile = job.targets.some(({ installable }) => installable.kind === "file");
+  if (isFile) return { secret, to: "evaluation" };
+  return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
+}
+
+interface Started {
+  readonly code: Code;
+  readonly secrets: Secrets;
+  readonly environment: Environment;
+  readonly job: Pick<Job, "targets">;
 }
 
 /** Variables that let whoever knows them act as this step, or as the job. */

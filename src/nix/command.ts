@@ -38,7 +38,8 @@ const BUSY_TURNS = 10;
 const BUSY_WAIT = 200;
 
 export function nixCommand(environment: Environment, cwd: string): NixCommand {
-  const env = childEnvironment(environment);
+  // Its question would stand behind our display, or wait for nobody.
+  const env = { GIT_TERMINAL_PROMPT: "0", ...childEnvironment(environment) };
   const attempt: NixCommand["try"] = async (program, args, options) => {
     const all =
       program === "nix" ? ["--extra-experimental-features", "nix-command flakes", ...args] : args;
@@ -114,12 +115,11 @@ export function nixErrors(stderr: string): string[] {
   return [...new Set(told.filter((message) => message !== ""))];
 }
 
+/** Nix says that git failed; why, git and ssh say before it, in lines of their own. */
+const FETCHERS = /^(fatal: |remote: |ssh: |Host key verification failed|\S+: Permission denied)/;
+
 export function nixMessage(stderr: string): string {
-  const errors = nixErrors(stderr);
-  // What git says of itself, Nix hands on beside its own message, and not in it.
-  const git = stderr.split("\n").filter((line) => /^(fatal|hint): /.test(line));
-  const all = errors.some((message) => /\bgit\b/.test(message))
-    ? [...errors, ...new Set(git)]
-    : errors;
-  return all.join("\n").slice(0, 8_000) || "it failed without a message";
+  const said = stderr.split("\n").filter((line) => FETCHERS.test(line));
+  const all = [...nixErrors(stderr), ...new Set(said)];
+  return [...new Set(all)].join("\n").slice(0, 8_000) || "it failed without a message";
 }

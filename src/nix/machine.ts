@@ -14,6 +14,7 @@ import { BEAR_ON_EVALUATION } from "./eval-cache.ts";
 import {
   asksDaemon,
   type Builder,
+  buildDir,
   builderOf,
   makesBuildDir,
   refuseTooOld,
@@ -69,8 +70,7 @@ export async function readMachine(
   const settings = await asked;
   const store = await resolveStore(settings.text("store"), environment);
   // Not beside the others: two at once that make a new store's database get in each other's way.
-  const asUntrusted = await findUntrusted(nix, environment, store, signal);
-  const untrusted = asUntrusted?.untrusted;
+  const { untrusted, roots = settings } = await findUntrusted(nix, environment, store, signal);
   const { list, text } = settings;
   const builder = await builderOf(store, text("build-users-group"), environment);
   // A key that only this user's files name is none to the daemon.
@@ -115,9 +115,7 @@ export async function readMachine(
       badKey: trusted.bad,
       publicKeyTexts: keys,
       // A daemon leaves it to nobody whom it does not trust.
-      requireSignatures: (asUntrusted?.roots ?? settings).has("require-sigs", false)
-        ? "accept any"
-        : "require",
+      requireSignatures: roots.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
       postBuildHook: text("post-build-hook") || undefined,
       flakeConfig: settings.has("accept-flake-config", true) ? "accepted" : "asked about",
@@ -146,16 +144,6 @@ export function realStoreDir(store: string, storeDir: string): string {
 
 function withoutSlash(path: string): string {
   return path.replace(/\/+$/, "");
-}
-
-/**
- * Where a build writes. 2.30 and later: `build-dir`, by default below Nix's own state; before that
- * the setting where there is one (2.22 on), else the TMPDIR of the process that builds.
- */
-export function buildDir(version: string, setting: string, environment: Environment): string {
-  if (setting !== "") return setting;
-  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
-  return makesBuildDir(version, "") ? `${state}/builds` : environment["TMPDIR"] || "/tmp";
 }
 
 /** A daemon takes the setting from users it trusts, and its TMPDIR from nobody. */
@@ -262,7 +250,7 @@ const PROBE = "http://nix-cache-preflight.invalid";
 const REFUSED = "ignoring untrusted substituter";
 
 /**
- * Undefined where there is no daemon, or one that trusts this user. `store` is the setting. A short
+ * Nothing where there is no daemon, or one that trusts this user. `store` is the setting. A short
  * process where there is a daemon, and two more where it does not trust.
  */
 async function findUntrusted(
@@ -270,15 +258,15 @@ async function findUntrusted(
   environment: Environment,
   store: string,
   signal: AbortSignal,
-): Promise<{ readonly untrusted: Untrusted; readonly roots: Settings } | undefined> {
-  if (!(await asksDaemon(store, environment))) return undefined;
+): Promise<{ readonly untrusted?: Untrusted; readonly roots?: Settings }> {
+  if (!(await asksDaemon(store, environment))) return {};
   const options = { signal, deadline: DEADLINES.query };
   // A question about a path: settings are sent before it, and no cache is asked.
   const path = `${environment["NIX_STORE_DIR"] || "/nix/store"}/${"0".repeat(32)}-x`;
   const question = ["--check-validity", "--print-invalid", path];
   const args = ["--option", "extra-substituters", PROBE, ...question];
   const { stderr } = await nix.try("nix-store", args, options);
-  if (!stderr.includes(REFUSED)) return undefined;
+  if (!stderr.includes(REFUSED)) return {};
   // The daemon knows root's file alone: neither the user's files nor the environment.
   const roots = await readSettings(nix, {
     ...options,

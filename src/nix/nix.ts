@@ -126,16 +126,16 @@ export function nixPort(parts: NixParts): Nix {
       }
       return result;
     },
-    evaluatedFor: async (signal) => {
-      const lines = (await fill?.tell(signal)) ?? [];
-      const reused = await carried?.hold();
-      return reused === undefined ? lines : [reused, ...lines];
+    evaluated: {
+      tell: async (signal) => {
+        const lines = (await fill?.tell(signal)) ?? [];
+        const reused = await carried?.hold();
+        return reused === undefined ? lines : [reused, ...lines];
+      },
+      ...(carried
+        ? { leave: (signal: AbortSignal) => carried.keep(fill?.kept() ?? new Map(), signal) }
+        : {}),
     },
-    ...(carried
-      ? {
-          keepEvaluation: async (signal) => carried.keep(fill?.kept() ?? new Map(), signal),
-        }
-      : {}),
     attributes: async (flakeRef, set, signal) => {
       const segments = [{ kind: "name" as const, name: set }];
       const apply = "s: if builtins.isAttrs s then builtins.length (builtins.attrNames s) else 0";

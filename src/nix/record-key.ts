@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { NixSetup } from "../domain/ports.ts";
+import type { Memory, NixSetup } from "../domain/ports.ts";
 import type { Target } from "../domain/target.ts";
 import { readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
@@ -156,4 +156,17 @@ async function gitTree(
     signal.throwIfAborted();
     return undefined;
   }
+}
+
+/** What a lock leaves open may be another thing tomorrow: no record of it is written. */
+export function onlyLocked(
+  kept: Memory,
+  isWhole: (signal: AbortSignal) => Promise<boolean>,
+): Memory {
+  return {
+    ...kept,
+    remember: async (record, signal) => {
+      if (await isWhole(signal)) await kept.remember(record, signal);
+    },
+  };
 }

@@ -26,6 +26,16 @@ export function makesBuildDir(version: string, unset: string): boolean {
 }
 
 /**
+ * Where a build writes. 2.30 and later: `build-dir`, by default below Nix's own state; before that
+ * the setting where there is one (2.22 on), else the TMPDIR of the process that builds.
+ */
+export function buildDir(version: string, setting: string, environment: Environment): string {
+  if (setting !== "") return setting;
+  const state = environment["NIX_STATE_DIR"] ?? "/nix/var/nix";
+  return makesBuildDir(version, "") ? `${state}/builds` : environment["TMPDIR"] || "/tmp";
+}
+
+/**
  * What `auto` stands for where there is no /nix: from 2.10 on, a chroot store in the data folder of a user
  * who is not root. `nix config show` goes on saying `auto`. Source: NixOS/nix, store-api.cc.
  */

@@ -115,11 +115,58 @@ describe("what a finding says", () => {
     });
   });
 
+  test("a configuration, which is no derivation: what is built of it is offered", async () => {
+    const failures = [
+      { attrPath: "nixosConfigurations.web", message: "it is not a derivation", nearest: [] },
+    ];
+    const [found] = await findings({ targets: ".#nixosConfigurations.web" }, { nix: { failures } });
+    expect(found).toMatchObject({
+      title: "nixosConfigurations.web does not evaluate",
+      hint: "name what is built of it: .#nixosConfigurations.web.config.system.build.toplevel",
+    });
+  });
+
   test("no flake has a code of its own", async () => {
     const message = "there is no flake.nix here (nor above, in this repository)";
     const failures = [{ attrPath: "x", message, nearest: [] }];
     const [found] = await findings({ targets: ".#x" }, { nix: { failures } });
     expect(found?.code).toBe("NCP-204");
+  });
+
+  const API = "unable to download 'https://api.github.com/repos/o/r";
+  test.each([
+    [
+      "GitHub's limit",
+      `${API}/commits/HEAD': HTTP error 403\n\nresponse body:\n\n{"message":"API rate limit exceeded for 192.0.2.1."}`,
+      "NCP-135",
+      "access-tokens = github.com=TOKEN",
+    ],
+    ["a limit by its status", `${API}/tarball/0': HTTP error 429 ('')`, "NCP-135", "github.com"],
+    ["a private repository", `${API}/tarball/0': HTTP error 404`, "NCP-137", "github.com=TOKEN"],
+    [
+      "a host that refuses",
+      "unable to download 'https://git.example.org/api/v4/projects/o%2Fr': HTTP error 401",
+      "NCP-137",
+      "git.example.org=TOKEN",
+    ],
+    [
+      "a file that is not there",
+      "unable to download 'https://example.org/x.tar.gz': HTTP error 404",
+      "NCP-205",
+      undefined,
+    ],
+    [
+      "a key that is not there",
+      "program 'git' failed with exit code 128\ngit@github.com: Permission denied (publickey).",
+      "NCP-137",
+      "ssh-agent",
+    ],
+  ])("%s has a code and a hint", async (_, message, code, hint) => {
+    const failures = [{ attrPath: "x", message, nearest: [] }];
+    const [found] = await findings({ targets: ".#x" }, { nix: { failures } });
+    expect(found?.code).toBe(code);
+    if (hint === undefined) expect(found?.hint).toBeUndefined();
+    else expect(found?.hint).toContain(hint);
   });
 
   test.each([

@@ -155,10 +155,15 @@ describe("of what nobody has, that counts which anybody said", () => {
 
 test("nobody is cold whom others have had little to show against, or who did not answer", async () => {
   const rare = substituter("rare", "upstream", () => false);
-  const few = new Set(paths.slice(0, 10).map(({ storePath }) => storePath));
+  const few = new Set(paths.slice(100, 110).map(({ storePath }) => storePath));
   const little = substituter("little", "upstream", (path) => few.has(path));
   await askAll([rare, little]);
   expect(rare.asked).toHaveLength(200);
+
+  const [first] = paths;
+  const had = substituter("had", "upstream", (path) => path === first?.storePath);
+  await askAll([had, substituter("full", "upstream", () => true)]);
+  expect(had.asked).toHaveLength(200);
 
   let asked = 0;
   const silent = answering("silent", "upstream", () => {

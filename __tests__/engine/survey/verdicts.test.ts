@@ -143,6 +143,18 @@ describe("the verdict on a target", () => {
     expect(found.targets[0]).toMatchObject({ outputs: undefined, verdict: { kind: "unknown" } });
   });
 
+  test("what is impure, and what is built of it, no cache has: that is missing", async () => {
+    const output = { path: undefined, hashAlgorithm: "r:sha256", hash: "impure" };
+    const impure = { ...derivation("impure"), outputs: new Map([["out", output]]) };
+    const over = {
+      ...derivation("over", { inputs: [impure] }),
+      outputs: new Map([["out", { path: undefined, hashAlgorithm: "", hash: "" }]]),
+    };
+    const found = await surveyed({ targets: ".#impure\n.#over" }, { flake: { impure, over } });
+    expect(missing(found, ".#impure").source).toEqual(["impure"]);
+    expect(missing(found, ".#over").source.sort()).toEqual(["impure", "over"]);
+  });
+
   test("what is built in any case is missing, whatever is known of what it is built of", async () => {
     const floating = derivation("floating", { kind: "floating" });
     const top = derivation("top", { inputs: [floating] });

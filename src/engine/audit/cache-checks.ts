@@ -235,9 +235,7 @@ function refusals({ survey }: AuditRequest): Trouble[] {
 export function tokenChecks({ job, survey, project }: AuditRequest): Check[] {
   const base = { group: "token" as const, code: "NCP-618" as const };
   const own = survey.substituters.find(({ role }) => role === "own");
-  if (!own || job.cache?.token !== "needed to write") {
-    return [{ ...base, status: "pass", message: `${job.cacheName} needs no token` }];
-  }
+  if (!own) return [{ ...base, status: "pass", message: `${job.cacheName} needs no token` }];
   const trouble = own.state.kind === "reachable" ? own.state.info.trouble : own.state.error;
   const hint = trouble instanceof UserError ? trouble.hint : undefined;
   const mend = hint === undefined ? {} : { mend: hint };
@@ -245,6 +243,10 @@ export function tokenChecks({ job, survey, project }: AuditRequest): Check[] {
     trouble instanceof UserError && (trouble.code === "NCP-303" || trouble.code === "NCP-105");
   if (trouble && refused) {
     return [{ ...base, status: "fail", message: describeError(trouble), ...mend }];
+  }
+  // What it is written with is of another kind: SSH's keys, or variables of the job.
+  if (job.cache?.token !== "needed to write") {
+    return [{ ...base, status: "pass", message: `${own.name} lacks no token` }];
   }
   if (own.state.kind !== "reachable") {
     const message = "what the token may do could not be asked";

@@ -206,7 +206,7 @@ function ofVerdict({ name, verdict }: SurveyedTarget): Check {
     return {
       ...base,
       status: "warn",
-      message: `${name} was never pushed to our cache`,
+      message: `${name} is not in our cache: it was never pushed, or has been collected`,
       mend: PUSH_AGAIN,
     };
   }

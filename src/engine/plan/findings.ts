@@ -2,7 +2,6 @@
 
 import { foreignSystem } from "../../domain/builders.ts";
 import { unknownOutputs } from "../../domain/content-address.ts";
-import { isFullDisk } from "../../domain/errors.ts";
 import type { Finding, FindingKind } from "../../domain/finding.ts";
 import type { FailOn, Job } from "../../domain/job.ts";
 import { count, formatSeconds } from "../../domain/size.ts";
@@ -13,6 +12,7 @@ import { OPEN_WORDS } from "../survey/verdicts.ts";
 import type { Survey } from "../survey.ts";
 import { substituterFindings } from "./cache-findings.ts";
 import type { DiskSpace } from "./disk-space.ts";
+import { evaluationFindings } from "./evaluation-findings.ts";
 import { lackOfSpace } from "./fit.ts";
 import { BuildTimes, type InTime, type Times } from "./forecast.ts";
 import { type Intent, lackFindings } from "./lacking.ts";
@@ -42,89 +42,6 @@ export function findingsOf(
     ...survey.notices.map((message) => notice("notice", message)),
     ...diskSpace.notices.map((message) => notice("notice", message)),
   ];
-}
-
-/** A new file that was not `git add`ed, in the words of Nix 2.8 and of later ones. */
-const UNTRACKED =
-  /getting status of '[^']*-source\/[^']*': No such file|-source\/[^']*' does not exist|not tracked by Git/;
-
-/** Where Nix found it, in a file of the flake: of what is in the store, behind the source's own name. */
-const PLACE = /\bat \S*?\/[0-9a-z]{32}-source\/([^\s:]+):(\d+)(?::\d+)?/;
-
-/** One for each place in a file: what stands there, every target that reads it meets. */
-function evaluationFindings(
-  survey: Survey,
-  levelOf: (kind: FailOn) => Finding["level"],
-): Finding[] {
-  const failed = survey.targets.filter(({ verdict }) => verdict.kind === "failed");
-  const groups = Map.groupBy(failed, ({ verdict }) => {
-    const message = verdict.kind === "failed" ? verdict.message : "";
-    const place = PLACE.exec(message);
-    return place ? `${place[1]}:${place[2]}` : message;
-  });
-  return [...groups].flatMap(([like, [first, ...rest]]): Finding[] => {
-    if (first?.verdict.kind !== "failed") return [];
-    const { message, nearest } = first.verdict;
-    const names = [first, ...rest].map(({ name }) => name);
-    const short = shortName(first.name, survey.system);
-    const common = { cause: `eval ${like}`, names };
-    if (isFullDisk(message)) {
-      return [
-        {
-          ...common,
-          kind: "disk",
-          level: levelOf("disk"),
-          code: "NCP-410",
-          title: `the disk was full, ${count(names.length, "target")} could not be evaluated`,
-          message: `${first.name} was not evaluated: the disk was full: ${message}`,
-          hint: "an evaluation writes into the store and into Nix's cache in the home folder: free disk space there",
-        },
-      ];
-    }
-    const place = PLACE.exec(message);
-    const many = rest.length === 0 ? " does" : ` and ${count(rest.length, "more target")} do`;
-    const hint =
-      nearest.length > 0
-        ? `did you mean ${nearest.join(" or ")}?`
-        : evaluationHint(first.name, message);
-    return [
-      {
-        ...common,
-        kind: "eval",
-        level: levelOf("eval"),
-        code: message.startsWith("there is no flake") ? "NCP-204" : "NCP-205",
-        title:
-          rest.length === 0
-            ? `${short} does not evaluate`
-            : `${names.length} targets do not evaluate`,
-        message: `${first.name}${many} not evaluate: ${message}`,
-        ...(hint === "" ? {} : { hint }),
-        ...(place?.[1] === undefined ? {} : { place: { file: place[1], line: Number(place[2]) } }),
-      },
-    ];
-  });
-}
-
-/** What is built of a configuration, which itself is no derivation. */
-const BUILT_OF: Readonly<Record<string, string>> = {
-  nixosConfigurations: "config.system.build.toplevel",
-  darwinConfigurations: "system",
-  homeConfigurations: "activationPackage",
-};
-
-function evaluationHint(name: string, message: string): string {
-  const set = /#(\w+Configurations)\.("[^"]*"|[^."]+)$/.exec(name)?.[1] ?? "";
-  const built = BUILT_OF[set];
-  if (built !== undefined && message.includes("derivation")) {
-    return `name what is built of it: ${name}.${built}`;
-  }
-  if (UNTRACKED.test(message)) {
-    return "of a git repository Nix sees only the files that git knows: git add it";
-  }
-  if (/dubious ownership|not owned by current user/.test(message)) {
-    return 'the checkout belongs to another user than the one of this step, as in a container: git config --global --add safe.directory "$GITHUB_WORKSPACE", in a step before this one';
-  }
-  return "";
 }
 
 function twinFindings(survey: Survey): Finding[] {

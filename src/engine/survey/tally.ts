@@ -29,6 +29,8 @@ export interface Tally {
    * it is itself. An impure one is always built.
    */
   readonly open: OpenQuestion | "built for sure" | undefined;
+  /** `anew`: something impure is among it, so that no cache has what is built of that. */
+  readonly made: "anew" | "once";
   readonly fetched: Fetched;
 }
 
@@ -42,6 +44,7 @@ const NONE: Tally = {
   first: { source: [], download: [], trivial: [] },
   unknown: undefined,
   open: undefined,
+  made: "once",
   fetched: { own: "none of it", holders: new Map() },
 };
 
@@ -67,6 +70,7 @@ export function tallyOfTops(
     first: firstOf(below, undefined),
     unknown: unknown ?? below.find((one) => one.unknown !== undefined)?.unknown,
     open: openOf(below),
+    made: madeOf(below),
     fetched: fetchedOf(facts, fetch, below),
   };
 }
@@ -80,8 +84,11 @@ function tallyOf(
   const below = node.inputs.map((input) => known.get(input) ?? NONE);
   const derivation = facts.derivations.get(node.drvPath);
   const outputs = derivation && unknownOutputs(derivation);
+  const made =
+    outputs === "impure" || (outputs === "deferred" && madeOf(below) === "anew") ? "anew" : "once";
   let open: Tally["open"];
-  if (derivation && outputs !== undefined && outputs !== "impure") {
+  if (made === "anew") open = "built for sure";
+  else if (derivation && outputs !== undefined && outputs !== "impure") {
     open = { name: derivation.name, outputs };
   } else if (derivation && buildKind(derivation) !== "trivial") open = "built for sure";
   else open = openOf(below);
@@ -89,8 +96,13 @@ function tallyOf(
     first: firstOf(below, derivations.get(node.drvPath)),
     unknown: node.unknown[0] ?? below.find((one) => one.unknown !== undefined)?.unknown,
     open,
+    made,
     fetched: fetchedOf(facts, node.fetches, below),
   };
+}
+
+function madeOf(below: readonly Tally[]): Tally["made"] {
+  return below.some(({ made }) => made === "anew") ? "anew" : "once";
 }
 
 function openOf(below: readonly Tally[]): Tally["open"] {

@@ -94,7 +94,7 @@ export async function daemonWorlds(court: Court): Promise<Comparison<DaemonWorld
   return {
     name: "daemon",
     usual: 15,
-    share: 5,
+    share: 4,
     always: settings.flatMap((lines) => {
       const asked = /user|require|keys/.test(lines.join()) ? signers : signers.slice(0, 1);
       const at = lines.join().includes("substituters") ? places : (["daemon"] as const);
