@@ -260,10 +260,7 @@ describe(`verdicts are what Nix does, on ${NIX}`, () => {
     const step = await job.main({ mode: "check", targets: ".#top" });
     expect(step.report().targets).toMatchObject([{ local: true, verdict: { kind: "missing" } }]);
     expect(step.outputs["hit"]).toBe("false");
-<<<<<<< HEAD
     expect(step.log).toContain(".#top [here]: ");
-=======
->>>>>>> w-pages
   });
 
   test("another substituter has it: upstream, and named", async () => {
