@@ -260,6 +260,7 @@ describe(`verdicts are what Nix does, on ${NIX}`, () => {
     const step = await job.main({ mode: "check", targets: ".#top" });
     expect(step.report().targets).toMatchObject([{ local: true, verdict: { kind: "missing" } }]);
     expect(step.outputs["hit"]).toBe("false");
+    expect(step.log).toContain(".#top [here]: ");
   });
 
   test("another substituter has it: upstream, and named", async () => {
