@@ -99,19 +99,28 @@ async function once(
   return { ...ran, result: resultOf(ran) };
 }
 
+/** How it could be read, and what else would keep it. */
+const EXPOSED: Readonly<Record<NonNullable<World["exposed"]>["to"], readonly [string, string]>> = {
+  builds: [
+    "Nix here builds as this step's own user without a sandbox: a build could read it in /proc",
+    "give the job a Nix with a daemon, with build users or with sandbox = true",
+  ],
+  evaluation: [
+    "the evaluation of a file (file=) reads what it likes: it could read it in /proc",
+    "name no target with file= there: a flake is evaluated by itself",
+  ],
+  inputs: [
+    "this machine does not let the step take it out of /proc: an input of a flake could be that file",
+    "run it where a process may write to its own memory (/proc/self/mem)",
+  ],
+};
+
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
 function refuseExposed(job: Job, { exposed }: World): void {
   if (exposed === undefined) return;
   const { secret, to } = exposed;
   if (to === "builds" && !MAY[job.mode].has("configure")) return;
-  const how =
-    to === "builds"
-      ? "Nix here builds as this step's own user without a sandbox: a build could read it in /proc"
-      : "the evaluation of a file (file=) reads what it likes: it could read it in /proc";
-  const or =
-    to === "builds"
-      ? "give the job a Nix with a daemon, with build users or with sandbox = true"
-      : "name no target with file= there: a flake is evaluated by itself";
+  const [how, or] = EXPOSED[to];
   throw new UserError(
     "NCP-453",
     `this job may run a stranger's code and has a secret (${secret}), and ${how}`,
