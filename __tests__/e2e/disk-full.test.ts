@@ -80,7 +80,7 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     expect(errors(told(full))).toContainEqual(
       expect.stringMatching(/big-build-1\.0 was not built: the disk was full .*No space left/s),
     );
-    expect(full.annotations[0]?.title).toContain("NCP-407");
+    expect(full.annotations[0]?.message).toContain("NCP-407");
     expect(await isSound(job.job)).toBe(true);
     // Nothing of it is left there, and what was asked for beside it was made.
     expect(await readdir(small.path)).toEqual(["runner"]);
@@ -130,9 +130,9 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     await small.remount("size=150m");
     const fetch = await job.main({ mode: "prefetch", targets });
     expect(fetch.exitCode).toBe(1);
-    const left = errors(told(fetch)).find((line) => line.includes("left out"));
+    const left = errors(told(fetch)).find((line) => line.includes("passed over"));
     expect(left).toMatch(
-      /^error: 1 target left out for want of disk space, lowest priority first: \.#one$/m,
+      /^error: 1 target passed over for want of disk space, lowest priority first: \.#one$/m,
     );
     expect(fetch.report()).toMatchObject({ leftOut: [".#one"], fetched: { paths: 3 } });
   });
@@ -142,7 +142,7 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     await using job = await startJob(ROOMS, { storeIn: small.path, defaults: { mode: "warm" } });
     const full = await job.main({ targets: ".#bigOutput" });
     expect(full.exitCode).toBe(1);
-    expect(full.annotations[0]?.title).toContain("NCP-407");
+    expect(full.annotations[0]?.message).toContain("NCP-407");
     expect(await isSound(job)).toBe(true);
 
     const again = await job.main({ targets: ".#bigOutput" });

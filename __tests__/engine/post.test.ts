@@ -41,7 +41,9 @@ async function post(options: Options = {}) {
     [old, []],
   ]);
   const nix = memoryNix({ store, built: options.built ?? [program, library] });
-  const targets = options.targets ?? [{ name: ".#p", outputs: [program], pins: [{ name: "p", storePath: program }] }];
+  const targets = options.targets ?? [
+    { name: ".#p", outputs: [program], pins: [{ name: "p", storePath: program }] },
+  ];
   const result = await runPost(
     job(options.inputs ?? {}),
     options.trust ?? WRITE,
@@ -83,7 +85,15 @@ describe("the end of the job", () => {
     ],
     [
       "with a target only half built",
-      { targets: [{ name: ".#p", outputs: [program, storePath("p-dev")], pins: [{ name: "p", storePath: program }] }] },
+      {
+        targets: [
+          {
+            name: ".#p",
+            outputs: [program, storePath("p-dev")],
+            pins: [{ name: "p", storePath: program }],
+          },
+        ],
+      },
       [library, program],
       0,
     ],
@@ -104,7 +114,12 @@ describe("the end of the job", () => {
       [library, program],
       2,
     ],
-    ["with a shell, which has no pin", { targets: [{ name: ".#p", outputs: [program], pins: [] }] }, [library, program], 0],
+    [
+      "with a shell, which has no pin",
+      { targets: [{ name: ".#p", outputs: [program], pins: [] }] },
+      [library, program],
+      0,
+    ],
   ])("%s", async (_, options, sent, pins) => {
     const { own } = await post(options);
     expect([...own.sent].sort()).toEqual([...sent].sort());

@@ -209,7 +209,13 @@ test(
     await using folder = await temporaryFolder();
     const trust = { kind: "read-only", code: "strange", why: "a fork" } as const;
     const memory = {
-      targets: [{ name: ".#a", outputs: [storePath("a")], pins: [{ name: "a", storePath: storePath("a") }] }],
+      targets: [
+        {
+          name: ".#a",
+          outputs: [storePath("a")],
+          pins: [{ name: "a", storePath: storePath("a") }],
+        },
+      ],
       storeNames: new Set(["x"]),
     };
     const text = await save(folder.path, {

@@ -12,8 +12,8 @@ import { jsonReport, outputValues } from "../../src/report/json.ts";
 import { summary } from "../../src/report/summary.ts";
 import { findingLines, textReport } from "../../src/report/text.ts";
 import { derivation, out } from "../support/graph.ts";
-import { storePath } from "../support/paths.ts";
 import { faultsOf, headlinesOf } from "../support/page-rules.ts";
+import { storePath } from "../support/paths.ts";
 import {
   hold,
   job,

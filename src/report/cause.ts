@@ -16,7 +16,8 @@ export function cause(run: Run, builds: readonly SourceBuild[]): string {
   const parts = [...(lead ? leadWords(run) : []), ...stateSentences(run, builds)];
   if (worst !== undefined) {
     const others = othersWords(result, isCounted(run) ? worst : "none");
-    if (others !== "") parts.push(others);
+    // Of the only target the headline has said it.
+    if (others !== "" && result.states.size > 1) parts.push(others);
   }
   parts.push(...quietCaches(run));
   if (survey.recalled !== undefined) parts.push(`${sentence(recalledWords(survey.recalled))}`);

@@ -159,6 +159,8 @@ export function othersWords(result: Result, said: FinalState | "none"): string {
 export function isCounted(run: Run): boolean {
   const { lead, worst } = run.result;
   if (worst === undefined || !lead || !takes(lead, run.result)) return true;
+  // That one counts them, or names the one.
+  if (lead.kind === "eval") return true;
   return lead.title === undefined || headline(run) !== lead.title;
 }
 
@@ -246,7 +248,7 @@ function figures(run: Run): string[] {
       ? [`${download} to download`]
       : [];
   return [
-    ...(isFine || others === ""
+    ...(isFine || others === "" || result.states.size === 1
       ? []
       : [others.replace(/\.$/, "").replace(/^[AO](?=f|ll)/, (one) => one.toLowerCase())]),
     ...ahead,

@@ -134,7 +134,9 @@ const ROWS: readonly Row[] = [
     },
     {
       status: "warn",
-      message: expect.stringMatching(/^output \S+-two-dev of .#two\S* is in our cache and has no pin two-x86_64-linux\^dev: /),
+      message: expect.stringMatching(
+        /^output \S+-two-dev of .#two\S* is in our cache and has no pin two-x86_64-linux\^dev: /,
+      ),
     },
   ],
   [

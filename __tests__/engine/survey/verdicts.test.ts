@@ -284,7 +284,10 @@ describe("targets", () => {
 
   test("of several outputs there is a pin for each, and no two share one", async () => {
     const lib = derivation("lib", { outputs: ["out", "dev", "a?b", "a=b"] });
-    const { targets } = await surveyed({ targets: ".#lib^out,dev,a?b,a=b\n.#lib^dev" }, { flake: { lib } });
+    const { targets } = await surveyed(
+      { targets: ".#lib^out,dev,a?b,a=b\n.#lib^dev" },
+      { flake: { lib } },
+    );
     const pins = targets.flatMap(pinsOf);
     const names = pins.map(({ name }) => name);
     expect(names).toEqual([
