@@ -151,7 +151,7 @@ describe(`the end of the job, on ${NIX}`, () => {
     ["cut", (record) => record.slice(0, -10)],
     ["with another list of names", (record) => record.replace(/"sha256":"./, '"sha256":"x')],
     ["with an output that is no path", (record) => record.replace('"outputs":["/', '"outputs":["')],
-    ["with a pin that leaves its folder", (record) => record.replace('"pinName":"', "$&../")],
+    ["with a pin that leaves its folder", (record) => record.replace('"pins":[{"name":"', "$&../")],
     ["empty", () => ""],
   ];
   // With `push: targets` nothing is pushed while the job runs: the record alone decides.
