@@ -2,11 +2,9 @@
 
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { TOKEN as BY_HAND_TOKEN, call } from "../servers/cachix-by-hand.ts";
 import { BITWARDEN, BWS, startCachixJob, TOKEN } from "./cachix-job.ts";
-
-jest.setTimeout(180_000);
 
 const tokens = { [TOKEN]: "Write", [BY_HAND_TOKEN]: "Write" } as const;
 const warm = { mode: "warm", targets: BITWARDEN };

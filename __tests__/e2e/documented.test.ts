@@ -1,13 +1,11 @@
 /** Owns the proof that the YAML of the documents runs, not only reads: as a job of a project, on act. */
 
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { parse, stringify } from "yaml";
 import { type Block, blocksOf, documents } from "../docs/documents.ts";
 import { ACT, usesOf } from "./act.ts";
 import { NIX } from "./job.ts";
 import { failed, startProject } from "./project.ts";
-
-jest.setTimeout(240_000);
 
 const withAct = ACT === undefined ? describe.skip : describe;
 

@@ -4,13 +4,9 @@ import { execFile } from "node:child_process";
 import { cp, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { jest } from "@jest/globals";
 import { lock, type Machine, type MachineOptions, startMachine } from "../../scripts/machine.ts";
 import { runStage, type StageResult, type StepRequest } from "../../scripts/runner.ts";
 import type { jsonReport } from "../../src/report/json.ts";
-
-// A step is a handful of Nix processes, on a machine that may be busy.
-jest.setTimeout(120_000);
 
 /** The folder of a fixture flake. */
 export function flake(name: string): string {
