@@ -20,6 +20,7 @@ import {
   startJob,
   type TestJob,
   told,
+  written,
 } from "./job.ts";
 import { changeRecord, folderOf, recordOf } from "./record.ts";
 
@@ -127,7 +128,7 @@ describe(`the end of the job, on ${NIX}`, () => {
   test("check pushes nothing at the end either", async () => {
     await using job = await startJob(flake("graphs"));
     await whole(job, { mode: "check", targets: ".#middle" }, [".#top"]);
-    expect(await content(job.cache)).toEqual([]);
+    expect(await written(job.cache)).toEqual([]);
   });
 
   test("read-only: nothing is written, and it says what it would have pushed", async () => {
@@ -136,7 +137,7 @@ describe(`the end of the job, on ${NIX}`, () => {
     expect(post.exitCode).toBe(0);
     expect(post.log).toMatch(/read-only \(the pull request is from a fork\): would have pushed/);
     expect(post.log).toContain("what this job built, 3 paths");
-    expect(await content(job.cache)).toEqual([]);
+    expect(await written(job.cache)).toEqual([]);
   });
 
   test("a target whose build comes after a failed main is pushed all the same", async () => {
