@@ -1,13 +1,7 @@
 /** Decides: job, survey and disk space become a plan. Pure. */
 
 import { figuresOf } from "../domain/build-figures.ts";
-import {
-  type BinaryCache,
-  type Can,
-  can,
-  type StoredPin,
-  type WantedPin,
-} from "../domain/cache.ts";
+import { type BinaryCache, type Can, can, type StoredPin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
@@ -28,7 +22,7 @@ import {
 } from "./plan/forecast.ts";
 import { hasToBeMade, type Work, workOf } from "./plan/work.ts";
 import { MAY, type PushRoots, type Reclaim, type Step } from "./step.ts";
-import { pinsOf } from "./survey/found.ts";
+import { pinsOf, type WantedPin } from "./survey/found.ts";
 import { isFit } from "./survey/substituters.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
 

@@ -1,6 +1,6 @@
 /** The end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
-import { type BinaryCache, can, type StoredPin, type WantedPin } from "../domain/cache.ts";
+import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
@@ -12,6 +12,7 @@ import { apply } from "./apply.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps, writableCache } from "./plan.ts";
 import { MAY_IN_POST, type PushRoots, type Step } from "./step.ts";
+import type { WantedPin } from "./survey/found.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { answerTroubleFindings, describeSubstituters, placed } from "./survey/substituters.ts";
 

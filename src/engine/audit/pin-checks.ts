@@ -1,10 +1,10 @@
 /** What is asked of pins: are they there, on the expected path, and for how long yet. Pure. */
 
-import type { PinKeep, StoredPin, WantedPin } from "../../domain/cache.ts";
+import type { PinKeep, StoredPin } from "../../domain/cache.ts";
 import { count, formatBytes } from "../../domain/size.ts";
 import { baseName } from "../../domain/store-path.ts";
 import { isHit, type VerifiedTarget } from "../../domain/verdict.ts";
-import { pinsOf } from "../survey/found.ts";
+import { pinsOf, type WantedPin } from "../survey/found.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import { type AuditRequest, type Check, type PinSizes, rule } from "./check.ts";
 

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { hindrance } from "../../domain/builders.ts";
-import type { WantedPin } from "../../domain/cache.ts";
+import type { Pin } from "../../domain/cache.ts";
 import { type Derivation, outputPaths } from "../../domain/derivation.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
@@ -166,6 +166,9 @@ export function pinOf(name: string): string {
   const sum = createHash("sha256").update(name).digest("hex").slice(0, 8);
   return `${plain.slice(0, LENGTH_MOST - 9)}-${sum}`;
 }
+
+/** What a pin is to hold: nobody has said for how long. */
+export type WantedPin = Pick<Pin, "name" | "storePath">;
 
 /**
  * A pin for each output that the target wants: `name` for the first, `name^dev` for another. No target's

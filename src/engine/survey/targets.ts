@@ -1,12 +1,7 @@
 /** Turns the job's target lines into targets: one evaluation for a whole set, each target once. */
 
 import type { EvaluationResult } from "../../domain/evaluation.ts";
-import {
-  formatInFile,
-  formatOutputs,
-  type Installable,
-  type OutputSelection,
-} from "../../domain/installable.ts";
+import { formatInFile, formatOutputs, type Installable } from "../../domain/installable.ts";
 import type { Job } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
 import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
@@ -287,15 +282,11 @@ async function fromDerivation(
   try {
     const derivation = await nix.derivation(path);
     if (target.develop === "shell") return await withShell(named, path, [], nix);
-    const names = selectedOutputs(outputs, [...derivation.outputs.keys()]);
+    // A `.drv` says nothing of what is installed by default: all its outputs, as Nix takes them.
+    const names = outputs.kind === "named" ? outputs.names : [...derivation.outputs.keys()];
     return await withDerivation(named, path, names, nix);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return failedTarget(target.text, target, nix.setup.system, { message, nearest: [] });
   }
-}
-
-/** A `.drv` says nothing of what is installed by default: all its outputs, as Nix takes them. */
-function selectedOutputs(selection: OutputSelection, all: readonly string[]): readonly string[] {
-  return selection.kind === "named" ? selection.names : all;
 }
