@@ -150,7 +150,7 @@ const table: Readonly<
       title: "502 without end ends, and says for how long it was tried",
       faults: { badGateway: { ...always, ...at("complete") } },
       comesTo: failed(
-        /answers 502 \(an HTML page\), tried again for at most 1 s\); 1 path .* is not pushed either$/,
+        /answers 502 \(an HTML page\), tried again for at most 1 s; 1 path .* is not pushed either$/,
       ),
       and: (server) => expect(server.uploads("aborted")).toHaveLength(2),
     },

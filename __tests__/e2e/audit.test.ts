@@ -56,8 +56,8 @@ describe(`an audit, on ${NIX}`, () => {
     expect(troubles(audit.report())).toEqual([]);
     expect(audit.exitCode).toBe(0);
     expect(audit.annotations.filter(({ level }) => level !== "notice")).toEqual([]);
-    expect(audit.summary).toMatch(/\*\*The target is cached; all \d+ checks pass\.\*\*/);
-    expect(audit.summary).toContain("### What is pinned");
+    expect(audit.summary).toMatch(/^### ✅ Nix cache audit: all \d+ checks pass$/m);
+    expect(audit.summary).toContain("<summary>1 pin and the largest store paths</summary>");
     expect(audit.log).toMatch(/audit: all \d+ checks pass/);
     expect(await listing(job.cache)).toEqual(before);
   });

@@ -46,7 +46,6 @@ describe("the incident", () => {
     expect(step.report.pushed).toEqual([]);
     expect(server.writes().length).toBe(before);
     expect(step.log).toContain("nixpkgs#bitwarden-cli: upstream only (");
-    expect(step.summary).toContain("upstream only");
     expect(step.annotations.filter(({ level }) => level !== "notice")).toEqual([]);
 
     const forced = await job.step({ ...warm, force: "true" });
@@ -108,7 +107,7 @@ describe("who may not write", () => {
     expect(step.exitCode).toBe(0);
     expect(step.outputs["read-only"]).toBe("true");
     expect(step.report.targets.map(({ verdict }) => verdict.kind)).toEqual(["missing", "own"]);
-    expect(step.summary).toContain("It would have pushed");
+    expect(step.summary).toContain("nothing was pushed: ");
     expect(job.server.writes()).toEqual([]);
     expect(job.server.requests.some(({ isAuthorized }) => isAuthorized)).toBe(false);
   });
@@ -120,7 +119,6 @@ describe("who may not write", () => {
     expect(step.exitCode).toBe(1);
     expect(step.annotations).toContainEqual({
       level: "error",
-      title: expect.stringContaining("NCP-303"),
       message: expect.stringMatching(/this token may read, and not write/),
     });
     expect(step.log).not.toMatch(/^building/m);

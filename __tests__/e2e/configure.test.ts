@@ -98,7 +98,6 @@ describe(`Nix's configuration, on ${NIX}`, () => {
     expect(step.annotations).toContainEqual(
       expect.objectContaining({
         level: "warning",
-        title: expect.stringContaining("NCP-352"),
         message: expect.stringContaining(`file://${job.cache}?trusted=1`),
       }),
     );

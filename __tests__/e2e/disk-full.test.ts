@@ -80,7 +80,7 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     expect(errors(told(full))).toContainEqual(
       expect.stringMatching(/big-build-1\.0 was not built: the disk was full .*No space left/s),
     );
-    expect(full.annotations[0]?.title).toContain("NCP-407");
+    expect(full.annotations[0]?.message).toContain("NCP-407");
     expect(await isSound(job.job)).toBe(true);
     // Nothing of it is left there, and what was asked for beside it was made.
     expect(await readdir(small.path)).toEqual(["runner"]);
@@ -142,7 +142,7 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     await using job = await startJob(ROOMS, { storeIn: small.path, defaults: { mode: "warm" } });
     const full = await job.main({ targets: ".#bigOutput" });
     expect(full.exitCode).toBe(1);
-    expect(full.annotations[0]?.title).toContain("NCP-407");
+    expect(full.annotations[0]?.message).toContain("NCP-407");
     expect(await isSound(job)).toBe(true);
 
     const again = await job.main({ targets: ".#bigOutput" });

@@ -207,7 +207,26 @@ export async function pins(cache: string): Promise<Record<string, string>> {
   return found;
 }
 
-/** What the step told the user, all levels: `error: …`. */
+/** What the step told the user, all levels, in full, with what to do about it: `error: …`. */
 export function told(step: StageResult): string[] {
-  return step.annotations.map(({ level, message }) => `${level}: ${message}`);
+  const lines = step.log.split("\n");
+  const found = lines.flatMap((line, at) => {
+    const first = FINDING.exec(line);
+    if (!first) return [];
+    const after = lines.slice(at + 1);
+    const end = after.findIndex(
+      (next) => FINDING.test(next) || /^(Error|Warning|Nix cache)/.test(next),
+    );
+    const rest = after.slice(0, end < 0 ? 40 : end).filter((next) => next !== "");
+    return [
+      [`${first[1]}: ${first[2]}`, ...rest.map((next) => next.replace(/^ {2}→ /, ""))].join("\n"),
+    ];
+  });
+  // What is known before there is a report stands beside the log alone.
+  const others = step.annotations
+    .map(({ level, message }) => `${level}: ${message}`)
+    .filter((text) => !found.some((one) => one.startsWith(text.slice(0, 40))));
+  return [...found, ...others];
 }
+
+const FINDING = /^(error|warning|notice)(?: NCP-\d+)?: (.*)$/;

@@ -28,7 +28,9 @@ describe(`a foreign cache that refuses us, on ${NIX}`, () => {
       expect(warm.exitCode).toBe(0);
       expect(warm.report().pinned).toMatchObject([{ state: "confirmed" }]);
       const told = warm.annotations.filter(({ message }) => message.includes(server.origin));
-      expect(told).toMatchObject([{ level: "warning", title: expect.stringContaining("NCP-303") }]);
+      expect(told).toMatchObject([
+        { level: "warning", message: expect.stringContaining("NCP-303") },
+      ]);
       const verdicts = JSON.parse(warm.outputs["verdicts"] ?? "") as Record<string, unknown>;
       expect(JSON.stringify(verdicts)).not.toContain("unknown");
       expect((await job.post(WARM, { state: warm.state })).exitCode).toBe(0);

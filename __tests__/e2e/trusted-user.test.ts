@@ -51,7 +51,7 @@ describe(`through a daemon, on ${NIX}`, () => {
     expect(step.exitCode).toBe(0);
     const [warning, ...rest] = step.annotations.filter(({ level }) => level === "warning");
     expect(rest).toEqual([]);
-    expect(warning?.title).toContain("NCP-351");
+    expect(warning?.message).toContain("NCP-351");
     expect(warning?.message).toContain(
       `Nix's daemon does not trust ${USER.uid}, and takes nothing from: ${lan.origin}, the key lan-1`,
     );
@@ -126,7 +126,7 @@ describe(`through a daemon, on ${NIX}`, () => {
     };
     const step = await job.main({ mode: "check" }, { ...daemon.how, environment });
     expect(step.annotations).toContainEqual(
-      expect.objectContaining({ level: "warning", title: expect.stringContaining("NCP-351") }),
+      expect.objectContaining({ level: "warning", message: expect.stringContaining("NCP-351") }),
     );
     expect(step.report().targets).toMatchObject([{ verdict: { kind: "missing" } }]);
   });
@@ -139,7 +139,7 @@ describe(`through a daemon, on ${NIX}`, () => {
     expect(step.exitCode).toBe(0);
     expect(step.building).toEqual(["good-1"]);
     expect(step.report().verified).toMatchObject([{ outcome: "verified" }]);
-    const [warning] = step.annotations.filter(({ title }) => title.includes("NCP-351"));
+    const [warning] = step.annotations.filter(({ message }) => message.includes("NCP-351"));
     expect(warning?.message).toContain("later steps build what only our own cache has");
     expect(warning?.message).toContain(`extra-trusted-substituters = ${cache}?trusted=1`);
   });

@@ -96,6 +96,9 @@ export interface Pin {
   readonly keep: PinKeep;
 }
 
+/** What a pin is to hold: nobody has said for how long. */
+export type WantedPin = Pick<Pin, "name" | "storePath">;
+
 export interface StoredPin {
   readonly name: string;
   readonly storePath: StorePath;

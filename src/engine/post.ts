@@ -1,6 +1,6 @@
 /** The end of the job: what it built itself is pushed, verified and, where it is a target, pinned. */
 
-import { type BinaryCache, can, type StoredPin } from "../domain/cache.ts";
+import { type BinaryCache, can, type StoredPin, type WantedPin } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
@@ -20,7 +20,7 @@ export interface JobMemory {
   readonly targets: readonly {
     readonly name: string;
     readonly outputs: readonly StorePath[];
-    readonly pinName: string;
+    readonly pins: readonly WantedPin[];
   }[];
   /** Names that were in the store folder when the job began. */
   readonly storeNames: ReadonlySet<string>;
@@ -133,10 +133,10 @@ async function endOf(
   // A warming step has pinned its targets itself, a minute or an hour ago.
   const pins = targets.length > 0 ? await pinsOf(writable, signal) : undefined;
   const steps: Step[] = wanted.map((roots) => ({ do: "push", cache: writable, roots }));
-  for (const { name, outputs, pinName } of targets) {
+  for (const { name, outputs, pins: wanted } of targets) {
     const roots = { target: name, paths: outputs };
     steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
-    const wish = { target: name, pinName, outputs };
+    const wish = { target: name, pins: wanted };
     steps.push(...pinSteps({ ...job, force: "trust" }, trust, pins, writable, wish));
   }
   const done = await apply(job, { steps }, { lookup, audit: neverAudited }, world, signal);

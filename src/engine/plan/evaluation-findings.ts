@@ -46,7 +46,7 @@ export function evaluationFindings(
     }
     const place = PLACE.exec(message);
     const many = rest.length === 0 ? " does" : ` and ${count(rest.length, "more target")} do`;
-    const { code, hint } = adviceOn(first.verdict);
+    const { code, hint = builtOf(first.name, message) } = adviceOn(first.verdict);
     return [
       {
         ...common,
@@ -63,6 +63,20 @@ export function evaluationFindings(
       },
     ];
   });
+}
+
+/** What is built of a configuration, which itself is no derivation. */
+const BUILT_OF: Readonly<Record<string, string>> = {
+  nixosConfigurations: "config.system.build.toplevel",
+  darwinConfigurations: "system",
+  homeConfigurations: "activationPackage",
+};
+
+function builtOf(name: string, message: string): string | undefined {
+  const set = /#(\w+Configurations)\.("[^"]*"|[^."]+)$/.exec(name)?.[1] ?? "";
+  const built = BUILT_OF[set];
+  if (built === undefined || !message.includes("derivation")) return undefined;
+  return `name what is built of it: ${name}.${built}`;
 }
 
 interface Advice {

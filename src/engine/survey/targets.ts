@@ -268,6 +268,7 @@ function fromStorePath(target: Target, path: StorePath, nix: Nix): FoundTarget {
     system: nix.setup.system,
     wanted: { kind: "path", path },
     outputs: [path],
+    outputNames: ["out"],
     buildable: "elsewhere",
     pinName: target.pin ?? pinOf(derivationName(path)),
     imports: [],
