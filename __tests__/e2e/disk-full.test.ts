@@ -130,9 +130,9 @@ async function isSound({ machine }: TestJob): Promise<boolean> {
     await small.remount("size=150m");
     const fetch = await job.main({ mode: "prefetch", targets });
     expect(fetch.exitCode).toBe(1);
-    const left = errors(told(fetch)).find((line) => line.includes("passed over"));
+    const left = errors(told(fetch)).find((line) => line.includes("skipped, since"));
     expect(left).toMatch(
-      /^error: 1 target passed over for want of disk space, lowest priority first: \.#one$/m,
+      /^error: 1 target skipped, since there is not enough disk space, lowest priority first: \.#one$/m,
     );
     expect(fetch.report()).toMatchObject({ leftOut: [".#one"], fetched: { paths: 3 } });
   });

@@ -158,7 +158,7 @@ describe(`cache: github, on ${NIX}`, () => {
     await here.write(flake("three"));
     const third = await here.run(WARM);
     expect(third.main.building).toEqual(["program-1"]);
-    expect(third.post.log).toContain("left out: no target reaches them");
+    expect(third.post.log).toContain("not kept: no target reaches them");
     expect(third.post.log).toContain("saved: 1 path ");
 
     // Gone with the second run: `more`. The shared entry stays as it was made.
