@@ -4,14 +4,12 @@ import { execFile } from "node:child_process";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import type { Check } from "../../src/engine/audit/check.ts";
 import type { jsonReport } from "../../src/report/json.ts";
 import { TOKEN as BY_HAND, call } from "../servers/cachix-by-hand.ts";
 import { BITWARDEN, BWS, startCachixJob, TOKEN } from "./cachix-job.ts";
 import { cached, flake, listing, NIX, pins, startJob, type TestJob } from "./job.ts";
-
-jest.setTimeout(180_000);
 
 const run = promisify(execFile);
 const project = (name: string) => resolve("__tests__/fixtures/projects", name);

@@ -176,7 +176,7 @@ function ofOutcome({ target, outcome, detail, paths }: VerifiedTarget): Check {
   const base = { group: "closures" as const, code: "NCP-601" as const };
   switch (outcome) {
     case "verified":
-      return { ...base, status: "pass", message: `${target} is whole, ${paths} paths` };
+      return { ...base, status: "pass", message: `${target} is complete, ${count(paths, "path")}` };
     case "upstream only":
       return { ...base, status: "pass", message: `${target} is another cache's${because}` };
     case "another build":

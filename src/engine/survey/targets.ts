@@ -251,7 +251,7 @@ function passedOverNotice(
     return `${why}: ${shown}${paths.length > 5 ? ` and ${paths.length - 5} more` : ""}`;
   });
   return [
-    `${count(members.length, "member")} of ${"file" in of ? of.file : of.flake} passed over, as they cannot be evaluated here (${words.join("; ")})`,
+    `${count(members.length, "member")} of ${"file" in of ? of.file : of.flake} skipped, as they cannot be evaluated here (${words.join("; ")})`,
   ];
 }
 
