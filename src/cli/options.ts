@@ -78,6 +78,17 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
     values: ["a size, such as 1GB: a larger store path is not pushed, nor what refers to it"],
     again: "is refused",
   },
+  "push-inputs": {
+    group: "Caches",
+    takes: "WHICH",
+    means: "flake inputs, too",
+    values: [
+      "auto  push those that everybody can fetch, where no cache has them",
+      "all   push private ones as well",
+      "off   push none",
+    ],
+    again: "is refused",
+  },
   verify: {
     group: "Caches",
     takes: "HOW",

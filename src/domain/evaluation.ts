@@ -57,4 +57,6 @@ export interface AfterEvaluation {
   tell(signal: AbortSignal): Promise<readonly string[]>;
   /** Leaves for other jobs of the commit what was evaluated by the time of `tell`. */
   leave?(signal: AbortSignal): Promise<void>;
+  /** Sources of the flake's inputs that are valid here; `everybody's`: those for which Nix needs no secret. */
+  inputs?(which: "everybody's" | "all", signal: AbortSignal): Promise<readonly StorePath[]>;
 }

@@ -101,7 +101,10 @@ export async function survey(
   const pushesInputs = ownUse(job, trust) === "pushed to" && job.push === "auto";
   const inputs =
     pushesInputs && job.pushInputs !== "off"
-      ? await world.nix?.inputs?.(job.pushInputs === "all" ? "all" : "everybody's", signal)
+      ? await world.nix?.evaluated?.inputs?.(
+          job.pushInputs === "all" ? "all" : "everybody's",
+          signal,
+        )
       : [];
   const hindrances = hindrancesOf(assessment, local, world);
   return {

@@ -144,6 +144,7 @@ export function nixPort(parts: NixParts): Nix {
       return result;
     },
     evaluated: {
+      inputs: (which, signal) => inputs.toPush(which, signal),
       tell: async (signal) => {
         const lines = (await fill?.tell(signal)) ?? [];
         const reused = await carried?.hold();
@@ -153,7 +154,6 @@ export function nixPort(parts: NixParts): Nix {
         ? { leave: (signal: AbortSignal) => carried.keep(fill?.kept() ?? new Map(), signal) }
         : {}),
     },
-    inputs: (which, signal) => inputs.toPush(which, signal),
     attributes: async (flakeRef, set, signal) => {
       await inputs.fetch(signal);
       const segments = [{ kind: "name" as const, name: set }];
