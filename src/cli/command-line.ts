@@ -16,6 +16,7 @@ import { showTrace } from "../host/trace.ts";
 import { auditLines } from "../report/audit-section.ts";
 import { lastLine } from "../report/headline.ts";
 import { allFindings, reportText } from "../report/json.ts";
+import { plainLine } from "../report/page.ts";
 import { whyLines } from "../report/rebuilds.ts";
 import { findingLines, textReport } from "../report/text.ts";
 import {
@@ -245,7 +246,7 @@ function showRun(run: Run, output: Output): void {
 }
 
 function showWhy(run: Run, output: Output): void {
-  for (const line of [...whyLines(run), ...findingLines(run)]) {
+  for (const line of [...whyLines(run).map(plainLine), ...findingLines(run)]) {
     output.write(`${output.isTTY ? wrap(line, widthOf(output)) : line}\n`);
   }
 }
