@@ -4,13 +4,9 @@ import { execFile } from "node:child_process";
 import { cp, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { jest } from "@jest/globals";
 import { lock, type Machine, type MachineOptions, startMachine } from "../../scripts/machine.ts";
 import { runStage, type StageResult, type StepRequest } from "../../scripts/runner.ts";
 import type { jsonReport } from "../../src/report/json.ts";
-
-// A step is a handful of Nix processes, on a machine that may be busy.
-jest.setTimeout(120_000);
 
 /** The folder of a fixture flake. */
 export function flake(name: string): string {
@@ -152,8 +148,13 @@ export async function listing(folder: string): Promise<string[]> {
   return lines.sort();
 }
 
-/** As `listing`, without the empty folders that Nix makes wherever it looks for a cache. */
+/** What was pushed or pinned: without the records that a run leaves for later ones. */
 export async function content(cache: string): Promise<string[]> {
+  return (await written(cache)).filter((line) => !/^memos[ /]/.test(line));
+}
+
+/** As `listing`, without the empty folders that Nix makes wherever it looks for a cache. */
+export async function written(cache: string): Promise<string[]> {
   const all = await listing(cache);
   return all.filter(
     (line) => !/^(log|nar|realisations|build-trace-v\d+|nix-cache-info) /.test(line),

@@ -179,6 +179,7 @@ test(
           line: ".#program pin=p priority=90",
           system: "x86_64-linux",
           outputs: [storePath("program")],
+          outputNames: ["out"],
           pinName: "p",
           buildable: "here",
           served: [storePath("program")],

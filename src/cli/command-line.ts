@@ -259,7 +259,7 @@ export function helpText(): string {
   check      what is cached, and what would another machine have to build?
   prefetch   and fetch what is cached
   warm       and build what is missing, push, verify and pin it
-  why        why is a target in no cache that the default branch has built?
+  why        why is what the default branch has built not cached?
   audit      is what was pushed and pinned still there?
   setup      add --cache and --substituters to your Nix configuration, for good
              (setup --remove takes all of that back)

@@ -101,6 +101,22 @@ describe("what a finding says", () => {
     );
   });
 
+  test("each wrong name has the one that is near to it; what is wrong alike is said once", async () => {
+    const message = "it does not exist";
+    const failures = [
+      { attrPath: "helo", message, nearest: [".#hello"] },
+      { attrPath: "lintre", message, nearest: [".#linter"] },
+      { attrPath: "x", message, nearest: [] },
+      { attrPath: "y", message, nearest: [] },
+    ];
+    const found = await findings({ targets: ".#helo\n.#lintre\n.#x\n.#y" }, { nix: { failures } });
+    expect(found.map(({ message: words, hint }) => [words, hint])).toEqual([
+      [`.#helo does not evaluate: ${message}`, "did you mean .#hello?"],
+      [`.#lintre does not evaluate: ${message}`, "did you mean .#linter?"],
+      [`.#x and 1 more target do not evaluate: ${message}`, undefined],
+    ]);
+  });
+
   test("a failed target: Nix's message and the names that were meant", async () => {
     const nearest = ["nixpkgs#bws", ".#bwt"];
     const failures = [{ attrPath: "bsw", message: "no attribute 'bsw'", nearest }];

@@ -14,16 +14,16 @@ const UNTRACKED =
 /** Where Nix found it, in a file of the flake: of what is in the store, behind the source's own name. */
 const PLACE = /\bat \S*?\/[0-9a-z]{32}-source\/([^\s:]+):(\d+)(?::\d+)?/;
 
-/** One for each place in a file: what stands there, every target that reads it meets. */
+/** One for each place in a file: what stands there, every target that reads it meets. A wrong name is each target's own. */
 export function evaluationFindings(
   survey: Survey,
   levelOf: (kind: FailOn) => Finding["level"],
 ): Finding[] {
   const failed = survey.targets.filter(({ verdict }) => verdict.kind === "failed");
   const groups = Map.groupBy(failed, ({ verdict }) => {
-    const message = verdict.kind === "failed" ? verdict.message : "";
-    const place = PLACE.exec(message);
-    return place ? `${place[1]}:${place[2]}` : message;
+    if (verdict.kind !== "failed") return "";
+    const place = PLACE.exec(verdict.message);
+    return place ? `${place[1]}:${place[2]}` : [verdict.message, ...verdict.nearest].join(" ");
   });
   return [...groups].flatMap(([like, [first, ...rest]]): Finding[] => {
     if (first?.verdict.kind !== "failed") return [];
