@@ -11,6 +11,8 @@ import {
   SPOILT,
 } from "../__tests__/caches/fault-table.ts";
 import { DEVIATIONS } from "../__tests__/differential/deviations.ts";
+import { allOptions, COMMAND_FACTS, defaultOf, NAME, SECRETS, signature } from "../src/cli/help.ts";
+import { COMMANDS } from "../src/cli/options.ts";
 
 interface ActionFile {
   readonly inputs: Record<string, { description: string; default?: string }>;
@@ -184,6 +186,66 @@ export async function renderFaults(): Promise<string> {
   return replace(replace(text, "faults", table), "more", more);
 }
 
+/** docs/nix-cache-preflight.1, out of the same definitions as `--help`. */
+export function renderManPage(): string {
+  const options = allOptions().map(([name, facts]) => {
+    const value = defaultOf(name);
+    const lines = facts.values.map((line) => roff(line.replace(/ {2,}/, ": ")));
+    return [
+      ".TP",
+      `.B ${roff(signature(name, facts))}`,
+      `${roff(facts.means)}.`,
+      ...lines.flatMap((line) => [".br", line]),
+      ...(value === undefined ? [] : [".br", `Default: ${roff(value)}`]),
+    ];
+  });
+  const commands = COMMANDS.flatMap((name) => [
+    ".TP",
+    `.B ${roff(COMMAND_FACTS[name].usage)}`,
+    roff(COMMAND_FACTS[name].means),
+  ]);
+  const secrets = Object.entries(SECRETS).flatMap(([name, variable]) => [
+    ".TP",
+    `.B ${roff(variable)}`,
+    `The ${name.replace("-", " ")} for the cache that is written to.`,
+  ]);
+  return [
+    '.\\" Made by npm run docs.',
+    `.TH ${NAME.toUpperCase()} 1`,
+    ".SH NAME",
+    roff(`${NAME} - what is in a binary cache, and what would be built from source`),
+    ".SH SYNOPSIS",
+    `.B ${roff(NAME)}`,
+    ".I COMMAND",
+    "[\\fITARGET\\fR...] [\\fIOPTIONS\\fR]",
+    ".SH COMMANDS",
+    ...commands,
+    ".SH TARGETS",
+    roff(
+      "An installable of Nix's (.#hello, nixpkgs#bws), or an attribute with file=default.nix; * stands for every name. Without one: all packages, checks and devShells of the flake here.",
+    ),
+    ".SH OPTIONS",
+    "An option that adds up may be given more than once; any other is refused a second time.",
+    ...options.flat(),
+    ".SH ENVIRONMENT",
+    ...secrets,
+    ".TP",
+    ".B NO_COLOR",
+    "Nothing is coloured.",
+    ".SH EXIT STATUS",
+    "0: fine. 1: an error, or what",
+    ".B \\-\\-fail\\-on",
+    "names. 2: a wrong command line. 130: interrupted.",
+    "",
+  ].join("\n");
+}
+
+/** What roff would take for a request or an escape, and hyphens that are to be copied. */
+function roff(text: string): string {
+  const plain = text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll("…", "...");
+  return /^[.']/.test(plain) ? `\\&${plain}` : plain;
+}
+
 function suiteAt(name: string): string {
   return `../__tests__/caches/${name}`;
 }
@@ -193,4 +255,5 @@ if (import.meta.main) {
   await writeFile("docs/inputs.md", await renderInputs());
   await writeFile("docs/decisions.md", await renderDecisions());
   await writeFile("docs/faults.md", await renderFaults());
+  await writeFile(`docs/${NAME}.1`, renderManPage());
 }

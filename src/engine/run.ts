@@ -4,7 +4,7 @@ import { UserError } from "../domain/errors.ts";
 import { isFresh } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
-import { count } from "../domain/size.ts";
+import { count, formatSeconds } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
@@ -128,6 +128,15 @@ function refuseExposed(job: Job, { exposed }: World): void {
   );
 }
 
+/** `14 targets, 230 derivations in 1.4s`. */
+function checkedWords({ targets, facts, recalled }: Survey, seconds: number): string {
+  const { size } = facts.derivations;
+  const looked = size === 0 ? "" : `, ${count(size, "derivation")}`;
+  const time = recalled === undefined ? "" : new Date(recalled).toISOString().slice(11, 16);
+  const same = time === "" ? "" : `, same as the run of ${time} UTC`;
+  return `${count(targets.length, "target")}${looked}${same} in ${formatSeconds(seconds)}`;
+}
+
 /** The first phase, with a group of its own: it changes nothing, and decides what will be. */
 async function look(
   job: Job,
@@ -137,8 +146,12 @@ async function look(
   refuted: ReadonlySet<StorePath>,
 ): Promise<{ readonly seen: Survey; readonly meant: Plan }> {
   world.log.group("Look: what is cached, and where");
+  const begun = world.clock.now();
   try {
     const seen = await survey(job, trust, world, signal, refuted);
+    if (seen.system !== undefined) {
+      world.log.did?.("Checked", checkedWords(seen, (world.clock.now() - begun) / 1000));
+    }
     return { seen, meant: await decide(job, seen, world, signal) };
   } finally {
     world.log.endGroup();
