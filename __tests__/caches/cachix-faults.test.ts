@@ -305,7 +305,7 @@ const table: Readonly<
       comesTo: {
         outcome: "verified",
         pin: "failed",
-        findings: [expect.stringMatching(/pin release was not set: read back for 1\.5 s/)] as never,
+        findings: [expect.stringMatching(/pin release was not set: asked for 1\.5 s/)] as never,
       },
     },
   ],

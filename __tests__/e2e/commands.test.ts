@@ -19,6 +19,7 @@ type Rule = { readonly pattern: RegExp } & (
 
 const RULES: readonly Rule[] = [
   { pattern: /^(npx )?nix-cache-preflight( |$)/, where: "project" },
+  { pattern: /^nix run github:/, notRun: "it asks GitHub; nix-run.test.ts runs the flake" },
   { pattern: /^sha256sum /, where: "project", output: /^[0-9a-f]{16}\b/ },
   {
     pattern: /^\.\/scripts\/demo$/,

@@ -56,6 +56,9 @@ describe(`the incident, on ${NIX}`, () => {
       "hello-2.12",
     ]);
     expect(Object.keys(await pins(job.cache))).toHaveLength(1);
+    expect(warm.summary).toContain(
+      "are above push-max and not pushed, nor 3 paths that refer to that.",
+    );
     const out = warm.report().findings.filter(({ code }) => code === "NCP-314");
     expect(out.map(({ level, message }) => [level, message])).toEqual([
       [

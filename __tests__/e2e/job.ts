@@ -148,8 +148,13 @@ export async function listing(folder: string): Promise<string[]> {
   return lines.sort();
 }
 
-/** As `listing`, without the empty folders that Nix makes wherever it looks for a cache. */
+/** What was pushed or pinned: without the records that a run leaves for later ones. */
 export async function content(cache: string): Promise<string[]> {
+  return (await written(cache)).filter((line) => !/^memos[ /]/.test(line));
+}
+
+/** As `listing`, without the empty folders that Nix makes wherever it looks for a cache. */
+export async function written(cache: string): Promise<string[]> {
   const all = await listing(cache);
   return all.filter(
     (line) => !/^(log|nar|realisations|build-trace-v\d+|nix-cache-info) /.test(line),

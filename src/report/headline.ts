@@ -3,6 +3,7 @@
 import type { Finding } from "../domain/finding.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
+import { pinnedTargets } from "../engine/outcome.ts";
 import { bytesToDownload } from "../engine/plan/disk-space.ts";
 import {
   countOf,
@@ -265,6 +266,7 @@ export function doneFigures({
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const good = verified.filter(({ outcome: how }) => how === "verified").length;
   const set = pinned.filter(({ state }) => state !== "failed").length;
+  const whole = pinnedTargets(outcome).size === good;
   const blocked = survey?.trust.kind === "read-only" && built.length > 0;
   return [
     ...(substituted.paths > 0
@@ -279,8 +281,8 @@ export function doneFigures({
             : `${count(pushed.length, "store path")} (${formatBytes(bytes)}) pushed`,
         ]
       : []),
-    ...(good > 0 ? [`${count(good, "target")} verified${set === good ? " and pinned" : ""}`] : []),
-    ...(set > 0 && set !== good ? [`${count(set, "pin")} set`] : []),
+    ...(good > 0 ? [`${count(good, "target")} verified${whole ? " and pinned" : ""}`] : []),
+    ...(set > 0 && !whole ? [`${count(set, "pin")} set`] : []),
   ];
 }
 

@@ -98,6 +98,10 @@ function adviceOn({ message, nearest }: { message: string; nearest: readonly str
   if (nearest.length > 0) {
     return { code: "NCP-205", hint: `did you mean ${nearest.join(" or ")}?` };
   }
+  const [, id] = /cannot find flake 'flake:([\w-]+)' in the flake registries/.exec(message) ?? [];
+  if (id !== undefined) {
+    return { code: "NCP-205", hint: `an output of the flake here begins with .#: write .#${id}` };
+  }
   if (LIMITED.test(message)) {
     return {
       code: "NCP-135",
