@@ -88,7 +88,7 @@ async function work(
     if (controller.signal.aborted) process.exit(1);
     controller.abort(
       new UserError("NCP-501", `interrupted by ${name}`, {
-        hint: "what was finished is kept; running it again goes on from there",
+        hint: "run it again: what was finished is kept, and it goes on from there",
       }),
     );
   };
