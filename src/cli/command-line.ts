@@ -104,7 +104,7 @@ async function work(
     interrupted = code;
     controller.abort(
       new UserError("NCP-501", `interrupted by ${name}`, {
-        hint: "what was finished is kept; running it again goes on from there",
+        hint: "run it again: what was finished is kept, and it goes on from there",
       }),
     );
   };
