@@ -11,20 +11,54 @@ import {
   SPOILT,
 } from "../__tests__/caches/fault-table.ts";
 import { DEVIATIONS } from "../__tests__/differential/deviations.ts";
+import { allOptions, COMMAND_FACTS, defaultOf, NAME, SECRETS, signature } from "../src/cli/help.ts";
+import { COMMANDS } from "../src/cli/options.ts";
 
 interface ActionFile {
   readonly inputs: Record<string, { description: string; default?: string }>;
   readonly outputs: Record<string, { description: string }>;
 }
 
-/** README.md with its tables made anew. */
+/** What the inputs are about, in the order in which a newcomer needs them. */
+const GROUPS: readonly (readonly [about: string, names: readonly string[]])[] = [
+  ["What to look at", ["mode", "targets", "working-directory"]],
+  ["Where to write, and as whom", ["cache", "token", "signing-key", "trust"]],
+  ["Where else to read", ["substituters"]],
+  ["What is pushed and kept", ["push", "push-filter", "push-max", "pin", "pin-keep", "verify"]],
+  ["What fails the step", ["fail-on", "on-push-failure", "heavy", "quota"]],
+  ["Disk space", ["min-free", "reclaim"]],
+  ["Cache keys", ["key-files", "key-prefix", "key-suffix"]],
+  ["Evaluation and builds", ["reuse-evaluation", "pass-env", "force"]],
+  ["Installing Nix", ["install-nix", "nix-version", "nix-sha256"]],
+  ["The job's page", ["summary"]],
+];
+
+/** README.md with the names of all inputs, by what they are about. */
 export async function renderReadme(): Promise<string> {
-  const action = parse(await readFile("action.yml", "utf8")) as ActionFile;
-  const readme = await readFile("README.md", "utf8");
-  return replace(replace(readme, "inputs", inputs(action)), "outputs", outputs(action));
+  const { inputs } = await actionFile();
+  const grouped = GROUPS.flatMap(([, names]) => names);
+  const nowhere = Object.keys(inputs).filter((name) => !grouped.includes(name));
+  const unknown = grouped.filter((name) => !(name in inputs));
+  if (nowhere.length > 0) throw new Error(`in no group of scripts/docs.ts: ${nowhere.join(", ")}`);
+  if (unknown.length > 0) throw new Error(`no input of action.yml: ${unknown.join(", ")}`);
+  const lines = GROUPS.map(
+    ([about, names]) => `- **${about}**: ${names.map((name) => `\`${name}\``).join(", ")}`,
+  );
+  return replace(await readFile("README.md", "utf8"), "input groups", lines.join("\n"));
 }
 
-function inputs(action: ActionFile): string {
+/** docs/inputs.md with its tables made anew. */
+export async function renderInputs(): Promise<string> {
+  const action = await actionFile();
+  const text = await readFile("docs/inputs.md", "utf8");
+  return replace(replace(text, "inputs", inputTable(action)), "outputs", outputTable(action));
+}
+
+async function actionFile(): Promise<ActionFile> {
+  return parse(await readFile("action.yml", "utf8")) as ActionFile;
+}
+
+function inputTable(action: ActionFile): string {
   const rows = Object.entries(action.inputs).map(([name, { description, default: value }]) => {
     const shown = (value ?? "")
       .trim()
@@ -36,7 +70,7 @@ function inputs(action: ActionFile): string {
   return ["| input | meaning | default |", "|-|-|-|", ...rows].join("\n");
 }
 
-function outputs(action: ActionFile): string {
+function outputTable(action: ActionFile): string {
   const rows = Object.entries(action.outputs).map(
     ([name, { description }]) => `| \`${name}\` | ${cell(description)} |`,
   );
@@ -95,12 +129,74 @@ export async function renderFaults(): Promise<string> {
   return replace(replace(text, "faults", table), "more", more);
 }
 
+/** docs/nix-cache-preflight.1, out of the same definitions as `--help`. */
+export function renderManPage(): string {
+  const options = allOptions().map(([name, facts]) => {
+    const value = defaultOf(name);
+    const lines = facts.values.map((line) => roff(line.replace(/ {2,}/, ": ")));
+    return [
+      ".TP",
+      `.B ${roff(signature(name, facts))}`,
+      `${roff(facts.means)}.`,
+      ...lines.flatMap((line) => [".br", line]),
+      ...(value === undefined ? [] : [".br", `Default: ${roff(value)}`]),
+    ];
+  });
+  const commands = COMMANDS.flatMap((name) => [
+    ".TP",
+    `.B ${roff(COMMAND_FACTS[name].usage)}`,
+    roff(COMMAND_FACTS[name].means),
+  ]);
+  const secrets = Object.entries(SECRETS).flatMap(([name, variable]) => [
+    ".TP",
+    `.B ${roff(variable)}`,
+    `The ${name.replace("-", " ")} for the cache that is written to.`,
+  ]);
+  return [
+    '.\\" Made by npm run docs.',
+    `.TH ${NAME.toUpperCase()} 1`,
+    ".SH NAME",
+    roff(`${NAME} - what is in a binary cache, and what would be built from source`),
+    ".SH SYNOPSIS",
+    `.B ${roff(NAME)}`,
+    ".I COMMAND",
+    "[\\fITARGET\\fR...] [\\fIOPTIONS\\fR]",
+    ".SH COMMANDS",
+    ...commands,
+    ".SH TARGETS",
+    roff(
+      "An installable of Nix's (.#hello, nixpkgs#bws), or an attribute with file=default.nix; * stands for every name. Without one: all packages, checks and devShells of the flake here.",
+    ),
+    ".SH OPTIONS",
+    "An option that adds up may be given more than once; any other is refused a second time.",
+    ...options.flat(),
+    ".SH ENVIRONMENT",
+    ...secrets,
+    ".TP",
+    ".B NO_COLOR",
+    "Nothing is coloured.",
+    ".SH EXIT STATUS",
+    "0: fine. 1: an error, or what",
+    ".B \\-\\-fail\\-on",
+    "names. 2: a wrong command line. 130: interrupted.",
+    "",
+  ].join("\n");
+}
+
+/** What roff would take for a request or an escape, and hyphens that are to be copied. */
+function roff(text: string): string {
+  const plain = text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll("…", "...");
+  return /^[.']/.test(plain) ? `\\&${plain}` : plain;
+}
+
 function suiteAt(name: string): string {
   return `../__tests__/caches/${name}`;
 }
 
 if (import.meta.main) {
   await writeFile("README.md", await renderReadme());
+  await writeFile("docs/inputs.md", await renderInputs());
   await writeFile("docs/decisions.md", await renderDecisions());
   await writeFile("docs/faults.md", await renderFaults());
+  await writeFile(`docs/${NAME}.1`, renderManPage());
 }

@@ -1,7 +1,9 @@
+import { resolve } from "node:path";
 import { describe, expect, test } from "@jest/globals";
-import { OPTIONS, parseCommand } from "../../src/cli/arguments.ts";
-import { helpText } from "../../src/cli/command-line.ts";
-import { MODES } from "../../src/domain/job.ts";
+import { CHOICES } from "../../src/action/inputs.ts";
+import { parseCommand } from "../../src/cli/arguments.ts";
+import { allOptions, helpText, topicText } from "../../src/cli/help.ts";
+import { COMMANDS } from "../../src/cli/options.ts";
 import { userError } from "../support/thrown.ts";
 
 describe("the command line", () => {
@@ -31,6 +33,21 @@ describe("the command line", () => {
     [["help"], { kind: "help", asked: "yes" }],
     [["check", "--help"], { kind: "help", asked: "yes" }],
     [["--version"], { kind: "version" }],
+    [["--help", "--pin"], { kind: "help", topic: "--pin" }],
+    [["check", "--help", "pin"], { kind: "help", topic: "pin" }],
+    [["check", "--pin", "--help"], { kind: "help", topic: "--pin" }],
+    [["help", "warm"], { kind: "help", topic: "warm" }],
+    [["check", "--force", ".#a"], { inputs: { force: "true", targets: ".#a" } }],
+    [["check", "--quiet"], { log: "quiet" }],
+    [["check", "--", "--odd"], { inputs: { targets: "--odd" } }],
+    [
+      ["check", "--fail-on", "missing", "--fail-on", "disk"],
+      { inputs: { "fail-on": "missing\ndisk" } },
+    ],
+    [
+      ["check", "--substituters=https://a.example", "--substituters", "https://b.example"],
+      { inputs: { substituters: "https://a.example\nhttps://b.example" } },
+    ],
     [["completion", "fish"], { kind: "completion", shell: "fish" }],
     [["setup", "--cache", "cachix:ours"], { kind: "setup", format: "text" }],
   ])("%j", (args, expected) => {
@@ -40,7 +57,17 @@ describe("the command line", () => {
   test.each([
     [["chek"], "NCP-640", '"chek" is not a command. Did you mean "check"?'],
     [["check", "--hevy", "x"], "NCP-640", 'there is no option --hevy. Did you mean "heavy"?'],
-    [["check", "--heavy"], "NCP-640", "argument missing"],
+    [["check", "--heavy"], "NCP-640", "--heavy needs a value"],
+    [["check", "--heavy", "--json"], "NCP-640", "--heavy needs a value"],
+    [["check", "--json=yes"], "NCP-640", "--json takes no value"],
+    [["check", "--force=true"], "NCP-640", "--force takes no value"],
+    [["check", "--quiet", "--verbose"], "NCP-640", "contradict each other"],
+    [
+      ["warm", "--cache", "cachix:a", "--cache", "cachix:b"],
+      "NCP-640",
+      '--cache is given twice: "cachix:a" and "cachix:b"',
+    ],
+    [["warm", "--min-free", "1GB", "--min-free", "2GB"], "NCP-640", "--min-free is given twice"],
     [["check", "--token", "x"], "NCP-640", "there is no option --token."],
     [["check", "--cache", "github"], "NCP-103", "GitHub's cache is there for its jobs alone"],
     [["setup", "x"], "NCP-640", '"x" is one word too many'],
@@ -53,17 +80,69 @@ describe("the command line", () => {
   });
 });
 
-describe("the help", () => {
-  const lines = helpText().trimEnd().split("\n");
+describe("a folder for a cache", () => {
+  test.each([
+    ["cache", "./dir", `file://${resolve("dir")}`],
+    ["cache", "../a b", `file://${resolve("..")}/a%20b`],
+    ["cache", "/var/cache", "file:///var/cache"],
+    ["cache", "~/cache", "file:///home/me/cache"],
+    ["substituters", "./dir", `file://${resolve("dir")}`],
+  ])("--%s %s is offered its URL", (name, text, url) => {
+    const args = ["check", `--${name}`, text];
+    const error = userError(() => parseCommand(args, { HOME: "/home/me" }));
+    expect(error).toMatchObject({ code: "NCP-103", hint: `write --${name} ${url}` });
+  });
+});
 
-  test("fits a screen of 80 by 24, prompt included", () => {
-    expect(lines.length).toBeLessThanOrEqual(23);
-    expect(lines.filter((line) => [...line].length > 80)).toEqual([]);
+describe("the help", () => {
+  test.each([
+    [80, 30],
+    [40, 48],
+  ])("in %d columns has at most %d lines", (columns, most) => {
+    const lines = helpText(columns).trimEnd().split("\n");
+    expect(lines.length).toBeLessThanOrEqual(most);
+    expect(lines.filter((line) => [...line].length > columns)).toEqual([]);
   });
 
-  test("names every command and every option", () => {
-    const words = new Set(helpText().split(/[\s()]+/));
-    const wanted = [...MODES, "setup", "completion", ...OPTIONS.map((name) => `--${name}`)];
-    expect(wanted.filter((word) => !words.has(word))).toEqual([]);
+  test.each([80, 40])(
+    "in %d columns names every command, and every option with its meaning",
+    (columns) => {
+      const text = helpText(columns);
+      const words = new Set(text.split(/[\s()]+/));
+      expect(COMMANDS.filter((word) => !words.has(word))).toEqual([]);
+      const shown = allOptions().filter(
+        ([name]) => columns === 80 || !/files-only|remove/.test(name),
+      );
+      const lacking = shown.filter(([name, { means }]) =>
+        /files-only|remove/.test(name)
+          ? !text.includes(`--${name}: `)
+          : !new RegExp(
+              `--${name}\\b.* ${means.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}( |$)`,
+              "m",
+            ).test(text),
+      );
+      expect(lacking).toEqual([]);
+    },
+  );
+
+  test.each(Object.entries(CHOICES).filter(([name]) => allOptions().some(([one]) => one === name)))(
+    "of --%s tells each of its values",
+    (name, legal) => {
+      const text = topicText(`--${name}`);
+      const wanted = name === "force" ? [] : legal;
+      expect(wanted.filter((value) => !new RegExp(`\\b${value}\\b`).test(text))).toEqual([]);
+    },
+  );
+
+  test("of an option tells its default, and whether it adds up", () => {
+    expect(topicText("pin-keep")).toMatch(/^Default: revisions:3\nIt is given once\.$/m);
+    expect(topicText("--fail-on")).toMatch(
+      /^Default: disk, eval\nIt may be given more than once\.$/m,
+    );
+    expect(topicText("warm")).toContain("Usage: nix-cache-preflight warm [TARGET...]");
+    expect(userError(() => topicText("--pni"))).toMatchObject({
+      code: "NCP-640",
+      message: 'there is no option or command "--pni". Did you mean "pin"?',
+    });
   });
 });

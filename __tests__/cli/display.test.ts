@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { barLine, cut, rowsOf, signsFor, wrap } from "../../src/cli/display.ts";
+import { barLine, cut, rowsOf, signsFor, steadyLine } from "../../src/cli/display.ts";
 import type { WorkState } from "../../src/domain/ports.ts";
 
 const state: WorkState = {
@@ -23,14 +23,6 @@ describe("a line in a terminal", () => {
   });
 
   test.each([
-    ["short", 20, "short"],
-    ["  .#a: missing, and then more words", 21, "  .#a: missing, and\n    then more words"],
-    [`  ${"x".repeat(30)}`, 24, `  ${"x".repeat(20)}\n    ${"x".repeat(10)}`],
-  ])("%j in %d columns is wrapped to %j", (line, width, expected) => {
-    expect(wrap(line, width)).toBe(expected);
-  });
-
-  test.each([
     ["", 10, 1],
     ["1234567890", 10, 1],
     ["12345678901", 10, 2],
@@ -40,8 +32,8 @@ describe("a line in a terminal", () => {
   });
 
   test.each([
-    [{ LANG: "C.UTF-8" }, "█"],
-    [{ LANG: "de_DE.utf8" }, "█"],
+    [{ LANG: "C.UTF-8" }, "━"],
+    [{ LANG: "de_DE.utf8" }, "━"],
     [{ LANG: "C" }, "#"],
     [{}, "#"],
     [{ LC_ALL: "C", LANG: "C.UTF-8" }, "#"],
@@ -54,12 +46,11 @@ describe("a bar", () => {
   const signs = signsFor({ LANG: "C.UTF-8" });
 
   test.each([
-    [20, "██░░░░ 412 of 2,051 paths"],
-    [40, "███░░░░░░░░░░ 412 of 2,051 paths"],
-    [60, "█████░░░░░░░░░░░░░░░ 412 of 2,051 paths, 1.2 GB of 4.8 GB"],
+    [31, "412 of 2,051 paths 30s"],
+    [69, `412 of 2,051 paths ${"━".repeat(6)}${" ".repeat(17)} 30s, 1.2 GB of 4.8 GB`],
     [
       120,
-      "██████░░░░░░░░░░░░░░░░░░ 412 of 2,051 paths, 1.2 GB of 4.8 GB, 1m 30s left, 40 MB/s, bws-1.0.0",
+      `412 of 2,051 paths ${"━".repeat(8)}${" ".repeat(22)} 30s, 1.2 GB of 4.8 GB, 1m 30s left, 40 MB/s, bws-1.0.0`,
     ],
   ])("in %d columns", (width, expected) => {
     expect(barLine(state, 30, width, signs)).toBe(expected);
@@ -67,6 +58,13 @@ describe("a bar", () => {
 
   test("is left out where nobody knows the end", () => {
     const open = { ...state, inAll: undefined, bytes: 0, bytesInAll: undefined, now: [] };
-    expect(barLine(open, 30, 80, signs)).toBe("412 paths so far");
+    expect(barLine(open, 30, 80, signs)).toBe("412 paths so far 30s");
   });
+});
+
+test("where nothing can be drawn anew, long work says what it is at", () => {
+  expect(steadyLine("Build", state, 840)).toBe("  Building bws-1.0.0, 14m so far");
+  expect(steadyLine("Push to cachix:acme", { ...state, now: [] }, 300)).toBe(
+    "   Pushing 412 of 2,051 paths, 5m so far",
+  );
 });

@@ -7,6 +7,7 @@ import { openTerminal } from "../servers/terminal.ts";
 import { HOME, NIX, NIXPKGS, startJob, type TestJob } from "./job.ts";
 
 const CLI = resolve("dist/cli.js");
+const TARGET = ".#homeConfigurations.alice.activationPackage";
 const TARGETS = "'.#homeConfigurations.*.activationPackage'";
 
 interface Ended {
@@ -30,12 +31,44 @@ const start = () => startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
 describe(`in a pipe, ${NIX}`, () => {
   test("check says what another machine would have to build: plain lines, no colour", async () => {
     await using job = await start();
-    const args = ["check", ".#homeConfigurations.alice.activationPackage"];
+    const args = ["check", TARGET];
     const { code, stdout, stderr } = await cli(job, args);
-    expect(stdout).toContain("The target is not cached; bws-1.0.0 would be built from source");
-    expect(stderr).toContain("Look: what is cached, and where\n");
+    expect(stdout).toMatch(
+      /^ {3}From source\n {3}bws-1\.0\.0\n {3}bws-deps-1\.0\.0\n {3}hello-2\.12\n\n/,
+    );
+    expect(stdout).toMatch(/\n\n {2}To build homeConfigurations\.alice needs a build; .*\n$/);
+    expect(stderr).toMatch(/^ {3}Checked 1 target, \d+ derivations in [\d.]+s\n$/);
     expect(`${stdout}${stderr}`).not.toContain("\u001b");
     expect(code).toBe(0);
+  });
+
+  test("--quiet says the result alone, and a reader who has enough is no error", async () => {
+    await using job = await start();
+    const quiet = await cli(job, ["check", TARGET, "--quiet"]);
+    expect(quiet.stdout).toMatch(/^ {2}To build .*\n$/);
+    expect(quiet.stderr).toBe("");
+    const command = `"${process.execPath}" "${CLI}" check ${TARGET} | head -1; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = await promisify(execFile)("bash", ["-c", command], {
+      cwd: job.workspace,
+      env: job.machine.environment,
+    });
+    expect(stdout).toMatch(/^ {3}From source\n0\n$/);
+    expect(stderr).toMatch(/^ {3}Checked .*\n$/);
+  });
+
+  test("standard output that nobody reads is no error", async () => {
+    const command = `("${process.execPath}" "${CLI}" completion bash; echo "ended with $?" >&2) | true`;
+    const { stderr } = await promisify(execFile)("bash", ["-c", command]);
+    expect(stderr).toBe("ended with 0\n");
+  });
+
+  test("a word that is no flake is offered as an output of the flake here", async () => {
+    await using job = await start();
+    const { code, stdout } = await cli(job, ["check", "myapp"]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /^error: myapp does not evaluate: .* \(NCP-205\)\nhelp: .*\.#myapp\n\n {4}Failed /,
+    );
   });
 
   test("--json is one JSON document, whatever comes of it", async () => {
@@ -50,8 +83,8 @@ describe(`in a pipe, ${NIX}`, () => {
   });
 
   test.each([
-    [["check", ".#homeConfigurations.alice.activationPackage"], 0],
-    [["check", ".#homeConfigurations.alice.activationPackage", "--fail-on", "missing"], 1],
+    [["check", TARGET], 0],
+    [["check", TARGET, "--fail-on", "missing"], 1],
     [["check", ".#nosuch"], 1],
     [["chek"], 2],
     [["check", "--heavy", ">lots"], 2],
@@ -114,12 +147,12 @@ describe(`setup, ${NIX}`, () => {
     const { job, cache, conf } = await withCache();
     await using _job = job;
     const own = join(job.machine.root, "own");
-    const target = ".#homeConfigurations.alice.activationPackage";
+    const target = TARGET;
     await cli(job, ["warm", target, "--cache", `file://${own}`, "--min-free", "1MB"]);
     await job.machine.forget();
     const args = ["prefetch", target, "--cache", `file://${own}`, "--min-free", "1MB"];
     const fetched = await cli(job, args);
-    expect(fetched).toMatchObject({ code: 0, stdout: expect.stringContaining("fetched") });
+    expect(fetched).toMatchObject({ code: 0, stdout: expect.stringContaining("downloaded") });
     await expect(readFile(conf)).rejects.toThrow("ENOENT");
     const state = join(job.machine.environment["HOME"] ?? "", ".local/state/nix-cache-preflight");
     expect(await readdir(state)).toEqual([]);
@@ -187,37 +220,51 @@ describe(`in a terminal, ${NIX}`, () => {
       environment: { ...job.machine.environment, ...more },
     });
 
-  test("shows phases, a bar, and what came of it", async () => {
+  test("keeps a line of each thing that is done, shows what is under way, and the result last", async () => {
     await using job = await start();
     await using terminal = await open(job, 80);
-    await terminal.shows(/^. Build .*\n {2}\d+ derivations? so far/m);
+    const live = await terminal.shows(/^ {2}Building \d+ derivations? so far .*\n +[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]/m);
+    // What is live is the end of the screen, in five lines at most.
+    const lines = live.trimEnd().split("\n");
+    expect(
+      lines.length - lines.findIndex((line) => line.startsWith("  Building")),
+    ).toBeLessThanOrEqual(5);
     const text = await terminal.shows(/ended with 0/);
-    expect(text).toMatch(/^✔ Look: what is cached, and where [\d.]+ s$/m);
-    expect(text).toMatch(/^✔ Push and verify 3 targets [\d.]+ s$/m);
+    expect(text).toMatch(
+      new RegExp(
+        [
+          "^ {3}Checked 3 targets, \\d+ derivations in [\\d.]+s",
+          " {5}Built hello-2\\.12 in [\\d.]+s",
+          "(?: {5}Built .*\n)+ {4}Pushed .*\n(?: .*\n)* {2}Verified 3 targets",
+          " {2}Finished all 3 targets are now cached; .*",
+          "(?: .*\n)*ended with 0",
+        ].join("\n"),
+        "m",
+      ),
+    );
     // What was live is gone: no bar and no spinner is left behind.
-    expect(text).not.toMatch(/[█░⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]/);
-    expect(text).toContain("now all are cached");
-    expect(await terminal.painted()).toContain("\u001b[32m✔");
+    expect(text).not.toMatch(/Building|[━⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]/);
+    expect(await terminal.painted()).toContain("\u001b[1m\u001b[32m   Checked");
   });
 
-  test("of 40 columns cuts what is live and wraps what stays", async () => {
+  test("of 40 columns has a narrow column of verbs, no bar, and breaks what stays", async () => {
     await using job = await start();
     await using terminal = await open(job, 40);
     const lines = (await terminal.shows(/ended with 0/)).split("\n");
-    expect(lines).toContain("✔ Build 3 derivations that several tar…");
-    expect(lines).toContain("0 of 3 targets were cached; bws-1.0.0");
-    expect(lines).toContain("  was built from source for all of");
+    expect(lines).toContain("Verified 3 targets");
+    expect(lines).toContain("Finished all 3 targets are now cached;");
     expect(lines.filter((line) => line.length > 40)).toEqual([]);
   });
 
-  test("that is made narrower meanwhile shows each phase once", async () => {
+  test("that is made narrower meanwhile shows each thing once", async () => {
     await using job = await start();
     await using terminal = await open(job, 70);
-    await terminal.shows(/^. Build 3 derivations/m);
+    await terminal.shows(/^ {2}Building /m);
     await terminal.resize(40, 24);
     const text = await terminal.shows(/ended with 0/);
-    expect(text.match(/Build 3 derivations/g)).toHaveLength(1);
-    expect(text).not.toMatch(/[█░⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]/);
+    expect(text.match(/Checked 3 targets/g)).toHaveLength(1);
+    expect(text.match(/Finished/g)).toHaveLength(1);
+    expect(text).not.toMatch(/[━⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]/);
   });
 
   test.each([
@@ -241,17 +288,18 @@ describe(`in a terminal, ${NIX}`, () => {
       environment: job.machine.environment,
     });
     const text = await terminal.shows(/ended with 0/);
-    expect(text).toMatch(/^Look: what is cached, and where$/m);
-    expect(text).not.toMatch(/[✔█░]/);
+    expect(text).toMatch(/^ {3}Checked 3 targets/m);
+    expect(text).not.toMatch(/[━⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]|Building/);
   });
 
   test("that is interrupted gets its cursor back, and is told", async () => {
     await using job = await start();
     await using terminal = await open(job, 80);
-    await terminal.shows(/^. Build /m);
+    await terminal.shows(/^ {2}Building /m);
     await terminal.type(["C-c"]);
-    const text = await terminal.shows(/NCP-501: interrupted by SIGINT/);
-    expect(text).toMatch(/^✖ Build /m);
+    const text = await terminal.shows(/ended with 130/);
+    expect(text).toMatch(/^ {3}Stopped building .* after [\d.]+s$/m);
+    expect(text).toMatch(/^error: interrupted by SIGINT \(NCP-501\)\nhelp: /m);
   });
 
   test("zsh completes commands and options", async () => {

@@ -13,9 +13,14 @@ test("the package that npm packs is installed alone, and its command runs", asyn
     { filename: string; files: { path: string }[] },
   ];
   const paths = files.map(({ path }) => path);
-  expect(paths).toContain("dist/cli.js");
+  expect(paths).toEqual(expect.arrayContaining(["dist/cli.js", "docs/nix-cache-preflight.1"]));
   expect(
-    paths.filter((path) => !/^(dist\/|action\.yml|LICENSE|README\.md|package\.json)/.test(path)),
+    paths.filter(
+      (path) =>
+        !/^(dist\/|docs\/nix-cache-preflight\.1$|action\.yml|LICENSE|README\.md|package\.json)/.test(
+          path,
+        ),
+    ),
   ).toEqual([]);
   await folder.write("desk/package.json", "{}");
   const cwd = folder.at("desk");

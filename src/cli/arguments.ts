@@ -1,41 +1,28 @@
 /** Reads the command line: what was typed becomes a command, or an error that says what would be right. */
 
-import { parseArgs } from "node:util";
-import { DEFAULTS, type InputName, type Inputs } from "../action/inputs.ts";
+import { resolve } from "node:path";
+import { Command as Commander, CommanderError, Option } from "commander";
+import { DEFAULTS, type Inputs } from "../action/inputs.ts";
 import { UserError } from "../domain/errors.ts";
-import { MODES, type Mode } from "../domain/job.ts";
+import type { Mode } from "../domain/job.ts";
+import { fileUrl } from "../domain/location.ts";
 import { didYouMean } from "../domain/suggest.ts";
 import type { Environment } from "../host/environment.ts";
-import { FLAGS, SHELLS, type Shell } from "./completion.ts";
-
-/** Secrets come from the environment: an argument list can be read by every user of the machine. */
-export const SECRETS = {
-  token: "NIX_CACHE_PREFLIGHT_TOKEN",
-  "signing-key": "NIX_CACHE_PREFLIGHT_SIGNING_KEY",
-} as const;
-
-/** What makes no sense away from a runner, or is said in another way. */
-const NO_OPTION = new Set<InputName>([
-  "targets",
-  "mode",
-  "token",
-  "signing-key",
-  "install-nix",
-  "nix-version",
-  "nix-sha256",
-  "summary",
-]);
-
-/** The inputs that are options, named as in action.yml. */
-export const OPTIONS = (Object.keys(DEFAULTS) as InputName[]).filter(
-  (name) => !NO_OPTION.has(name),
-);
-
-export const OTHER_COMMANDS = ["why", "setup", "completion"] as const;
-const COMMANDS: readonly string[] = [...MODES, ...OTHER_COMMANDS];
+import { SHELLS, type Shell } from "./completion.ts";
+import { SECRETS } from "./help.ts";
+import {
+  COMMANDS,
+  type CommandName,
+  FLAGS,
+  type FlagName,
+  INPUT_OPTIONS,
+  OPTIONS,
+  type OptionFacts,
+  type OptionName,
+} from "./options.ts";
 
 export type Command =
-  | { readonly kind: "help"; readonly asked: "yes" | "no" }
+  | { readonly kind: "help"; readonly asked: "yes" | "no"; readonly topic?: string }
   | { readonly kind: "version" }
   | { readonly kind: "completion"; readonly shell: Shell }
   | ({ readonly kind: "setup" } & Asked)
@@ -48,36 +35,39 @@ export type Command =
 interface Asked {
   readonly inputs: Inputs;
   readonly format: Format;
-  readonly log: "usual" | "verbose";
+  readonly log: Detail;
 }
 
-export type Format = "text" | "json";
+/** `quiet`: no progress, and of the report what somebody should act on, and the result. */
+export type Detail = "quiet" | "usual" | "verbose";
+
+type Format = "text" | "json";
 
 /** Throws a UserError for whatever cannot be meant. */
 export function parseCommand(args: readonly string[], environment: Environment): Command {
-  const { values, positionals } = parsed(args);
-  if (values["help"] === true) return { kind: "help", asked: "yes" };
-  if (values["version"] === true) return { kind: "version" };
-  const [word, ...rest] = positionals;
+  const help = helpAsked(args);
+  if (help) return help;
+  const { inputs: given, flags, words } = parsed(args);
+  if (flags.has("version")) return { kind: "version" };
+  const [word, ...rest] = words;
   if (word === undefined) return { kind: "help", asked: "no" };
-  if (word === "help") return { kind: "help", asked: "yes" };
-  if (!COMMANDS.includes(word)) {
+  if (!isCommand(word)) {
     throw new UserError("NCP-640", `"${word}" is not a command.${didYouMean(word, COMMANDS)}`, {
       hint: `say one of ${COMMANDS.join(", ")}, or --help`,
     });
   }
   if (word === "completion") return { kind: "completion", shell: shellNamed(rest) };
-  const format = values["json"] === true ? "json" : "text";
-  const takeBack = values["remove"] === true;
+  const format = flags.has("json") ? "json" : "text";
+  const takeBack = flags.has("remove");
   if (takeBack && word !== "setup") {
     throw new UserError("NCP-640", `${word}: --remove belongs to setup`, {
       hint: "write setup --remove: it takes back what setup added to your Nix configuration",
     });
   }
-  const log = values["verbose"] === true ? "verbose" : "usual";
-  if (values["files-only"] === true) {
+  const log = detailOf(flags);
+  if (flags.has("files-only")) {
     if (word === "audit" && rest.length === 0) {
-      return { kind: "files", inputs: inputsOf(values, environment), format, log };
+      return { kind: "files", inputs: inputsOf(given, environment), format, log };
     }
     throw new UserError("NCP-640", "--files-only is for audit, without targets", {
       hint: "write audit --files-only: it looks at the project's files, evaluates nothing and asks no cache",
@@ -89,15 +79,15 @@ export function parseCommand(args: readonly string[], environment: Environment):
         hint: "write --cache CACHE, or --substituters 'URL PUBLIC-KEY'",
       });
     }
-    const inputs = inputsOf(values, environment);
-    if (takeBack && (values["cache"] !== undefined || values["substituters"] !== undefined)) {
+    const inputs = inputsOf(given, environment);
+    if (takeBack && (given.has("cache") || given.has("substituters"))) {
       throw new UserError("NCP-640", "setup --remove takes back all that setup added", {
         hint: "leave --cache and --substituters out; setup adds again what is to stay",
       });
     }
     return { kind: takeBack ? "take back" : "setup", inputs, format, log };
   }
-  const inputs = inputsOf(values, environment);
+  const inputs = inputsOf(given, environment);
   const targets = rest.join("\n");
   if (word === "why") {
     if (targets === "" || inputs.cache === "none") {
@@ -114,54 +104,135 @@ export function parseCommand(args: readonly string[], environment: Environment):
       log,
     };
   }
-  const mode = word as Mode;
+  const mode: Mode = word;
   return { kind: "run", shows: "the report", inputs: { ...inputs, mode, targets }, format, log };
 }
 
-type Values = Readonly<Record<string, string | boolean | undefined>>;
-
-function parsed(args: readonly string[]): { values: Values; positionals: readonly string[] } {
-  const options = Object.fromEntries(OPTIONS.map((name) => [name, { type: "string" as const }]));
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        ...options,
-        json: { type: "boolean" as const },
-        remove: { type: "boolean" as const },
-        "files-only": { type: "boolean" as const },
-        verbose: { type: "boolean" as const },
-        help: { type: "boolean" as const, short: "h" },
-        version: { type: "boolean" as const },
-      },
-    });
-  } catch (error) {
-    const message = String(error).replace(/^TypeError[^:]*: /, "");
-    const unknown = /^Unknown option '-*([^']*)'/.exec(message)?.[1];
-    const known = [...OPTIONS, ...FLAGS];
-    const near = unknown === undefined ? "" : didYouMean(unknown, known);
-    const said = unknown === undefined ? message : `there is no option --${unknown}.${near}`;
-    throw new UserError("NCP-640", said, { hint: "--help lists all options" });
-  }
+function isCommand(word: string): word is CommandName {
+  return (COMMANDS as readonly string[]).includes(word);
 }
 
-function inputsOf(values: Values, environment: Environment): Inputs {
-  const given = Object.fromEntries(
-    OPTIONS.flatMap((name) => {
-      const value = values[name];
-      return typeof value === "string" ? [[name, value]] : [];
-    }),
-  );
-  if (given["cache"]?.trim() === "github") {
+/** `--help`, `--help --pin`, `--pin --help`, `help pin`: before all else, since what stands there need not be whole. */
+function helpAsked(args: readonly string[]): Command | undefined {
+  const end = args.indexOf("--");
+  const before = end < 0 ? args : args.slice(0, end);
+  const at = before.findIndex((arg) => arg === "--help" || arg === "-h");
+  if (at < 0 && before[0] !== "help") return undefined;
+  const behind = before[Math.max(0, at) + 1];
+  const ahead = before[at - 1];
+  const topic = behind ?? (ahead?.startsWith("-") ? ahead : undefined);
+  return { kind: "help", asked: "yes", ...(topic === undefined ? {} : { topic }) };
+}
+
+function detailOf(flags: ReadonlySet<FlagName>): Detail {
+  if (!flags.has("quiet")) return flags.has("verbose") ? "verbose" : "usual";
+  if (!flags.has("verbose")) return "quiet";
+  throw new UserError("NCP-640", "--quiet and --verbose contradict each other", {
+    hint: "leave one of them out",
+  });
+}
+
+type Given = ReadonlyMap<OptionName, string>;
+
+interface Parsed {
+  readonly inputs: Given;
+  readonly flags: ReadonlySet<FlagName>;
+  readonly words: readonly string[];
+}
+
+function parsed(args: readonly string[]): Parsed {
+  const inputs = new Map<OptionName, string>();
+  const flags = new Set<FlagName>();
+  const program = new Commander()
+    .argument("[words...]")
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined, writeOut: () => undefined })
+    .showSuggestionAfterError(false)
+    .helpOption(false);
+  for (const name of OPTIONS) {
+    const facts = INPUT_OPTIONS[name];
+    if (facts.takes === undefined) {
+      program.addOption(new Option(`--${name}`));
+      program.on(`option:${name}`, () => inputs.set(name, "true"));
+      continue;
+    }
+    program.addOption(new Option(`--${name} <${facts.takes}>`));
+    program.on(`option:${name}`, (value: string) =>
+      inputs.set(name, added(name, facts, inputs.get(name), value)),
+    );
+  }
+  for (const name of FLAGS) {
+    if (name === "help") continue;
+    program.addOption(new Option(`--${name}`));
+    program.on(`option:${name}`, () => flags.add(name));
+  }
+  try {
+    program.parse(args, { from: "user" });
+  } catch (error) {
+    throw error instanceof CommanderError ? wrongUse(error) : error;
+  }
+  return { inputs, flags, words: program.args };
+}
+
+/** A list grows; what can be said once is not said twice, since one of the two would be lost. */
+function added(
+  name: OptionName,
+  { again }: OptionFacts,
+  before: string | undefined,
+  value: string,
+): string {
+  if (value.startsWith("--")) throw lacksValue(name);
+  if (before === undefined) return value;
+  if (again === "adds up") return `${before}\n${value}`;
+  throw new UserError("NCP-640", `--${name} is given twice: "${before}" and "${value}"`, {
+    hint: `leave one of them out; --help --${name} tells its values`,
+  });
+}
+
+function lacksValue(name: string): UserError {
+  return new UserError("NCP-640", `--${name} needs a value, and there is none`, {
+    hint: `--help --${name} tells its values`,
+  });
+}
+
+function wrongUse({ code, message }: CommanderError): UserError {
+  const [, option = ""] = /'-*([\w-]+)/.exec(message) ?? [];
+  if (code === "commander.optionMissingArgument") return lacksValue(option);
+  if (code === "commander.unknownOption") {
+    const near = didYouMean(option, [...OPTIONS, ...FLAGS]);
+    const flag = (FLAGS as readonly string[]).includes(option) || option === "force";
+    const said = flag ? `--${option} takes no value` : `there is no option --${option}.${near}`;
+    return new UserError("NCP-640", said, { hint: "--help lists all options" });
+  }
+  return new UserError("NCP-640", message.replace(/^error: /, ""), {
+    hint: "--help lists all options",
+  });
+}
+
+function inputsOf(given: Given, environment: Environment): Inputs {
+  const cache = given.get("cache")?.trim();
+  if (cache === "github") {
     throw new UserError("NCP-103", "--cache github: GitHub's cache is there for its jobs alone", {
       hint: "write file:///DIRECTORY or another kind of cache; without one, none is written to",
     });
   }
+  if (cache !== undefined) refuseFolder("cache", cache, environment);
+  for (const line of given.get("substituters")?.split("\n") ?? []) {
+    refuseFolder("substituters", line.trim().split(/\s+/)[0] ?? "", environment);
+  }
   const secrets = Object.fromEntries(
     Object.entries(SECRETS).map(([name, variable]) => [name, environment[variable] ?? ""]),
   );
-  return { ...DEFAULTS, cache: "none", ...given, ...secrets };
+  return { ...DEFAULTS, cache: "none", ...Object.fromEntries(given), ...secrets };
+}
+
+/** A shell completes folders, and a cache is named by a URL. */
+function refuseFolder(name: OptionName, text: string, environment: Environment): void {
+  if (!/^(\.{0,2}\/|~\/|\.{1,2}$)/.test(text)) return;
+  const folder = resolve(text.replace(/^~(?=\/)/, environment["HOME"] ?? "~"));
+  throw new UserError("NCP-103", `--${name} ${text}: a folder is named by its URL`, {
+    hint: `write --${name} ${fileUrl(folder)}`,
+  });
 }
 
 function shellNamed([name = "", ...more]: readonly string[]): Shell {

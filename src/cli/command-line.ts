@@ -6,45 +6,40 @@ import { parseInputs, type Request } from "../action/inputs.ts";
 import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
 import { codeOf, secretTexts, type Trust } from "../domain/job.ts";
 import { withoutCredentials } from "../domain/location.ts";
+import type { Log } from "../domain/ports.ts";
 import { VERSION } from "../domain/version.ts";
 import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
-import type { Run } from "../engine/result.ts";
+import { concluded } from "../engine/result.ts";
 import { run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
-import { auditLines } from "../report/audit-section.ts";
-import { lastLine } from "../report/headline.ts";
+import { auditHeadline } from "../report/audit-section.ts";
 import { allFindings, reportText } from "../report/json.ts";
 import { whyLines } from "../report/rebuilds.ts";
-import { findingLines, textReport } from "../report/text.ts";
-import {
-  type Command,
-  type Format,
-  OPTIONS,
-  OTHER_COMMANDS,
-  parseCommand,
-  SECRETS,
-} from "./arguments.ts";
+import { type Command, type Detail, parseCommand } from "./arguments.ts";
 import { beginFolder } from "./command-folder.ts";
 import { completionScript } from "./completion.ts";
-import {
-  type Display,
-  isLively,
-  type Output,
-  painter,
-  plainLog,
-  type Style,
-  widthOf,
-  wrap,
-} from "./display.ts";
+import { type Display, isLively, type Output, painter, plainLog, widthOf } from "./display.ts";
+import { helpText, topicText } from "./help.ts";
 import { type CommandLine, remove, removeLines, setup, setupJson, setupLines } from "./setup.ts";
+import {
+  auditBody,
+  auditResult,
+  findingBlocks,
+  hung,
+  led,
+  problem,
+  runLines,
+  type Sheet,
+} from "./terminal-report.ts";
 
-/** 0 fine, 1 findings or a failure, 2 a wrong command line. */
-export type ExitCode = 0 | 1 | 2;
+/** 0 fine, 1 findings or a failure, 2 a wrong command line; of a signal 128 and its number, as shells have it. */
+export type ExitCode = 0 | 1 | 2 | 130 | 143;
 
 export async function main(args: readonly string[]): Promise<ExitCode> {
   const environment = processEnvironment();
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", endQuietly);
   let command: Command;
   let request: Request | undefined;
   try {
@@ -56,18 +51,15 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
   }
   switch (command.kind) {
     case "help":
-      process.stdout.write(helpText());
-      return command.asked === "yes" ? 0 : 2;
+      return help(command);
     case "version":
       process.stdout.write(`${VERSION}\n`);
       return 0;
     case "completion":
-      process.stdout.write(
-        completionScript(command.shell, { options: OPTIONS, commands: OTHER_COMMANDS }),
-      );
+      process.stdout.write(completionScript(command.shell));
       return 0;
     case "files":
-      return request ? auditFiles(command.format, request, environment) : 2;
+      return request ? auditFiles(command, request, environment) : 2;
     case "setup":
     case "take back":
     case "run":
@@ -77,15 +69,38 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
+/** Who reads a pipe may have enough, as `head` has after some lines; what is still to do goes on. */
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED") throw error;
+}
+
+function help({ topic, asked }: Extract<Command, { kind: "help" }>): ExitCode {
+  try {
+    const text = topic === undefined ? helpText(columnsOf(process.stdout)) : topicText(topic);
+    process.stdout.write(text);
+    return asked === "yes" ? 0 : 2;
+  } catch (error) {
+    tell(error, "text");
+    return 2;
+  }
+}
+
+function columnsOf({ isTTY, columns }: Output): number {
+  return isTTY === true ? (columns ?? 80) : 80;
+}
+
 async function work(
   command: Extract<Command, { kind: "setup" | "take back" | "run" }>,
   request: Request,
   environment: Environment,
 ): Promise<ExitCode> {
   const controller = new AbortController();
+  let interrupted: 130 | 143 | undefined;
   const interrupt = (name: NodeJS.Signals) => {
+    const code = name === "SIGINT" ? 130 : 143;
     // Whoever asks twice does not want to wait for what is being cleaned up.
-    if (controller.signal.aborted) process.exit(1);
+    if (controller.signal.aborted) process.exit(code);
+    interrupted = code;
     controller.abort(
       new UserError("NCP-501", `interrupted by ${name}`, {
         hint: "what was finished is kept; running it again goes on from there",
@@ -109,14 +124,14 @@ async function work(
       const done = await remove(commandLine);
       shown.end();
       if (command.format === "json") print(done);
-      else process.stdout.write(`${removeLines(done).join("\n")}\n`);
+      else printLines(removeLines(done, sheetOf(process.stdout)));
       return 0;
     }
     if (command.kind === "setup") {
       const done = await setup(request, commandLine);
       shown.end();
       if (command.format === "json") print(setupJson(done));
-      else process.stdout.write(`${setupLines(done).join("\n")}\n`);
+      else printLines(setupLines(done, sheetOf(process.stdout)));
       return done.troubles.length > 0 ? 1 : 0;
     }
     const { job } = request;
@@ -140,12 +155,22 @@ async function work(
     // The display ends before the report begins: they may be one terminal.
     shown.end();
     if (command.format === "json") write(reportText(done));
-    else if (command.shows === "why") showWhy(done, process.stdout);
-    else showRun(done, process.stdout);
+    else {
+      const sheet = sheetOf(process.stdout);
+      const how = command.log === "quiet" ? "quiet" : "all";
+      printLines(
+        command.shows === "why"
+          ? [
+              ...whyLines(done).map((line) => hung(line, sheet, 2)),
+              ...findingBlocks(done.result.findings, sheet),
+            ]
+          : runLines(done, sheet, how),
+      );
+    }
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
   } catch (error) {
     tell(error, command.format);
-    return 1;
+    return interrupted ?? 1;
   } finally {
     await rm(rootsFolder, { recursive: true, force: true });
     process.off("SIGINT", interrupt);
@@ -156,7 +181,7 @@ async function work(
 
 /** Neither Nix nor a cache is asked: it works where there is no Nix, and where the flake does not evaluate. */
 async function auditFiles(
-  format: Format,
+  { format, log }: Extract<Command, { kind: "files" }>,
   { job }: Request,
   environment: Environment,
 ): Promise<ExitCode> {
@@ -166,7 +191,16 @@ async function auditFiles(
     const audit = { checks: fileChecks(await files.look([], NEVER), addresses), sizes: undefined };
     const findings = auditFindings(job, audit);
     if (format === "json") print({ audit, findings });
-    else process.stdout.write(`${auditLines(audit).slice(1).join("\n")}\n`);
+    else {
+      const sheet = sheetOf(process.stdout);
+      const result = concluded([], findings);
+      const lines = [
+        ...(log === "quiet" ? [] : auditBody(audit, sheet)),
+        ...findingBlocks(result.findings, sheet, audit),
+      ];
+      const last = auditResult(result.end, auditHeadline(result, audit), sheet);
+      printLines(led(lines, last, sheet));
+    }
     return findings.some(({ level }) => level === "error") ? 1 : 0;
   } catch (error) {
     tell(error, format);
@@ -178,17 +212,26 @@ async function auditFiles(
 const NEVER = new AbortController().signal;
 
 /** Loaded only where it is shown: a pipe needs no terminal's library, and many lines no display. */
-async function openLog(environment: Environment, detail: "usual" | "verbose"): Promise<Display> {
+async function openLog(environment: Environment, detail: Detail): Promise<Display> {
   if (detail === "usual" && isLively(process.stderr, environment)) {
     const { display } = await import("./display.ts");
     return display(process.stderr, environment);
   }
+  const log =
+    detail === "quiet" ? SILENT : plainLog((line) => process.stderr.write(`${line}\n`), detail);
   return {
-    log: plainLog((line) => process.stderr.write(`${line}\n`), detail),
+    log,
     end: () => undefined,
     [Symbol.dispose]: () => undefined,
   };
 }
+
+const SILENT: Log = {
+  group: () => undefined,
+  endGroup: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
+};
 
 /** Whoever types the command may write where the cache lets them; pins are the default branch's. */
 function commandLineTrust(asked: "auto" | "read-only"): Trust {
@@ -208,8 +251,12 @@ function tell(thrown: unknown, format: "text" | "json"): void {
     : `a fault of nix-cache-preflight: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   const hint = known ? error.hint : "please report it, with this text and the command";
   if (format === "json") print({ error: { code, message, hint: hint ?? null } });
-  const text = `error ${code}: ${message}\n${hint ? `  → ${hint}\n` : ""}`;
-  process.stderr.write(withoutCredentials(text));
+  const [title = "", ...said] = message.split("\n");
+  const lines = problem(
+    { level: "error", title, code, lines: [], said, hint },
+    sheetOf(process.stderr),
+  );
+  process.stderr.write(withoutCredentials(`${lines.join("\n")}\n`));
 }
 
 function print(report: unknown): void {
@@ -220,69 +267,10 @@ function write(text: string): void {
   process.stdout.write(withoutCredentials(`${text}\n`));
 }
 
-/** How a line is painted, by what it begins with. */
-const STYLES: readonly (readonly [RegExp, Style])[] = [
-  [/^error\b/, "red"],
-  [/^warning\b/, "yellow"],
-  [/^notice\b/, "dim"],
-  [/^ {2}→/, "cyan"],
-  [/^ {2}\S.*: (missing|failed)/, "yellow"],
-  [/^ {2}\S.*: (own|upstream|cached now)/, "green"],
-];
-
-function showRun(run: Run, output: Output): void {
-  const paint = painter(output);
-  const print = (line: string, style?: Style) => {
-    const shown = output.isTTY ? wrap(line, widthOf(output)) : line;
-    output.write(`${style === undefined ? shown : paint(style, shown)}\n`);
-  };
-  const [headline = "", ...lines] = textReport(run);
-  print(headline, "bold");
-  for (const line of [...lines, ...findingLines(run)]) {
-    print(line, STYLES.find(([pattern]) => pattern.test(line))?.[1]);
-  }
-  print(lastLine(run));
+function printLines(lines: readonly string[]): void {
+  write(lines.join("\n"));
 }
 
-function showWhy(run: Run, output: Output): void {
-  for (const line of [...whyLines(run), ...findingLines(run)]) {
-    output.write(`${output.isTTY ? wrap(line, widthOf(output)) : line}\n`);
-  }
-}
-
-const WIDTH = 80;
-
-export function helpText(): string {
-  return `nix-cache-preflight COMMAND [TARGET …] [--OPTION VALUE …]
-
-  check      what is cached, and what would another machine have to build?
-  prefetch   and fetch what is cached
-  warm       and build what is missing, push, verify and pin it
-  why        why is a target in no cache that the default branch has built?
-  audit      is what was pushed and pinned still there?
-  setup      add --cache and --substituters to your Nix configuration, for good
-             (setup --remove takes all of that back)
-  completion bash|zsh|fish
-
-TARGET: an installable (.#name, nixpkgs#bws), 'hello file=default.nix'; without
-one, every package of the flake here. Attributes follow: 'nixpkgs#bws pin=bws'.
-Options are the action's inputs, with its defaults, but for --cache (none):
-${wrapped(OPTIONS.map((name) => `--${name}`))}
-  --json (the report on standard output)  --version  --help
-  --verbose (every request and every command of Nix, on standard error)
-  --files-only (audit: the project's files alone; nothing is evaluated or asked)
-Secrets: ${Object.values(SECRETS).join(", ")}.
-Exit status: 0 fine, 1 findings that --fail-on names, 2 a wrong command line.
-`;
-}
-
-function wrapped(words: readonly string[]): string {
-  const lines: string[] = [];
-  for (const word of words) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= WIDTH) {
-      lines[lines.length - 1] = `${last} ${word}`;
-    } else lines.push(`  ${word}`);
-  }
-  return lines.join("\n");
+function sheetOf(output: Output): Sheet {
+  return { width: output.isTTY === true ? widthOf(output) : undefined, paint: painter(output) };
 }

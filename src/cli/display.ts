@@ -1,21 +1,28 @@
-/** The live display: the phase at work, a bar for what is counted, and Nix's last line. */
+/** The live display: a line of each thing that is done, and below them, in at most five lines, what is under way. */
 
 import type { WriteStream } from "node:tty";
 import { styleText } from "node:util";
 import { createLogUpdate } from "log-update";
 import sliceAnsi from "slice-ansi";
 import stringWidth from "string-width";
-import wrapAnsi from "wrap-ansi";
+import type { Deed } from "../domain/job.ts";
 import type { Log, WorkState } from "../domain/ports.ts";
 import { formatSeconds } from "../domain/size.ts";
 import { steadyWatch } from "../host/clock.ts";
 import type { Environment } from "../host/environment.ts";
 import { plainLine } from "../report/page.ts";
 import { fraction, progressLine, progressWords } from "../report/text.ts";
+import { type Sheet, type Style, verbLine } from "./terminal-report.ts";
 
 /** Milliseconds between two drawings. */
 const PACE = 100;
-const BAR_MOST = 24;
+/** Milliseconds between two lines where nothing can be drawn anew. */
+const STEADY_PACE = 5 * 60_000;
+const BAR_MOST = 30;
+/** Below so many columns there is no bar. */
+const NARROW = 60;
+/** Of the five lines that are drawn anew. */
+const WATCHED_MOST = 3;
 
 /** Disposing of it before its end says that the phase at work was broken off. */
 export interface Display extends Disposable {
@@ -29,6 +36,25 @@ interface Watched {
   readonly begun: number;
 }
 
+/** What is under way, by the first word of its title. */
+const DOING: Readonly<Record<string, string>> = {
+  Look: "Checking",
+  Fetch: "Fetching",
+  Build: "Building",
+  Push: "Pushing",
+  Verify: "Verifying",
+  Pin: "Pinning",
+  Audit: "Auditing",
+};
+
+/** `Building`, and what is left of its title where that says more. */
+function doing(title: string): readonly [verb: string, rest: string] {
+  const [, first = "", rest = ""] = /^(\w+)[:,]?\s*(.*)$/.exec(title) ?? [];
+  const verb = DOING[first];
+  if (verb === undefined) return ["Working", title];
+  return [verb, first === "Look" ? "" : rest];
+}
+
 export function display(output: Output, environment: Environment): Display {
   const screen = createLogUpdate(output as NodeJS.WriteStream);
   const signs = signsFor(environment);
@@ -39,19 +65,31 @@ export function display(output: Output, environment: Environment): Display {
   let frame = 0;
   let drawn: readonly string[] = [];
   const seconds = (since: number) => (performance.now() - since) / 1000;
+  const sheet = () => ({ width: widthOf(output), paint });
 
   const draw = () => {
     noticeSize(output);
     if (!phase) return;
     // Asked each time: a terminal may be made narrower while it is watched.
     const width = widthOf(output);
+    const column = width < NARROW ? 8 : 10;
     const spin = signs.spinner[frame++ % signs.spinner.length] ?? "";
-    const time = formatSeconds(seconds(phase.begun));
-    const lines = [`${paint("cyan", spin)} ${phase.title} ${paint("dim", time)}`];
-    for (const { state, begun } of watched) {
-      lines.push(`  ${barLine(state(), seconds(begun), width - 2, signs)}`);
+    const live = (title: string, words: string) => {
+      const [verb] = doing(title);
+      return `${paint(["bold", "cyan"], verb.padStart(column))} ${words}`;
+    };
+    const lines = [...watched]
+      .slice(0, WATCHED_MOST)
+      .map(({ what, state, begun }) =>
+        live(what, barLine(state(), seconds(begun), width - column - 1, signs)),
+      );
+    if (lines.length === 0) {
+      const [, rest] = doing(phase.title);
+      const time = paint("dim", formatSeconds(seconds(phase.begun)));
+      lines.push(live(phase.title, rest === "" ? time : `${rest} ${time}`));
     }
-    if (line !== "") lines.push(paint("dim", `  ${line}`));
+    const spinner = paint("cyan", spin.padStart(column));
+    lines.push(line === "" ? spinner : `${spinner} ${paint("dim", line)}`);
     drawn = lines.map((one) => cut(one, width));
     screen(drawn.join("\n"));
   };
@@ -64,12 +102,16 @@ export function display(output: Output, environment: Environment): Display {
     drawn = [];
     draw();
   };
-  const finish = (sign: string) => {
-    if (!phase) return;
+  /** A line that stays, above what is live. */
+  const keep = (text: string) => {
     noticeSize(output);
-    const time = formatSeconds(seconds(phase.begun));
     screen.clear();
-    output.write(`${cut(`${sign} ${phase.title} ${paint("dim", time)}`, widthOf(output))}\n`);
+    drawn = [];
+    output.write(`${text}\n`);
+  };
+  const finish = () => {
+    noticeSize(output);
+    screen.clear();
     phase = undefined;
     line = "";
     drawn = [];
@@ -80,55 +122,67 @@ export function display(output: Output, environment: Environment): Display {
   return {
     log: {
       group: (title) => {
-        finish(paint("green", signs.done));
+        finish();
         phase = { title: plainLine(title), begun: performance.now() };
         draw();
       },
-      // It ends like this when it fails, too: the next phase, or the end, tells that it did not.
+      // What was done has a line of its own; what failed is a finding.
       endGroup: () => undefined,
       info: (text) => {
         line = plainLine(text.split("\n").at(-1) ?? "").trim();
       },
       debug: () => undefined,
+      did: (deed, what) => {
+        keep(deedLine(deed, what, sheet()));
+        draw();
+      },
       watch: (what, state) => {
         const one = { what, state, begun: performance.now() };
         watched.add(one);
         return { [Symbol.dispose]: () => watched.delete(one) };
       },
     },
-    end: () => finish(paint("green", signs.done)),
+    end: finish,
     [Symbol.dispose]: () => {
       clearInterval(timer);
       output.off("resize", redraw);
-      finish(paint("red", signs.failed));
+      if (phase) {
+        const [verb, rest] = doing(phase.title);
+        const time = formatSeconds(seconds(phase.begun));
+        const words = `${verb.toLowerCase()}${rest === "" ? "" : ` ${rest}`} after ${time}`;
+        keep(verbLine("Stopped", words, sheet(), ["bold", "red"]));
+        phase = undefined;
+      }
       screen.done();
     },
   };
 }
 
-/** A bar where there is an end to see, then as many words as fit behind it. */
+function deedLine(deed: Deed, what: string, sheet: Sheet): string {
+  const style: Style = deed === "Failed" ? ["bold", "red"] : ["bold", "green"];
+  return verbLine(deed, plainLine(what), sheet, style);
+}
+
+/** How much of it, a bar where there is an end to see, then as many words as fit behind it. */
 export function barLine(state: WorkState, seconds: number, width: number, signs: Signs): string {
-  const words = progressWords(state, seconds);
+  const [first = "", ...rest] = progressWords(state, seconds);
   const part = fraction(state);
-  const cells = Math.min(BAR_MOST, Math.floor(width / 3));
-  let line = "";
-  if (part !== undefined) {
+  let line = first;
+  if (part !== undefined && width >= NARROW - 12) {
+    const cells = Math.min(BAR_MOST, Math.floor(width / 3));
     const full = Math.round(part * cells);
-    line = `${signs.full.repeat(full)}${signs.empty.repeat(cells - full)} `;
+    line += ` ${signs.full.repeat(full)}${signs.empty.repeat(cells - full)}`;
   }
-  const [first = "", ...rest] = words;
-  line += first;
-  for (const word of rest) {
-    if (line.length + 2 + word.length > width) break;
-    line += `, ${word}`;
+  for (const [at, word] of [formatSeconds(seconds), ...rest].entries()) {
+    const next = `${at === 0 ? " " : ", "}${word}`;
+    if (line.length + next.length > width) break;
+    line += next;
   }
   return line;
 }
 
 /** A stream that may be a terminal. */
 export type Output = NodeJS.WritableStream & Partial<Pick<WriteStream, "isTTY" | "columns">>;
-
-export type Style = Parameters<typeof styleText>[0];
 
 /** Whether lines can be taken back and drawn anew. */
 export function isLively(output: Output, environment: Environment): boolean {
@@ -156,23 +210,17 @@ export function painter(output: Output): (style: Style, text: string) => string 
 export interface Signs {
   readonly full: string;
   readonly empty: string;
-  readonly done: string;
-  readonly failed: string;
   readonly spinner: readonly string[];
 }
 
 const UNICODE: Signs = {
-  full: "█",
-  empty: "░",
-  done: "✔",
-  failed: "✖",
+  full: "━",
+  empty: " ",
   spinner: ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"],
 };
 const ASCII: Signs = {
   full: "#",
   empty: "-",
-  done: "*",
-  failed: "x",
   spinner: ["-", "\\", "|", "/"],
 };
 
@@ -198,30 +246,43 @@ function upAndErase(rows: number): string {
   return `\u001b[${rows}A\u001b[0J`;
 }
 
-/** Broken at spaces, and in words only where nothing else helps; further lines stand below the first's text. */
-export function wrap(line: string, width: number): string {
-  if (stringWidth(line) <= width) return line;
-  const indent = /^ */.exec(line)?.[0] ?? "";
-  const hanging = `${indent}  `;
-  const broken = wrapAnsi(line.slice(indent.length), Math.max(8, width - hanging.length), {
-    hard: true,
-  });
-  return `${indent}${broken.split("\n").join(`\n${hanging}`)}`;
-}
-
+/** Lines for a file or a pipe: what is done, and that long work goes on; with `verbose` all that is logged. */
 export function plainLog(
   print: (line: string) => void,
   detail: "usual" | "verbose" = "usual",
 ): Log {
+  const plain: Sheet = { width: undefined, paint: (_, text) => text };
+  const did = (deed: Deed, what: string) => print(verbLine(deed, plainLine(what), plain));
+  if (detail === "usual") {
+    return {
+      group: () => undefined,
+      endGroup: () => undefined,
+      info: () => undefined,
+      debug: () => undefined,
+      did,
+      watch: steadyWatch(print, steadyLine, STEADY_PACE),
+    };
+  }
   return {
     group: (title) => print(plainLine(title)),
     endGroup: () => undefined,
     info: (text) => {
       for (const line of text.split("\n")) print(`  ${plainLine(line)}`);
     },
-    debug: (line) => {
-      if (detail === "verbose") print(`  ${plainLine(line)}`);
-    },
+    debug: (line) => print(`  ${plainLine(line)}`),
+    did,
     watch: steadyWatch((line) => print(`  ${line}`), progressLine),
   };
+}
+
+/** `  Building bws-1.0.0, 14m so far`. */
+export function steadyLine(what: string, state: WorkState, seconds: number): string {
+  const [verb] = doing(what);
+  const [first = ""] = progressWords(state, seconds);
+  const words =
+    state.now.length > 0 ? state.now.map(plainLine).join(", ") : first.replace(/ so far$/, "");
+  return verbLine(verb, `${words}, ${formatSeconds(seconds)} so far`, {
+    width: undefined,
+    paint: (_, text) => text,
+  });
 }

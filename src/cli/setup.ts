@@ -7,6 +7,7 @@ import type { Log } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import type { Environment } from "../host/environment.ts";
 import { plainLine } from "../report/page.ts";
+import { problem, type Sheet, verbLine } from "./terminal-report.ts";
 
 /** What a command works with, wherever it was typed. */
 export interface CommandLine {
@@ -38,33 +39,38 @@ export async function remove(commandLine: CommandLine): Promise<TakenBack> {
   return takeBackSetUp({ ...commandLine, workspace: process.cwd() });
 }
 
-export function removeLines({ file, removed }: TakenBack): string[] {
+export function removeLines({ file, removed }: TakenBack, sheet: Sheet): string[] {
   const last =
     removed.length === 0
       ? `nothing to take back: ${file} holds no line of ours`
       : `${count(removed.length, "line")} taken out of ${file}`;
-  return [...removed.map((line) => `  removed ${line}`), last].map(plainLine);
+  return [
+    ...removed.map((line) => verbLine("Removed", plainLine(line), sheet)),
+    verbLine("Finished", plainLine(last), sheet),
+  ];
 }
 
 /** What was written, line by line; a second run says that all was there. */
-export function setupLines({ file, caches, added, troubles }: SetUp): string[] {
+export function setupLines({ file, caches, added, troubles }: SetUp, sheet: Sheet): string[] {
   const { substituters, publicKeys } = added;
   const isNew = substituters.length + publicKeys.length > 0;
-  const lines = [
-    ...substituters.map((url) => `  substituter ${url}: added`),
-    ...publicKeys.map((key) => `  key ${key}: added`),
-    ...caches
-      .filter(({ url }) => !substituters.includes(url))
-      .map(({ url }) => `  substituter ${url}: was there already`),
-    ...troubles.flatMap((error) => [
-      `error ${error.code}: ${describeError(error)}`,
-      ...(error.hint === undefined ? [] : [`  → ${error.hint}`]),
-    ]),
-  ];
   const last = isNew
     ? `${count(substituters.length, "substituter")} and ${count(publicKeys.length, "key")} added to ${file}`
     : `nothing to add: ${file} is as it should be`;
-  return [...lines, last].flatMap((line) => line.split("\n")).map(plainLine);
+  return [
+    ...substituters.map((url) => verbLine("Added", `substituter ${plainLine(url)}`, sheet)),
+    ...publicKeys.map((key) => verbLine("Added", `key ${plainLine(key)}`, sheet)),
+    ...caches
+      .filter(({ url }) => !substituters.includes(url))
+      .map(({ url }) => verbLine("Kept", `substituter ${plainLine(url)}, which was there`, sheet)),
+    ...troubles.flatMap((error) => {
+      const [title = "", ...said] = describeError(error).split("\n");
+      const { code, hint } = error;
+      return ["", ...problem({ level: "error", title, code, lines: [], said, hint }, sheet)];
+    }),
+    ...(troubles.length > 0 ? [""] : []),
+    verbLine("Finished", plainLine(last), sheet),
+  ];
 }
 
 export function setupJson({ file, caches, added, troubles }: SetUp) {

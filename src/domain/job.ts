@@ -7,6 +7,17 @@ import type { CacheLocation, SubstituterLine } from "./location.ts";
 import type { NamePattern } from "./pattern.ts";
 import type { Exclusion, Target } from "./target.ts";
 
+/** What a run has done, as a terminal tells it: `Built bws-1.0.0 in 24m`. */
+export type Deed =
+  | "Checked"
+  | "Downloaded"
+  | "Built"
+  | "Failed"
+  | "Pushed"
+  | "Verified"
+  | "Pinned"
+  | "Freed";
+
 export const MODES = ["check", "prefetch", "warm", "audit"] as const;
 export type Mode = (typeof MODES)[number];
 

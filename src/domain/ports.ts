@@ -8,7 +8,7 @@ import type { Derivation, Substitution } from "./derivation.ts";
 import type { AfterEvaluation, EvaluationRequest, EvaluationResult } from "./evaluation.ts";
 import type { EvaluationRecord } from "./evaluation-record.ts";
 import type { Finding } from "./finding.ts";
-import type { Code } from "./job.ts";
+import type { Code, Deed } from "./job.ts";
 import type { History } from "./ledger.ts";
 import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
@@ -217,6 +217,8 @@ export interface Log {
   endGroup(): void;
   info(line: string): void;
   debug(line: string): void;
+  /** Something is done, for a log that keeps a line of each. */
+  did?(deed: Deed, what: string): void;
   /**
    * Work that may take long has begun: `state` is asked for as often as this log wants to show it,
    * until the answer is disposed of. A log that only keeps lines has none.
@@ -256,7 +258,7 @@ export interface World {
   /** Strange code could read what Nix is told of private caches: those this process reads itself. */
   readonly code: Code;
   /** The name of a secret that a stranger's code on this machine could read, and what of it could. */
-  readonly exposed?: { readonly secret: string; readonly to: "builds" | "evaluation" };
+  readonly exposed?: { readonly secret: string; readonly to: "builds" | "evaluation" | "inputs" };
   /** Undefined on a runner without Nix (Windows): keys and disk only. */
   readonly nix: Nix | undefined;
   readonly disk: Disk;

@@ -16,7 +16,13 @@ import { Meter } from "./apply/meter.ts";
 import { Transaction } from "./apply/transaction.ts";
 import { auditFindings } from "./audit/audit.ts";
 import type { Audit } from "./audit/check.ts";
-import { NOTHING_DONE, type Outcome, type Reclaimed, type TimedStep } from "./outcome.ts";
+import {
+  deedsSince,
+  NOTHING_DONE,
+  type Outcome,
+  type Reclaimed,
+  type TimedStep,
+} from "./outcome.ts";
 import type { Plan } from "./plan.ts";
 import {
   describePhase,
@@ -91,6 +97,7 @@ class Application {
   async phase(steps: readonly Step[]): Promise<void> {
     const { log } = this.world;
     log.group(describePhase(steps));
+    const before = this.outcome();
     try {
       let done = 0;
       using _shown =
@@ -103,6 +110,8 @@ class Application {
         done++;
       }
     } finally {
+      for (const [deed, what] of deedsSince(before, this.outcome(), this.job.cacheName))
+        log.did?.(deed, what);
       log.endGroup();
     }
   }

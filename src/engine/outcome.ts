@@ -3,7 +3,10 @@
 import type { BuildFigures } from "../domain/build-figures.ts";
 import type { PushProgress } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
-import type { StorePath } from "../domain/store-path.ts";
+import type { Deed } from "../domain/job.ts";
+import { cacheHost } from "../domain/location.ts";
+import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { derivationName, type StorePath } from "../domain/store-path.ts";
 import { isHit, type VerificationOutcome, type VerifiedTarget } from "../domain/verdict.ts";
 import type { Audit } from "./audit/check.ts";
 import type { Step } from "./step.ts";
@@ -52,6 +55,12 @@ export interface PinnedTarget {
   readonly state: "confirmed" | "set" | "failed";
   readonly detail: string | undefined;
   readonly seconds: number;
+}
+
+/** Names of the targets of which a pin was set, and none failed. */
+export function pinnedTargets({ pinned }: Pick<Outcome, "pinned">): ReadonlySet<string> {
+  const failed = new Set(pinned.flatMap((pin) => (pin.state === "failed" ? [pin.target] : [])));
+  return new Set(pinned.flatMap(({ target }) => (failed.has(target) ? [] : [target])));
 }
 
 export interface Reclaimed {
@@ -122,4 +131,57 @@ function isDisproved(
 /** Cached, as far as this run can tell: it may have found that what is served cannot be had. */
 export function isHad(outcome: Outcome, target: SurveyedTarget): boolean {
   return isHit(target.verdict) && !isDisproved(outcome, target);
+}
+
+/** Builds that have a line each, and pins that are named in one. */
+const BUILDS_TOLD = 30;
+const PINS_TOLD = 4;
+
+/** What a phase has done, of the outcome before it and after it, in few words each. */
+export function deedsSince(
+  before: Outcome,
+  after: Outcome,
+  cache: string,
+): readonly (readonly [Deed, string])[] {
+  const since = <T>(of: (outcome: Outcome) => readonly T[]) => of(after).slice(of(before).length);
+  const seconds = since(({ steps }) => steps).reduce((all, { begin, end }) => all + end - begin, 0);
+  const time = `in ${formatSeconds(seconds / 1000)}`;
+  const { substituted } = after;
+  const fetched = substituted === before.substituted ? 0 : substituted.paths;
+  const built = since((outcome) => outcome.built);
+  const failed = since(({ notBuilt }) => notBuilt).filter(({ why }) => why !== "cut");
+  const pushed = since((outcome) => outcome.pushed);
+  const bytes = pushed.reduce((all, one) => all + one.bytes, 0);
+  const verified = since((outcome) => outcome.verified).filter((one) => one.outcome === "verified");
+  const pinned = since((outcome) => outcome.pinned).filter(({ state }) => state !== "failed");
+  const pins =
+    pinned.length > PINS_TOLD
+      ? count(pinned.length, "target")
+      : pinned.map(({ name }) => name).join(", ");
+  const more = built.length - BUILDS_TOLD;
+  const deeds: readonly (readonly [Deed, string])[] = [
+    ...since(({ reclaimed }) => reclaimed).map(({ what }) => ["Freed", what] as const),
+    [
+      "Downloaded",
+      fetched > 0
+        ? `${count(fetched, "store path")} (${formatBytes(substituted.bytes)}) ${time}`
+        : "",
+    ],
+    ...built
+      .slice(0, BUILDS_TOLD)
+      .map((one) => ["Built", `${one.name} in ${formatSeconds(one.seconds)}`] as const),
+    ["Built", more > 0 ? count(more, "more derivation") : ""],
+    ...failed
+      .slice(0, BUILDS_TOLD)
+      .map(({ drvPath }) => ["Failed", derivationName(drvPath)] as const),
+    [
+      "Pushed",
+      pushed.length > 0
+        ? `${count(pushed.length, "store path")} (${formatBytes(bytes)}) to ${cacheHost(cache)} ${time}`
+        : "",
+    ],
+    ["Verified", verified.length > 0 ? count(verified.length, "target") : ""],
+    ["Pinned", pins],
+  ];
+  return deeds.filter(([, what]) => what !== "");
 }
