@@ -211,6 +211,18 @@ test("why: what differs from the default branch's build, and which files of a di
   expect((await cli("why")).code).toBe(2);
 });
 
+test("why: the name of a file says nothing to the terminal", async () => {
+  await using machine = await startMachine();
+  const { run, cli, workspace, commit } = await site(machine);
+  const name = "web/\u001b]0;mine\u0007\u001b[2J.rs";
+  await commit({ [name]: "theirs" });
+  await run("push");
+  await writeFile(join(workspace, name), "mine");
+  const { stdout } = await cli("why", ".#web");
+  expect(stdout).toContain("(dirty tree: web/");
+  expect(stdout).not.toContain("\u001b");
+}, 180_000);
+
 test("a run that evaluates nothing hands the graph on to the default branch", async () => {
   await using machine = await startMachine();
   const { run, commit } = await site(machine);
