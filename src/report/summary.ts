@@ -161,7 +161,7 @@ function actions(
 /** A hint of several lines is a command or a file: it stands as it is. */
 export function fixWords(hint: string): string {
   const [first = "", ...rest] = hint.split("\n");
-  const end = /[.!?:]$|\S*[/=]\S*$/.test(first) ? "" : ".";
+  const end = /[.!?:]$|[/=]\S*$/.test(first) ? "" : ".";
   return rest.length === 0
     ? `${markdown(capital(first))}${end}`
     : `${markdown(first)}\n\n${verbatim(rest)}`;
