@@ -113,19 +113,11 @@ export function isMet(goal: Goal, { ours, ratio }: Result): boolean | undefined 
   }
 }
 
-/** What most people come for, over the network that they have. */
-const HEADLINES = [
-  "everyday-1",
-  "everyday-3",
-  "verdicts-1",
-  "verdicts-3",
-  "prefetch-1",
-  "prefetch-3",
-];
-const PUSHES = ["push", "push-cachix", "push-attic"];
+/** The README's three: an everyday project, a whole system, a first push; over the network that people have. */
+const HEADLINES = ["everyday-1", "verdicts-3", "push"];
 
 export function headlines(results: readonly LoadedResult[], where: Circumstances): string {
-  const chosen = [...HEADLINES, ...PUSHES].flatMap((name) =>
+  const chosen = HEADLINES.flatMap((name) =>
     results.filter(({ row, network }) => row === name && network !== "plain HTTP"),
   );
   const lines = chosen.map((result) => {

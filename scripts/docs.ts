@@ -19,14 +19,46 @@ interface ActionFile {
   readonly outputs: Record<string, { description: string }>;
 }
 
-/** README.md with its tables made anew. */
+/** What the inputs are about, in the order in which a newcomer needs them. */
+const GROUPS: readonly (readonly [about: string, names: readonly string[]])[] = [
+  ["What to look at", ["mode", "targets", "working-directory"]],
+  ["Where to write, and as whom", ["cache", "token", "signing-key", "trust"]],
+  ["Where else to read", ["substituters"]],
+  ["What is pushed and kept", ["push", "push-filter", "push-max", "pin", "pin-keep", "verify"]],
+  ["What fails the step", ["fail-on", "on-push-failure", "heavy", "quota"]],
+  ["Disk space", ["min-free", "reclaim"]],
+  ["Cache keys", ["key-files", "key-prefix", "key-suffix"]],
+  ["Evaluation and builds", ["reuse-evaluation", "pass-env", "force"]],
+  ["Installing Nix", ["install-nix", "nix-version", "nix-sha256"]],
+  ["The job's page", ["summary"]],
+];
+
+/** README.md with the names of all inputs, by what they are about. */
 export async function renderReadme(): Promise<string> {
-  const action = parse(await readFile("action.yml", "utf8")) as ActionFile;
-  const readme = await readFile("README.md", "utf8");
-  return replace(replace(readme, "inputs", inputs(action)), "outputs", outputs(action));
+  const { inputs } = await actionFile();
+  const grouped = GROUPS.flatMap(([, names]) => names);
+  const nowhere = Object.keys(inputs).filter((name) => !grouped.includes(name));
+  const unknown = grouped.filter((name) => !(name in inputs));
+  if (nowhere.length > 0) throw new Error(`in no group of scripts/docs.ts: ${nowhere.join(", ")}`);
+  if (unknown.length > 0) throw new Error(`no input of action.yml: ${unknown.join(", ")}`);
+  const lines = GROUPS.map(
+    ([about, names]) => `- **${about}**: ${names.map((name) => `\`${name}\``).join(", ")}`,
+  );
+  return replace(await readFile("README.md", "utf8"), "input groups", lines.join("\n"));
 }
 
-function inputs(action: ActionFile): string {
+/** docs/inputs.md with its tables made anew. */
+export async function renderInputs(): Promise<string> {
+  const action = await actionFile();
+  const text = await readFile("docs/inputs.md", "utf8");
+  return replace(replace(text, "inputs", inputTable(action)), "outputs", outputTable(action));
+}
+
+async function actionFile(): Promise<ActionFile> {
+  return parse(await readFile("action.yml", "utf8")) as ActionFile;
+}
+
+function inputTable(action: ActionFile): string {
   const rows = Object.entries(action.inputs).map(([name, { description, default: value }]) => {
     const shown = (value ?? "")
       .trim()
@@ -38,7 +70,7 @@ function inputs(action: ActionFile): string {
   return ["| input | meaning | default |", "|-|-|-|", ...rows].join("\n");
 }
 
-function outputs(action: ActionFile): string {
+function outputTable(action: ActionFile): string {
   const rows = Object.entries(action.outputs).map(
     ([name, { description }]) => `| \`${name}\` | ${cell(description)} |`,
   );
@@ -163,6 +195,7 @@ function suiteAt(name: string): string {
 
 if (import.meta.main) {
   await writeFile("README.md", await renderReadme());
+  await writeFile("docs/inputs.md", await renderInputs());
   await writeFile("docs/decisions.md", await renderDecisions());
   await writeFile("docs/faults.md", await renderFaults());
   await writeFile(`docs/${NAME}.1`, renderManPage());

@@ -8,8 +8,8 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const TOOLS = resolve("scripts/picture-tools/node_modules");
-/** What a job page leaves for its summary, in CSS pixels. */
-const WIDTH = 1012;
+/** As wide as a README shows it, in CSS pixels: what is made smaller cannot be read. */
+const WIDTH = 830;
 const THEMES = { light: "default", dark: "dark" } as const;
 
 const [given, out = "docs/images/summary"] = process.argv.slice(2);
@@ -19,13 +19,18 @@ for (const mode of ["light", "dark"] as const) {
   await picture(await htmlPage(markdown, mode), `${out}-${mode}.png`);
 }
 
-/** The page that the demo's warming run left. */
+/** The pages of the demo's first two runs: the incident, and its repair. */
 async function demoSummary(): Promise<string> {
   // A place that looks the same on every machine.
   const cache = join(tmpdir(), "binary-cache");
   await run("node", ["scripts/demo.ts", "--cache", cache], { maxBuffer: 64 * 1024 * 1024 });
   await rm(cache, { recursive: true, force: true });
-  return resolve("demo-out", "2-warm.md");
+  const pages = await Promise.all(
+    ["1-check.md", "2-warm.md"].map((name) => readFile(resolve("demo-out", name), "utf8")),
+  );
+  const both = resolve("demo-out", "picture.md");
+  await writeFile(both, pages.join("\n\n"));
+  return both;
 }
 
 async function htmlPage(text: string, mode: keyof typeof THEMES): Promise<string> {
@@ -56,7 +61,7 @@ async function htmlPage(text: string, mode: keyof typeof THEMES): Promise<string
   }
   mermaid.initialize({ startOnLoad: false, theme: ${JSON.stringify(THEMES[mode])} });
   mermaid.run().catch((error) => { document.body.dataset.error = String(error); })
-    .finally(() => { document.body.dataset.height = String(document.documentElement.scrollHeight); });
+    .finally(() => { document.body.dataset.height = String(Math.ceil(document.querySelector("article").getBoundingClientRect().height)); });
 </script>`;
 }
 

@@ -60,7 +60,7 @@ export function openCaches(
     if (!location || seen.has(location.place)) return undefined;
     seen.add(location.place);
     if (location.keeper === "GitHub" && role === "substituter") {
-      notices.push(`${name} can be the input \`cache\`, and no substituter: it is left out`);
+      notices.push(`${name} can be the input \`cache\`, and no substituter: it is not asked`);
       return undefined;
     }
     return kinds.open(location, {
@@ -147,7 +147,7 @@ function configured(
     return open();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    notices.push(`${error.message} It is left out; what it may have counts as absent here.`);
+    notices.push(`${error.message} It is not asked; what it may have counts as absent here.`);
     return undefined;
   }
 }

@@ -17,8 +17,15 @@ const STATE: StepState = {
   trust: { kind: "write", pins: "move", why: "push on the default branch" },
   memory: {
     targets: [
-      { name: ".#a", outputs: [storePath("a"), storePath("a-dev")], pinName: "a-x86_64-linux" },
-      { name: '.#"ünï|`<b>"', outputs: [], pinName: "b" },
+      {
+        name: ".#a",
+        outputs: [storePath("a"), storePath("a-dev")],
+        pins: [
+          { name: "a-x86_64-linux", storePath: storePath("a") },
+          { name: "a-x86_64-linux^dev", storePath: storePath("a-dev") },
+        ],
+      },
+      { name: '.#"ünï|`<b>"', outputs: [], pins: [] },
     ],
     storeNames: new Set(["x-1", "y-2"]),
     silent: ["http://lan:5000"],
@@ -45,7 +52,7 @@ describe("what main leaves for post", () => {
     const targets = Array.from({ length: 5_000 }, (_, n) => ({
       name: `.#nixosConfigurations.host-${n}.config.system.build.toplevel`,
       outputs: [storePath(`host-${n}`)],
-      pinName: `host-${n}`,
+      pins: [{ name: `host-${n}`, storePath: storePath(`host-${n}`) }],
     }));
     const memory = { targets, storeNames, silent: [] };
     const text = await save(temp.path, { ...STATE, memory });
@@ -81,7 +88,7 @@ describe("a record that is followed by another", () => {
 
 describe("what was changed since", () => {
   interface Saved {
-    targets: { name: unknown; outputs: unknown[]; pinName: unknown }[];
+    targets: { name: unknown; outputs: unknown[]; pins: unknown }[];
     storeNames: { sha256: string };
   }
 
@@ -90,14 +97,19 @@ describe("what was changed since", () => {
     ["no targets", (state) => ({ ...state, targets: undefined })],
     ["no names", (state) => ({ ...state, storeNames: undefined })],
     ["another sum", (state) => ({ ...state, storeNames: { ...state.storeNames, sha256: "0" } })],
-    [
-      "a pin with a slash",
-      (state) => ({ ...state, targets: [{ ...state.targets[0], pinName: "../x" }] }),
-    ],
-    [
-      "a pin without a name",
-      (state) => ({ ...state, targets: [{ ...state.targets[0], pinName: "" }] }),
-    ],
+    ...[
+      ["with a slash", { name: "../x" }] as const,
+      ["without a name", { name: "" }] as const,
+      ["of two outputs", { name: "a^b^c" }] as const,
+      ["of a nameless output", { name: "a^" }] as const,
+      ["on no path", { storePath: "--eval" }] as const,
+    ].map(([what, change]): [string, (state: Saved) => unknown] => [
+      `a pin ${what}`,
+      (state) => {
+        const pin = { name: "a", storePath: storePath("a"), ...change };
+        return { ...state, targets: [{ ...state.targets[0], pins: [pin] }] };
+      },
+    ]),
     [
       "an option for a path",
       (state) => ({ ...state, targets: [{ ...state.targets[0], outputs: ["--eval"] }] }),

@@ -1,6 +1,6 @@
 /** Owns the proof that each way of not being let in is told apart, before anything is built. */
 
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { parseInputs, readInputs } from "../../src/action/inputs.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import { parseSigningKey } from "../../src/domain/signature.ts";
@@ -12,8 +12,6 @@ import { locationOf } from "../support/open-cache.ts";
 import { Client, type ClientOptions, TOKEN } from "./cachix-client.ts";
 import { asked, transact } from "./cachix-transaction.ts";
 import { madeUp } from "./made-up.ts";
-
-jest.setTimeout(60_000);
 
 const signal = new AbortController().signal;
 const tokens = { [TOKEN]: "Write", reader: "Read" } as const;

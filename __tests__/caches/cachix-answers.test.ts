@@ -1,7 +1,7 @@
 /** Owns the proof of the three answers: own, upstream only, missing; never two of them mixed up. */
 
 import { randomFillSync } from "node:crypto";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { PART_BYTES } from "../../src/caches/parts.ts";
 import type { Presence } from "../../src/domain/cache.ts";
 import { startCachix } from "../servers/cachix.ts";
@@ -9,8 +9,6 @@ import { generateSecretKey } from "../servers/cachix-state.ts";
 import { Client, type ClientOptions, TOKEN } from "./cachix-client.ts";
 import { asked, transact } from "./cachix-transaction.ts";
 import { type MadeUp, madeUp } from "./made-up.ts";
-
-jest.setTimeout(60_000);
 
 const signal = new AbortController().signal;
 const tokens = { [TOKEN]: "Write" } as const;

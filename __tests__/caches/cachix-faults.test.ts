@@ -1,15 +1,12 @@
 /** Owns the proof that our client does right by every fault the Cachix stand-in can show. */
 
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { hashPart } from "../../src/domain/store-path.ts";
 import { type CachixServer, type FaultName, type Faults, startCachix } from "../servers/cachix.ts";
 import type { CachixOptions } from "../servers/cachix-context.ts";
 import { Client, TOKEN } from "./cachix-client.ts";
 import { asked, type Told, type TransactOptions, transact } from "./cachix-transaction.ts";
 import { type MadeUp, madeUp } from "./made-up.ts";
-
-// Waiting is what half of these are about.
-jest.setTimeout(60_000);
 
 const dependency = madeUp("dependency");
 const subject = madeUp("subject", [dependency]);
@@ -150,7 +147,7 @@ const table: Readonly<
       title: "502 without end ends, and says for how long it was tried",
       faults: { badGateway: { ...always, ...at("complete") } },
       comesTo: failed(
-        /answers 502 \(an HTML page\), tried again for at most 1 s\); 1 path .* is not pushed either$/,
+        /answers 502 \(an HTML page\), tried again for at most 1 s; 1 path .* is not pushed either$/,
       ),
       and: (server) => expect(server.uploads("aborted")).toHaveLength(2),
     },
@@ -308,7 +305,7 @@ const table: Readonly<
       comesTo: {
         outcome: "verified",
         pin: "failed",
-        findings: [expect.stringMatching(/pin release was not set: read back for 1\.5 s/)] as never,
+        findings: [expect.stringMatching(/pin release was not set: asked for 1\.5 s/)] as never,
       },
     },
   ],

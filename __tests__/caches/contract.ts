@@ -1,7 +1,7 @@
 /** Owns the contract: what every cache that can be written to must do, whatever kind it is. */
 
 import { createHash } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type BinaryCache, can, type NarSource } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import { sha256FromBytes } from "../../src/domain/hash.ts";
@@ -18,8 +18,6 @@ export interface Subject extends AsyncDisposable {
   /** A second client of the same cache, which remembers nothing of the first. */
   reopen(): Promise<BinaryCache>;
 }
-
-jest.setTimeout(60_000);
 
 const signal = new AbortController().signal;
 const quiet = () => undefined;

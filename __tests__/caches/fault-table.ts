@@ -22,18 +22,18 @@ export type CacheFault = Nowhere | Spoilt;
 
 /** In the documents; what it means in code stands in contract-faults.ts. */
 export const COMES_TO: Readonly<Record<CacheFault, string>> = {
-  "unknown host": "left out by name; what it could have is unknown",
-  refused: "left out by name; what it could have is unknown",
-  "never answers": "left out by name when its time is over; what it could have is unknown",
-  "TLS error": "left out by name; what it could have is unknown",
+  "unknown host": "named and skipped; what it could have is unknown",
+  refused: "named and skipped; what it could have is unknown",
+  "never answers": "named and skipped when its time is over; what it could have is unknown",
+  "TLS error": "named and skipped; what it could have is unknown",
   "401": "NCP-303, with a hint; unknown, never missing",
   "403":
     "NCP-303, with a hint; unknown, never missing (where the cache let us in before, a miss, as in Nix)",
   "404 for nix-cache-info": "no binary cache (NCP-304); of our own, one that is not written yet",
-  "HTML instead of narinfo": "unknown or passed over; never a hit",
+  "HTML instead of narinfo": "unknown or skipped; never a hit",
   "truncated NAR": "not verified, not pinned",
   "wrong hash": "`mismatch`: not verified, not pinned",
-  "wrong key name": "passed over, with the key that nobody trusts; our own is `rejected`",
+  "wrong key name": "skipped, with the key that nobody trusts; our own is `rejected`",
   "clock far off": "where requests are good for minutes: NCP-332; elsewhere nothing",
   "unknown compression": "a hit; cannot be checked here, and is left to Nix",
   "no right to write": "NCP-303 before anything is built; the cache is still read",

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import {
   type GithubClientOptions,
   restoreEntries,
@@ -20,9 +20,6 @@ import {
 } from "../servers/github-cache.ts";
 import { busyboxTar } from "../support/busybox.ts";
 import { temporaryFolder } from "../support/folder.ts";
-
-// Every call starts a Node of its own, which loads the real client.
-jest.setTimeout(60_000);
 
 const SIGNAL = new AbortController().signal;
 const PROGRAM = new URL("../../src/github-cache-transfer.ts", import.meta.url);

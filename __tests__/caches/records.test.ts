@@ -1,9 +1,11 @@
+import { createHash } from "node:crypto";
 import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { fileRecords } from "../../src/caches/file/file.ts";
 import { ledgerStore, type MemoryOptions, memory } from "../../src/caches/records.ts";
 import type { EvaluationRecord, RecordStore } from "../../src/domain/evaluation-record.ts";
 import type { Log } from "../../src/domain/ports.ts";
+import { compressWhole } from "../../src/host/compress.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { narInfo } from "../support/graph.ts";
 import { ledgerOf } from "../support/ledgers.ts";
@@ -93,6 +95,17 @@ describe("what a run remembers", () => {
     expect(told).toEqual(["evaluation record key is ignored: its seal is not ours"]);
   });
 
+  test("and that would come to gigabytes in memory is not unpacked", async () => {
+    await using folder = await temporaryFolder();
+    const { remember, recall, told, file } = memoryIn(folder);
+    await remember(RECORD, SIGNAL);
+    const content = await bomb();
+    const seal = createHash("sha256").update("key").update(content).digest();
+    await writeFile(file, Buffer.concat([seal, content]));
+    expect(await recall(SIGNAL)).toBeUndefined();
+    expect(told).toEqual([expect.stringContaining("it would come to more than 33554432 bytes")]);
+  });
+
   test("in a store that fails is a word at debug level, and no failure", async () => {
     await using folder = await temporaryFolder();
     const failing = async () => {
@@ -144,6 +157,11 @@ describe("evaluation records beside a file:// cache", () => {
     await expect(fileRecords(folder.path).read("key", SIGNAL)).rejects.toThrow("EISDIR");
   });
 });
+
+/** Lists of lists, in some kilobytes. */
+function bomb(): Promise<Uint8Array> {
+  return compressWhole({ compression: "zstd" }, Buffer.from(`[${"[],".repeat(14_000_000)}[]]`));
+}
 
 function flipped(bytes: Buffer, at: number): Buffer {
   const changed = Buffer.from(bytes);
@@ -234,6 +252,19 @@ describe("a ledger", () => {
     expect(told.join()).toContain("cut off");
   });
 
+  test("that would come to gigabytes in memory is not unpacked", async () => {
+    await using folder = await temporaryFolder();
+    await ledgersIn(folder).remember(LEDGER, "base", SIGNAL);
+    const content = await bomb();
+    for (const name of await readdir(folder.at("memos"))) {
+      const seal = createHash("sha256").update(name).update(content).digest();
+      await writeFile(folder.at("memos", name), Buffer.concat([Buffer.alloc(32), seal, content]));
+    }
+    const { base, told } = ledgersIn(folder);
+    expect(await base("these targets", SIGNAL)).toBeUndefined();
+    expect(told).toEqual([expect.stringContaining("it would come to more than 33554432 bytes")]);
+  });
+
   test("of a pull request is no base, and is there for the same sources again", async () => {
     await using folder = await temporaryFolder();
     const { remember, same, base } = ledgersIn(folder, { key: "tree" });
@@ -252,6 +283,11 @@ describe("a ledger", () => {
     expect(await few.base("any targets", SIGNAL)).toStrictEqual(LEDGER);
     expect(await few.base("these targets", SIGNAL)).toStrictEqual(small);
     const later = { ...small, taken: LEDGER.taken + 8 * 24 * 3_600_000 };
+    await few.remember(later, "base", SIGNAL);
+    expect(await few.base("any targets", SIGNAL)).toStrictEqual(later);
+    // Nor does one of a time to come stay.
+    const wrong = { ...LEDGER, taken: later.taken + 365 * 24 * 3_600_000 };
+    await few.remember(wrong, "base", SIGNAL);
     await few.remember(later, "base", SIGNAL);
     expect(await few.base("any targets", SIGNAL)).toStrictEqual(later);
   });

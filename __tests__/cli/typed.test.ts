@@ -12,9 +12,11 @@ const STRINGS = FOLDERS.flatMap((folder) =>
     .filter((file) => file.endsWith(".ts") && !file.startsWith("github"))
     .flatMap((file) => {
       const text = readFileSync(join("src", folder, file), "utf8");
-      return [...text.matchAll(/hint:\s*(["'`])(.*?)\1|_HINT =\s*(["'`])(.*?)\3/gs)].map(
+      const beside = [...text.matchAll(/"([^"\n]*\b(?:put a step|before this)\b[^"\n]*)"/g)];
+      const hints = [...text.matchAll(/hint:\s*(["'`])(.*?)\1|_HINT =\s*(["'`])(.*?)\3/gs)].map(
         ([, , a, , b]) => a ?? b ?? "",
       );
+      return [...hints, ...beside.map(([, one = ""]) => one)];
     }),
 );
 

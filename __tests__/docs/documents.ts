@@ -76,6 +76,8 @@ export function commandsOf(document: Document): Command[] {
   for (const { language, text } of blocksOf(document)) {
     if (!["sh", "bash", "shell", "console"].includes(language)) continue;
     for (const line of text.replaceAll("\\\n", " ").split("\n")) {
+      // A session: what has no prompt is an answer.
+      if (language === "console" && !line.startsWith("$ ")) continue;
       const command = line
         .replace(/^\$ /, "")
         .replace(/\s+#\s.*$/, "")

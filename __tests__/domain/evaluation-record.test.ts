@@ -19,6 +19,7 @@ const RECORD: EvaluationRecord = {
       line: ".#program pin=p priority=90",
       system: "x86_64-linux",
       outputs: [program],
+      outputNames: ["out"],
       pinName: "p",
       buildable: "here",
       served: [program],
@@ -29,6 +30,7 @@ const RECORD: EvaluationRecord = {
       line: ".#elsewhere",
       system: "aarch64-darwin",
       outputs: [library],
+      outputNames: [],
       pinName: "",
       buildable: "elsewhere",
       served: [],
@@ -54,7 +56,7 @@ describe("an evaluation record", () => {
   });
 
   test.each<[string, (raw: Raw) => unknown, string]>([
-    ["of another version", (raw) => ({ ...raw, version: 2 }), "it is of version 2"],
+    ["of another version", (raw) => ({ ...raw, version: 1 }), "it is of version 1"],
     ["of no version", ({ version: _, ...raw }) => raw, "it is of version undefined"],
     ["without a time", (raw) => ({ ...raw, checked: "now" }), "a number is missing"],
     ["of no time", (raw) => ({ ...raw, checked: null }), "a number is missing"],
@@ -63,6 +65,8 @@ describe("an evaluation record", () => {
     ["with nothing for a target", (raw) => ({ ...raw, targets: [null] }), "a target is no object"],
     ["with a number for a name", target({ name: 7 }), "a text is missing"],
     ["with a pin out of its folder", target({ pinName: "../x" }), '"../x" is no pin name'],
+    ["with no name of an output", target({ outputNames: ["a^b"] }), '"a^b" is no output\'s name'],
+    ["without names of outputs", target({ outputNames: undefined }), "a list is missing"],
     ["with an option for a path", target({ outputs: ["--eval"] }), '"--eval" is not in'],
     ["with another store's path", target({ served: ["/gnu/store/x"] }), "is not in /nix/store"],
     ["with a path out of the store", target({ served: [`${STORE}/../x`] }), "is not in"],

@@ -57,6 +57,21 @@ describe("a ledger", () => {
       /seconds are 0/,
     ],
     ["with a time that is none", (text) => text.replace(/"taken":\d+/, '"taken":"x"'), /number/],
+    [
+      "of a time that no calendar has",
+      (text) => text.replace(/"taken":\d+/, '"taken":9007199254740991'),
+      /its time is none/,
+    ],
+    [
+      "with an input twice",
+      (text) => text.replace('"inputs":[[],[0],[1]]', '"inputs":[[],[0,0],[1]]'),
+      /twice/,
+    ],
+    [
+      "of a branch that fills the page",
+      (text) => text.replace('"branch":"', `"branch":"${"b".repeat(1_001)}`),
+      /characters/,
+    ],
     ["that is no object", () => "7", /no object/],
   ])("%s is refused, with what is wrong", (_, change, why) => {
     const text = formatLedger(LEDGER);

@@ -4,14 +4,12 @@ import { execFile } from "node:child_process";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import type { Check } from "../../src/engine/audit/check.ts";
 import type { jsonReport } from "../../src/report/json.ts";
 import { TOKEN as BY_HAND, call } from "../servers/cachix-by-hand.ts";
 import { BITWARDEN, BWS, startCachixJob, TOKEN } from "./cachix-job.ts";
-import { cached, listing, NIX, startJob, type TestJob } from "./job.ts";
-
-jest.setTimeout(180_000);
+import { cached, flake, listing, NIX, pins, startJob, type TestJob } from "./job.ts";
 
 const run = promisify(execFile);
 const project = (name: string) => resolve("__tests__/fixtures/projects", name);
@@ -56,8 +54,8 @@ describe(`an audit, on ${NIX}`, () => {
     expect(troubles(audit.report())).toEqual([]);
     expect(audit.exitCode).toBe(0);
     expect(audit.annotations.filter(({ level }) => level !== "notice")).toEqual([]);
-    expect(audit.summary).toMatch(/\*\*The target is cached; all \d+ checks pass\.\*\*/);
-    expect(audit.summary).toContain("### What is pinned");
+    expect(audit.summary).toMatch(/^### ✅ Nix cache audit: all \d+ checks pass$/m);
+    expect(audit.summary).toContain("<summary>1 pin and the largest store paths</summary>");
     expect(audit.log).toMatch(/audit: all \d+ checks pass/);
     expect(await listing(job.cache)).toEqual(before);
   });
@@ -148,6 +146,32 @@ describe(`an audit, on ${NIX}`, () => {
     // A job's machine is thrown away: nobody wants to know.
     const step = await job.main({ mode: "audit", targets: TARGETS, "fail-on": "none" });
     expect(step.report().audit?.store).toBeUndefined();
+  });
+
+  test("finds that an output's pin was lost; a warming run sets it again", async () => {
+    await using job = await startJob(flake("graphs"));
+    const targets = ".#many^out,doc pin=many";
+    const warm = await job.main({ mode: "warm", targets });
+    expect(warm.exitCode).toBe(0);
+    const set = await pins(job.cache);
+    expect(set).toEqual({
+      many: expect.stringMatching(/-many$/),
+      "many^doc": expect.stringMatching(/-many-doc$/),
+    });
+    await rm(join(job.cache, "pins", `${encodeURIComponent("many^doc")}.json`));
+    await job.machine.forget();
+    const audit = await job.main({ mode: "audit", targets, "fail-on": "none" });
+    expect(
+      checks(audit.report())
+        .filter(({ code }) => code === "NCP-603" || code === "NCP-604")
+        .map(({ status, message }) => [status, message]),
+    ).toEqual([
+      ["pass", expect.stringMatching(/^pin many: on its path/)],
+      ["warn", expect.stringMatching(/^output \S+-many-doc of .* has no pin many\^doc: /)],
+    ]);
+    expect(audit.outputs["changed"]).toBe("[]");
+    expect((await job.main({ mode: "warm", targets })).exitCode).toBe(0);
+    expect(await pins(job.cache)).toEqual(set);
   });
 
   test("of a project without workflows, git, pins or anything pushed is no failure", async () => {

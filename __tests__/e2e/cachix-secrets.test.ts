@@ -2,12 +2,10 @@
 
 import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { expect, jest, test } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import { generateSecretKey } from "../servers/cachix-state.ts";
 import { BWS, type CachixStep, startCachixJob, TOKEN } from "./cachix-job.ts";
 import { watchProcesses } from "./process-watch.ts";
-
-jest.setTimeout(180_000);
 
 /** Every regular file below a folder that holds one of the secrets. */
 async function filesWith(folder: string, secrets: readonly Buffer[]): Promise<string[]> {

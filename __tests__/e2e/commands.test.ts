@@ -4,12 +4,10 @@ import { execFile } from "node:child_process";
 import { access, cp, readFile, stat } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { lock, type Machine, startMachine } from "../../scripts/machine.ts";
 import { type Command, commandsOf, documents } from "../docs/documents.ts";
 import { NIX } from "./job.ts";
-
-jest.setTimeout(240_000);
 
 const run = promisify(execFile);
 

@@ -43,7 +43,9 @@ describe(`Nix's configuration, on ${NIX}`, () => {
     const key = await makeKey(job.machine, "ours-1");
     const signing = { "signing-key": (await readFile(key.secretFile, "utf8")).trim() };
     const step = await job.main({ ...signing, mode: "warm" });
-    expect([step.exitCode, told(step).filter((line) => line.includes("NCP-35"))]).toEqual([0, []]);
+    expect([step.exitCode, step.log.split("\n").filter((line) => line.includes("NCP-35"))]).toEqual(
+      [0, []],
+    );
     const shown = async (environment: Readonly<Record<string, string>>) => {
       const ask = (verb: string[]) =>
         run("nix", [...verb, "--json"], { env: { ...machine.environment, ...environment } });
@@ -98,7 +100,6 @@ describe(`Nix's configuration, on ${NIX}`, () => {
     expect(step.annotations).toContainEqual(
       expect.objectContaining({
         level: "warning",
-        title: expect.stringContaining("NCP-352"),
         message: expect.stringContaining(`file://${job.cache}?trusted=1`),
       }),
     );
@@ -236,7 +237,7 @@ describe(`the caches that a flake names, on ${NIX}`, () => {
       if (!accepts) await tell();
       const step = await job.main({ mode: "prefetch" });
       expect([step.outputs["hit"], step.report().fetched.paths]).toEqual(["true", 1]);
-      expect(told(step).join("\n")).not.toContain("NCP-136");
+      expect(step.log).not.toContain("NCP-136");
       // Who runs a command on another flake in a later step has not accepted it.
       const files = (step.environment["NIX_USER_CONF_FILES"] ?? "").split(":").filter(Boolean);
       const texts = await Promise.all(files.map((one) => readFile(one, "utf8").catch(() => "")));
@@ -254,13 +255,13 @@ describe(`the caches that a flake names, on ${NIX}`, () => {
     const { job, lan, line } = site;
     const without = await job.main({ mode: "check" });
     expect(without.outputs["hit"]).toBe("false");
-    expect(told(without).join("\n")).toContain(`NCP-136`);
+    expect(without.log).toContain("NCP-136");
     expect(told(without).join("\n")).toContain(`write "${line}" on a line of substituters`);
     expect(lan.requests.length).toBe(0);
     const step = await job.main({ mode: "check", substituters: line });
     expect(step.outputs["hit"]).toBe("true");
-    expect(told(step).join("\n")).not.toContain("NCP-136");
+    expect(step.log).not.toContain("NCP-136");
     const other = await job.main({ mode: "check", targets: "nixpkgs#x" });
-    expect(told(other).join("\n")).not.toContain("NCP-136");
+    expect(other.log).not.toContain("NCP-136");
   });
 });

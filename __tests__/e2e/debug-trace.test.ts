@@ -3,12 +3,10 @@
 import { execFile } from "node:child_process";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { generateSecretKey } from "../servers/cachix-state.ts";
 import { BWS, type CachixStep, startCachixJob, TOKEN } from "./cachix-job.ts";
 import { NIX } from "./job.ts";
-
-jest.setTimeout(180_000);
 
 const REQUEST =
   /^::debug::(background push: )?(GET|HEAD|POST|PUT) https?:\/\/[^ ?@]+: \d{3}, HTTP\/[\d.]+, (new|kept) connection, \d+ ms$/;

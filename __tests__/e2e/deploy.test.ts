@@ -2,13 +2,11 @@
 
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { ACT, type Site, startSite, type WorkflowRun } from "./act.ts";
 import { type Hosts, startHosts } from "./hosts.ts";
 import { flake, NIX, pins, startJob, type TestJob } from "./job.ts";
 import { makeKey } from "./substituter-site.ts";
-
-jest.setTimeout(240_000);
 
 const TARGETS = ".#nixosConfigurations.*.config.system.build.toplevel  pin=host-*";
 const toplevel = (host: string) => `.#nixosConfigurations.${host}.config.system.build.toplevel`;

@@ -92,7 +92,7 @@ describe(`disk space, on ${NIX}`, () => {
       { mode: "warm", targets: ".#leaf" },
       { environment, runner: "self-hosted" },
     );
-    const told = step.annotations.filter(({ title }) => title.includes("NCP-405"));
+    const told = step.annotations.filter(({ message }) => message.includes("NCP-405"));
     expect(told.map(({ level }) => level)).toEqual(MINOR >= 30 ? [] : ["warning"]);
     expect(step.exitCode).toBe(0);
     expect(step.building).toEqual(["leaf"]);
@@ -105,7 +105,7 @@ describe(`disk space, on ${NIX}`, () => {
     expect(step.exitCode).toBe(0);
     expect(step.building).toEqual(["leaf"]);
     expect(step.annotations).toContainEqual(
-      expect.objectContaining({ level: "warning", title: expect.stringContaining("NCP-401") }),
+      expect.objectContaining({ level: "warning", message: expect.stringContaining("NCP-401") }),
     );
   });
 });

@@ -6,7 +6,7 @@ import { describe, expect, test } from "@jest/globals";
 import { MAIN, type Method, startGithubCache } from "../servers/github-cache.ts";
 import { json, type Outcome, text } from "../servers/http.ts";
 import { PUSH } from "../support/events.ts";
-import { NIX, startJob } from "./job.ts";
+import { NIX, startJob, told } from "./job.ts";
 import { ONE, slowly } from "./slow.ts";
 
 const GITHUB: Readonly<Record<string, Outcome>> = {
@@ -50,10 +50,9 @@ describe(`GitHub's cache, gone, on ${NIX}`, () => {
     const bad = await round(1);
     // The job goes on without it, and says so.
     expect([bad.main.exitCode, bad.post.exitCode]).toEqual([0, 0]);
-    const notices = [...bad.main.annotations, ...bad.post.annotations].map(
-      ({ message }) => message,
+    expect([...told(bad.main), ...told(bad.post)].join("\n")).toMatch(
+      /github: .*was (not saved|restored)/,
     );
-    expect(notices.join("\n")).toMatch(/github: .*was (not saved|restored)/);
     for (const { size } of server.entries)
       if (method !== "FinalizeCacheEntryUpload") expect(size).not.toBe(0);
     server.fail(method, undefined);

@@ -95,8 +95,8 @@ async function builtHere(job: TestJob): Promise<string[]> {
 
 /** In the slow suite 50 kills and 20 cancellations; a few of each in every run. */
 const STOPS = {
-  SIGKILL: KILLS >= 50 ? KILLS : 3,
-  SIGINT: KILLS >= 50 ? Math.ceil(KILLS * 0.4) : 2,
+  SIGKILL: KILLS >= 10 ? KILLS : 3,
+  SIGINT: KILLS >= 10 ? Math.ceil(KILLS * 0.4) : 2,
 } as const;
 
 describe(`stopped anywhere, and then post, on ${NIX}`, () => {

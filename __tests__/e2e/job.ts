@@ -4,13 +4,9 @@ import { execFile } from "node:child_process";
 import { cp, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { jest } from "@jest/globals";
 import { lock, type Machine, type MachineOptions, startMachine } from "../../scripts/machine.ts";
 import { runStage, type StageResult, type StepRequest } from "../../scripts/runner.ts";
 import type { jsonReport } from "../../src/report/json.ts";
-
-// A step is a handful of Nix processes, on a machine that may be busy.
-jest.setTimeout(120_000);
 
 /** The folder of a fixture flake. */
 export function flake(name: string): string {
@@ -152,8 +148,13 @@ export async function listing(folder: string): Promise<string[]> {
   return lines.sort();
 }
 
-/** As `listing`, without the empty folders that Nix makes wherever it looks for a cache. */
+/** What was pushed or pinned: without the records that a run leaves for later ones. */
 export async function content(cache: string): Promise<string[]> {
+  return (await written(cache)).filter((line) => !/^memos[ /]/.test(line));
+}
+
+/** As `listing`, without the empty folders that Nix makes wherever it looks for a cache. */
+export async function written(cache: string): Promise<string[]> {
   const all = await listing(cache);
   return all.filter(
     (line) => !/^(log|nar|realisations|build-trace-v\d+|nix-cache-info) /.test(line),
@@ -207,7 +208,26 @@ export async function pins(cache: string): Promise<Record<string, string>> {
   return found;
 }
 
-/** What the step told the user, all levels: `error: …`. */
+/** What the step told the user, all levels, in full, with what to do about it: `error: …`. */
 export function told(step: StageResult): string[] {
-  return step.annotations.map(({ level, message }) => `${level}: ${message}`);
+  const lines = step.log.split("\n");
+  const found = lines.flatMap((line, at) => {
+    const first = FINDING.exec(line);
+    if (!first) return [];
+    const after = lines.slice(at + 1);
+    const end = after.findIndex(
+      (next) => FINDING.test(next) || /^(Error|Warning|Nix cache)/.test(next),
+    );
+    const rest = after.slice(0, end < 0 ? 40 : end).filter((next) => next !== "");
+    return [
+      [`${first[1]}: ${first[2]}`, ...rest.map((next) => next.replace(/^ {2}→ /, ""))].join("\n"),
+    ];
+  });
+  // What is known before there is a report stands beside the log alone.
+  const others = step.annotations
+    .map(({ level, message }) => `${level}: ${message}`)
+    .filter((text) => !found.some((one) => one.startsWith(text.slice(0, 40))));
+  return [...found, ...others];
 }
+
+const FINDING = /^(error|warning|notice)(?: NCP-\d+)?: (.*)$/;

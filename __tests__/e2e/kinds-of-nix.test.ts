@@ -70,7 +70,7 @@ describe(`other kinds, imitated on ${NIX}`, () => {
       asked = 0;
       const step = await job.step(inputs, { environment });
       expect([step.exitCode, step.exitCode === 0 ? "" : step.log]).toEqual([0, ""]);
-      expect(step.annotations.map(({ title }) => title).join()).not.toContain("NCP-303");
+      expect(step.annotations.map(({ message }) => message).join()).not.toContain("NCP-303");
       expect(asked).toBeGreaterThan(0);
       expect(step.report.caches.map(({ reachable }) => reachable)).toEqual([true, true]);
       // Later steps' Nix gets in to both by the one file there can be.

@@ -2,11 +2,9 @@
 
 import { appendFile, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { json, listen, readJson } from "../servers/http.ts";
 import { ACT, type Site, startSite } from "./act.ts";
-
-jest.setTimeout(240_000);
 
 const withAct = ACT === undefined ? describe.skip : describe;
 const TOKEN = "ghs_of-this-run-alone";

@@ -44,7 +44,7 @@ describe(`sets, on ${NIX}`, () => {
     const step = await check(job, ".#refusing.*\n!docs");
     expect(kinds(step)).toEqual({ ".#refusing.good": "missing", ".#refusing.other": "failed" });
     expect(told(step).join("\n")).toContain(
-      "2 members of . passed over, as they cannot be evaluated here (broken: refusing.broken; unfree: refusing.unfree)",
+      "2 members of . skipped, as they cannot be evaluated here (broken: refusing.broken; unfree: refusing.unfree)",
     );
     expect(kinds(await check(job, ".#refusing.broken"))).toEqual({ ".#refusing.broken": "failed" });
     expect(told(await check(job, ".#refusing.good\n!nothing")).join("\n")).toContain(

@@ -169,7 +169,7 @@ async function hosted(sudo: Sudo, second: "large" | "small"): Promise<Hosted> {
       expect(warnings[0]).toContain(words);
       expect(await tools(here)).toEqual(["CodeQL"]);
       // The plan counted on it: what then lacks space dies of that, and is told by name.
-      expect(step.annotations[0]).toMatchObject({ title: expect.stringContaining("NCP-407") });
+      expect(step.annotations[0]).toMatchObject({ message: expect.stringContaining("NCP-407") });
     },
   );
 });

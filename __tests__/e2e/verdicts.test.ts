@@ -158,7 +158,9 @@ const scenarios: readonly Scenario[] = [
     verdicts: {
       ".#nixosConfigurations.desk.config.system.build.toplevel": {
         kind: "missing",
-        source: [0, 1, 2, 3, 4, 5].map((n) => `program-${n}`).concat("initrd-desk"),
+        // The six programs and the initrd: a list has the first five, and says how many there are.
+        source: [0, 1, 2, 3, 4].map((n) => `program-${n}`),
+        sourceCount: 7,
         trivial: 100 + 40 + 10 + 3,
       },
     },
@@ -258,7 +260,7 @@ describe(`verdicts are what Nix does, on ${NIX}`, () => {
     const step = await job.main({ mode: "check", targets: ".#top" });
     expect(step.report().targets).toMatchObject([{ local: true, verdict: { kind: "missing" } }]);
     expect(step.outputs["hit"]).toBe("false");
-    expect(step.summary).toContain("| yes |");
+    expect(step.log).toContain(".#top [here]: ");
   });
 
   test("another substituter has it: upstream, and named", async () => {

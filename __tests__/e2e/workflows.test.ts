@@ -2,7 +2,7 @@
 
 import { appendFile, cp, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { ACT, type Site, startSite } from "./act.ts";
 import { NIX } from "./job.ts";
 import {
@@ -16,8 +16,6 @@ import {
   TOKEN,
   triggers,
 } from "./project.ts";
-
-jest.setTimeout(240_000);
 
 if (ACT === undefined) console.log("act cannot be installed here: whole workflows are not run");
 const withAct = ACT === undefined ? describe.skip : describe;

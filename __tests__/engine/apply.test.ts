@@ -211,7 +211,7 @@ describe("after a failure", () => {
         ...pin,
         storePath: storePath("x"),
       }),
-      `read back for 30 s, it is on ${storePath("x")}`,
+      `asked for 30 s, the cache still has it on ${storePath("x")}`,
     ],
   ] as [string, NonNullable<CacheOptions["onPin"]>, string][])(
     "a pin that is %s is told, and the others are set",

@@ -172,6 +172,29 @@ describe("a warming run", () => {
     expect(words(forced.steps)).toContain("pin cached-x86_64-linux");
   });
 
+  test("pins each output that the target wants, and leaves those that are right", async () => {
+    const two = derivation("two", { outputs: ["out", "dev", "doc"] });
+    const nix = { flake: { two } };
+    const inputs = { mode: "warm", targets: ".#two^out,dev,doc" } as const;
+    const path = (name: string) => two.outputs.get(name)?.path ?? out(two);
+    const pinned = async (...right: readonly string[]) => {
+      const pins = right.map((name) => ({
+        name: name === "out" ? "two-x86_64-linux" : `two-x86_64-linux^${name}`,
+        storePath: path(name),
+        revision: 1,
+        createdOn: "",
+      }));
+      const { steps } = await planned({ inputs, nix, own: { verbs: ALL_VERBS, pins } });
+      return steps.flatMap((step) => (step.do === "pin" ? [step.pin] : []));
+    };
+    expect((await pinned()).map(({ name, storePath }) => [name, storePath])).toEqual([
+      ["two-x86_64-linux", path("out")],
+      ["two-x86_64-linux^dev", path("dev")],
+      ["two-x86_64-linux^doc", path("doc")],
+    ]);
+    expect((await pinned("out", "doc")).map(({ name }) => name)).toEqual(["two-x86_64-linux^dev"]);
+  });
+
   test("pushes by force what is already there", async () => {
     const { steps } = await planned({ inputs: { mode: "warm", force: "true" } });
     expect(words(steps)).toContain("push .#cached");

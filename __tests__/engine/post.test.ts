@@ -41,7 +41,9 @@ async function post(options: Options = {}) {
     [old, []],
   ]);
   const nix = memoryNix({ store, built: options.built ?? [program, library] });
-  const targets = options.targets ?? [{ name: ".#p", outputs: [program], pinName: "p" }];
+  const targets = options.targets ?? [
+    { name: ".#p", outputs: [program], pins: [{ name: "p", storePath: program }] },
+  ];
   const result = await runPost(
     job(options.inputs ?? {}),
     options.trust ?? WRITE,
@@ -77,13 +79,44 @@ describe("the end of the job", () => {
     ["in mode audit", { inputs: { mode: "audit" } }, [], 0],
     [
       "with a target that was not built here",
-      { targets: [{ name: ".#o", outputs: [old], pinName: "o" }] },
+      { targets: [{ name: ".#o", outputs: [old], pins: [{ name: "o", storePath: old }] }] },
       [library, program],
       0,
     ],
     [
       "with a target only half built",
-      { targets: [{ name: ".#p", outputs: [program, storePath("p-dev")], pinName: "p" }] },
+      {
+        targets: [
+          {
+            name: ".#p",
+            outputs: [program, storePath("p-dev")],
+            pins: [{ name: "p", storePath: program }],
+          },
+        ],
+      },
+      [library, program],
+      0,
+    ],
+    [
+      "with a target of two outputs",
+      {
+        targets: [
+          {
+            name: ".#p",
+            outputs: [program, library],
+            pins: [
+              { name: "p", storePath: program },
+              { name: "p^lib", storePath: library },
+            ],
+          },
+        ],
+      },
+      [library, program],
+      2,
+    ],
+    [
+      "with a shell, which has no pin",
+      { targets: [{ name: ".#p", outputs: [program], pins: [] }] },
       [library, program],
       0,
     ],

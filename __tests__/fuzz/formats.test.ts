@@ -5,12 +5,14 @@ import { narPlace } from "../../src/caches/accept.ts";
 import { memory } from "../../src/caches/records.ts";
 import { formatCacheInfo, parseCacheInfo } from "../../src/domain/cache.ts";
 import { buildKind, outputPaths, parseDerivation } from "../../src/domain/derivation.ts";
+import { describeError, UserError } from "../../src/domain/errors.ts";
 import {
   type EvaluationRecord,
   formatRecord,
   isFresh,
   parseRecord,
 } from "../../src/domain/evaluation-record.ts";
+import { formatLedger, type LedgerNode, parseLedger } from "../../src/domain/ledger.ts";
 import {
   differences,
   fingerprint,
@@ -20,9 +22,14 @@ import {
 } from "../../src/domain/narinfo.ts";
 import { findGoodSignature, parsePublicKey } from "../../src/domain/signature.ts";
 import { baseName, parseStorePath } from "../../src/domain/store-path.ts";
+import { explain, rebuildsOf } from "../../src/engine/rebuilds/rebuild-report.ts";
+import type { Run } from "../../src/engine/result.ts";
 import { parseDump } from "../../src/nix/store.ts";
+import { plainLine } from "../../src/report/page.ts";
+import { rebuildLines, rebuildSections, rebuildsReport } from "../../src/report/rebuilds.ts";
 import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
 import { narInfo } from "../support/graph.ts";
+import { ledgerOf } from "../support/ledgers.ts";
 import { STORE, storePath } from "../support/paths.ts";
 
 const WORDS = ["StorePath: ", "URL: ", "NarHash: ", "NarSize: ", "References: ", "Sig: ", "\n"];
@@ -116,6 +123,52 @@ test(
 );
 
 test(
+  "ledgers, and what a page says of them",
+  () => {
+    const made = (flag: string) =>
+      ledgerOf(
+        [
+          { name: "openssl-3.5.1.tar.gz", kind: "download", attributes: { outputHash: flag } },
+          { name: "openssl-3.5.1", inputs: ["openssl-3.5.1.tar.gz"], attributes: { flag } },
+          { name: "web", inputs: ["openssl-3.5.1"], seconds: 70 },
+        ],
+        { inputs: [{ name: "nixpkgs", revision: flag, source: "" }] },
+      );
+    const head = made("new");
+    const words = ['"taken":', "9007199254740991", '"inputs":[[],[0],[1]]', "[0,0]", '"branch":"'];
+    const read = (text: string) => {
+      try {
+        return parseLedger(text);
+      } catch (error) {
+        // The run then goes on without it.
+        throw new UserError("NCP-649", describeError(error));
+      }
+    };
+    const tally = tryAll(damaged([formatLedger(made("old"))], words, 13), read, (base) => {
+      expect(parseLedger(formatLedger(base))).toEqual(base);
+      const rebuilds = rebuildsOf(head, base, new Map(), STORE);
+      const event = { event: "pull request", base: "read", rebuilds, misses: [], dirty: [] };
+      const run = { changes: event } as unknown as Run;
+      const page = rebuildSections(run).map(({ body }) => body);
+      expect(page.join("\n")).not.toMatch(/<(?!\/?(code|wbr|details|summary)\b)|^\s*::|##\[/m);
+      expect(page.join()).not.toContain("\u001b");
+      expect(JSON.parse(JSON.stringify(rebuildsReport(run.changes)))).toBeTruthy();
+      for (const line of rebuildLines(run)) expect(plainLine(line)).not.toMatch(/^\s*::|##\[/);
+      for (const { outputs } of explain(head, base, head.nodes.flatMap(drvOf))) {
+        expect(outputs.map((path) => parseStorePath(path, STORE))).toEqual(outputs);
+      }
+    });
+    expect(tally.accepted).toBeGreaterThan(ROUNDS / 50);
+    expect(tally.refused).toBeGreaterThan(ROUNDS / 20);
+  },
+  PATIENCE,
+);
+
+function drvOf({ derivation, name }: LedgerNode) {
+  return parseStorePath(`${STORE}/${derivation}-${name}.drv`, STORE) ?? [];
+}
+
+test(
   "evaluation records",
   async () => {
     const record = {
@@ -126,6 +179,7 @@ test(
           line: ".#program pin=p priority=90",
           system: "x86_64-linux",
           outputs: [storePath("program")],
+          outputNames: ["out"],
           pinName: "p",
           buildable: "here",
           served: [storePath("program")],

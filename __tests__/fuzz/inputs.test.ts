@@ -209,7 +209,13 @@ test(
     await using folder = await temporaryFolder();
     const trust = { kind: "read-only", code: "strange", why: "a fork" } as const;
     const memory = {
-      targets: [{ name: ".#a", outputs: [storePath("a")], pinName: "a" }],
+      targets: [
+        {
+          name: ".#a",
+          outputs: [storePath("a")],
+          pins: [{ name: "a", storePath: storePath("a") }],
+        },
+      ],
       storeNames: new Set(["x"]),
     };
     const text = await save(folder.path, {
@@ -218,15 +224,18 @@ test(
       watcher: { pid: 4711, began: "1" },
     });
     const whole = [readFileSync(recordFile(text), "utf8")];
-    const words = ['"outputs":["', '"pinName":"', "..", "--", '"', ",", "null", "[]"];
+    const words = ['"outputs":["', '"pins":[{"name":"', "..", "--", '"', ",", "null", "[]"];
     for (const record of damaged(whole, words, 17)) {
       const sealed = await forged(text, record);
       // Without the secret nothing is read but what was written.
       const believed = await loadState(text, SEAL);
       if (believed) expect(believed.trust).toEqual(trust);
       const found = await loadState(sealed, SEAL);
-      for (const { outputs, pinName } of found?.memory.targets ?? []) {
-        expect(pinName).toMatch(/^[0-9A-Za-z_.+-]+$/);
+      for (const { outputs, pins } of found?.memory.targets ?? []) {
+        for (const { name, storePath: path } of pins) {
+          expect(name).toMatch(/^[0-9A-Za-z_.+-]+(\^[0-9A-Za-z_.+-]+)?$/);
+          expect(path).toMatch(/^\/\S+$/);
+        }
         for (const path of outputs) expect(path).toMatch(/^\/\S+$/);
       }
     }

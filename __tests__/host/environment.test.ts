@@ -3,6 +3,7 @@ import {
   type BuildNeeds,
   buildEnvironment,
   childEnvironment,
+  exposedSecret,
   isSecretName,
   secretOf,
 } from "../../src/host/environment.ts";
@@ -109,4 +110,15 @@ test("the secret of a step is its token, its key, or the job's right to ask for 
   expect(secretOf(none, given("ACTIONS_RUNTIME_TOKEN", "GITHUB_TOKEN"))).toBeUndefined();
   expect(secretOf(none, given("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))).toContain("id-token");
   expect(secretOf({ ...none, signingKey: "x" }, {})).toBe("signing-key");
+});
+
+test("a key that the system goes on showing ends the run of a stranger's code", () => {
+  const started = {
+    ...{ secrets: { token: "t", signingKey: undefined }, environment: {}, job: { targets: [] } },
+    code: "strange",
+  } as const;
+  const machine = { builder: "daemon", sandbox: "on" } as const;
+  expect(exposedSecret(started, machine, "a key")).toEqual({ secret: "token", to: "inputs" });
+  expect(exposedSecret(started, machine, "no key")).toBeUndefined();
+  expect(exposedSecret({ ...started, code: "ours" }, machine, "a key")).toBeUndefined();
 });

@@ -1,11 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { appendFile, chmod, rm } from "node:fs/promises";
+import { access, appendFile, chmod, rm } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import type { NixSetup } from "../../src/domain/ports.ts";
 import { parseTargets } from "../../src/domain/target.ts";
-import { processEnvironment } from "../../src/host/environment.ts";
+import { type Environment, processEnvironment } from "../../src/host/environment.ts";
+import { project } from "../../src/host/project.ts";
 import { findFlake } from "../../src/nix/flake.ts";
 import { recordKey } from "../../src/nix/record-key.ts";
+import { sourcesNow } from "../../src/nix/sources.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
 import { memoryNix, SIGNAL } from "../support/world.ts";
 
@@ -32,7 +34,9 @@ interface Key {
 
 interface Repository extends AsyncDisposable {
   readonly folder: Folder;
+  readonly environment: Environment;
   git(...args: string[]): void;
+  gitIn(folder: string, ...args: string[]): void;
   commit(): void;
   key(options?: Key): Promise<string | undefined>;
 }
@@ -54,9 +58,10 @@ async function repository(): Promise<Repository> {
   await folder.write("top/flake.lock", lockFile("sha256-A"));
   await folder.write("top/sub/flake.nix", "{ outputs = _: { }; }\n");
   await folder.write("top/.gitignore", "result\n");
-  const git = (...args: string[]) => {
-    execFileSync("git", args, { cwd: top, env: environment, stdio: "ignore" });
+  const gitIn = (cwd: string, ...args: string[]) => {
+    execFileSync("git", args, { cwd, env: environment, stdio: "ignore" });
   };
+  const git = (...args: string[]) => gitIn(top, ...args);
   const commit = () => {
     git("add", "--all");
     git("commit", "--quiet", "--allow-empty", "--message", "x");
@@ -65,7 +70,9 @@ async function repository(): Promise<Repository> {
   commit();
   return {
     folder,
+    environment,
     git,
+    gitIn,
     commit,
     key: async ({ directory = "", targets = ".#app", setup = {}, also = ["file:///c"] } = {}) =>
       recordKey({
@@ -229,5 +236,50 @@ describe("what an evaluation depends on", () => {
     await rm(here.folder.at("top/flake.nix"));
     expect(await here.key({ targets: "nixpkgs#bws" })).toBeUndefined();
     expect(await here.key()).toBeUndefined();
+  });
+});
+
+describe("a repository that lies in the checkout, with programs in its configuration", () => {
+  test.each<[string, (here: Repository) => Promise<unknown>]>([
+    ["what names a record", (here) => here.key({ directory: "sub" })],
+    [
+      "what an earlier run is compared with",
+      ({ folder, environment }) =>
+        sourcesNow(
+          { directory: folder.at("top/sub"), storeDir: "/nix/store", environment },
+          SIGNAL,
+        ),
+    ],
+    [
+      "what an audit says of lock files",
+      ({ folder, environment }) =>
+        project({
+          ...{ workspace: folder.at("top/sub"), environment },
+          ...{ signatures: "require", token: "absent" },
+          nix: { substituters: [], publicKeys: [] },
+        }).look(["flake.lock"], SIGNAL),
+    ],
+  ])("starts none of them where git is asked for %s", async (_, ask) => {
+    await using here = await repository();
+    const { folder } = here;
+    const sub = folder.at("top/sub");
+    here.git("init", "--quiet", "--bare", sub);
+    const program = `touch ${folder.at("started")}; false`;
+    for (const [name, value] of [
+      ["bare", "false"],
+      ["worktree", "."],
+      ["fsmonitor", program],
+    ] as const) {
+      here.git("config", "--file", `${sub}/config`, `core.${name}`, value);
+    }
+    await folder.write("top/sub/flake.lock", lockFile("sha256-B"));
+    here.gitIn(sub, "add", "flake.nix", "flake.lock");
+    await rm(folder.at("started"), { force: true });
+    // That it would be.
+    here.gitIn(sub, "status");
+    await access(folder.at("started"));
+    await rm(folder.at("started"));
+    await ask(here);
+    await expect(access(folder.at("started"))).rejects.toThrow("ENOENT");
   });
 });

@@ -57,9 +57,9 @@ describe("the page of a pull request", () => {
   test("says how many changed, what needs a build, how long it took, by what", () => {
     const page = bodyOf(changes([WEB, CLI, OPENSSL, rebuild("curl-8.15.0")]));
     expect(page).toContain("felt by 4 of 230 derivations, 2 need a build.");
-    expect(page).toContain("The 2 took 3 min 30 s last time");
+    expect(page).toContain("The 2 took 3m 30s last time");
     expect(page).toContain("<code>main</code> at <code>3f2c1ab</code>");
-    expect(page).toMatch(/acme-web-2\.3\.2.* 2.min.10.s .* its source/);
+    expect(page).toMatch(/acme-web-2\.3\.2.* 2m.10s .* its source/);
     expect(page).toMatch(/\| Download \| 1\.84.GB \| \+70.MB \|/);
     expect(page).toMatch(/\| Closure size \| 6\.2.GB \| \+110.MB \|/);
     expect(page).toContain("2 changed derivations that need no build");

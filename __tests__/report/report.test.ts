@@ -13,6 +13,7 @@ import { summary } from "../../src/report/summary.ts";
 import { findingLines, textReport } from "../../src/report/text.ts";
 import { derivation, out } from "../support/graph.ts";
 import { faultsOf, headlinesOf } from "../support/page-rules.ts";
+import { storePath } from "../support/paths.ts";
 import {
   hold,
   job,
@@ -99,9 +100,9 @@ describe("the log", () => {
     ).toMatchInlineSnapshot(`
 "Nix cache: 2 of 3 targets need a build
 
-  .#homes.alice: missing: from source: bws-1.0.0; 1 trivial
-  .#homes.bob: missing: from source: bws-1.0.0; 1 trivial
-  .#homes.carol: own (file:///cache), 1 trivial to build
+  .#homes.alice: missing: from source: bws-1.0.0; 1 to build locally
+  .#homes.bob: missing: from source: bws-1.0.0; 1 to build locally
+  .#homes.carol: own (file:///cache), 1 to build locally
 
   /: 100 GB free, 100 GB after (store 1 kB, build outputs 5 MB, build directory 50 MB)
   1 build estimated (half the closure of its inputs, at least 50 MB)
@@ -406,6 +407,25 @@ describe("the outputs", () => {
     const pins = [{ name: alice.pinName, storePath: alice.outputs[0], revision: 1, createdOn: "" }];
     const values = outputValues({ ...done, survey: { ...done.survey, pins } }, "r");
     expect(JSON.parse(values["changed"] ?? "")).toEqual(others.map(({ name }) => name));
+  });
+
+  test("changed goes by every output that has a pin", async () => {
+    const done = await ran({ cached: [bws, tool] });
+    const [alice] = done.survey.targets;
+    const [path] = alice?.outputs ?? [];
+    if (!alice || !path) throw new Error("no target");
+    const dev = storePath("alice-dev");
+    const targets = [{ ...alice, outputs: [path, dev], outputNames: ["out", "dev"] }];
+    const changed = (second: readonly { name: string; storePath: typeof path }[]) => {
+      const held = [{ name: alice.pinName, storePath: path }, ...second];
+      const pins = held.map((pin) => ({ ...pin, revision: 1, createdOn: "" }));
+      const values = outputValues({ ...done, survey: { ...done.survey, targets, pins } }, "r");
+      return JSON.parse(values["changed"] ?? "");
+    };
+    const name = `${alice.pinName}^dev`;
+    expect(changed([])).toEqual([]);
+    expect(changed([{ name, storePath: dev }])).toEqual([]);
+    expect(changed([{ name, storePath: path }])).toEqual([alice.name]);
   });
 });
 

@@ -328,7 +328,7 @@ async function postTellsTheSame(
     targets: evaluated.map(({ name, made }) => ({
       name: `.#all.${name}`,
       outputs: [out(made)],
-      pinName: name,
+      pins: [{ name, storePath: out(made) }],
     })),
     storeNames: new Set<string>(),
   };

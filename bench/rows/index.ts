@@ -1,6 +1,7 @@
 /** Owns the register of rows, in the order of the table. */
 
 import type { Row } from "../row.ts";
+import { evaluation } from "./evaluation.ts";
 import { lookup } from "./lookup.ts";
 import { memoryLarge, memoryPaths, memoryPush } from "./memory.ts";
 import { post } from "./post.ts";
@@ -33,6 +34,7 @@ export const ROWS: readonly Row[] = [
   pushLarge,
   fetchLarge,
   unchanged,
+  evaluation,
   rebuilds,
   forecast,
   post,

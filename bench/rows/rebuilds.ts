@@ -71,7 +71,7 @@ export const rebuilds: Row = {
     await commit(workspace);
     const cache = bench.folder("rebuilds-cache");
     const inputs = { mode: "check", cache: `file://${cache}`, targets: ".#all" };
-    await stage(bench, workspace, "push", inputs);
+    await stage(bench, workspace, "push", { ...inputs, mode: "prefetch" });
     const kept = bench.folder("rebuilds-ledgers");
     execFileSync("cp", ["-r", join(cache, "memos"), kept]);
     await writeFile(
@@ -124,7 +124,7 @@ export const forecast: Row = {
     for (let n = 0; n < RUNS; n++) {
       const builds = Array.from({ length: 3 + Math.floor(random() * 3) }, (_, at) => ({
         name: `fixture-${"abcdefghijklmnopqrst"[n]}${"uvwxyz"[at]}`,
-        seconds: (0.3 + random() * 1.2).toFixed(2),
+        seconds: (0.8 + random() * 1.2).toFixed(2),
         // A chain with branches: each needs the one before it, or is free.
         input: at > 0 && random() < 0.5 ? at - 1 : undefined,
       }));

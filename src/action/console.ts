@@ -126,7 +126,7 @@ async function tellFailure(failure: Failure): Promise<void> {
   const { code, message, hint } = failure;
   for (const line of [
     `error ${code}: ${message}`,
-    ...(hint === undefined ? [] : [`Fix: ${hint}`]),
+    ...(hint === undefined ? [] : [`  → ${hint}`]),
   ]) {
     log.info(redacted(line));
   }

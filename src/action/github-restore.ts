@@ -166,11 +166,11 @@ async function restoreLayers(
 function contradiction(names: readonly string[]): string {
   const [first] = names;
   const more = names.length > 1 ? ` and ${count(names.length - 1, "more path")}` : "";
-  return `github: ${first}${more} came again with other sums than an earlier layer's, and ${names.length > 1 ? "are" : "is"} left out`;
+  return `github: ${first}${more} came again with other sums than an earlier layer's, and ${names.length > 1 ? "are" : "is"} not used`;
 }
 
 function unbelieved(paths: number): string {
-  return `github: ${count(paths, "path")} restored without a signature of the signing-key, and left out: they count as absent`;
+  return `github: ${count(paths, "path")} restored without a signature of the signing-key, and not used: they count as absent`;
 }
 
 function foreign(message: string): Finding {

@@ -64,7 +64,7 @@ async function saveLayers(
   const wanted = [...content.values()].filter(({ storePath }) => reached.has(storePath));
   if (!wanted.some(isNew)) return [];
   const dropped = content.size - wanted.length;
-  if (dropped > 0) log.info(`github: ${count(dropped, "path")} left out: no target reaches them`);
+  if (dropped > 0) log.info(`github: ${count(dropped, "path")} not kept: no target reaches them`);
 
   const options = await clientOptions(cache);
   const shared = record.layers.flatMap(({ kind, holds }) =>

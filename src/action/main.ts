@@ -10,6 +10,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce } from "../engine/background-push.ts";
 import type { Run } from "../engine/result.ts";
 import { run } from "../engine/run.ts";
+import { pinsOf } from "../engine/survey/found.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
 import { writeWhole } from "../host/atomic.ts";
@@ -162,9 +163,10 @@ async function leaveForPost(
       const derivations = survey && derivationsOf(survey);
       await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
     }
-    const targets = (survey?.targets ?? []).flatMap(({ name, outputs, pinName }) =>
-      outputs ? [{ name: redacted(name), outputs, pinName }] : [],
-    );
+    const targets = (survey?.targets ?? []).flatMap((target) => {
+      const { name, outputs } = target;
+      return outputs ? [{ name: redacted(name), outputs, pins: pinsOf(target) }] : [];
+    });
     const silent = [...(survey ? silentSubstituters(survey) : []), ...alsoSilent];
     core.saveState(
       STATE,

@@ -7,11 +7,15 @@ import * as z from "zod/mini";
 import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
+import type { WantedPin } from "../engine/survey/found.ts";
 import { writeWhole } from "../host/atomic.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { type Context, folderOf, type Place } from "./context.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
+
+/** A target's own, and after a `^` which of its outputs. */
+const PIN_NAME = /^[0-9A-Za-z_.+-]{1,200}(?:\^[0-9A-Za-z_.+-]{1,200})?$/;
 
 const USE = /^[1-9]\d{0,5}$/;
 const RECORD = /^state-[1-9]\d{0,3}\.json$/;
@@ -39,7 +43,12 @@ const State = z.object({
     z.object({
       name: z.string(),
       outputs: z.array(z.string().check(z.regex(STORE_PATH))),
-      pinName: z.string().check(z.regex(/^[0-9A-Za-z_.+-]{1,200}$/)),
+      pins: z.array(
+        z.object({
+          name: z.string().check(z.regex(PIN_NAME)),
+          storePath: z.string().check(z.regex(STORE_PATH)),
+        }),
+      ),
     }),
   ),
   programs: z.optional(z.string().check(z.regex(/^\/[^:\0]*$/))),
@@ -99,7 +108,11 @@ export class StateKeeper {
     }
     const record = JSON.stringify({
       trust,
-      targets: memory.targets.map((target) => ({ ...target, outputs: [...target.outputs] })),
+      targets: memory.targets.map(({ name, outputs, pins }) => ({
+        name,
+        outputs: [...outputs],
+        pins: [...pins],
+      })),
       storeNames: { sha256: this.names.sha256 },
       silent: [...(memory.silent ?? [])],
       ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
@@ -147,6 +160,7 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
     const targets = state.targets.map((target) => ({
       ...target,
       outputs: target.outputs as StorePath[],
+      pins: target.pins as WantedPin[],
     }));
     return {
       trust: state.trust,

@@ -158,6 +158,6 @@ function isLate(error: unknown): boolean {
 
 function tooSlow(name: string, milliseconds: number): UserError {
   return new UserError("NCP-501", `${name} did not answer within ${milliseconds / 1000} s`, {
-    hint: "it is left out of this run; what only it has counts as unknown, not as missing",
+    hint: "it is not asked again in this run; what only it could have could not be checked, and is not counted as missing",
   });
 }

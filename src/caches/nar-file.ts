@@ -91,7 +91,7 @@ function damaged(info: PathInfo, what: string): UserError {
   return new UserError(
     "NCP-308",
     `${info.storePath} is not what the store's database says (${formatSha256(info.narHash)}, ${info.narSize} bytes): ${what}`,
-    { hint: `it is damaged; mend it with: nix-store --repair-path ${info.storePath}` },
+    { hint: `it is damaged; repair it with: nix-store --repair-path ${info.storePath}` },
   );
 }
 

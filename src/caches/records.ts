@@ -21,6 +21,8 @@ import { compressWhole, decompressWhole } from "../host/compress.ts";
 
 const SEAL = 32;
 const MOST = 256 * 1024 * 1024;
+/** Of text that is parsed: of empty lists alone it takes 35 times as much memory, and a file of it has some kilobytes. */
+const TEXT_MOST = 32 * 1024 * 1024;
 
 export interface MemoryOptions {
   readonly store: RecordStore;
@@ -33,6 +35,13 @@ export interface MemoryOptions {
    */
   readonly secret: string | undefined;
   readonly log: Log;
+}
+
+/** Throws for what would not be read again. */
+function textOf(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  if (bytes.length > TEXT_MOST) throw new RangeError(`it has ${bytes.length} bytes`);
+  return bytes;
 }
 
 /** A record that is corrupt, forged or of another version is ignored, and said at debug level. */
@@ -51,7 +60,7 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
         if (file.length < SEAL || !timingSafeEqual(file.subarray(0, SEAL), seal(content))) {
           throw new Error("its seal is not ours");
         }
-        const text = await decompressWhole(content, MOST);
+        const text = await decompressWhole(content, TEXT_MOST);
         return parseRecord(text.toString("utf8"), storeDir);
       } catch (error) {
         signal.throwIfAborted();
@@ -62,10 +71,7 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
     },
     async remember(record: EvaluationRecord, signal) {
       try {
-        const content = await compressWhole(
-          { compression: "zstd" },
-          Buffer.from(formatRecord(record)),
-        );
+        const content = await compressWhole({ compression: "zstd" }, textOf(formatRecord(record)));
         await store.write(key, Buffer.concat([seal(content), content]), signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -192,7 +198,7 @@ export function ledgerStore(options: LedgerOptions): LedgerStore {
         ? timingSafeEqual(file.subarray(0, SEAL), sealed)
         : timingSafeEqual(file.subarray(SEAL, 2 * SEAL), plain);
       if (!good) throw new Error("its seal is not ours");
-      return parseLedger((await decompressWhole(content, MOST)).toString("utf8"));
+      return parseLedger((await decompressWhole(content, TEXT_MOST)).toString("utf8"));
     } catch (error) {
       signal.throwIfAborted();
       log.debug(`ledger ${at} is ignored: ${describeError(error).slice(0, 500)}`);
@@ -219,9 +225,12 @@ export function ledgerStore(options: LedgerOptions): LedgerStore {
       read(which === "these targets" ? shared : beside, names[which], signal),
     same: (signal) => read(beside, own, signal),
     async remember(ledger, as, signal) {
+      const text = Buffer.from(formatLedger(ledger));
+      if (text.length > TEXT_MOST)
+        return log.debug(`no ledger is left: it has ${text.length} bytes`);
       const content = await compressWhole(
         { compression: "zstd", compressionLevel: LEDGER_LEVEL },
-        Buffer.from(formatLedger(ledger)),
+        text,
       );
       log.debug(`the ledger of ${ledger.nodes.length} derivations has ${content.length} bytes`);
       await write(beside, own, content, signal);
@@ -231,6 +240,8 @@ export function ledgerStore(options: LedgerOptions): LedgerStore {
       const stays =
         other !== undefined &&
         other.nodes.length > ledger.nodes.length &&
+        // One of a time to come would stay for ever.
+        other.taken <= ledger.taken &&
         ledger.taken - other.taken < LARGER_STAYS;
       if (!stays) await write(beside, names["any targets"], content, signal);
     },

@@ -230,7 +230,7 @@ export function usableInfo(
   }
   if (priority === "no number") {
     throw new UserError("NCP-353", `${name}: the Priority in its nix-cache-info is no number`, {
-      hint: "Nix ends as soon as it is to ask this cache: mend the file there",
+      hint: "Nix ends as soon as it is to ask this cache: correct the file there",
     });
   }
   return { storeDir, priority };

@@ -10,6 +10,8 @@ export interface RecordTarget {
   readonly line: string;
   readonly system: string;
   readonly outputs: readonly StorePath[];
+  /** What they are called; none of a shell's. */
+  readonly outputNames: readonly string[];
   readonly pinName: string;
   readonly buildable: "here" | "elsewhere";
   /** What caches have to serve for the verdict to hold: its outputs, or what a trivial build takes. */
@@ -39,7 +41,7 @@ export function isFresh(checked: number, now: number): boolean {
   return checked <= now && now - checked < CLOSURE_AGE;
 }
 
-const VERSION = 1;
+const VERSION = 2;
 
 /** Where an evaluation record is kept; whatever goes wrong there, the run goes on without. */
 export interface RecordStore {
@@ -76,10 +78,8 @@ export function parseRecord(text: string, storeDir: string): EvaluationRecord {
 
 function parseRecordTarget(raw: unknown, storeDir: string): RecordTarget {
   if (typeof raw !== "object" || raw === null) throw new Error("a target is no object");
-  const { name, line, system, outputs, pinName, buildable, served, trivial } = raw as Record<
-    string,
-    unknown
-  >;
+  const { name, line, system, outputs, outputNames, pinName, buildable, served, trivial } =
+    raw as Record<string, unknown>;
   const paths = (value: unknown) =>
     array(value).map((one) => {
       const path = parseStorePath(string(one), storeDir);
@@ -93,11 +93,18 @@ function parseRecordTarget(raw: unknown, storeDir: string): RecordTarget {
     line: parseTarget(string(line)).line,
     system: string(system),
     outputs: paths(outputs),
+    outputNames: array(outputNames).map(outputName),
     pinName: pin,
     buildable: buildable === "here" ? "here" : "elsewhere",
     served: paths(served),
     trivial: number(trivial),
   };
+}
+
+function outputName(value: unknown): string {
+  const name = string(value);
+  if (!/^[0-9A-Za-z+\-._?=]{1,211}$/.test(name)) throw new Error(`"${name}" is no output's name`);
+  return name;
 }
 
 function array(value: unknown): unknown[] {

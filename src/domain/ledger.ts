@@ -178,7 +178,7 @@ export function parseLedger(text: string): Ledger {
           .filter(Boolean)
           .map((output, place) => [output, paths[place] ? hash(paths[place]) : ""]),
       ),
-      inputs: array(inputs[at]).map((input) => place(input, at)),
+      inputs: places(inputs[at], at),
       sources: array(files[at]).map((file) => one(fileNames, Number(file))),
       attributes: new Map(
         array(attributes[at]).map((pair) => {
@@ -191,11 +191,11 @@ export function parseLedger(text: string): Ledger {
     };
   });
   return {
-    taken: required(raw["taken"]),
+    taken: time(raw["taken"]),
     sources: parseSources(raw["sources"]),
     targets: array(raw["targets"]).map((target) => {
       const [name, node] = array(target);
-      return { name: string(name), node: place(node, nodes.length) };
+      return { name: short(name), node: place(node, nodes.length) };
     }),
     nodes,
     download: required(raw["download"]),
@@ -206,12 +206,12 @@ export function parseLedger(text: string): Ledger {
 function parseSources(value: unknown): Sources {
   const raw = record(value, "what it was evaluated from");
   return {
-    branch: string(raw["branch"]),
+    branch: short(raw["branch"]),
     revision: matching(raw["revision"], /^[0-9a-f]{0,64}$/),
     tree: matching(raw["tree"], /^[0-9a-f]{0,64}$/),
     inputs: array(raw["inputs"]).map((input) => {
       const { name, revision, source } = record(input, "an input");
-      return { name: string(name), revision: string(revision), source: string(source) };
+      return { name: short(name), revision: short(revision), source: short(source) };
     }),
   };
 }
@@ -229,6 +229,13 @@ function array(value: unknown): unknown[] {
 function string(value: unknown): string {
   if (typeof value !== "string") throw new Error("a text is missing");
   return value;
+}
+
+/** It is shown: no name of a branch, an input or a target is longer. */
+function short(value: unknown): string {
+  const text = string(value);
+  if (text.length > 1_000) throw new Error(`a text has ${text.length} characters`);
+  return text;
 }
 
 function matching(value: unknown, pattern: RegExp): string {
@@ -257,6 +264,20 @@ function place(value: unknown, below: number): number {
     throw new Error(`${String(value)} is no place before ${below}`);
   }
   return Number(value);
+}
+
+/** Each once: whoever writes one down a million times has a reader look at it as often. */
+function places(value: unknown, below: number): number[] {
+  const found = array(value).map((input) => place(input, below));
+  if (new Set(found).size < found.length) throw new Error("an input stands there twice");
+  return found;
+}
+
+/** Milliseconds that a Date can hold: it throws for others where it is shown. */
+function time(value: unknown): number {
+  const found = required(value);
+  if (Number.isNaN(new Date(found).valueOf())) throw new Error("its time is none");
+  return found;
 }
 
 function amount(value: unknown): number | undefined {

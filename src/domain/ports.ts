@@ -258,7 +258,7 @@ export interface World {
   /** Strange code could read what Nix is told of private caches: those this process reads itself. */
   readonly code: Code;
   /** The name of a secret that a stranger's code on this machine could read, and what of it could. */
-  readonly exposed?: { readonly secret: string; readonly to: "builds" | "evaluation" };
+  readonly exposed?: { readonly secret: string; readonly to: "builds" | "evaluation" | "inputs" };
   /** Undefined on a runner without Nix (Windows): keys and disk only. */
   readonly nix: Nix | undefined;
   readonly disk: Disk;

@@ -46,10 +46,13 @@ export function parseTarget(line: string): Target {
   const words = wordsOf(line);
   const isFileAlone = words[0]?.startsWith("file=");
   const [text = "", ...rest] = isFileAlone ? ["", ...words] : words;
+  if (/,(.*#|$)/.test(text) && !text.includes('"')) throw severalTargets(line);
   const attributes = new Map<string, string>();
   for (const word of rest) {
     const equals = word.indexOf("=");
     const key = equals < 0 ? word : word.slice(0, equals);
+    const isAnother = text.includes("#") && (word.includes("#") || word === ",");
+    if (equals < 0 && isAnother) throw severalTargets(line);
     if (equals < 0 || !ATTRIBUTES.includes(key)) {
       const why = equals < 0 ? "is not key=value" : "is not an attribute of a target";
       throw new UserError(
@@ -104,6 +107,12 @@ export function parseTarget(line: string): Target {
     derivations: parseDerivations(attributes.get("derivation"), installable, text),
     develop: develop === undefined ? undefined : develop === "yes" ? "shell" : "package",
   };
+}
+
+function severalTargets(line: string): UserError {
+  return new UserError("NCP-102", `targets: "${line.trim()}": there is one target per line`, {
+    hint: "write each on a line of its own: targets: |, and below it .#a and .#b",
+  });
 }
 
 /** Divided at white space; quotes hold a name together, as they do for a shell and for Nix. */

@@ -57,6 +57,12 @@ export interface PinnedTarget {
   readonly seconds: number;
 }
 
+/** Names of the targets of which a pin was set, and none failed. */
+export function pinnedTargets({ pinned }: Pick<Outcome, "pinned">): ReadonlySet<string> {
+  const failed = new Set(pinned.flatMap((pin) => (pin.state === "failed" ? [pin.target] : [])));
+  return new Set(pinned.flatMap(({ target }) => (failed.has(target) ? [] : [target])));
+}
+
 export interface Reclaimed {
   /** `Delete /usr/share/dotnet (2.1 GB)`. */
   readonly what: string;

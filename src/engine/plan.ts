@@ -1,7 +1,7 @@
 /** Decides: job, survey and disk space become a plan. Pure. */
 
 import { figuresOf } from "../domain/build-figures.ts";
-import { type BinaryCache, type Can, can, type Pin, type StoredPin } from "../domain/cache.ts";
+import { type BinaryCache, type Can, can, type StoredPin } from "../domain/cache.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
@@ -22,6 +22,7 @@ import {
 } from "./plan/forecast.ts";
 import { hasToBeMade, type Work, workOf } from "./plan/work.ts";
 import { MAY, type PushRoots, type Reclaim, type Step } from "./step.ts";
+import { pinsOf, type WantedPin } from "./survey/found.ts";
 import { isFit } from "./survey/substituters.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
 
@@ -104,7 +105,7 @@ export function plan(
           if (mine) steps.push({ do: "push", cache: writable, roots });
           steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
           if (mine || ours) {
-            const wish = { ...target, target: target.name };
+            const wish = { target: target.name, pins: pinsOf(target) };
             steps.push(...pinSteps(job, survey.trust, survey.pins, writable, wish));
           }
         } else if (mine && survey.trust.kind === "read-only" && can(caches.own, "push")) {
@@ -203,9 +204,8 @@ function rootsOf(survey: Survey, target: SurveyedTarget): readonly StorePath[] {
 export interface PinWish {
   /** Its name. */
   readonly target: string;
-  readonly pinName: string;
-  /** The first one is pinned. */
-  readonly outputs: readonly StorePath[] | undefined;
+  /** One for each output it wants. */
+  readonly pins: readonly WantedPin[];
 }
 
 export function pinSteps(
@@ -213,16 +213,16 @@ export function pinSteps(
   trust: Trust,
   pins: readonly StoredPin[] | undefined,
   cache: BinaryCache,
-  { target, pinName, outputs }: PinWish,
+  { target, pins: wanted }: PinWish,
 ): Step[] {
-  const [storePath] = outputs ?? [];
   if (job.pin === "off" || trust.kind !== "write" || trust.pins !== "move") return [];
-  if (!storePath || pinName === "" || !can(cache, "pin")) return [];
+  if (!can(cache, "pin")) return [];
   // Every pin adds a revision and pushes an older one out: one that is right stays as it is.
-  const now = pins?.find(({ name }) => name === pinName)?.storePath;
-  if (now === storePath && job.force !== "force") return [];
-  const pin: Pin = { name: pinName, storePath, keep: job.pinKeep };
-  return [{ do: "pin", cache, pin, target }];
+  const isRight = ({ name, storePath }: WantedPin) =>
+    job.force !== "force" && pins?.find((pin) => pin.name === name)?.storePath === storePath;
+  return wanted
+    .filter((pin) => !isRight(pin))
+    .map((pin) => ({ do: "pin", cache, pin: { ...pin, keep: job.pinKeep }, target }));
 }
 
 /** Looks after what was pushed, and after `pins`, and nothing else: what never was is not lost. */
@@ -236,13 +236,15 @@ function lookAfter(
   );
   if (!own || !reachable) return [];
   const roots = new Map<string, readonly StorePath[]>();
-  for (const { name, outputs, pinName } of survey.targets) {
+  for (const target of survey.targets) {
+    const { name, outputs } = target;
     if (!outputs || outputs.length === 0) continue;
     const known = outputs.some((path) => {
       const answer = survey.facts.answers.get(path);
       return answer?.own ?? answer?.gone ?? answer?.refused;
     });
-    const pinned = pins.some((pin) => pin.name === pinName && outputs.includes(pin.storePath));
+    const wanted = new Set(pinsOf(target).map((pin) => pin.name));
+    const pinned = pins.some((pin) => wanted.has(pin.name) && outputs.includes(pin.storePath));
     if (known || pinned) roots.set(name, outputs);
   }
   const looked = new Set([...roots.values()].flat());

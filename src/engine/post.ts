@@ -12,6 +12,7 @@ import { apply } from "./apply.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps, writableCache } from "./plan.ts";
 import { MAY_IN_POST, type PushRoots, type Step } from "./step.ts";
+import type { WantedPin } from "./survey/found.ts";
 import { Lookup, noCount } from "./survey/lookup.ts";
 import { answerTroubleFindings, describeSubstituters, placed } from "./survey/substituters.ts";
 
@@ -20,7 +21,7 @@ export interface JobMemory {
   readonly targets: readonly {
     readonly name: string;
     readonly outputs: readonly StorePath[];
-    readonly pinName: string;
+    readonly pins: readonly WantedPin[];
   }[];
   /** Names that were in the store folder when the job began. */
   readonly storeNames: ReadonlySet<string>;
@@ -133,10 +134,10 @@ async function endOf(
   // A warming step has pinned its targets itself, a minute or an hour ago.
   const pins = targets.length > 0 ? await pinsOf(writable, signal) : undefined;
   const steps: Step[] = wanted.map((roots) => ({ do: "push", cache: writable, roots }));
-  for (const { name, outputs, pinName } of targets) {
+  for (const { name, outputs, pins: wanted } of targets) {
     const roots = { target: name, paths: outputs };
     steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
-    const wish = { target: name, pinName, outputs };
+    const wish = { target: name, pins: wanted };
     steps.push(...pinSteps({ ...job, force: "trust" }, trust, pins, writable, wish));
   }
   const done = await apply(job, { steps }, { lookup, audit: neverAudited }, world, signal);

@@ -3,7 +3,7 @@
 import { byCause, byImportance, type Finding } from "../domain/finding.ts";
 import type { Job } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { isHit, isServed } from "../domain/verdict.ts";
+import { isHit, isServed, type VerificationOutcome } from "../domain/verdict.ts";
 import { isHad, type NotBuilt, type Outcome } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
 import type { Changes } from "./rebuilds/changes.ts";
@@ -68,9 +68,15 @@ export interface Run extends Ran {
 
 /** Everything that a person or a machine is told of a run's end is read from this. */
 export function resultOf(run: Ran): Result {
-  const failed = new Map(run.outcome.notBuilt.map((one) => [one.drvPath, one.why]));
+  const { notBuilt, built, verified, notPushed } = run.outcome;
+  const done: Done = {
+    failed: new Map(notBuilt.map((one) => [one.drvPath, one.why])),
+    made: new Set(built.map(({ drvPath }) => drvPath)),
+    proofs: new Map(verified.map((one) => [one.target, one.outcome])),
+    notPushed: new Set(notPushed),
+  };
   const states = run.survey.targets.map(
-    (target) => [target.name, stateOf(run, target, failed)] as const,
+    (target) => [target.name, stateOf(run, target, done)] as const,
   );
   return concluded(states, [...run.plan.findings, ...run.outcome.findings]);
 }
@@ -148,10 +154,18 @@ function leadOf(findings: readonly Finding[], worst: FinalState | undefined): Fi
   return told.find(({ code }) => code === "NCP-207") ?? told[0];
 }
 
+/** What was done, so that each target finds its own at once. */
+interface Done {
+  readonly failed: ReadonlyMap<StorePath, NotBuilt["why"]>;
+  readonly made: ReadonlySet<StorePath>;
+  readonly proofs: ReadonlyMap<string, VerificationOutcome>;
+  readonly notPushed: ReadonlySet<string>;
+}
+
 function stateOf(
   { job, survey, plan, outcome }: Ran,
   target: SurveyedTarget,
-  failed: ReadonlyMap<StorePath, NotBuilt["why"]>,
+  { failed, made, proofs, notPushed }: Done,
 ): FinalState {
   const { name, verdict } = target;
   if (verdict.kind === "failed") return "not evaluated";
@@ -159,14 +173,13 @@ function stateOf(
   const reason = needs.map(({ drvPath }) => failed.get(drvPath)).find((why) => why !== undefined);
   const hit = isHit(verdict);
   if (reason !== undefined && !hit) return reason === "failed" ? "build failed" : "no disk space";
-  const proof = outcome.verified.find((one) => one.target === name);
-  if (outcome.notPushed.includes(name)) return "not pushed";
+  const proof = proofs.get(name);
+  if (notPushed.has(name)) return "not pushed";
   if (proof) {
-    if (!isServed(proof.outcome)) return "not verified";
+    if (!isServed(proof)) return "not verified";
     return hit && isHad(outcome, target) ? "cached" : "now cached";
   }
   if (hit) return isHad(outcome, target) ? "cached" : "needs a build";
-  const made = new Set(outcome.built.map(({ drvPath }) => drvPath));
   if (needs.length > 0 && needs.every(({ drvPath }) => made.has(drvPath))) {
     return wasToBePushed(job, survey) ? "not pushed" : "built";
   }

@@ -70,7 +70,7 @@ async function once(
   const said = forecastWords(meant.forecast);
   if (said !== "") world.log.info(said);
   // Before the first build, so that other jobs have it soon; and no build has a hand in it.
-  const kept = seen.trust.kind === "write" ? world.nix?.evaluated?.leave?.(signal) : undefined;
+  const kept = mayLeave(job, seen) ? world.nix?.evaluated?.leave?.(signal) : undefined;
   kept?.catch(() => undefined);
   const done = await apply(
     job,
@@ -84,7 +84,7 @@ async function once(
   );
   await kept;
   // What a build took is worth knowing whatever became of the run's caches.
-  if (seen.trust.kind === "write") await world.figures?.remember(done.figures, signal);
+  if (mayLeave(job, seen)) await world.figures?.remember(done.figures, signal);
   await remember(job, seen, changes, done, world, signal);
   const outcome = {
     ...done,
@@ -99,19 +99,28 @@ async function once(
   return { ...ran, result: resultOf(ran) };
 }
 
+/** How it could be read, and what else would keep it. */
+const EXPOSED: Readonly<Record<NonNullable<World["exposed"]>["to"], readonly [string, string]>> = {
+  builds: [
+    "Nix here builds as this step's own user without a sandbox: a build could read it in /proc",
+    "give the job a Nix with a daemon, with build users or with sandbox = true",
+  ],
+  evaluation: [
+    "the evaluation of a file (file=) reads what it likes: it could read it in /proc",
+    "name no target with file= there: a flake is evaluated by itself",
+  ],
+  inputs: [
+    "this machine does not let the step take it out of /proc: an input of a flake could be that file",
+    "run it where a process may write to its own memory (/proc/self/mem)",
+  ],
+};
+
 /** Before anything is evaluated: looking builds nothing, and whatever goes further prepares builds. */
 function refuseExposed(job: Job, { exposed }: World): void {
   if (exposed === undefined) return;
   const { secret, to } = exposed;
   if (to === "builds" && !MAY[job.mode].has("configure")) return;
-  const how =
-    to === "builds"
-      ? "Nix here builds as this step's own user without a sandbox: a build could read it in /proc"
-      : "the evaluation of a file (file=) reads what it likes: it could read it in /proc";
-  const or =
-    to === "builds"
-      ? "give the job a Nix with a daemon, with build users or with sandbox = true"
-      : "name no target with file= there: a flake is evaluated by itself";
+  const [how, or] = EXPOSED[to];
   throw new UserError(
     "NCP-453",
     `this job may run a stranger's code and has a secret (${secret}), and ${how}`,
@@ -149,8 +158,13 @@ async function look(
   }
 }
 
+/** Who may write leaves what it found for later runs; an audit writes nothing, not even that. */
+function mayLeave(job: Job, { trust }: Survey): boolean {
+  return trust.kind === "write" && !MAY[job.mode].has("audit");
+}
+
 /**
- * Only a run that may write leaves a ledger and an evaluation record, and the record only one that looked at the closure itself. After a
+ * The ledger and the evaluation record, the record only of a run that looked at the closure itself. After a
  * push the caches are asked again, for what they hold now.
  */
 async function remember(
@@ -161,13 +175,16 @@ async function remember(
   world: World,
   signal: AbortSignal,
 ): Promise<void> {
-  if (seen.trust.kind !== "write" || !(world.memory || world.history)) return;
+  if (!mayLeave(job, seen) || !(world.memory || world.history)) return;
   const now = world.clock.now();
   const assessment =
     outcome.pushed.length > 0
       ? await assess(job, world, seen.lookup, seen.targets, seen.figures, signal)
       : seen;
-  await leaveLedger(seen, assessment, changes?.ledger, outcome.figures, world, signal);
+  // What only looks leaves no file where there was none.
+  if (MAY[job.mode].has("configure")) {
+    await leaveLedger(seen, assessment, changes?.ledger, outcome.figures, world, signal);
+  }
   const fresh = seen.recalled !== undefined && isFresh(seen.recalled, now);
   if (!world.memory || fresh) return;
   // What another cache serves is as good an answer, and asked for again by the next run.

@@ -1,6 +1,6 @@
 /** The process's environment: the one place that reads it, and what a child may see of it. */
 
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import type { Code, Job, Secrets } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
@@ -143,16 +143,18 @@ export function secretOf(secrets: Secrets, environment: Environment): string | u
 }
 
 /**
- * Whatever a process was started with can be read by every other one of its user, in /proc: also by a
+ * What a process was started with, and what it holds, can be read by others of its user, in /proc: also by a
  * build, where Nix runs it as this user and shows it all processes, and by what evaluates a file, which
- * is never pure. Nothing we do later takes it away.
+ * is never pure. A flake's inputs are pure, and may be files of /proc all the same: `shown` says what those show.
  */
 export function exposedSecret(
   { code, secrets, environment, job }: Started,
   { builder, sandbox }: { readonly builder: string; readonly sandbox: "on" | "off" },
+  shown: "a key" | "no key" = shownInProc(),
 ): World["exposed"] {
   const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
   if (secret === undefined) return undefined;
+  if (shown === "a key") return { secret, to: "inputs" };
   const isFile = job.targets.some(({ installable }) => installable.kind === "file");
   if (isFile) return { secret, to: "evaluation" };
   return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
@@ -170,13 +172,70 @@ const KEYS_OF_THE_JOB = /^(INPUT_(TOKEN|SIGNING-KEY)|ACTIONS_(RUNTIME|ID_TOKEN_R
 
 /**
  * The environment, and the job's keys are in `process.env` no longer: what hands that on by mistake, a
- * library or a child, hands on none. The kernel goes on showing them to processes of this user.
+ * library or a child, hands on none. Nor does the kernel go on showing them to processes of this user.
  */
 export function takeEnvironment(): Environment {
   const found = processEnvironment();
   for (const name of Object.keys(found)) {
     // biome-ignore lint/style/noProcessEnv: the same door
     if (KEYS_OF_THE_JOB.test(name)) delete process.env[name];
+  }
+  clearInProc();
+  return found;
+}
+
+/**
+ * Linux shows the memory in which a process was given its environment as /proc/PID/environ, and a flake may take that
+ * file for an input. Node leaves it as it was; nothing reads it any more, so the keys are written over there.
+ * Where that fails, `shownInProc` finds them still.
+ */
+function clearInProc(): void {
+  if (process.platform !== "linux") return;
+  try {
+    // Behind the name, which may hold anything: proc(5), env_start and env_end.
+    const stat = readFileSync("/proc/self/stat", "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [begin = 0, end = 0] = [Number(fields[47]), Number(fields[48])];
+    const memory = openSync("/proc/self/mem", "r+");
+    try {
+      const all = Buffer.alloc(end - begin);
+      readSync(memory, all, 0, all.length, begin);
+      for (const { at, length } of keysIn(all)) {
+        writeSync(memory, Buffer.alloc(length, CLEARED), 0, length, begin + at);
+      }
+    } finally {
+      closeSync(memory);
+    }
+  } catch {
+    // A kernel that forbids it, or that shows no such file.
+  }
+}
+
+const CLEARED = "*";
+
+/** Whether others of this user can still read a key of the job in /proc/PID/environ. */
+function shownInProc(): "a key" | "no key" {
+  if (process.platform !== "linux") return "no key";
+  try {
+    const all = readFileSync("/proc/self/environ");
+    const shown = keysIn(all).some(({ at, length }) =>
+      all.subarray(at, at + length).some((byte) => byte !== CLEARED.charCodeAt(0)),
+    );
+    return shown ? "a key" : "no key";
+  } catch {
+    return "no key";
+  }
+}
+
+/** Where the values of the job's keys stand in such a block. */
+function keysIn(all: Buffer): { readonly at: number; readonly length: number }[] {
+  const found: { readonly at: number; readonly length: number }[] = [];
+  let begin = 0;
+  for (const entry of all.toString("latin1").split("\0")) {
+    const name = entry.split("=", 1)[0] ?? "";
+    const at = name.length + 1;
+    if (KEYS_OF_THE_JOB.test(name)) found.push({ at: begin + at, length: entry.length - at });
+    begin += entry.length + 1;
   }
   return found;
 }

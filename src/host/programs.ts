@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
-import { exec } from "./exec.ts";
+import { type ExecOptions, type ExecResult, exec } from "./exec.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -97,4 +97,18 @@ async function isGnu(file: string, path: string): Promise<boolean> {
   // One that cannot be started, or is silent, is none to work with.
   const result = await exec(file, ["--version"], how).catch(() => undefined);
   return result?.code === 0 && result.stdout.includes("GNU tar");
+}
+
+/**
+ * A folder with `HEAD`, `objects` and `refs` is a repository to git, and whoever writes the checkout can write one into it,
+ * with a configuration that names programs. One that has to be named is not found (git 2.38); before that,
+ * `core.fsmonitor` is what git would start of its own accord.
+ */
+const NOTHING_OF_THE_CHECKOUT = "-c safe.bareRepository=explicit -c core.fsmonitor=false".split(
+  " ",
+);
+
+/** git in a folder that may be a stranger's. */
+export function runGit(args: readonly string[], options: ExecOptions): Promise<ExecResult> {
+  return exec("git", [...NOTHING_OF_THE_CHECKOUT, ...args], options);
 }

@@ -6,7 +6,7 @@ import type { JobEnd } from "../domain/ports.ts";
 import type { CacheConfiguration, LockFile, Project } from "../domain/workflow.ts";
 import { readIfThere } from "./disk.ts";
 import { childEnvironment, type Environment, isHosted } from "./environment.ts";
-import { exec } from "./exec.ts";
+import { runGit } from "./programs.ts";
 
 export interface ProjectOptions {
   readonly workspace: string;
@@ -137,7 +137,7 @@ async function trackedFiles(
 ): Promise<ReadonlySet<string> | undefined> {
   if (names.length === 0) return new Set();
   try {
-    const { code, stdout } = await exec("git", ["ls-files", "-z", "--", ...names], {
+    const { code, stdout } = await runGit(["ls-files", "-z", "--", ...names], {
       cwd: workspace,
       env: { ...childEnvironment(environment), GIT_LITERAL_PATHSPECS: "1" },
       signal,

@@ -139,7 +139,7 @@ export class KnownCaches {
     const { name } = cache;
     return code === "strange" && needsCredentials(cache)
       ? `${name}: it needs credentials, and this job may run a stranger's code: later steps are not told of it`
-      : `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is left out of its configuration`;
+      : `NCP-330 ${name}: Nix ${machine.setup.version} here cannot read it itself; it is not added to its configuration`;
   }
 
   /** Words of a setting end at a blank. */

@@ -256,7 +256,7 @@ export function oddNames(flake: string, odd: readonly (string | null)[]): string
   const example =
     first === undefined ? "a name that is no UTF-8" : JSON.stringify(first).slice(0, 80);
   return [
-    `${flake}: ${odd.length} of the names that a * meets can be written in no attribute path (${example}): passed over`,
+    `${flake}: ${odd.length} of the names that a * meets can be written in no attribute path (${example}): skipped`,
   ];
 }
 

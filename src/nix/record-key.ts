@@ -6,7 +6,7 @@ import type { Memory, NixSetup } from "../domain/ports.ts";
 import type { Target } from "../domain/target.ts";
 import { readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { exec } from "../host/exec.ts";
+import { runGit } from "../host/programs.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
 import { fingerprint } from "./eval-cache.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
@@ -141,7 +141,7 @@ async function gitTree(
 ): Promise<string | undefined> {
   const env = childEnvironment(environment);
   const git = (args: readonly string[]) =>
-    exec("git", args, { cwd: directory, env, signal, deadline: DEADLINE });
+    runGit(args, { cwd: directory, env, signal, deadline: DEADLINE });
   try {
     const [tree, prefix, status] = await Promise.all([
       git(["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]),

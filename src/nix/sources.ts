@@ -6,7 +6,7 @@ import { sourceName } from "../domain/content-address.ts";
 import type { LockedInput, SourcesNow } from "../domain/ledger.ts";
 import { readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { exec } from "../host/exec.ts";
+import { runGit } from "../host/programs.ts";
 
 export interface SourcesRequest {
   /** Where the flake is; without one, where the job works. */
@@ -75,7 +75,7 @@ const DEADLINE = 20_000;
 function gitIn(directory: string, environment: Environment, signal: AbortSignal) {
   return async (args: readonly string[]): Promise<string | undefined> => {
     try {
-      const { code, stdout } = await exec("git", args, {
+      const { code, stdout } = await runGit(args, {
         cwd: directory,
         env: childEnvironment(environment),
         signal,

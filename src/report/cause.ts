@@ -2,7 +2,7 @@
 
 import { cacheHost } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import type { Run } from "../engine/result.ts";
+import type { Result, Run } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
 import { provedWords, pushedWords } from "./done.ts";
 import { downloadWords, isCounted, othersWords, type SourceBuild, secondsOf } from "./headline.ts";
@@ -16,11 +16,18 @@ export function cause(run: Run, builds: readonly SourceBuild[]): string {
   const parts = [...(lead ? leadWords(run) : []), ...stateSentences(run, builds)];
   if (worst !== undefined) {
     const others = othersWords(result, isCounted(run) ? worst : "none");
-    if (others !== "") parts.push(others);
+    // Of the only target the headline has said it.
+    if (others !== "" && result.states.size > 1) parts.push(others);
   }
-  parts.push(...quietCaches(run));
+  parts.push(...keptOutSentences(result), ...quietCaches(run));
   if (survey.recalled !== undefined) parts.push(`${sentence(recalledWords(survey.recalled))}`);
   return parts.join(" ");
+}
+
+/** What the user wanted kept out of the cache is no trouble, and is told all the same. */
+export function keptOutSentences({ findings }: Pick<Result, "findings">): string[] {
+  const found = findings.filter(({ code: one }) => one === "NCP-314");
+  return found.map(({ message }) => markdown(sentence(message)));
 }
 
 /** What the finding says that made the headline; what Nix or a builder said stands by itself. */

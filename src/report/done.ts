@@ -2,7 +2,7 @@
 
 import { cacheHost } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import type { Outcome, TimedStep } from "../engine/outcome.ts";
+import { type Outcome, pinnedTargets, type TimedStep } from "../engine/outcome.ts";
 import type { Run } from "../engine/result.ts";
 import { code, fold, grid, markdown } from "./page.ts";
 import { names } from "./tables.ts";
@@ -21,11 +21,11 @@ export function pushedWords({ pushed }: Pick<Outcome, "pushed">, cache: string):
 }
 
 /** What proofs and pins came to, as a sentence of the targets that have both. */
-export function provedWords({ verified, pinned }: Outcome, all: number): string {
+export function provedWords(outcome: Outcome, all: number): string {
+  const { verified } = outcome;
   const good = verified.filter(({ outcome }) => outcome === "verified").length;
   if (good === 0) return "";
-  const set = pinned.filter(({ state }) => state !== "failed").length;
-  const pins = set === good ? " and pinned" : "";
+  const pins = pinnedTargets(outcome).size === good ? " and pinned" : "";
   const who =
     good < all
       ? `${count(good, "target")} ${good === 1 ? "was" : "were"}`
@@ -40,15 +40,20 @@ export function provedWords({ verified, pinned }: Outcome, all: number): string 
 /** Target and pin of each that was verified; only where pins were set, and there is more than one. */
 export function pinsFold({ survey, outcome }: Run): string {
   const set = outcome.pinned.filter(({ state }) => state !== "failed");
+  const whole = pinnedTargets(outcome);
   const good = outcome.verified.filter(({ outcome: how }) => how === "verified");
   const others = outcome.verified.filter(({ outcome: how }) => how === "another build");
   if (good.length < 2 || set.length === 0) return "";
-  const pins = new Map(set.map(({ target, name }) => [target, name]));
+  const pins = new Map<string, string[]>();
+  for (const { target, name } of set) pins.set(target, [...(pins.get(target) ?? []), name]);
   const shown = names(
     good.map(({ target }) => target),
     survey,
   );
-  const rows = good.map(({ target }, at) => [shown[at] ?? "", code(pins.get(target) ?? "")]);
+  const rows = good.map(({ target }, at) => [
+    shown[at] ?? "",
+    (pins.get(target) ?? []).map(code).join(" "),
+  ]);
   const also =
     others.length === 0
       ? ""
@@ -56,7 +61,7 @@ export function pinsFold({ survey, outcome }: Run): string {
           others.map(({ target }) => target),
           survey,
         ).join(", ")}`;
-  const title = `${count(good.length, "target")} verified${set.length === good.length ? " and pinned" : `, ${set.length} pinned`}`;
+  const title = `${count(good.length, "target")} verified${whole.size === good.length ? " and pinned" : `, ${whole.size} pinned`}`;
   return fold(title, `${grid(["Target", "Pin"], rows)}${also}`);
 }
 

@@ -3,6 +3,7 @@
 import type { Finding } from "../domain/finding.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
+import { pinnedTargets } from "../engine/outcome.ts";
 import { bytesToDownload } from "../engine/plan/disk-space.ts";
 import {
   countOf,
@@ -158,6 +159,8 @@ export function othersWords(result: Result, said: FinalState | "none"): string {
 export function isCounted(run: Run): boolean {
   const { lead, worst } = run.result;
   if (worst === undefined || !lead || !takes(lead, run.result)) return true;
+  // That one counts them, or names the one.
+  if (lead.kind === "eval") return true;
   return lead.title === undefined || headline(run) !== lead.title;
 }
 
@@ -245,7 +248,7 @@ function figures(run: Run): string[] {
       ? [`${download} to download`]
       : [];
   return [
-    ...(isFine || others === ""
+    ...(isFine || others === "" || result.states.size === 1
       ? []
       : [others.replace(/\.$/, "").replace(/^[AO](?=f|ll)/, (one) => one.toLowerCase())]),
     ...ahead,
@@ -263,6 +266,7 @@ export function doneFigures({
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const good = verified.filter(({ outcome: how }) => how === "verified").length;
   const set = pinned.filter(({ state }) => state !== "failed").length;
+  const whole = pinnedTargets(outcome).size === good;
   const blocked = survey?.trust.kind === "read-only" && built.length > 0;
   return [
     ...(substituted.paths > 0
@@ -277,8 +281,8 @@ export function doneFigures({
             : `${count(pushed.length, "store path")} (${formatBytes(bytes)}) pushed`,
         ]
       : []),
-    ...(good > 0 ? [`${count(good, "target")} verified${set === good ? " and pinned" : ""}`] : []),
-    ...(set > 0 && set !== good ? [`${count(set, "pin")} set`] : []),
+    ...(good > 0 ? [`${count(good, "target")} verified${whole ? " and pinned" : ""}`] : []),
+    ...(set > 0 && !whole ? [`${count(set, "pin")} set`] : []),
   ];
 }
 

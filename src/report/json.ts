@@ -6,6 +6,7 @@ import type { StorePath } from "../domain/store-path.ts";
 import { type Few, holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
 import { isCached, type Run } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
+import { pinsOf } from "../engine/survey/found.ts";
 import { derivationOf } from "../engine/survey/judge.ts";
 import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
@@ -288,12 +289,12 @@ function changedTargets({ job, survey, outcome }: Run): string[] {
   // What this run was to bring into the cache and could not, nobody can fetch from there.
   const brings = MAY[job.mode].has("push") && survey.trust.kind === "write" && job.push !== "off";
   return survey.targets
-    .filter(
-      ({ name, outputs, pinName }) =>
-        pinName !== "" &&
-        outputs?.[0] !== undefined &&
-        pinned.get(pinName) !== outputs[0] &&
-        (!brings || served.has(name)),
-    )
+    .filter((target) => {
+      // A pin that an output never had says nothing of what is deployed: the first one always has it.
+      const moved = pinsOf(target).some(
+        ({ name, storePath }, at) => pinned.get(name) !== storePath && !(at && !pinned.has(name)),
+      );
+      return moved && (!brings || served.has(target.name));
+    })
     .map(({ name }) => name);
 }

@@ -7,6 +7,7 @@ import { formatSeconds } from "../domain/size.ts";
 import type { PostRun } from "../engine/post.ts";
 import { postResult, type Result } from "../engine/result.ts";
 import { errorTitle } from "./annotations.ts";
+import { keptOutSentences } from "./cause.ts";
 import { provedWords, pushedWords } from "./done.ts";
 import { doneFigures, icon, resultWords } from "./headline.ts";
 import { markdown, page, sentence, verbatim } from "./page.ts";
@@ -32,7 +33,11 @@ export function postSummary(post: PostPage, detail: Detail): string {
   const pushed = pushedWords(outcome, post.cacheName);
   const proved = provedWords(outcome, post.done.targets.length);
   const { lead } = result;
-  const good = [pushed === "" ? "" : `This job built what was new; ${pushed}.`, proved];
+  const good = [
+    pushed === "" ? "" : `This job built what was new; ${pushed}.`,
+    proved,
+    ...keptOutSentences(result),
+  ];
   const bad = lead ? [markdown(sentence(lead.message.split("\n")[0] ?? ""))] : [];
   return page(
     heading,

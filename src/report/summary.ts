@@ -57,7 +57,7 @@ export function summary(run: Run, { detail, linkTo }: PageOptions): string {
   ];
   if (detail === "short") return page(heading, short, end);
   const rebuilt = rebuildSections(run).flatMap(({ title, body, heading }) =>
-    body === "" || heading === "none" ? [] : [`**${title}**\n\n${body}`],
+    body === "" ? [] : [heading === "none" ? body : `**${title}**\n\n${body}`],
   );
   const inside = rebuilt.join("").split("<details>").length - 1;
   const isDisk = lead?.kind === "disk";

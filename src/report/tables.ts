@@ -16,15 +16,29 @@ const NAMED = 2;
 /** Names of a fold; what is beyond is counted by flake output, or stands in the report. */
 const LISTED = 50;
 
-/** Names as code, short where no other target would be taken for it. */
-export function names(
-  all: readonly string[],
-  { system, targets }: Pick<Survey, "system" | "targets">,
-): string[] {
-  const shorts = Map.groupBy(targets, ({ name }) => shortName(name, system));
-  return all.map((name) => {
+type Named = Pick<Survey, "system" | "targets">;
+
+/** How many targets a short name stands for; made once for all that a page names. */
+const shared = new WeakMap<Named["targets"], ReadonlyMap<string, number>>();
+
+function sharedNames({ system, targets }: Named): ReadonlyMap<string, number> {
+  const known = shared.get(targets);
+  if (known) return known;
+  const counts = new Map<string, number>();
+  for (const { name } of targets) {
     const short = shortName(name, system);
-    return code((shorts.get(short)?.length ?? 0) > 1 ? name : short);
+    counts.set(short, (counts.get(short) ?? 0) + 1);
+  }
+  shared.set(targets, counts);
+  return counts;
+}
+
+/** Names as code, short where no other target would be taken for it. */
+export function names(all: readonly string[], survey: Named): string[] {
+  const counts = sharedNames(survey);
+  return all.map((name) => {
+    const short = shortName(name, survey.system);
+    return code((counts.get(short) ?? 0) > 1 ? name : short);
   });
 }
 

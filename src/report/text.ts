@@ -126,7 +126,7 @@ export function verdictWords(
         how === "whole" && verdict.holders.length > 0
           ? ` (${verdict.holders.map(holderWords).join(", ")})`
           : "";
-      const trivial = verdict.trivial > 0 ? `, ${verdict.trivial} trivial to build` : "";
+      const trivial = verdict.trivial > 0 ? `, ${verdict.trivial} to build locally` : "";
       return `${verdict.kind}${from}${trivial}`;
     }
     case "missing": {
@@ -137,7 +137,7 @@ export function verdictWords(
       const parts = [
         ...(source.length > 0 ? [`from source: ${fewNames(source, nameOf)}`] : []),
         ...(download.length > 0 ? [`to download: ${fewNames(download, nameOf)}`] : []),
-        ...(trivial > 0 ? [`${trivial} trivial`] : []),
+        ...(trivial > 0 ? [`${trivial} to build locally`] : []),
       ];
       return `missing${parts.length > 0 ? `: ${parts.join("; ")}` : ""}`;
     }

@@ -38,7 +38,9 @@ function key(name: string): string {
 const lib = derivation("lib");
 const tool = derivation("tool", { inputs: [lib] });
 const other = derivation("other");
+const two = derivation("two", { outputs: ["out", "dev"] });
 const PIN = "tool-x86_64-linux";
+const DEV = two.outputs.get("dev")?.path ?? out(two);
 const days = (n: number) => new Date(NOW - n * 86_400_000).toISOString();
 
 function pin(name: string, path = out(tool), more: Partial<StoredPin> = {}): StoredPin {
@@ -60,7 +62,8 @@ async function audited({ inputs, own, facts = {}, cache = "whole", substituters 
   const ours = memoryCache("acme", { verbs: ["push", "pin", "pins"], pins: [pin(PIN)], ...own });
   if (cache !== "empty") hold(ours, out(tool), [out(lib)]);
   if (cache === "whole") hold(ours, out(lib));
-  const nix = memoryNix({ flake: { tool }, derivations: [lib] });
+  for (const path of [out(two), DEV]) hold(ours, path);
+  const nix = memoryNix({ flake: { tool, two }, derivations: [lib] });
   const around = world({ nix, own: ours, substituters, now: NOW });
   const here =
     facts === "none"
@@ -119,6 +122,37 @@ const ROWS: readonly Row[] = [
     },
   ],
   [
+    "NCP-603",
+    "an output without its pin",
+    {
+      inputs: { targets: ".#two^out,dev" },
+      own: { pins: [pin("two-x86_64-linux", out(two)), pin("two-x86_64-linux^dev", DEV)] },
+    },
+    {
+      inputs: { targets: ".#two^out,dev" },
+      own: { pins: [pin("two-x86_64-linux", out(two))] },
+    },
+    {
+      status: "warn",
+      message: expect.stringMatching(
+        /^output \S+-two-dev of .#two\S* is in our cache and has no pin two-x86_64-linux\^dev: /,
+      ),
+    },
+  ],
+  [
+    "NCP-604",
+    "an output's pin on an older path",
+    {
+      inputs: { targets: ".#two^out,dev" },
+      own: { pins: [pin("two-x86_64-linux", out(two)), pin("two-x86_64-linux^dev", DEV)] },
+    },
+    {
+      inputs: { targets: ".#two^out,dev" },
+      own: { pins: [pin("two-x86_64-linux", out(two)), pin("two-x86_64-linux^dev", out(other))] },
+    },
+    { status: "warn", message: expect.stringContaining("pin two-x86_64-linux^dev (") },
+  ],
+  [
     "NCP-604",
     "a pin on an older path",
     {},
@@ -145,6 +179,19 @@ const ROWS: readonly Row[] = [
     {},
     { own: { pins: [pin(PIN), pin("stray", out(other))] } },
     { status: "warn", message: "stray: no target of this audit has such a pin" },
+  ],
+  [
+    "NCP-606",
+    "a pin of an output that its target does not want",
+    { inputs: { targets: ".#two" }, own: { pins: [pin("two-x86_64-linux", out(two))] } },
+    {
+      inputs: { targets: ".#two^out" },
+      own: { pins: [pin("two-x86_64-linux", out(two)), pin("two-x86_64-linux^dev", DEV)] },
+    },
+    {
+      status: "warn",
+      message: expect.stringMatching(/^two-x86_64-linux\^dev: no target of this audit/),
+    },
   ],
   [
     "NCP-607",

@@ -31,6 +31,7 @@ function target(
     system,
     wanted: { kind: "derivation", drvPath: storePath(`${name.slice(2)}.drv`), outputNames: [] },
     outputs: [],
+    outputNames: [],
     buildable: "here",
     hindered: undefined,
     pinName: `${name.slice(2)}-pin`,

@@ -101,6 +101,22 @@ describe("what a finding says", () => {
     );
   });
 
+  test("each wrong name has the one that is near to it; what is wrong alike is said once", async () => {
+    const message = "it does not exist";
+    const failures = [
+      { attrPath: "helo", message, nearest: [".#hello"] },
+      { attrPath: "lintre", message, nearest: [".#linter"] },
+      { attrPath: "x", message, nearest: [] },
+      { attrPath: "y", message, nearest: [] },
+    ];
+    const found = await findings({ targets: ".#helo\n.#lintre\n.#x\n.#y" }, { nix: { failures } });
+    expect(found.map(({ message: words, hint }) => [words, hint])).toEqual([
+      [`.#helo does not evaluate: ${message}`, "did you mean .#hello?"],
+      [`.#lintre does not evaluate: ${message}`, "did you mean .#linter?"],
+      [`.#x and 1 more target do not evaluate: ${message}`, undefined],
+    ]);
+  });
+
   test("a failed target: Nix's message and the names that were meant", async () => {
     const nearest = ["nixpkgs#bws", ".#bwt"];
     const failures = [{ attrPath: "bsw", message: "no attribute 'bsw'", nearest }];
@@ -112,6 +128,17 @@ describe("what a finding says", () => {
       code: "NCP-205",
       message: ".#bsw does not evaluate: no attribute 'bsw'",
       hint: "did you mean nixpkgs#bws or .#bwt?",
+    });
+  });
+
+  test("a configuration, which is no derivation: what is built of it is offered", async () => {
+    const failures = [
+      { attrPath: "nixosConfigurations.web", message: "it is not a derivation", nearest: [] },
+    ];
+    const [found] = await findings({ targets: ".#nixosConfigurations.web" }, { nix: { failures } });
+    expect(found).toMatchObject({
+      title: "nixosConfigurations.web does not evaluate",
+      hint: "name what is built of it: .#nixosConfigurations.web.config.system.build.toplevel",
     });
   });
 
@@ -320,7 +347,6 @@ describe("what a finding says", () => {
         expect.stringMatching(/downloaded from its origin \(heavy\).*this run downloads it$/),
       ],
     ]);
-    expect(found[0]?.message).toMatch(/^(note, source|source, note) are in no binary cache/);
   });
 
   test.each([

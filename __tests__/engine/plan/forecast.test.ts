@@ -116,7 +116,7 @@ describe("before the builds", () => {
   test("and afterwards what came of it", async () => {
     const takes = { top: 68 };
     const done = await warm({ ...graph, took, takes });
-    expect(done.lines.join("\n")).toContain("the builds take 1 min 5 s, 1 at a time");
+    expect(done.lines.join("\n")).toContain("the builds take 1m 5s, 1 at a time");
     expect(scoreWords(done)).toBe("said 1m 5s, took 1m 8s");
   });
 });
@@ -133,9 +133,7 @@ describe("where the job ends before the builds would", () => {
     expect(done.sent).toEqual(["shared", "also", "quick"]);
     expect(codes(done)).toContain("NCP-141");
     const told = done.plan.findings.find(({ code }) => code === "NCP-141");
-    expect(told?.message).toContain(
-      "the builds took 1 h 48 min last time, and the job ends in 30 min",
-    );
+    expect(told?.message).toContain("the builds took 1h 48m last time, and the job ends in 30m");
     expect(told?.message).toContain("not begun: long; what most targets need is built first");
     expect(done.plan.forecast?.seconds).toBe(480);
   });

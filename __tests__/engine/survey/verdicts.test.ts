@@ -3,6 +3,7 @@ import type { InputName } from "../../../src/action/inputs.ts";
 import type { Derivation } from "../../../src/domain/derivation.ts";
 import { UserError } from "../../../src/domain/errors.ts";
 import type { Few } from "../../../src/domain/verdict.ts";
+import { pinsOf } from "../../../src/engine/survey/found.ts";
 import { survey } from "../../../src/engine/survey.ts";
 import { derivation, out } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
@@ -279,6 +280,25 @@ describe("targets", () => {
   ])("%s", async (targets, flake, expected) => {
     const found = await surveyed({ targets }, { flake, derivations: [bws] });
     expect(found.targets.map(({ name, pinName }) => [name, pinName])).toEqual(expected);
+  });
+
+  test("of several outputs there is a pin for each, and no two share one", async () => {
+    const lib = derivation("lib", { outputs: ["out", "dev", "a?b", "a=b"] });
+    const { targets } = await surveyed(
+      { targets: ".#lib^out,dev,a?b,a=b\n.#lib^dev" },
+      { flake: { lib } },
+    );
+    const pins = targets.flatMap(pinsOf);
+    const names = pins.map(({ name }) => name);
+    expect(names).toEqual([
+      "lib-x86_64-linux",
+      "lib-x86_64-linux^dev",
+      expect.stringMatching(/^lib-x86_64-linux\^a-b-[0-9a-f]{8}$/),
+      expect.stringMatching(/^lib-x86_64-linux\^a-b-[0-9a-f]{8}$/),
+      "lib-x86_64-linux.dev",
+    ]);
+    expect(new Set(names).size).toBe(names.length);
+    expect(pins.map(({ storePath: path }) => path)).toEqual(targets.flatMap((one) => one.outputs));
   });
 
   test("the first line that names a target keeps it", async () => {

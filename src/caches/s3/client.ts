@@ -140,7 +140,7 @@ export function explainS3(name: string, { status, headers, body }: HttpResponse)
   }
   if (code === "NoSuchBucket") {
     return new UserError("NCP-304", `${name}: there is no such bucket (${said})`, {
-      hint: "make it, or mend its name and endpoint",
+      hint: "make it, or correct its name and endpoint",
     });
   }
   if (status === 301 || code === "AuthorizationHeaderMalformed" || code === "PermanentRedirect") {

@@ -125,7 +125,7 @@ export function pushFindings({ onPushFailure }: Pick<Job, "onPushFailure">, sent
   }
   if (causes.size === 0 && following.length > 0) {
     const are = following.length === 1 ? "is" : "are";
-    const message = `${count(following.length, "path")} ${are} not served, for want of a reference that failed`;
+    const message = `${count(following.length, "path")} ${are} not served, since a reference was not pushed`;
     shown.push({ ...finding(message, following, "references"), code: "NCP-310" });
   }
   return shown;

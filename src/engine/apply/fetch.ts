@@ -177,7 +177,7 @@ async function fetchAhead(
     try {
       await staged?.[Symbol.asyncDispose]();
     } catch (error) {
-      log.debug(`a staging folder stays: ${describeError(error)}`);
+      log.debug(`a temporary folder stays: ${describeError(error)}`);
     }
   };
   /**

@@ -211,7 +211,7 @@ export async function setPin(
     if (clock.now() + pause > until) {
       throw new UserError(
         "NCP-307",
-        `read back for ${deadline / 1000} s, it is on ${stored?.storePath ?? "nothing"}`,
+        `asked for ${deadline / 1000} s, the cache still has it on ${stored?.storePath ?? "nothing"}`,
       );
     }
     await clock.sleep(pause * (0.5 + Math.random() / 2), signal);

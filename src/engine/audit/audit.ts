@@ -109,7 +109,7 @@ function workflowChecks(project: ProjectFacts, intent: Intent): Check[] {
     if (file.kind === "workflow") return [];
     const message = `${file.file} cannot be read: ${file.why}`;
     const mend =
-      "mend its YAML, or divide it: what is too large for this is hard to read for people, too";
+      "correct its YAML, or divide it: a file that is too large for this is hard to read for people, too";
     return [{ group: "workflows", code: "NCP-620", status: "warn", message, mend }];
   });
   const base = {

@@ -1,7 +1,7 @@
 /**
  * What is known of the actions that install Nix, keep a Nix cache or take a job's code from
- * elsewhere: what they are for, what they are given, when they push. Sources: each action's action.yml
- *, 2026-11; what is retired: github.blog 2024-09-16 (v1 of GitHub's
+ * elsewhere: what they are for, what they are given, when they push. Sources: each action's action.yml,
+ * 2026-11; what is retired: github.blog 2024-09-16 (v1 of GitHub's
  * cache service ended on 2025-04-15), nix-community/cache-nix-action#49.
  */
 
@@ -165,6 +165,7 @@ const OUR_INPUTS = [
   "substituters",
   "push",
   "push-filter",
+  "push-max",
   "pin",
   "pin-keep",
   "verify",

@@ -4,6 +4,7 @@ import type { PinKeep, StoredPin } from "../../domain/cache.ts";
 import { count, formatBytes } from "../../domain/size.ts";
 import { baseName } from "../../domain/store-path.ts";
 import { isHit, type VerifiedTarget } from "../../domain/verdict.ts";
+import { pinsOf, type WantedPin } from "../survey/found.ts";
 import type { SurveyedTarget } from "../survey.ts";
 import { type AuditRequest, type Check, type PinSizes, rule } from "./check.ts";
 
@@ -24,34 +25,34 @@ export function pinChecks(request: AuditRequest): Check[] {
     return [{ ...base, code: "NCP-600", status: "unknown", message, ...mend }];
   }
   const byName = new Map(survey.pins.map((pin) => [pin.name, pin]));
-  const targets = survey.targets.filter(
-    ({ pinName, outputs }) => pinName !== "" && outputs?.[0] !== undefined,
-  );
   return [
     ...(job.pin === "off"
       ? []
-      : targets.flatMap((target) => targetChecks(request, target, byName))),
+      : survey.targets.flatMap((target) =>
+          pinsOf(target).flatMap((pin) => pinCheck(request, target, pin, byName)),
+        )),
     ...nearestEnd(request, survey.pins),
     ...strangers(survey.targets, survey.pins, sizes),
   ];
 }
 
-function targetChecks(
+function pinCheck(
   request: AuditRequest,
-  { name, pinName, outputs }: SurveyedTarget,
+  { name }: SurveyedTarget,
+  { name: pinName, storePath: path }: WantedPin,
   pins: ReadonlyMap<string, StoredPin>,
 ): Check[] {
   const base = { group: "pins" as const };
   const pin = pins.get(pinName);
-  const [path] = outputs ?? [];
   if (!pin) {
     // What our cache does not hold cannot be pinned: the closure's check says so.
-    if (!path || !request.survey.facts.answers.get(path)?.own) return [];
-    const message = `${name} is in our cache and has no pin ${pinName}: it may be collected`;
+    if (!request.survey.facts.answers.get(path)?.own) return [];
+    const what = pinName.includes("^") ? `output ${baseName(path)} of ${name}` : name;
+    const message = `${what} is in our cache and has no pin ${pinName}: it may be collected`;
     return [{ ...base, code: "NCP-603", status: "warn", message, mend: MEND }];
   }
   const age = ageWords(pin, request.now);
-  if (path !== undefined && pin.storePath !== path) {
+  if (pin.storePath !== path) {
     const message = `pin ${pinName} (${age}) is on ${baseName(pin.storePath)}, and ${name} is ${baseName(path)} now`;
     return [{ ...base, code: "NCP-604", status: "warn", message, mend: MEND }];
   }
@@ -118,8 +119,12 @@ function strangers(
   pins: readonly StoredPin[],
   sizes: PinSizes | undefined,
 ): Check[] {
-  const known = new Set(targets.map(({ pinName }) => pinName));
-  const unknown = pins.filter(({ name }) => !known.has(name)).map(({ name }) => name);
+  const known = new Set(targets.flatMap((target) => [target.pinName, ...namesOf(target)]));
+  // Of one that does not evaluate nobody knows which outputs it wants.
+  const open = targets.filter(({ pinName, outputs }) => pinName !== "" && outputs === undefined);
+  const unknown = pins
+    .map(({ name }) => name)
+    .filter((name) => !known.has(name) && !open.some((one) => name.startsWith(`${one.pinName}^`)));
   // What several of them share is not counted: at least so much.
   const alone = (sizes?.pins ?? []).reduce(
     (all, pin) => all + (unknown.includes(pin.name) ? pin.alone : 0),
@@ -141,6 +146,10 @@ function strangers(
           },
         ],
   );
+}
+
+function namesOf(target: SurveyedTarget): string[] {
+  return pinsOf(target).map(({ name }) => name);
 }
 
 const PUSH_AGAIN =
@@ -167,7 +176,7 @@ function ofOutcome({ target, outcome, detail, paths }: VerifiedTarget): Check {
   const base = { group: "closures" as const, code: "NCP-601" as const };
   switch (outcome) {
     case "verified":
-      return { ...base, status: "pass", message: `${target} is whole, ${paths} paths` };
+      return { ...base, status: "pass", message: `${target} is complete, ${count(paths, "path")}` };
     case "upstream only":
       return { ...base, status: "pass", message: `${target} is another cache's${because}` };
     case "another build":

@@ -9,13 +9,18 @@ import { count } from "../../domain/size.ts";
 import { isAllowed, isSilent, type SurveyedSubstituter } from "../survey/substituters.ts";
 import type { Survey } from "../survey.ts";
 import type { Intent } from "./lacking.ts";
+import { hasToBeMade } from "./work.ts";
 
 export function substituterFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
   // A push that cannot be is told before the hours of building that it would end.
   const pushes = intent === "builds" && job.push !== "off" && survey.trust.kind === "write";
   const pushLevel = job.onPushFailure === "error" ? "error" : "warning";
   // What nobody missed asks nobody to do something: a sentence of the page says it.
-  const missed = survey.targets.some(({ verdict }) => verdict.kind === "unknown");
+  const missed = survey.targets.some(
+    (target) =>
+      target.verdict.kind === "unknown" &&
+      !(intent === "builds" && hasToBeMade(job, survey, target)),
+  );
   const levelOf = (role: SurveyedSubstituter["role"]): Finding["level"] => {
     if (role === "own" && pushes) return pushLevel;
     return missed ? "warning" : "notice";

@@ -14,16 +14,16 @@ const UNTRACKED =
 /** Where Nix found it, in a file of the flake: of what is in the store, behind the source's own name. */
 const PLACE = /\bat \S*?\/[0-9a-z]{32}-source\/([^\s:]+):(\d+)(?::\d+)?/;
 
-/** One for each place in a file: what stands there, every target that reads it meets. */
+/** One for each place in a file: what stands there, every target that reads it meets. A wrong name is each target's own. */
 export function evaluationFindings(
   survey: Survey,
   levelOf: (kind: FailOn) => Finding["level"],
 ): Finding[] {
   const failed = survey.targets.filter(({ verdict }) => verdict.kind === "failed");
   const groups = Map.groupBy(failed, ({ verdict }) => {
-    const message = verdict.kind === "failed" ? verdict.message : "";
-    const place = PLACE.exec(message);
-    return place ? `${place[1]}:${place[2]}` : message;
+    if (verdict.kind !== "failed") return "";
+    const place = PLACE.exec(verdict.message);
+    return place ? `${place[1]}:${place[2]}` : [verdict.message, ...verdict.nearest].join(" ");
   });
   return [...groups].flatMap(([like, [first, ...rest]]): Finding[] => {
     if (first?.verdict.kind !== "failed") return [];
@@ -46,7 +46,7 @@ export function evaluationFindings(
     }
     const place = PLACE.exec(message);
     const many = rest.length === 0 ? " does" : ` and ${count(rest.length, "more target")} do`;
-    const { code, hint } = adviceOn(first.verdict);
+    const { code, hint = builtOf(first.name, message) } = adviceOn(first.verdict);
     return [
       {
         ...common,
@@ -63,6 +63,20 @@ export function evaluationFindings(
       },
     ];
   });
+}
+
+/** What is built of a configuration, which itself is no derivation. */
+const BUILT_OF: Readonly<Record<string, string>> = {
+  nixosConfigurations: "config.system.build.toplevel",
+  darwinConfigurations: "system",
+  homeConfigurations: "activationPackage",
+};
+
+function builtOf(name: string, message: string): string | undefined {
+  const set = /#(\w+Configurations)\.("[^"]*"|[^."]+)$/.exec(name)?.[1] ?? "";
+  const built = BUILT_OF[set];
+  if (built === undefined || !message.includes("derivation")) return undefined;
+  return `name what is built of it: ${name}.${built}`;
 }
 
 interface Advice {

@@ -239,7 +239,7 @@ export function leftOut(names: readonly string[], level: Finding["level"]): Find
       code: "NCP-404",
       names,
       title: `${count(names.length, "target")} ${names.length === 1 ? "has" : "have"} no disk space here`,
-      message: `${count(names.length, "target")} passed over for want of disk space, lowest priority first: ${shown}${more}`,
+      message: `${count(names.length, "target")} skipped, since there is not enough disk space, lowest priority first: ${shown}${more}`,
       hint: "give them a job of their own (the output matrix), or a higher priority= to those that matter",
     },
   ];

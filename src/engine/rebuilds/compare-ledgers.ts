@@ -176,7 +176,7 @@ function onlyIn(ledger: Ledger, other: Ledger): Set<number> {
     seen.add(place);
     if (known.has(identity(node))) continue;
     found.add(place);
-    stack.push(...node.inputs);
+    for (const input of node.inputs) stack.push(input);
   }
   return found;
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { hindrance } from "../../domain/builders.ts";
+import type { Pin } from "../../domain/cache.ts";
 import { type Derivation, outputPaths } from "../../domain/derivation.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
@@ -22,9 +23,11 @@ export interface FoundTarget {
   readonly wanted: Wanted | undefined;
   /** Undefined where they cannot be known before the build. Of a shell: of all its inputs. */
   readonly outputs: readonly StorePath[] | undefined;
+  /** What `outputs` are called, in their order; none where they are of several derivations, or of none. */
+  readonly outputNames: readonly string[];
   /** Whether this machine can build it. */
   readonly buildable: "here" | "elsewhere";
-  /** Empty: it has none. */
+  /** Of its first output; the others' are made of it (`pinsOf`). Empty: it has none. */
   readonly pinName: string;
   /** What its evaluation had to build (imports from derivation), together with others of its line. */
   readonly imports: readonly DerivationOutputs[];
@@ -61,6 +64,7 @@ export async function withDerivation(
       system: derivation.system,
       wanted: { kind: "derivation", drvPath, outputNames },
       outputs: outputPaths(derivation, outputNames),
+      outputNames,
       buildable: whereBuildable(derivation, nix),
       failure: undefined,
     };
@@ -99,6 +103,7 @@ export async function withShell(
       outputs: outputs.every((paths) => paths !== undefined)
         ? [...new Set(outputs.flat())]
         : undefined,
+      outputNames: [],
       buildable: whereBuildable(derivation, nix),
       failure: undefined,
     };
@@ -125,6 +130,7 @@ export function failedTarget(
     system,
     wanted: undefined,
     outputs: undefined,
+    outputNames: [],
     buildable: "elsewhere",
     pinName: "",
     imports: [],
@@ -159,6 +165,26 @@ export function pinOf(name: string): string {
   if (plain === name && plain.length <= LENGTH_MOST) return plain;
   const sum = createHash("sha256").update(name).digest("hex").slice(0, 8);
   return `${plain.slice(0, LENGTH_MOST - 9)}-${sum}`;
+}
+
+/** What a pin is to hold: nobody has said for how long. */
+export type WantedPin = Pick<Pin, "name" | "storePath">;
+
+/**
+ * A pin for each output that the target wants: `name` for the first, `name^dev` for another. No target's
+ * own pin has a `^` in it, so no two outputs share one.
+ */
+export function pinsOf({
+  pinName: name,
+  outputs = [],
+  outputNames,
+}: Pick<FoundTarget, "pinName" | "outputs" | "outputNames">): readonly WantedPin[] {
+  if (name === "") return [];
+  return outputs.flatMap((storePath, at): WantedPin[] => {
+    if (at === 0) return [{ name, storePath }];
+    const output = outputNames[at];
+    return output === undefined ? [] : [{ name: `${name}^${pinOf(output)}`, storePath }];
+  });
 }
 
 /**

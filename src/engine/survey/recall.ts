@@ -50,6 +50,7 @@ function recalledTarget(record: RecordTarget): FoundTarget {
     system: record.system,
     wanted: { kind: "recalled", paths: record.served, trivial: record.trivial },
     outputs: record.outputs,
+    outputNames: record.outputNames,
     buildable: record.buildable,
     pinName: record.pinName,
     imports: [],
@@ -83,7 +84,7 @@ export function recordOf(
 }
 
 function recordTarget(found: AssessedTarget, facts: Facts, graph: BuildGraph): RecordTarget {
-  const { name, target, system, outputs, buildable, pinName, wanted, verdict } = found;
+  const { name, target, system, outputs, outputNames, buildable, pinName, wanted, verdict } = found;
   const wants = wanted ? [wanted] : [];
   const { fetch } = graph.tops(wants);
   const whole = outputs?.every((path) => fetch.has(path));
@@ -92,6 +93,7 @@ function recordTarget(found: AssessedTarget, facts: Facts, graph: BuildGraph): R
     line: target.line,
     system,
     outputs: outputs ?? [],
+    outputNames,
     pinName,
     buildable,
     served: whole ? (outputs ?? []) : tops(graph.reach(wants).fetch, facts),

@@ -174,7 +174,7 @@ export function answerTroubleFindings(
     const words = answerTrouble && answerTroubleWords(answerTrouble);
     if (words === undefined) return [];
     const message = `${cache.name} was hard to get answers from: ${words}`;
-    const hint = "nothing is left out for it; the run took longer";
+    const hint = "nothing is missing because of it; the run took longer";
     return [{ kind: "cache", level: "notice", message, hint }];
   });
 }

@@ -1,12 +1,7 @@
 /** Turns the job's target lines into targets: one evaluation for a whole set, each target once. */
 
 import type { EvaluationResult } from "../../domain/evaluation.ts";
-import {
-  formatInFile,
-  formatOutputs,
-  type Installable,
-  type OutputSelection,
-} from "../../domain/installable.ts";
+import { formatInFile, formatOutputs, type Installable } from "../../domain/installable.ts";
 import type { Job } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
 import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
@@ -256,7 +251,7 @@ function passedOverNotice(
     return `${why}: ${shown}${paths.length > 5 ? ` and ${paths.length - 5} more` : ""}`;
   });
   return [
-    `${count(members.length, "member")} of ${"file" in of ? of.file : of.flake} passed over, as they cannot be evaluated here (${words.join("; ")})`,
+    `${count(members.length, "member")} of ${"file" in of ? of.file : of.flake} skipped, as they cannot be evaluated here (${words.join("; ")})`,
   ];
 }
 
@@ -268,6 +263,7 @@ function fromStorePath(target: Target, path: StorePath, nix: Nix): FoundTarget {
     system: nix.setup.system,
     wanted: { kind: "path", path },
     outputs: [path],
+    outputNames: ["out"],
     buildable: "elsewhere",
     pinName: target.pin ?? pinOf(derivationName(path)),
     imports: [],
@@ -286,15 +282,11 @@ async function fromDerivation(
   try {
     const derivation = await nix.derivation(path);
     if (target.develop === "shell") return await withShell(named, path, [], nix);
-    const names = selectedOutputs(outputs, [...derivation.outputs.keys()]);
+    // A `.drv` says nothing of what is installed by default: all its outputs, as Nix takes them.
+    const names = outputs.kind === "named" ? outputs.names : [...derivation.outputs.keys()];
     return await withDerivation(named, path, names, nix);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return failedTarget(target.text, target, nix.setup.system, { message, nearest: [] });
   }
-}
-
-/** A `.drv` says nothing of what is installed by default: all its outputs, as Nix takes them. */
-function selectedOutputs(selection: OutputSelection, all: readonly string[]): readonly string[] {
-  return selection.kind === "named" ? selection.names : all;
 }

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-B74PFALP.js";import"./chunk-5E2B3AQF.js";import"./chunk-DEJADLB4.js";import"./chunk-L3PT4DBE.js";import"./chunk-2S2JI75C.js";import"./chunk-2A4JCBQJ.js";import"./chunk-RHDXA7BY.js";import"./chunk-EQQ3TLQN.js";import"./chunk-KNWA7CBA.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};
