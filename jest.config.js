@@ -13,15 +13,15 @@ export default {
     {
       ...shared,
       displayName: "unit",
-      // Some ask a real Nix, and the machine may have other work.
-      globals: { TEST_TIMEOUT: 60_000 },
+      // To end what hangs, never what is slow: some ask a real Nix, and the machine may have other work.
+      globals: { TEST_TIMEOUT: 240_000 },
       testMatch: ["<rootDir>/__tests__/**/*.test.ts"],
       testPathIgnorePatterns: ["/node_modules/", "/__tests__/(e2e|differential)/"],
     },
     {
       ...shared,
       displayName: "nix",
-      globals: { TEST_TIMEOUT: 240_000 },
+      globals: { TEST_TIMEOUT: 600_000 },
       testMatch: ["<rootDir>/__tests__/{e2e,differential}/**/*.test.ts"],
     },
   ],

@@ -19,31 +19,88 @@ interface ActionFile {
   readonly outputs: Record<string, { description: string }>;
 }
 
-/** What the inputs are about, in the order in which a newcomer needs them. */
-const GROUPS: readonly (readonly [about: string, names: readonly string[]])[] = [
-  ["What to look at", ["mode", "targets", "working-directory"]],
-  ["Where to write, and as whom", ["cache", "token", "signing-key", "trust"]],
-  ["Where else to read", ["substituters"]],
-  ["What is pushed and kept", ["push", "push-filter", "push-max", "pin", "pin-keep", "verify"]],
-  ["What fails the step", ["fail-on", "on-push-failure", "heavy", "quota"]],
-  ["Disk space", ["min-free", "reclaim"]],
-  ["Cache keys", ["key-files", "key-prefix", "key-suffix"]],
-  ["Evaluation and builds", ["reuse-evaluation", "pass-env", "force"]],
-  ["Installing Nix", ["install-nix", "nix-version", "nix-sha256"]],
-  ["The job's page", ["summary"]],
+type Phrases = Readonly<Record<string, string>>;
+
+/** What the inputs are about, in the order in which a newcomer needs them, and each in a phrase. */
+const GROUPS: readonly (readonly [about: string, phrases: Phrases])[] = [
+  [
+    "What to check",
+    {
+      mode: "how far to go",
+      targets: "what you build",
+      "working-directory": "where the flake is",
+    },
+  ],
+  [
+    "Caches",
+    {
+      cache: "the one to write to",
+      token: "its secret",
+      "signing-key": "to sign what is pushed",
+      substituters: "more to read",
+      trust: "`read-only` writes nothing",
+    },
+  ],
+  [
+    "What is pushed and kept",
+    {
+      push: "all, targets or nothing",
+      "push-filter": "names to keep out",
+      "push-max": "sizes to keep out",
+      pin: "whether to pin",
+      "pin-keep": "for how long",
+      verify: "how thoroughly",
+    },
+  ],
+  [
+    "What fails the step",
+    {
+      "fail-on": "which findings",
+      "on-push-failure": "whether a failed push does",
+      heavy: "builds to warn of",
+      quota: "how much pins may take",
+    },
+  ],
+  ["Disk space", { "min-free": "what must stay free", reclaim: "delete unused tools and garbage" }],
+  [
+    "Cache keys",
+    {
+      "key-files": "files to hash",
+      "key-prefix": "what comes first",
+      "key-suffix": "what comes last",
+    },
+  ],
+  [
+    "Evaluation and builds",
+    {
+      "reuse-evaluation": "take over an earlier job's",
+      "pass-env": "variables for builds",
+      force: "believe no earlier result",
+    },
+  ],
+  [
+    "Nix",
+    {
+      "install-nix": "install it",
+      "nix-version": "which release",
+      "nix-sha256": "its checksum",
+    },
+  ],
+  ["The job's page", { summary: "full, short or off" }],
 ];
 
-/** README.md with the names of all inputs, by what they are about. */
+/** README.md with all inputs, by what they are about. */
 export async function renderReadme(): Promise<string> {
   const { inputs } = await actionFile();
-  const grouped = GROUPS.flatMap(([, names]) => names);
+  const grouped = GROUPS.flatMap(([, phrases]) => Object.keys(phrases));
   const nowhere = Object.keys(inputs).filter((name) => !grouped.includes(name));
   const unknown = grouped.filter((name) => !(name in inputs));
   if (nowhere.length > 0) throw new Error(`in no group of scripts/docs.ts: ${nowhere.join(", ")}`);
   if (unknown.length > 0) throw new Error(`no input of action.yml: ${unknown.join(", ")}`);
-  const lines = GROUPS.map(
-    ([about, names]) => `- **${about}**: ${names.map((name) => `\`${name}\``).join(", ")}`,
-  );
+  const lines = GROUPS.map(([about, phrases]) => {
+    const each = Object.entries(phrases).map(([name, phrase]) => `\`${name}\` (${phrase})`);
+    return `- **${about}**: ${each.join(", ")}`;
+  });
   return replace(await readFile("README.md", "utf8"), "input groups", lines.join("\n"));
 }
 

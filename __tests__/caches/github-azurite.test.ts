@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, jest, test } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import {
   type GithubClientOptions,
   restoreEntries,
@@ -13,8 +13,6 @@ import { processEnvironment } from "../../src/host/environment.ts";
 import { azureBlobs } from "../servers/azurite.ts";
 import { startGithubCache } from "../servers/github-cache.ts";
 import { temporaryFolder } from "../support/folder.ts";
-
-jest.setTimeout(120_000);
 
 const SIGNAL = new AbortController().signal;
 const PROGRAM = new URL("../../src/github-cache-transfer.ts", import.meta.url);

@@ -20,7 +20,7 @@ import { type MadeUp, madeUp, narsOf } from "./made-up.ts";
 const http = new HttpClient({});
 const signal = new AbortController().signal;
 /** A process of its own for each question takes its time on a machine with other work. */
-const PATIENT = { describe: 15_000, query: 15_000, parallel: 128 };
+const PATIENT = { describe: 120_000, query: 120_000, parallel: 128 };
 
 interface How {
   readonly environment?: Readonly<Record<string, string>>;

@@ -69,7 +69,7 @@ test("a path is in the cache before post begins, and post says so", async () => 
   const post = await runStage("post", { ...request, state: main.state });
   expect(post.exitCode).toBe(0);
   expect(post.log).toContain("pushed while the job ran: ");
-}, 120_000);
+});
 
 test("a helper that was killed is noticed, and post pushes what is left", async () => {
   await using machine = await startMachine();
@@ -81,23 +81,19 @@ test("a helper that was killed is noticed, and post pushes what is left", async 
   expect(post.exitCode).toBe(0);
   expect(post.log).toContain("the background push ended early");
   expect(await isServed(machine, path)).toBe(true);
-}, 120_000);
+});
 
 test.each([
   ["a read-only run", { trust: "read-only" }],
   ["mode: check", { mode: "check" }],
   ["push: off", { push: "off" }],
-])(
-  "%s starts none",
-  async (_, inputs) => {
-    await using machine = await startMachine();
-    const request = await step(machine, inputs);
-    const main = await runStage("main", request);
-    expect(main.exitCode).toBe(0);
-    expect(await watcherOf(main.state)).toBeUndefined();
-  },
-  120_000,
-);
+])("%s starts none", async (_, inputs) => {
+  await using machine = await startMachine();
+  const request = await step(machine, inputs);
+  const main = await runStage("main", request);
+  expect(main.exitCode).toBe(0);
+  expect(await watcherOf(main.state)).toBeUndefined();
+});
 
 describe(`whose job is over, on ${NIX}`, () => {
   test("a background push ends with the process that ran the job's steps, though nothing is emptied and post never came", async () => {

@@ -90,7 +90,7 @@ test("after a verified run nothing is evaluated, and a fresh machine fetches all
   const bws = paths["nixpkgs#bws"] ?? "";
   expect(bws).toContain("bws-1.0.0");
   expect(await machine.nix("nix-store", ["--check-validity", "--print-invalid", bws])).toBe("");
-}, 120_000);
+});
 
 test("a path that was deleted from the cache is found, and the run evaluates again", async () => {
   await using machine = await startMachine();
@@ -102,7 +102,7 @@ test("a path that was deleted from the cache is found, and the run evaluates aga
   const second = await run({ mode: "check" });
   expect(await evaluations()).toBeGreaterThan(0);
   expect(second.outputs["any-missing"]).toBe("true");
-}, 120_000);
+});
 
 test.each([
   ["a dirty tree", async ({ workspace }: Site) => appendFile(join(workspace, "flake.nix"), "\n")],
@@ -113,22 +113,18 @@ test.each([
       git(workspace, "commit", "-qam", "another");
     },
   ],
-])(
-  "%s has no evaluation record",
-  async (_, change) => {
-    await using machine = await startMachine();
-    const here = await site(machine);
-    await here.run({ mode: "warm" });
-    await here.evaluations();
-    await change(here);
-    await machine.forget();
-    const second = await here.run({ mode: "check" });
-    expect(await here.evaluations()).toBeGreaterThan(0);
-    expect(second.exitCode).toBe(0);
-    expect(second.log).not.toContain("nothing was evaluated");
-  },
-  120_000,
-);
+])("%s has no evaluation record", async (_, change) => {
+  await using machine = await startMachine();
+  const here = await site(machine);
+  await here.run({ mode: "warm" });
+  await here.evaluations();
+  await change(here);
+  await machine.forget();
+  const second = await here.run({ mode: "check" });
+  expect(await here.evaluations()).toBeGreaterThan(0);
+  expect(second.exitCode).toBe(0);
+  expect(second.log).not.toContain("nothing was evaluated");
+});
 
 /** A record as this cache's runs write them, sealed by whoever can write a file: by a checksum alone. */
 function sealed(key: string, content: string): Buffer {
@@ -152,36 +148,32 @@ test.each<[string, (record: Buffer, key: string) => Buffer, RegExp]>([
     (_, key) => sealed(key, '{"version":1,"targets":"all of them"}'),
     /./,
   ],
-])(
-  "a record that is %s is ignored, said at debug level, and replaced",
-  async (_, change, why) => {
-    await using machine = await startMachine();
-    const { run, evaluations, cache } = await site(machine);
-    await run({ mode: "warm" });
-    // Beside it lies what builds took, under a name that is no hash.
-    const names = await readdir(join(cache, "memos"));
-    const [key = "", ...others] = names.filter((name) => /^[0-9a-f]{64}$/.test(name));
-    expect(others).toEqual([]);
-    const file = join(cache, "memos", key);
-    const record = await readFile(file);
-    await writeFile(file, change(Buffer.from(record), key));
-    await evaluations();
-    // A fresh runner, as the next job has one: Nix's own configuration is part of the key.
-    await machine.forget();
-    const second = await run({ mode: "prefetch" });
-    expect([second.exitCode, second.outputs["hit"]]).toEqual([0, "true"]);
-    expect(await evaluations()).toBeGreaterThan(0);
-    expect(second.raw).toMatch(
-      new RegExp(`^::debug::evaluation record ${key} is ignored: .*${why.source}`, "m"),
-    );
-    expect(second.annotations.map(({ message }) => message).join("\n")).not.toContain("record");
-    await machine.forget();
-    const third = await run({ mode: "prefetch" });
-    expect(third.raw).not.toContain("is ignored");
-    expect(await evaluations()).toBe(0);
-  },
-  120_000,
-);
+])("a record that is %s is ignored, said at debug level, and replaced", async (_, change, why) => {
+  await using machine = await startMachine();
+  const { run, evaluations, cache } = await site(machine);
+  await run({ mode: "warm" });
+  // Beside it lies what builds took, under a name that is no hash.
+  const names = await readdir(join(cache, "memos"));
+  const [key = "", ...others] = names.filter((name) => /^[0-9a-f]{64}$/.test(name));
+  expect(others).toEqual([]);
+  const file = join(cache, "memos", key);
+  const record = await readFile(file);
+  await writeFile(file, change(Buffer.from(record), key));
+  await evaluations();
+  // A fresh runner, as the next job has one: Nix's own configuration is part of the key.
+  await machine.forget();
+  const second = await run({ mode: "prefetch" });
+  expect([second.exitCode, second.outputs["hit"]]).toEqual([0, "true"]);
+  expect(await evaluations()).toBeGreaterThan(0);
+  expect(second.raw).toMatch(
+    new RegExp(`^::debug::evaluation record ${key} is ignored: .*${why.source}`, "m"),
+  );
+  expect(second.annotations.map(({ message }) => message).join("\n")).not.toContain("record");
+  await machine.forget();
+  const third = await run({ mode: "prefetch" });
+  expect(third.raw).not.toContain("is ignored");
+  expect(await evaluations()).toBe(0);
+});
 
 test("force has no evaluation record, other targets have another, and a read-only run leaves none", async () => {
   await using machine = await startMachine();
@@ -199,4 +191,4 @@ test("force has no evaluation record, other targets have another, and a read-onl
   await machine.forget();
   await run({ mode: "check", targets: "nixpkgs#bws" });
   expect(await evaluations()).toBeGreaterThan(0);
-}, 120_000);
+});

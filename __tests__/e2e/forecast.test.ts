@@ -80,4 +80,4 @@ test("what was learnt is held against what is left of the job, and afterwards ag
   expect(third.annotations.map(({ message }) => message).join("\n")).toContain("NCP-141");
   expect(third.log).toContain(`timeout-minutes of the job build in ${WORKFLOW}`);
   expect(third.log).toMatch(/not begun: (low-3, high-3|high-3, low-3)/);
-}, 180_000);
+});

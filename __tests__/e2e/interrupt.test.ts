@@ -200,7 +200,7 @@ describe(`stopped anywhere, on ${NIX}`, () => {
         expect.objectContaining({
           level: "error",
           message: expect.stringMatching(
-            /^interrupted by SIG(TERM|INT)\nwhat was finished is kept/,
+            /^interrupted by SIG(TERM|INT) \(NCP-501\)\nFix: .*what was finished is kept/,
           ),
         }),
       );

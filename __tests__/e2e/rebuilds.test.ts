@@ -168,7 +168,7 @@ test("a pull request is told what it rebuilds, and the first cause of each", asy
   expect(both.summary).toContain("felt by 4 of 5 derivations, 4 need a build");
   expect(both.summary).toContain("its source");
   expect(Number(both.outputs["rebuild-minutes"])).toBeGreaterThanOrEqual(0);
-}, 180_000);
+});
 
 test("where nothing but the lock changed, its input is the cause, with both revisions", async () => {
   await using machine = await startMachine();
@@ -185,7 +185,7 @@ test("where nothing but the lock changed, its input is the cause, with both revi
     by: "openssl-3.5.1",
   });
   expect(told.changed).toBe(3);
-}, 180_000);
+});
 
 test("why: what differs from the default branch's build, and which files of a dirty tree", async () => {
   await using machine = await startMachine();
@@ -209,6 +209,18 @@ test("why: what differs from the default branch's build, and which files of a di
     "yours is built of another openssl-3.5.1 (was openssl-3.5.0; by way of curl-8.15.0): it differs in version",
   );
   expect((await cli("why")).code).toBe(2);
+});
+
+test("why: the name of a file says nothing to the terminal", async () => {
+  await using machine = await startMachine();
+  const { run, cli, workspace, commit } = await site(machine);
+  const name = "web/\u001b]0;mine\u0007\u001b[2J.rs";
+  await commit({ [name]: "theirs" });
+  await run("push");
+  await writeFile(join(workspace, name), "mine");
+  const { stdout } = await cli("why", ".#web");
+  expect(stdout).toContain("(dirty tree: web/");
+  expect(stdout).not.toContain("\u001b");
 }, 180_000);
 
 test("a run that evaluates nothing hands the graph on to the default branch", async () => {
@@ -224,7 +236,7 @@ test("a run that evaluates nothing hands the graph on to the default branch", as
   const next = await run("pull request");
   const told = JSON.parse(next.outputs["rebuilds"] ?? "") as Told;
   expect(told.list.map(({ name }) => name)).toEqual(["acme-docs"]);
-}, 180_000);
+});
 
 test("where our cache is GitHub's, the graph is there for a pull request as soon as it is left", async () => {
   await using server = await startGithubCache();
@@ -240,7 +252,7 @@ test("where our cache is GitHub's, the graph is there for a pull request as soon
   expect(told.list.map(({ name, cause }) => [name, cause])).toEqual([
     ["acme-web-2.3.2", { kind: "own", attributes: ["src"] }],
   ]);
-}, 180_000);
+});
 
 /** Each package is changed in a way of its own; what is the same in both stands beside it. */
 const WAYS = (at: "before" | "after") => {
@@ -301,4 +313,4 @@ test("of thirteen changed in different ways each first cause is the one that was
     "renamed-1.1": own("version"),
     "new-one": { kind: "new" },
   });
-}, 180_000);
+});

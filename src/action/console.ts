@@ -96,7 +96,7 @@ export async function guarded(task: (signal: AbortSignal) => Promise<void>): Pro
   const interrupt = (name: NodeJS.Signals) => {
     controller.abort(
       new UserError("NCP-501", `interrupted by ${name}`, {
-        hint: "what was finished is kept; running it again goes on from there",
+        hint: "run it again: what was finished is kept, and it goes on from there",
       }),
     );
   };

@@ -16,6 +16,7 @@ import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { auditHeadline } from "../report/audit-section.ts";
 import { allFindings, reportText } from "../report/json.ts";
+import { plainLine } from "../report/page.ts";
 import { whyLines } from "../report/rebuilds.ts";
 import { type Command, type Detail, parseCommand } from "./arguments.ts";
 import { beginFolder } from "./command-folder.ts";
@@ -103,7 +104,7 @@ async function work(
     interrupted = code;
     controller.abort(
       new UserError("NCP-501", `interrupted by ${name}`, {
-        hint: "what was finished is kept; running it again goes on from there",
+        hint: "run it again: what was finished is kept, and it goes on from there",
       }),
     );
   };
@@ -161,7 +162,7 @@ async function work(
       printLines(
         command.shows === "why"
           ? [
-              ...whyLines(done).map((line) => hung(line, sheet, 2)),
+              ...whyLines(done).map((line) => hung(plainLine(line), sheet, 2)),
               ...findingBlocks(done.result.findings, sheet),
             ]
           : runLines(done, sheet, how),

@@ -276,6 +276,7 @@ function hookFinding(said: string, left: readonly StorePath[]): Finding {
     code: "NCP-209",
     title: "the machine's post-build-hook failed",
     message: `the machine's post-build-hook failed; ${what}: ${said}`,
-    hint: "it is a setting of this machine's Nix, and had the job's environment: run it by hand with OUT_PATHS set",
+    // Short, so that an annotation has the hook's own words beside it.
+    hint: "run it by hand with OUT_PATHS set: it is a setting of this machine's Nix",
   };
 }

@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-I7Y2UBAZ.js";import"./chunk-E336VB2M.js";import"./chunk-TROF6KML.js";import"./chunk-FZXRR6ZB.js";import"./chunk-M5CRT4ZD.js";import"./chunk-ZWBKLCJB.js";import"./chunk-7ORI5MTM.js";import"./chunk-EQQ3TLQN.js";import"./chunk-KNWA7CBA.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};

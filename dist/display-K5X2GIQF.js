@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{a,b,c,d,e,f,g,h,i,j}from"./chunk-VMANDR5B.js";import"./chunk-HYZGYHOZ.js";import"./chunk-FZXRR6ZB.js";import"./chunk-ZWBKLCJB.js";import"./chunk-KNWA7CBA.js";import"./chunk-QA55TPRG.js";export{b as barLine,g as cut,a as display,c as isLively,e as painter,j as plainLog,h as rowsOf,f as signsFor,d as widthOf,i as wrap};
