@@ -47,6 +47,7 @@ const GROUPS: readonly (readonly [about: string, phrases: Phrases])[] = [
       push: "all, targets or nothing",
       "push-filter": "names to keep out",
       "push-max": "sizes to keep out",
+      "push-inputs": "the flake's inputs, too",
       pin: "whether to pin",
       "pin-keep": "for how long",
       verify: "how thoroughly",

@@ -156,6 +156,7 @@ async function composeWith(
       environment["GITHUB_WORKSPACE"] || workspace,
       ...(environment["RUNNER_TEMP"] ? [environment["RUNNER_TEMP"]] : []),
     ],
+    hasSecret: (host) => netrc.get(host) !== undefined || machine.settings.tokenHosts.has(host),
     code: request.code,
     secret: request.code === "strange" && secret ? "to be kept" : "none",
     // In a folder that later steps do not have, nothing is kept for them.

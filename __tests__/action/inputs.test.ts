@@ -120,6 +120,7 @@ describe("inputs", () => {
         push: "auto",
         pushFilter: undefined,
         passEnv: [],
+        pushInputs: "auto",
         pin: "auto",
         pinKeep: { kind: "revisions", revisions: 3 },
         without: [],

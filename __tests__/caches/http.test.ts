@@ -1,8 +1,10 @@
 import { expect, test } from "@jest/globals";
 import { type BinaryCache, can } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
+import type { RealisationId } from "../../src/domain/realisation.ts";
 import type { SigningKey } from "../../src/domain/signature.ts";
 import { HttpClient } from "../../src/host/http-client.ts";
+import { listen } from "../servers/http.ts";
 import { putServer } from "../servers/put.ts";
 import { newKey } from "../support/keys.ts";
 import { openAt, SHORT } from "../support/open-cache.ts";
@@ -124,4 +126,30 @@ test("without a signing key it says so before anything is built", async () => {
   expect(can(unsigned, "push")).toBe(false);
   expect(can(open(`${at.server.origin}?trusted=1`, http, undefined), "push")).toBe(true);
   http.close();
+});
+
+test("a realisation is asked for as Nix does, and what is no answer is no miss", async () => {
+  const at = (digit: string) => `sha256:${digit.repeat(64)}!out` as RealisationId;
+  const outPath = `${"0".repeat(32)}-tool`;
+  const asked: string[] = [];
+  await using server = await listen(async ({ url = "" }) => {
+    asked.push(url);
+    if (url.includes(at("1").slice(0, -4))) {
+      return { status: 200, body: JSON.stringify({ id: at("1"), outPath, signatures: [] }) };
+    }
+    if (url.includes(at("2").slice(0, -4))) return { status: 200, body: "<html>" };
+    return { status: url.includes(at("3").slice(0, -4)) ? 400 : 404 };
+  });
+  const http = new HttpClient({});
+  const cache = open(server.origin, http, undefined);
+  const answer = (digit: string) => cache.realisation?.(at(digit), signal);
+  expect(await answer("1")).toEqual({
+    kind: "hit",
+    realisation: { path: `/nix/store/${outPath}`, dependents: [] },
+  });
+  expect(await answer("2")).toMatchObject({ kind: "unknown" });
+  expect(await answer("3")).toMatchObject({ kind: "unknown" });
+  expect(await answer("4")).toEqual({ kind: "miss" });
+  http.close();
+  expect(asked[0]).toBe(`/realisations/sha256:${"1".repeat(64)}%21out.doi`);
 });

@@ -105,9 +105,9 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     kind: "realisations",
-    what: "^(floating|deferred) ",
+    what: "an unreadable realisation",
     ours: "unknown",
     reason: "unknown is not a miss",
-    why: "content-addressed derivations, and what is built of them: Nix reads a cache's realisations, and fetches where they tell the path; we do not read them yet, and say that it is unknown",
+    why: "a realisation that is no JSON: Nix ends there, and what the cache would have had is unknown",
   },
 ];

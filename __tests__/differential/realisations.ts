@@ -1,6 +1,6 @@
 /** Owns content-addressed derivations, whose paths a cache knows by its realisations alone. */
 
-import { rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startMachine } from "../../scripts/machine.ts";
 import { DEFAULTS, parseInputs } from "../../src/action/inputs.ts";
@@ -13,8 +13,8 @@ import { composed } from "./ours.ts";
 
 export interface RealisationWorld {
   readonly what: string;
-  /** `deferred`: built of what is floating. */
-  readonly wanted: "floating" | "deferred" | "plain";
+  /** `deferred`: built of what is floating; `chained`: floating itself, and built of both. */
+  readonly wanted: (typeof WANTED)[number];
   readonly held: (typeof HELD)[number];
   /** Its derivations are of this number, and so no other world's. */
   readonly number: number;
@@ -26,9 +26,16 @@ const HELD = [
   "the floating one alone",
   "all without realisations",
   "realisations alone",
+  "no realisation of plain",
+  "no realisation of deferred",
+  "no realisation of chained",
+  "no plain path",
+  "no floating path",
+  "a realisation that depends on another cache's",
+  "an unreadable realisation",
   "nothing",
 ] as const;
-const WANTED = ["floating", "deferred", "plain"] as const;
+const WANTED = ["floating", "deferred", "plain", "chained"] as const;
 
 export async function realisations(
   court: Court,
@@ -49,11 +56,18 @@ export async function realisations(
     inherit name; system = "${system}"; builder = "/bin/sh"; args = [ "-c" "echo \${text} > $out" ];
   } // more);
 in builtins.genList (n: let w = toString n; in rec {
-  floating = d "floating-\${w}" w {
+  fixed = derivation {
+    name = "fixed-\${w}"; system = "${system}"; builder = "/bin/sh"; args = [ "-c" "echo -n x > $out" ];
+    outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = builtins.hashString "sha256" "x";
+  };
+  plain = d "plain-\${w}" "\${w} \${fixed} \${builtins.toFile "source-\${w}" w}" { };
+  floating = d "floating-\${w}" "\\"\\t\\" \${plain}" {
     __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256";
   };
   deferred = d "deferred-\${w}" floating { };
-  plain = d "plain-\${w}" w { };
+  chained = d "chained-\${w}" "\${floating} \${deferred}" {
+    __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256";
+  };
 }) ${always.length}`,
   );
   const cacheOf = (number: number) => join(court.folder, "realisations", String(number));
@@ -73,6 +87,7 @@ in builtins.genList (n: let w = toString n; in rec {
       const args = ["-c", 'rm "$1"/*.narinfo', "sh", cacheOf(number)];
       await ended("/bin/sh", args, root, environment);
     }
+    await takeAway(cacheOf(number), held);
   }
   await machine.forget();
   const drvOf = async (world: RealisationWorld) =>
@@ -106,6 +121,29 @@ in builtins.genList (n: let w = toString n; in rec {
       await machine[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Leaves a cache that has everything without the part that its name says. */
+async function takeAway(cache: string, held: RealisationWorld["held"]): Promise<void> {
+  const [, part, what = ""] = /^no (realisation of|)\s?(\w+)(?: path)?$/.exec(held) ?? [];
+  const folder = join(cache, "realisations");
+  const named = what || "floating";
+  const touched = part !== undefined || held.startsWith("a");
+  for (const name of touched && !held.startsWith("all") ? await readdir(folder) : []) {
+    const text = await readFile(join(folder, name), "utf8");
+    const { outPath, ...others } = JSON.parse(text) as { readonly outPath: string };
+    if (!outPath.slice(33).startsWith(`${named}-`)) continue;
+    if (part === "realisation of") await rm(join(folder, name));
+    else if (part === "") await rm(join(cache, `${outPath.slice(0, 32)}.narinfo`));
+    else if (held === "an unreadable realisation") await writeFile(join(folder, name), "{");
+    else {
+      const dependentRealisations = { [`sha256:${"0".repeat(64)}!out`]: outPath };
+      await writeFile(
+        join(folder, name),
+        JSON.stringify({ ...others, outPath, dependentRealisations }),
+      );
+    }
+  }
 }
 
 const WORDS: Readonly<Record<Verdict["kind"], string>> = {

@@ -36,6 +36,7 @@ export function derivation(name: string, options: DerivationOptions = {}): Deriv
     name,
     system,
     builder: "/bin/sh",
+    args: [],
     outputs: new Map(outputs.map((one) => [one, output(one)])),
     inputs: new Map(inputs.map((input) => [input.path, ["out"]])),
     sources: [],

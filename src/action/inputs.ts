@@ -37,6 +37,7 @@ export const DEFAULTS = {
   push: "auto",
   "push-filter": "",
   "push-max": "",
+  "push-inputs": "auto",
   pin: "auto",
   "pin-keep": "revisions:3",
   verify: "nar",
@@ -63,6 +64,7 @@ export const DEFAULTS = {
 export const CHOICES = {
   mode: MODES,
   push: ["auto", "targets", "off"],
+  "push-inputs": ["auto", "all", "off"],
   pin: ["auto", "off"],
   verify: VERIFY_LEVELS,
   "on-push-failure": ["error", "warn", "ignore"],
@@ -143,6 +145,7 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
           ? undefined
           : boundedPattern(parseRegExp(inputs["push-filter"].trim(), "push-filter"), "push-filter"),
       pushMax: optionalSize(inputs, "push-max"),
+      pushInputs: choice(inputs, "push-inputs"),
       pin: choice(inputs, "pin"),
       pinKeep: parseKeep(inputs["pin-keep"].trim()),
       verify: choice(inputs, "verify"),

@@ -3,6 +3,7 @@
 import type { AnswerTrouble, CacheClient, CacheDescription, Presence } from "../domain/cache.ts";
 import { asError, isServersFault, UserError } from "../domain/errors.ts";
 import { ByteBudget, limiter } from "../domain/limit.ts";
+import type { RealisationAnswer } from "../domain/realisation.ts";
 import { Deadlines } from "../host/clock.ts";
 
 export interface GuardOptions {
@@ -58,6 +59,7 @@ export function guarded(
   const nars = new ByteBudget(cache.narsAtOnce ?? Number.MAX_SAFE_INTEGER);
   let pushEnded: Error | undefined;
   const { push } = cache;
+  const { realisation } = cache;
   const writing: Pick<CacheClient, "push" | "pushEnded"> | undefined = push && {
     async push(paths, nar, progress, signal) {
       try {
@@ -112,6 +114,21 @@ export function guarded(
       });
     },
     ...(cache.mayPush ? { mayPush: asked(cache.mayPush, first) } : {}),
+    ...(realisation
+      ? {
+          // One that cannot be read says nothing against the cache, whose paths are what counts.
+          realisation: (id, signal) =>
+            limit(async (): Promise<RealisationAnswer> => {
+              if (down) return { kind: "unknown", cause: down };
+              try {
+                return await later.run(either(signal), (inner) => realisation(id, inner));
+              } catch (error) {
+                signal.throwIfAborted();
+                return { kind: "unknown", cause: down ?? asError(error) };
+              }
+            }),
+        }
+      : {}),
     query: (path, signal) =>
       // Waiting for one's turn is no fault of the cache: the deadline begins behind the limit.
       limit(async (): Promise<Presence> => {

@@ -4,6 +4,7 @@ import { UserError } from "./errors.ts";
 import type { RecordStore } from "./evaluation-record.ts";
 import type { KindFacts } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
+import type { RealisationAnswer, RealisationId } from "./realisation.ts";
 import type { PublicKey } from "./signature.ts";
 import { count, formatSeconds } from "./size.ts";
 import type { StorePath } from "./store-path.ts";
@@ -126,10 +127,9 @@ export interface CacheClient {
   mayPush?(signal: AbortSignal): Promise<UserError | undefined>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
-  /**
-   * Bytes the NAR really has there, as stored; `not told` where only reading it would show that;
-   * undefined when it is gone.
-   */
+  /** What it says of a content-addressed derivation's output; throws for the signal alone. Missing: it is not asked. */
+  realisation?(id: RealisationId, signal: AbortSignal): Promise<RealisationAnswer>;
+  /** Bytes the NAR has there, as stored; `not told` where only reading it shows that; undefined: it is gone. */
   narSize(narInfo: NarInfo, signal: AbortSignal): Promise<number | "not told" | undefined>;
   /** The NAR as stored, compressed. */
   readNar(narInfo: NarInfo, signal: AbortSignal): AsyncIterable<Uint8Array>;

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Derivation } from "./derivation.ts";
 import { encodeNix32, parsePrefixedSum, type Sum, sumOf } from "./hash.ts";
-import { namePart, type StorePath, storeDirOf } from "./store-path.ts";
+import { namePart, type StorePath, storeDirOf, storePathFromBaseName } from "./store-path.ts";
 
 export interface ContentAddress {
   /** `text`: a file with references, such as a `.drv`; `flat`: one file; `recursive`: its NAR. */
@@ -72,7 +72,7 @@ function addressedPath(
     storePath,
     references,
   }: { readonly storePath: StorePath; readonly references: readonly StorePath[] },
-): string | undefined {
+): StorePath | undefined {
   const others = references.filter((path) => path !== storePath).sort();
   const itself = others.length < references.length;
   const hex = Buffer.from(sum.bytes).toString("hex");
@@ -92,10 +92,19 @@ function addressedPath(
 }
 
 /** The path in the same store and of the same name that such content has. */
-function made(path: StorePath, type: string, sum: string): string {
-  const storeDir = storeDirOf(path);
-  const name = namePart(path);
-  return `${storeDir}/${folded(`${type}:${sum}:${storeDir}:${name}`)}-${name}`;
+function made(path: StorePath, type: string, sum: string): StorePath | undefined {
+  return storePathOf(type, sum, storeDirOf(path), namePart(path));
+}
+
+/** Source: nix/src/libstore/store-api.cc, `makeStorePath`. */
+export function storePathOf(
+  type: string,
+  sum: string,
+  storeDir: string,
+  name: string,
+): StorePath | undefined {
+  const base = `${folded(`${type}:${sum}:${storeDir}:${name}`)}-${name}`;
+  return storePathFromBaseName(base, storeDir);
 }
 
 /** The 32 characters of a store path's name that follow from what it is. */

@@ -20,6 +20,7 @@ export interface Derivation {
   readonly name: string;
   readonly system: string;
   readonly builder: string;
+  readonly args: readonly string[];
   readonly outputs: ReadonlyMap<string, DerivationOutput>;
   /** Input derivations, with the names of the outputs used. */
   readonly inputs: ReadonlyMap<StorePath, readonly string[]>;
@@ -95,7 +96,7 @@ class Reader {
     this.expect(",");
     const builder = this.string();
     this.expect(",");
-    this.strings(); // arguments: nothing of ours depends on them
+    const args = this.strings();
     this.expect(",");
     const environment = new Map<string, string>();
     this.list(() => {
@@ -114,6 +115,7 @@ class Reader {
       name,
       system,
       builder,
+      args,
       outputs,
       inputs,
       sources,
@@ -267,10 +269,9 @@ export function allowsSubstitutes(
 }
 
 export function isFixedOutput(derivation: Derivation): boolean {
-  for (const output of derivation.outputs.values()) {
-    if (output.hash !== "" && output.path !== undefined) return true;
-  }
-  return false;
+  return [...derivation.outputs.values()].some(
+    ({ hash, path }) => hash !== "" && path !== undefined,
+  );
 }
 
 export function buildKind(derivation: Derivation): BuildKind {

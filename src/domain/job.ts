@@ -43,6 +43,8 @@ export interface Job {
   readonly pushFilter: NamePattern | undefined;
   /** Bytes of a NAR above which a path is not pushed, nor what refers to it. */
   readonly pushMax: number | undefined;
+  /** Sources of the flake's inputs: `auto`, those that everybody can fetch from where they come from. */
+  readonly pushInputs: "auto" | "all" | "off";
   readonly pin: "auto" | "off";
   readonly pinKeep: PinKeep;
   readonly verify: VerifyLevel;

@@ -93,6 +93,8 @@ export interface Nix {
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
   /** What becomes of what was evaluated. */
   readonly evaluated?: AfterEvaluation;
+  /** Sources of the flake's inputs that are valid here; `everybody's`: those for which Nix needs no secret. */
+  inputs?(which: "everybody's" | "all", signal: AbortSignal): Promise<Paths>;
   /** How many names a set of a flake has; undefined where it cannot be looked at. */
   attributes(flake: string, set: string, signal: AbortSignal): Promise<number | undefined>;
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */

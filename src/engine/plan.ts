@@ -94,6 +94,10 @@ export function plan(
       const writable = writableCache(job, survey, caches.own);
       steps.push(...buildSteps(survey, doing, made, writable, pace));
       if (writable && job.push === "auto") steps.push(...importSteps(survey, writable));
+      if (writable && survey.inputs.length > 0) {
+        const roots = { target: "the flake's inputs", paths: survey.inputs };
+        steps.push({ do: "push", cache: writable, roots });
+      }
       for (const target of byPriority) {
         const mine = made.includes(target);
         const ours = isOurs(survey, target);

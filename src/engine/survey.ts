@@ -44,6 +44,8 @@ export interface Survey extends Assessment {
   readonly substituters: readonly SurveyedSubstituter[];
   /** Paths that are valid in this machine's store. */
   readonly local: ReadonlySet<StorePath>;
+  /** Sources of the flake's inputs that are here and that our cache is to have. */
+  readonly inputs: readonly StorePath[];
   readonly pins: readonly StoredPin[] | undefined;
   readonly notices: readonly string[];
   readonly lookup: Lookup;
@@ -96,6 +98,11 @@ export async function survey(
   ]);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
+  const pushesInputs = ownUse(job, trust) === "pushed to" && job.push === "auto";
+  const inputs =
+    pushesInputs && job.pushInputs !== "off"
+      ? await world.nix?.inputs?.(job.pushInputs === "all" ? "all" : "everybody's", signal)
+      : [];
   const hindrances = hindrancesOf(assessment, local, world);
   return {
     ...assessment,
@@ -121,6 +128,7 @@ export async function survey(
       count: lookup.counts.get(substituter.cache.name) ?? noCount(),
     })),
     local,
+    inputs: inputs ?? [],
     pins,
     notices: [...notices, ...found.notices],
     lookup,

@@ -31,6 +31,8 @@ export interface NixSettings {
   readonly publicKeyTexts: readonly string[];
   readonly requireSignatures: "require" | "accept any";
   readonly netrcFile: string | undefined;
+  /** Hosts that Nix has an access token for. */
+  readonly tokenHosts: ReadonlySet<string>;
   readonly postBuildHook: string | undefined;
   /** Whether what a flake's `nixConfig` says holds without a question (`accept-flake-config`). */
   readonly flakeConfig: "accepted" | "asked about";
@@ -117,6 +119,7 @@ export async function readMachine(
       // A daemon leaves it to nobody whom it does not trust.
       requireSignatures: roots.has("require-sigs", false) ? "accept any" : "require",
       netrcFile: text("netrc-file") || undefined,
+      tokenHosts: new Set(settings.keys("access-tokens").map((key) => key.split("/")[0] ?? key)),
       postBuildHook: text("post-build-hook") || undefined,
       flakeConfig: settings.has("accept-flake-config", true) ? "accepted" : "asked about",
       certificates: text("ssl-cert-file") || undefined,
@@ -198,6 +201,8 @@ export interface Settings {
   list(name: string): string[];
   text(name: string): string;
   has(name: string, value: boolean): boolean;
+  /** Of what maps names to values. */
+  keys(name: string): string[];
   /** What it is where nobody sets it, as far as Nix tells. */
   unset(name: string): string;
   /** Whether this version has such a setting, set or not. */
@@ -231,6 +236,7 @@ export async function readSettings(nix: NixCommand, options: RunOptions): Promis
       const value = settingOf(name);
       return typeof value === "string" || typeof value === "number" ? String(value) : "";
     },
+    keys: (name) => Object.keys(Object(settingOf(name))),
     has: (name, value) => settingOf(name) === value,
     unset(name) {
       const value = parsed[name]?.defaultValue;

@@ -15,6 +15,7 @@ import { EvaluationDoor } from "./eval-command.ts";
 import { EvalFill } from "./eval-fill.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
+import { FlakeInputs } from "./flake-inputs.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
@@ -26,6 +27,8 @@ export interface NixParts extends KnownCachesParts {
   /** What is linked there is the job's own. */
   readonly jobFolders: readonly string[];
   readonly log: Log;
+  /** Whether Nix has a secret for a host: what is fetched from there may be private. */
+  readonly hasSecret: (host: string) => boolean;
   /** Whether evaluation may build what it imports and no cache has. */
   readonly buildsToEvaluate: "allowed" | "forbidden";
   /** What an earlier job evaluated; undefined where nothing is carried. */
@@ -111,12 +114,26 @@ export function nixPort(parts: NixParts): Nix {
     outputsOf: async (drvPath: StorePath) => [...(await derivation(drvPath)).outputs.keys()],
   };
   const fetched = new Set<string>();
+  const valid = async (paths: readonly StorePath[], signal: AbortSignal) =>
+    validPaths(command, await onDisk(realStoreDir, paths), signal);
+  const inputs = new FlakeInputs({
+    ...{ flake, log, storeDir, valid, hasSecret: parts.hasSecret },
+    fetch: async (paths, signal) => {
+      await roots.hold([], signal);
+      const caches = await known.forCall("fetches", signal);
+      if (caches.urls.length === 0) return;
+      await substitute(command, quiet(log), caches, paths, signal);
+      await roots.hold([...(await valid(paths, signal))], signal);
+    },
+  });
   let buildDirectory = setup.buildDir;
   let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
     evaluate: async (request, signal) => {
       const earlier = await carried?.result(request);
+      // A file names no flake, and what is carried needs nothing evaluated.
+      if (!earlier && !request.file) await inputs.fetch(signal);
       const result = earlier ?? (await evaluate(evaluator, request, signal));
       if (!earlier) carried?.add(request, result);
       roots.add(result.derivations.map(({ drvPath }) => drvPath));
@@ -136,14 +153,16 @@ export function nixPort(parts: NixParts): Nix {
         ? { leave: (signal: AbortSignal) => carried.keep(fill?.kept() ?? new Map(), signal) }
         : {}),
     },
+    inputs: (which, signal) => inputs.toPush(which, signal),
     attributes: async (flakeRef, set, signal) => {
+      await inputs.fetch(signal);
       const segments = [{ kind: "name" as const, name: set }];
       const apply = "s: if builtins.isAttrs s then builtins.length (builtins.attrNames s) else 0";
       const answer = await door.ask<number>({ flake: flakeRef, segments, apply, system }, signal);
       return "value" in answer ? answer.value : undefined;
     },
     derivation,
-    valid: async (paths, signal) => validPaths(command, await onDisk(realStoreDir, paths), signal),
+    valid,
     closure: async (roots, signal) =>
       roots.length === 0 ? new Map() : closureOf(command, storeDir, roots, signal),
     substitute: async (paths, signal, told) => {
@@ -217,6 +236,12 @@ export function nixPort(parts: NixParts): Nix {
     },
     nar: (path, signal) => narOf(real(path), signal),
   };
+}
+
+/** That a cache has no input is nothing to tell: Nix fetches it from where it comes from. */
+function quiet(log: Log): Log {
+  const debug = (line: string) => log.debug(line);
+  return { group: debug, endGroup: () => undefined, info: debug, debug };
 }
 
 /** At once: a few kB on this disk, by the thousand, cost five times as much when each is waited for. */

@@ -274,7 +274,7 @@ describe("what a finding says", () => {
     const f = derivation("f", { kind: "floating" });
     const found = await findings({ targets: ".#f" }, { nix: { flake: { f } } });
     expect(found.map(({ message }) => message)).toContain(
-      ".#f is content-addressed: its store path is known only when it is built, or by a cache's realisations, which are not read",
+      ".#f is content-addressed: its store path is known only when it is built, or by a cache's realisations, and not every cache says whether it has them",
     );
     expect(found.some(({ message }) => message.includes("is in no binary cache"))).toBe(false);
   });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../../src/action/inputs.ts";
 import type { Derivation } from "../../../src/domain/derivation.ts";
 import { UserError } from "../../../src/domain/errors.ts";
+import type { RealisationAnswer, RealisationId } from "../../../src/domain/realisation.ts";
 import type { Few } from "../../../src/domain/verdict.ts";
 import { pinsOf } from "../../../src/engine/survey/found.ts";
 import { survey } from "../../../src/engine/survey.ts";
@@ -140,8 +141,53 @@ describe("the verdict on a target", () => {
 
   test("whether a cache has a content-addressed target nobody can say", async () => {
     const floating = derivation("floating", { kind: "floating" });
-    const found = await surveyed({ targets: ".#f" }, { flake: { f: floating } });
+    const own = memoryCache("own");
+    const found = await surveyed({ targets: ".#f" }, { flake: { f: floating } }, { own });
     expect(found.targets[0]).toMatchObject({ outputs: undefined, verdict: { kind: "unknown" } });
+  });
+
+  describe("a content-addressed target, by what caches say of its realisation", () => {
+    const input = derivation("input");
+    const floating = derivation("floating", { kind: "floating", inputs: [input] });
+    const made = storePath("floating-as-built");
+    const dependent = `sha256:${"0".repeat(64)}!out` as RealisationId;
+    const judged = async (
+      answers: readonly RealisationAnswer[],
+      { version = "2.26.3", has = [made, out(input)] } = {},
+    ) => {
+      const caches = answers.map((answer, place): MemoryCache => {
+        const cache = memoryCache(`cache-${place}`);
+        if (place === 0) for (const path of has) hold(cache, path);
+        const missed: RealisationAnswer = { kind: "miss" };
+        return { ...cache, realisation: async (id) => (id === dependent ? missed : answer) };
+      });
+      const [own, ...substituters] = caches;
+      const setup = { flake: { f: floating }, derivations: [input], setup: { version } };
+      if (!own) throw new Error("there is no cache to ask");
+      const found = await surveyed({ targets: ".#f" }, setup, { own, substituters });
+      return found.targets[0]?.verdict.kind;
+    };
+    const hit = (dependents: readonly RealisationId[] = []): RealisationAnswer => ({
+      kind: "hit",
+      realisation: { path: made, dependents },
+    });
+    const miss: RealisationAnswer = { kind: "miss" };
+    const silent: RealisationAnswer = { kind: "unknown", cause: new Error("502") };
+
+    test.each<[string, string | undefined, Promise<string | undefined>]>([
+      ["one has it, and its path", "own", judged([hit()])],
+      ["another cache than the path's has it", "own", judged([miss, hit()])],
+      ["one has it, and nobody its path", "missing", judged([hit()], { has: [out(input)] })],
+      ["nobody has it", "missing", judged([miss, miss])],
+      ["one does not say", "unknown", judged([miss, silent])],
+      ["one before it does not say", "unknown", judged([silent, hit()])],
+      ["it depends on what nobody has", "missing", judged([hit([dependent])])],
+      ["2.34 does not look at that", "own", judged([hit([dependent])], { version: "2.34.8" })],
+      ["nobody looked", "unknown", judged([hit([dependent])], { version: "2.31.0" })],
+      ["2.35 asks otherwise", "unknown", judged([hit()], { version: "2.35.0" })],
+    ])("%s: %s", async (_, verdict, judging) => {
+      expect(await judging).toBe(verdict);
+    });
   });
 
   test("what is impure, and what is built of it, no cache has: that is missing", async () => {

@@ -14,6 +14,7 @@ import { asError, UserError } from "../../domain/errors.ts";
 import type { RecordStore } from "../../domain/evaluation-record.ts";
 import { fileUrl } from "../../domain/location.ts";
 import { formatNarInfo, type NarInfo, type PathInfo } from "../../domain/narinfo.ts";
+import { parseRealisation, realisationFile } from "../../domain/realisation.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { stage, sweep, writeWhole } from "../../host/atomic.ts";
@@ -76,6 +77,15 @@ function fileCache(options: FileCacheOptions): CacheClient {
         const text = await readIfThere(file);
         if (text === undefined) return { kind: "miss" };
         return await withNar(await judgeNarInfo(text, file, path, policy), directory);
+      } catch (error) {
+        return { kind: "unknown", cause: asError(error) };
+      }
+    },
+    async realisation(id) {
+      try {
+        const text = await readIfThere(join(directory, realisationFile(id)));
+        if (text === undefined) return { kind: "miss" };
+        return { kind: "hit", realisation: parseRealisation(text, id, storeDir) };
       } catch (error) {
         return { kind: "unknown", cause: asError(error) };
       }

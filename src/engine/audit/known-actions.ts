@@ -165,6 +165,7 @@ const OUR_INPUTS = [
   "substituters",
   "push",
   "push-filter",
+  "push-inputs",
   "push-max",
   "pin",
   "pin-keep",

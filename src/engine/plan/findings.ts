@@ -95,7 +95,7 @@ function contentAddressedFindings({ targets, facts }: Survey): Finding[] {
     if (wanted?.kind !== "derivation" || outputs !== undefined) return [];
     const derivation = facts.derivations.get(wanted.drvPath);
     const kind = derivation && unknownOutputs(derivation);
-    if (kind === undefined) return [];
+    if (kind === undefined || facts.unrealised?.has(wanted.drvPath)) return [];
     const words =
       kind === "impure"
         ? "is impure: it is built anew each time, and no cache has it"

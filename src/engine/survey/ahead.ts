@@ -1,4 +1,7 @@
-/** Asks ahead: while a closure comes level by level, for what the derivations say is likely in its next levels. */
+/**
+ * Owns what derivations tell beside the caches: what is likely in a closure's next levels, asked for ahead while it
+ * comes level by level; and which paths are sources.
+ */
 
 import {
   allowsSubstitutes,
@@ -7,6 +10,7 @@ import {
   outputPaths,
   type Substitution,
 } from "../../domain/derivation.ts";
+import { mapLimited } from "../../domain/limit.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Lookup } from "./lookup.ts";
 
@@ -20,6 +24,7 @@ const MOST = 256;
 const FULL = 192;
 /** Derivations that are read at once. */
 const BATCH = 16;
+const FILES_AT_ONCE = 64;
 
 export interface AheadParts {
   readonly lookup: Lookup;
@@ -115,4 +120,26 @@ export class Ahead {
       if (this.parts.lookup.expect(path)) this.guessed.add(path);
     }
   }
+}
+
+/** Of every derivation from these on down: only where something lacks is that much read. */
+export async function sourcesBelow(
+  roots: Iterable<StorePath>,
+  read: (path: StorePath) => Promise<Derivation>,
+): Promise<ReadonlySet<StorePath>> {
+  const sources = new Set<StorePath>();
+  const seen = new Set(roots);
+  for (let wave = [...seen]; wave.length > 0; ) {
+    const derivations = await mapLimited(wave, FILES_AT_ONCE, read);
+    wave = [];
+    for (const derivation of derivations) {
+      for (const source of derivation.sources) sources.add(source);
+      for (const input of derivation.inputs.keys()) {
+        if (seen.has(input)) continue;
+        seen.add(input);
+        wave.push(input);
+      }
+    }
+  }
+  return sources;
 }

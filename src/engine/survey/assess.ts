@@ -4,6 +4,7 @@ import type { BuildFigures } from "../../domain/build-figures.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs, World } from "../../domain/ports.ts";
+import { realisationReading } from "../../domain/realisation.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Verdict } from "../../domain/verdict.ts";
 import { BuildGraph, type Builds } from "./build-graph.ts";
@@ -47,7 +48,8 @@ export async function assess(
     if (!world.nix) throw new Error("derivations are read by Nix only");
     return world.nix.derivation(path);
   };
-  const facts = new FactFinder(lookup, read, world.nix?.setup.substitution);
+  const { substitution, version } = world.nix?.setup ?? {};
+  const facts = new FactFinder(lookup, read, substitution, realisationReading(version));
   const found = await Promise.all(targets.map((target) => gather(facts, target, signal)));
   const wanted = found.flatMap(wantsOf);
   const graph = new BuildGraph(facts, nothing);

@@ -6,12 +6,13 @@ import {
   outputPaths,
   type Substitution,
 } from "../../domain/derivation.ts";
-import { mapLimited } from "../../domain/limit.ts";
 import { dependencies } from "../../domain/narinfo.ts";
 import type { DerivationOutputs } from "../../domain/ports.ts";
+import type { RealisationReading } from "../../domain/realisation.ts";
 import type { StorePath } from "../../domain/store-path.ts";
-import { Ahead } from "./ahead.ts";
-import type { Answer, Lookup } from "./lookup.ts";
+import { Ahead, sourcesBelow } from "./ahead.ts";
+import type { Answer, Availability, Lookup } from "./lookup.ts";
+import { Realiser, type Unrealised } from "./realise.ts";
 
 export interface Facts {
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
@@ -21,6 +22,8 @@ export interface Facts {
   readonly substitution?: Substitution;
   /** Sources that no cache has: evaluation puts them into the store, so that nobody need. */
   readonly sources?: ReadonlySet<StorePath>;
+  /** Content-addressed ones that no cache is known to have. The others' outputs have paths. */
+  readonly unrealised?: ReadonlyMap<StorePath, Unrealised>;
 }
 
 /** How far to look below an output that a cache has. */
@@ -32,6 +35,8 @@ export class FactFinder implements Facts {
   readonly availability: ReadonlyMap<StorePath, Availability>;
   readonly substitution: Substitution;
   readonly sources: ReadonlySet<StorePath>;
+  readonly unrealised: ReadonlyMap<StorePath, Unrealised>;
+  private readonly realiser: Realiser;
   private readonly roots = new Set<StorePath>();
   private allSources: Promise<ReadonlySet<StorePath>> | undefined;
   private readonly closures: Closures;
@@ -44,6 +49,7 @@ export class FactFinder implements Facts {
     lookup: Lookup,
     read: (path: StorePath) => Promise<Derivation>,
     substitution: Substitution = "where allowed",
+    reading?: RealisationReading,
   ) {
     this.substitution = substitution;
     this.ahead = new Ahead({
@@ -53,7 +59,7 @@ export class FactFinder implements Facts {
       asking: () => this.closures.asking,
     });
     const isSource = async (path: StorePath) => {
-      this.allSources ??= this.findSources();
+      this.allSources ??= sourcesBelow(this.roots, this.read);
       return (await this.allSources).has(path);
     };
     this.closures = new Closures(lookup, isSource, this.ahead);
@@ -61,12 +67,20 @@ export class FactFinder implements Facts {
     this.answers = this.closures.answers;
     this.availability = this.closures.availability;
     this.read = read;
+    this.realiser = new Realiser({
+      lookup,
+      read: (path) => this.load(path),
+      substitution,
+      reading,
+      facts: this,
+    });
+    this.unrealised = this.realiser.unrealised;
   }
 
   /** Reads a derivation once. */
   async derivation(path: StorePath): Promise<Derivation> {
     const derivation = await this.load(path);
-    this.derivations.set(path, derivation);
+    this.derivations.set(path, this.realiser.told(derivation));
     return derivation;
   }
 
@@ -100,6 +114,14 @@ export class FactFinder implements Facts {
     depth: Depth,
   ): Promise<void> {
     const derivation = await this.derivation(drvPath);
+    if (this.realiser.isFor(derivation)) {
+      await this.realiser.realise(derivation, outputNames, async (found) => {
+        const isEnough = depth === "until cached" || found.every((path) => this.isUpstream(path));
+        if (found.length === 0 || !isEnough) await this.exploreInputs(derivation, depth);
+      });
+      this.derivations.set(drvPath, this.realiser.told(derivation));
+      return;
+    }
     const paths = outputPaths(derivation, outputNames);
     const allowed = allowsSubstitutes(derivation, this.substitution);
     if (paths && (allowed || depth === "until upstream")) {
@@ -111,36 +133,21 @@ export class FactFinder implements Facts {
         found.includes("unknown") && !found.includes("absent") && !found.includes("broken");
       if (allowed) {
         if (depth === "until cached" && (cached || unsure)) return;
-        if (depth === "until upstream" && paths.every((path) => this.answers.get(path)?.upstream)) {
-          return;
-        }
+        if (depth === "until upstream" && paths.every((path) => this.isUpstream(path))) return;
       }
     }
     // A fixed-output derivation's inputs only serve to fetch it, and are wanted just as much.
-    await Promise.all(
-      [...derivation.inputs].map(([input, names]) =>
-        this.explore({ drvPath: input, outputNames: names }, depth),
-      ),
-    );
+    await this.exploreInputs(derivation, depth);
   }
 
-  /** Of every derivation below those that were asked for: only where something lacks is that much read. */
-  private async findSources(): Promise<ReadonlySet<StorePath>> {
-    const sources = new Set<StorePath>();
-    const seen = new Set(this.roots);
-    for (let wave = [...seen]; wave.length > 0; ) {
-      const derivations = await mapLimited(wave, FILES_AT_ONCE, this.read);
-      wave = [];
-      for (const derivation of derivations) {
-        for (const source of derivation.sources) sources.add(source);
-        for (const input of derivation.inputs.keys()) {
-          if (seen.has(input)) continue;
-          seen.add(input);
-          wave.push(input);
-        }
-      }
-    }
-    return sources;
+  private isUpstream(path: StorePath): boolean {
+    return this.answers.get(path)?.upstream !== undefined;
+  }
+
+  private async exploreInputs({ inputs }: Derivation, depth: Depth): Promise<void> {
+    await Promise.all(
+      [...inputs].map(([drvPath, outputNames]) => this.explore({ drvPath, outputNames }, depth)),
+    );
   }
 
   /** Asks for a path and for everything it refers to. */
@@ -148,14 +155,6 @@ export class FactFinder implements Facts {
     return this.closures.of(path);
   }
 }
-
-const FILES_AT_ONCE = 64;
-
-/**
- * Whether a path can be had from caches together with all it refers to.
- * - `broken`: it is served, and something in its closure is not: Nix would have to build it.
- */
-export type Availability = "whole" | "broken" | "absent" | "unknown";
 
 interface Member {
   readonly path: StorePath;

@@ -3,6 +3,7 @@
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
 import type { NarInfo } from "../../domain/narinfo.ts";
 import type { WorkState } from "../../domain/ports.ts";
+import type { RealisationAnswer, RealisationId } from "../../domain/realisation.ts";
 import { signatureKeyName } from "../../domain/signature.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { answeredBy, type Holder } from "../../domain/verdict.ts";
@@ -26,6 +27,12 @@ export interface Answer {
   /** Why our own cache's answer is not believed. */
   readonly refused: string | undefined;
 }
+
+/**
+ * Whether a path can be had from caches together with all it refers to.
+ * - `broken`: it is served, and something in its closure is not: Nix would have to build it.
+ */
+export type Availability = "whole" | "broken" | "absent" | "unknown";
 
 /** The answer, and what each cache said of it. */
 interface Said {
@@ -81,6 +88,10 @@ export const NAR_GONE = "its narinfo is served and its NAR is gone";
 /** So many misses, and nothing else, make a substituter cold once others had as many hits. */
 const COLD = 16;
 
+function notAsked({ name }: BinaryCache): RealisationAnswer {
+  return { kind: "unknown", cause: new Error(`${name} is not asked for realisations`) };
+}
+
 function disproved(answer: Answer): Answer {
   const gone = answer.gone ?? answer.served;
   return { ...answer, own: undefined, upstream: undefined, served: undefined, gone };
@@ -92,6 +103,7 @@ export class Lookup {
   private readonly answers = new Map<StorePath, Promise<Answer>>();
   /** What was asked ahead, and nobody wanted to know yet. */
   private readonly expected = new Map<StorePath, Promise<Said>>();
+  private readonly realisations = new Map<RealisationId, Promise<RealisationAnswer>>();
   private readonly signal: AbortSignal;
   private readonly refuted: ReadonlySet<StorePath>;
   private readonly misses = new Map<string, number>();
@@ -124,6 +136,26 @@ export class Lookup {
       this.answers.set(path, answer);
     }
     return answer;
+  }
+
+  /**
+   * What the first cache in order says that has a realisation: Nix looks no further, be its path there or not.
+   * An earlier one that did not tell might have said another path.
+   */
+  realisation(id: RealisationId): Promise<RealisationAnswer> {
+    let asked = this.realisations.get(id);
+    if (!asked) {
+      asked = this.askRealisation(id);
+      this.realisations.set(id, asked);
+    }
+    return asked;
+  }
+
+  private async askRealisation(id: RealisationId): Promise<RealisationAnswer> {
+    const answers = await Promise.all(
+      this.substituters.map(({ cache }) => cache.realisation?.(id, this.signal) ?? notAsked(cache)),
+    );
+    return answers.find(({ kind }) => kind !== "miss") ?? { kind: "miss" };
   }
 
   /**

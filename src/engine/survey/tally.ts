@@ -83,13 +83,16 @@ function tallyOf(
 ): Tally {
   const below = node.inputs.map((input) => known.get(input) ?? NONE);
   const derivation = facts.derivations.get(node.drvPath);
-  const outputs = derivation && unknownOutputs(derivation);
+  const unrealised = facts.unrealised?.get(node.drvPath);
+  const outputs = derivation && unrealised !== "by nobody" ? unknownOutputs(derivation) : undefined;
   const made =
     outputs === "impure" || (outputs === "deferred" && madeOf(below) === "anew") ? "anew" : "once";
   let open: Tally["open"];
   if (made === "anew") open = "built for sure";
   else if (derivation && outputs !== undefined && outputs !== "impure") {
-    open = { name: derivation.name, outputs };
+    const question = { name: derivation.name, outputs };
+    // Where nobody has it as it stands, it is had only after what is below it.
+    open = (unrealised && openOf(below)) ?? question;
   } else if (derivation && buildKind(derivation) !== "trivial") open = "built for sure";
   else open = openOf(below);
   return {

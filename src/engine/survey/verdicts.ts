@@ -103,9 +103,9 @@ function verdictOf(
 /** What no cache can be asked for by its path. */
 export const OPEN_WORDS: Readonly<Record<Exclude<UnknownOutputs, "impure">, string>> = {
   floating:
-    "is content-addressed: its store path is known only when it is built, or by a cache's realisations, which are not read",
+    "is content-addressed: its store path is known only when it is built, or by a cache's realisations, and not every cache says whether it has them",
   deferred:
-    "is built of something content-addressed: its store path is known only when that is built",
+    "is built of something content-addressed: its store path is known only when that is built, or by a cache's realisations, and not every cache says whether it has them",
   dynamic: "is built of a derivation that is built itself: its store path is known only then",
 };
 

@@ -1,0 +1,149 @@
+/** The inputs of a flake's lock as store paths: fetched from caches before Nix would ask where they come from, and which of them anybody may have. */
+
+import { join } from "node:path";
+import { sourceName } from "../domain/content-address.ts";
+import type { Log } from "../domain/ports.ts";
+import { count } from "../domain/size.ts";
+import { parseStorePath, type StorePath } from "../domain/store-path.ts";
+import { readIfThere } from "../host/disk.ts";
+import type { Flake } from "./flake.ts";
+
+export interface LockedSource {
+  /** As the lock file calls it. */
+  readonly name: string;
+  /** Where Nix has it once it is fetched, as its `narHash` says. */
+  readonly path: StorePath;
+  /** Whether everybody can fetch it from where it comes from; unknown counts as no. */
+  readonly readers: "everybody" | "perhaps only some";
+}
+
+export interface LockReading {
+  readonly storeDir: string;
+  /** Whether Nix has a secret for this host. */
+  readonly hasSecret: (host: string) => boolean;
+}
+
+interface LockNode {
+  readonly locked?: Readonly<Record<string, unknown>>;
+}
+
+/** Of all nodes of a lock: an input of an input is fetched as well. What has no `narHash` has no known path. */
+export function lockedSources(text: string, { storeDir, hasSecret }: LockReading): LockedSource[] {
+  let nodes: Readonly<Record<string, LockNode>>;
+  try {
+    nodes = (JSON.parse(text) as { nodes?: typeof nodes } | null)?.nodes ?? {};
+  } catch {
+    return []; // Nix itself says what is wrong with it
+  }
+  const found = new Map<StorePath, LockedSource>();
+  for (const [name, node] of Object.entries(nodes)) {
+    const narHash = node?.locked?.["narHash"];
+    const base = typeof narHash === "string" ? sourceName(narHash, storeDir) : undefined;
+    const path = base && parseStorePath(`${storeDir}/${base}`, storeDir);
+    if (!path || !node.locked) continue;
+    const readers = isForAll(node.locked, hasSecret) ? "everybody" : "perhaps only some";
+    // What is for everybody under one name is so under another.
+    if (found.get(path)?.readers !== "everybody") found.set(path, { name, path, readers });
+  }
+  return [...found.values()];
+}
+
+const FORGES: Readonly<Record<string, string>> = {
+  github: "github.com",
+  gitlab: "gitlab.com",
+  sourcehut: "git.sr.ht",
+};
+
+/**
+ * A token may be what a private repository is read with, and git has helpers that nobody sees: only what is
+ * fetched over HTTP from a host that Nix holds no secret for is everybody's for certain.
+ */
+function isForAll(
+  locked: Readonly<Record<string, unknown>>,
+  hasSecret: LockReading["hasSecret"],
+): boolean {
+  const { type, host, url } = locked;
+  if (typeof type !== "string") return false;
+  const forge = FORGES[type];
+  if (forge !== undefined) {
+    const name = typeof host === "string" ? host : forge;
+    return !hasSecret(name) && !hasSecret(`api.${name}`);
+  }
+  if ((type !== "tarball" && type !== "file") || typeof url !== "string") return false;
+  const parsed = URL.parse(url);
+  if (!parsed || !/^https?:$/.test(parsed.protocol)) return false;
+  const { username, password, search, hostname } = parsed;
+  return username === "" && password === "" && search === "" && !hasSecret(hostname);
+}
+
+export interface FlakeInputsParts extends LockReading {
+  readonly flake: Flake | undefined;
+  readonly log: Log;
+  readonly valid: (
+    paths: readonly StorePath[],
+    signal: AbortSignal,
+  ) => Promise<ReadonlySet<StorePath>>;
+  /** Has Nix fetch what the caches have of these. */
+  readonly fetch: (paths: readonly StorePath[], signal: AbortSignal) => Promise<unknown>;
+}
+
+export class FlakeInputs {
+  private readonly parts: FlakeInputsParts;
+  private sources: Promise<readonly LockedSource[]> | undefined;
+  private fetched: Promise<void> | undefined;
+
+  constructor(parts: FlakeInputsParts) {
+    this.parts = parts;
+  }
+
+  /** Once, before the first evaluation. What no cache has Nix fetches from where it comes from. */
+  fetch(signal: AbortSignal): Promise<void> {
+    this.fetched ??= this.fetchOnce(signal);
+    return this.fetched;
+  }
+
+  private async fetchOnce(signal: AbortSignal): Promise<void> {
+    const { valid, fetch, log } = this.parts;
+    const paths = (await this.locked()).map(({ path }) => path);
+    if (paths.length === 0) return;
+    const before = await valid(paths, signal);
+    const absent = paths.filter((path) => !before.has(path));
+    if (absent.length === 0) return;
+    await fetch(absent, signal);
+    const got = (await valid(absent, signal)).size;
+    if (got === 0) return;
+    const all = got === absent.length ? "" : `${got} of `;
+    log.info(`${all}${count(absent.length, "input")} of the flake fetched from caches`);
+  }
+
+  /** Those that are here, so that our cache can have them. */
+  async toPush(which: "everybody's" | "all", signal: AbortSignal): Promise<readonly StorePath[]> {
+    const { valid, log } = this.parts;
+    const sources = await this.locked();
+    const here = await valid(
+      sources.map(({ path }) => path),
+      signal,
+    );
+    const there = sources.filter(({ path }) => here.has(path));
+    const fit = there.filter(({ readers }) => which === "all" || readers === "everybody");
+    const kept = there.filter((one) => !fit.includes(one)).map(({ name }) => name);
+    if (kept.length > 0) {
+      log.info(
+        `inputs of the flake that may be private are not pushed: ${kept.join(", ")} (push-inputs: all pushes them)`,
+      );
+    }
+    return fit.map(({ path }) => path);
+  }
+
+  private locked(): Promise<readonly LockedSource[]> {
+    this.sources ??= this.read();
+    return this.sources;
+  }
+
+  private async read(): Promise<readonly LockedSource[]> {
+    const { flake } = this.parts;
+    if (!flake) return [];
+    const text = await readIfThere(join(flake.directory, "flake.lock"));
+    return text === undefined ? [] : lockedSources(text, this.parts);
+  }
+}
