@@ -78,6 +78,17 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
     values: ["a size, such as 1GB: a larger store path is not pushed, nor what refers to it"],
     again: "is refused",
   },
+  "push-inputs": {
+    group: "Caches",
+    takes: "X",
+    means: "the flake's inputs",
+    values: [
+      "auto  push the sources of the flake's inputs that everybody can read, where no cache has them",
+      "all   push them all",
+      "off   push none",
+    ],
+    again: "is refused",
+  },
   verify: {
     group: "Caches",
     takes: "HOW",
