@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-ICXE2IAE.js";import"./chunk-PZWUII4T.js";import"./chunk-XQH3EMUA.js";import"./chunk-TF2CTXC4.js";import"./chunk-L65G47ND.js";import"./chunk-HC5BCBHL.js";import"./chunk-7ORI5MTM.js";import"./chunk-EQQ3TLQN.js";import"./chunk-KNWA7CBA.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};
