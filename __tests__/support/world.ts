@@ -14,6 +14,7 @@ import type {
 import type { Derivation } from "../../src/domain/derivation.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import type { EvaluationFailure } from "../../src/domain/evaluation.ts";
+import type { Memory } from "../../src/domain/evaluation-record.ts";
 import { formatAttrPath } from "../../src/domain/installable.ts";
 import type { Job, Trust } from "../../src/domain/job.ts";
 import type { PathInfo } from "../../src/domain/narinfo.ts";
@@ -21,7 +22,6 @@ import type {
   BuildResult,
   Disk,
   FileSystem,
-  Memory,
   Nix,
   NixSetup,
   Reclaimer,

@@ -9,6 +9,7 @@ import {
   parseFigures,
 } from "../domain/build-figures.ts";
 import { describeError } from "../domain/errors.ts";
+import type { Memory } from "../domain/evaluation-record.ts";
 import {
   type EvaluationRecord,
   formatRecord,
@@ -16,7 +17,7 @@ import {
   type RecordStore,
 } from "../domain/evaluation-record.ts";
 import { formatLedger, type Ledger, type LedgerStore, parseLedger } from "../domain/ledger.ts";
-import type { Log, Memory } from "../domain/ports.ts";
+import type { Log } from "../domain/ports.ts";
 import { compressWhole, decompressWhole } from "../host/compress.ts";
 
 const SEAL = 32;

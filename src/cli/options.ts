@@ -80,11 +80,11 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   },
   "push-inputs": {
     group: "Caches",
-    takes: "WHICH",
-    means: "flake inputs, too",
+    takes: "X",
+    means: "the flake's inputs",
     values: [
-      "auto  push those that everybody can fetch, where no cache has them",
-      "all   push private ones as well",
+      "auto  push the sources of the flake's inputs that everybody can read, where no cache has them",
+      "all   push them all",
       "off   push none",
     ],
     again: "is refused",

@@ -20,6 +20,7 @@ import {
   subject,
 } from "../report/headline.ts";
 import { plainLine } from "../report/page.ts";
+import { rebuildLines } from "../report/rebuilds.ts";
 import { typed } from "./typed.ts";
 
 export type Style = Parameters<typeof styleText>[0];
@@ -70,7 +71,11 @@ export function runLines(run: Run, sheet: Sheet, how: "all" | "quiet"): string[]
       ? []
       : outcome.audit
         ? auditBody(outcome.audit, sheet)
-        : [...cachedLine(run, sheet), ...spaced(table(run, sheet))];
+        : [
+            ...cachedLine(run, sheet),
+            ...spaced(table(run, sheet)),
+            ...rebuildLines(run).map((line) => hung(plainLine(line), sheet, 4)),
+          ];
   const told = findingBlocks(run.result.findings, sheet, outcome.audit);
   return led([...body, ...told], resultLine(run, sheet), sheet);
 }

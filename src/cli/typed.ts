@@ -1,5 +1,6 @@
 /** Hints that are written for the author of a workflow, in the words of whoever types a command. Pure. */
 
+import { CHOICES } from "../action/inputs.ts";
 import { OPTIONS } from "./options.ts";
 
 const TYPED: readonly (readonly [RegExp, string])[] = [
@@ -12,6 +13,12 @@ const TYPED: readonly (readonly [RegExp, string])[] = [
     'the folder belongs to another user: $1"$PWD"',
   ],
   [/\brun this action with mode: (\w+)/g, "run nix-cache-preflight $1"],
+  [
+    /put the checkout before this step, or say where the flake is: working-directory: FOLDER/g,
+    "say where the flake is: --working-directory FOLDER",
+  ],
+  [/put the checkout before this step; in a job it is GITHUB_WORKSPACE/g, "name one that is there"],
+  [/\bgive them a job of their own \(the output matrix\), or /g, "give them "],
   [/ before this step\b/g, ""],
   [/the runner's temporary folder/g, "the folder for temporary files"],
   [/RUNNER_TEMP/g, "TMPDIR"],
@@ -22,9 +29,15 @@ const TYPED: readonly (readonly [RegExp, string])[] = [
   [/\bthe workspace\b/g, "this folder"],
 ];
 
-const INPUTS = new RegExp(`(?<![-\\w])(${OPTIONS.join("|")}): (?=[\\w'"])`, "g");
+/** An input and a value of it, as a workflow writes them: prose has colons, too. */
+const INPUTS = Object.entries(CHOICES)
+  .filter(([name]) => (OPTIONS as readonly string[]).includes(name) && name !== "force")
+  .map(([name, legal]) => new RegExp(`(?<![-\\w])(${name}): (?=(?:${legal.join("|")})\\b)`, "g"));
 
 export function typed(text: string): string {
   const words = TYPED.reduce((said, [from, to]) => said.replace(from, to), text);
-  return words.replace(/\bforce: true\b/g, "--force").replace(INPUTS, "--$1 ");
+  return INPUTS.reduce(
+    (said, input) => said.replace(input, "--$1 "),
+    words.replace(/\bforce: true\b/g, "--force"),
+  );
 }

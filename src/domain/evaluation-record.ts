@@ -127,3 +127,9 @@ function number(value: unknown): number {
   if (typeof value !== "number" || !Number.isFinite(value)) throw new Error("a number is missing");
   return value;
 }
+
+/** What an earlier run with the same sources, caches and Nix left. */
+export interface Memory {
+  recall(signal: AbortSignal): Promise<EvaluationRecord | undefined>;
+  remember(record: EvaluationRecord, signal: AbortSignal): Promise<void>;
+}

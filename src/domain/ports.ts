@@ -6,7 +6,7 @@ import type { BinaryCache, CacheFolder } from "./cache.ts";
 import type { KeyFile } from "./cache-key.ts";
 import type { Derivation, Substitution } from "./derivation.ts";
 import type { AfterEvaluation, EvaluationRequest, EvaluationResult } from "./evaluation.ts";
-import type { EvaluationRecord } from "./evaluation-record.ts";
+import type { Memory } from "./evaluation-record.ts";
 import type { Finding } from "./finding.ts";
 import type { Code, Deed } from "./job.ts";
 import type { History } from "./ledger.ts";
@@ -224,12 +224,6 @@ export interface Log {
    * until the answer is disposed of. A log that only keeps lines has none.
    */
   watch?(what: string, state: () => WorkState): Disposable;
-}
-
-/** What an earlier run with the same sources, caches and Nix left. */
-export interface Memory {
-  recall(signal: AbortSignal): Promise<EvaluationRecord | undefined>;
-  remember(record: EvaluationRecord, signal: AbortSignal): Promise<void>;
 }
 
 /** A path, and the cache that serves it. */

@@ -2,7 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { Memory, NixSetup } from "../domain/ports.ts";
+import type { Memory } from "../domain/evaluation-record.ts";
+import type { NixSetup } from "../domain/ports.ts";
 import type { Target } from "../domain/target.ts";
 import { readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../../src/action/inputs.ts";
 import type { Presence } from "../../../src/domain/cache.ts";
+import type { Memory } from "../../../src/domain/evaluation-record.ts";
 import {
   CLOSURE_AGE,
   type EvaluationRecord,
@@ -8,7 +9,6 @@ import {
   parseRecord,
 } from "../../../src/domain/evaluation-record.ts";
 import type { Trust } from "../../../src/domain/job.ts";
-import type { Memory } from "../../../src/domain/ports.ts";
 import { run } from "../../../src/engine/run.ts";
 import { derivation, narInfo, out } from "../../support/graph.ts";
 import { STORE, storePath } from "../../support/paths.ts";
