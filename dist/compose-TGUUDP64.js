@@ -1,2 +1,0 @@
-import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{d as a,e as b}from"./chunk-FU22H7NE.js";import"./chunk-XPODJPGA.js";import"./chunk-WBFDF64U.js";import"./chunk-XWQIL5C2.js";import"./chunk-PPCMJLB5.js";import"./chunk-BDX7RXNN.js";import"./chunk-7ORI5MTM.js";import"./chunk-EQQ3TLQN.js";import"./chunk-KNWA7CBA.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};
