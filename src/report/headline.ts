@@ -257,7 +257,7 @@ function figures(run: Run): string[] {
   ];
 }
 
-/** `3 built`, `9 store paths (341 MB) pushed`, `4 targets verified and pinned`. */
+/** `3 built`, `9 store paths (341 MB) pushed`, `4 of 4 targets verified and pinned`. */
 export function doneFigures({
   outcome,
   survey,
@@ -281,7 +281,11 @@ export function doneFigures({
             : `${count(pushed.length, "store path")} (${formatBytes(bytes)}) pushed`,
         ]
       : []),
-    ...(good > 0 ? [`${count(good, "target")} verified${whole ? " and pinned" : ""}`] : []),
+    ...(good > 0
+      ? [
+          `${number(good)} of ${count(verified.length, "target")} verified${whole ? " and pinned" : ""}`,
+        ]
+      : []),
     ...(set > 0 && !whole ? [`${count(set, "pin")} set`] : []),
   ];
 }

@@ -76,7 +76,13 @@ export function postHeadline(post: PostPage): string {
 /** The last line of post's log. */
 export function postLastLine(post: PostPage): string {
   const figures = doneFigures({ outcome: postParts(post).outcome });
-  const parts = [postHeadline(post), ...(figures.length > 0 ? [figures.join(", ")] : [])];
+  const { result } = postParts(post);
+  // Where nothing stands above them, the figures say what the headline does.
+  const isSaid = figures.length > 0 && result.worst === undefined && !result.lead;
+  const parts = [
+    ...(isSaid ? [] : [postHeadline(post)]),
+    ...(figures.length > 0 ? [figures.join(", ")] : []),
+  ];
   return `Nix cache: ${[...parts, formatSeconds(post.seconds)].join("; ")}`;
 }
 
