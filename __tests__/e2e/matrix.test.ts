@@ -133,7 +133,7 @@ describe(`a matrix, on ${NIX}`, () => {
     const near = await job.main({ mode: "check", targets: `${NAMES[0]} derivation=bws-1.0` });
     expect(near.exitCode).toBe(1);
     expect(near.annotations.map(({ message }) => message).join("\n")).toContain(
-      "no derivation below .#homeConfigurations.alice.activationPackage is called bws-1.0\ndid you mean bws-1.0.0",
+      "no derivation below .#homeConfigurations.alice.activationPackage is called bws-1.0 (NCP-205)\nFix: did you mean bws-1.0.0",
     );
     const other = `${"0".repeat(32)}-bws-1.0.0`;
     const warm = await job.main({ mode: "warm", targets: `${NAMES[0]} derivation=${other}` });

@@ -99,8 +99,8 @@ async function uses(job: TestJob, input: string): Promise<void> {
   );
 }
 
-function codes({ annotations }: Step): (string | undefined)[] {
-  return annotations.map(({ title }) => title?.split(" ")[0]);
+function codes({ annotations }: Step): string[] {
+  return annotations.flatMap(({ message }) => message.match(/NCP-\d+/g) ?? []);
 }
 
 const CHECK = { mode: "check", cache: "none", targets: "path:.#default", "fail-on": "none" };

@@ -114,16 +114,24 @@ const FAILED = 5;
 const LIST = 7;
 const YES = 6;
 
-/** The rows of an eval cache, while no Nix writes to it. nix/src/libexpr/eval-cache.cc is its form. */
+/** Milliseconds that a Nix which writes to it is waited for; nothing else of ours goes on meanwhile. */
+const PATIENCE = 2_000;
+
+/**
+ * The rows of an eval cache. nix/src/libexpr/eval-cache.cc is its form. Where another Nix holds it, or it is
+ * damaged, it has nothing: what is not there is evaluated.
+ */
 export class EvalCache implements Disposable {
   private readonly database: DatabaseSync;
   private readonly row: StatementSync;
 
   private readonly outputs: ChosenOutputs;
+  private state: "read" | "not to be read" = "read";
 
   private constructor(database: DatabaseSync, outputs: ChosenOutputs) {
     this.database = database;
     this.outputs = outputs;
+    database.exec(`pragma busy_timeout = ${PATIENCE}`);
     this.row = database.prepare(
       "select rowid as id, type, value from Attributes where parent = ? and name = ?",
     );
@@ -142,39 +150,58 @@ export class EvalCache implements Disposable {
 
   /** Whether there is such an attribute, as far as was looked. */
   has(path: readonly string[]): boolean {
-    const at = this.at(path);
+    const at = this.asked(() => this.at(path));
     return at !== undefined && at.type !== MISSING;
   }
 
   derivation(path: readonly string[]): KeptDerivation | undefined {
-    const at = this.at(path);
-    const drvPath = at && this.text(at.id, "drvPath");
-    if (at === undefined || drvPath === undefined) return undefined;
-    return { drvPath, install: this.install(at.id) };
+    return this.asked(() => {
+      const at = this.at(path);
+      const drvPath = at && this.text(at.id, "drvPath");
+      if (at === undefined || drvPath === undefined) return undefined;
+      return { drvPath, install: this.install(at.id) };
+    });
   }
 
   /** Names of the set that stands there, where all are known. */
   names(path: readonly string[]): readonly string[] | undefined {
-    const at = this.at(path);
-    if (at?.type !== 1) return undefined;
-    const rows = this.database.prepare("select name from Attributes where parent = ?").all(at.id);
-    return rows.map(({ name }) => String(name));
+    return this.asked(() => {
+      const at = this.at(path);
+      if (at?.type !== 1) return undefined;
+      const rows = this.database.prepare("select name from Attributes where parent = ?").all(at.id);
+      return rows.map(({ name }) => String(name));
+    });
   }
 
   /** What failed is asked for again: below 2.11 Nix would say of it that it is no derivation. */
   forgetFailures(): void {
-    this.database.exec(
-      `update Attributes set type = 0, value = null, context = null where type = ${FAILED}`,
+    this.asked(() =>
+      this.database.exec(
+        `update Attributes set type = 0, value = null, context = null where type = ${FAILED}`,
+      ),
     );
   }
 
   /** Brings what was written last into the file itself, so that it can be copied alone. */
   settle(): void {
-    this.database.exec("pragma wal_checkpoint(truncate)");
+    this.asked(() => this.database.exec("pragma wal_checkpoint(truncate)"));
   }
 
   [Symbol.dispose](): void {
     this.database.close();
+  }
+
+  /** Who was kept waiting once does not ask again. */
+  private asked<T>(ask: () => T): T | undefined {
+    if (this.state === "not to be read") return undefined;
+    try {
+      return ask();
+    } catch (error) {
+      const isItsOwn = typeof error === "object" && error !== null && "code" in error;
+      if (!isItsOwn || error.code !== "ERR_SQLITE_ERROR") throw error;
+      this.state = "not to be read";
+      return undefined;
+    }
   }
 
   /** nix/src/libcmd/installable-flake.cc. */
