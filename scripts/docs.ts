@@ -37,7 +37,7 @@ const GROUPS: readonly (readonly [about: string, phrases: Phrases])[] = [
       cache: "the one to write to",
       token: "its secret",
       "signing-key": "to sign what is pushed",
-      substituters: "more to read",
+      substituters: "others to download from",
       trust: "`read-only` writes nothing",
     },
   ],
@@ -66,9 +66,9 @@ const GROUPS: readonly (readonly [about: string, phrases: Phrases])[] = [
   [
     "Cache keys",
     {
-      "key-files": "files to hash",
-      "key-prefix": "what comes first",
-      "key-suffix": "what comes last",
+      "key-files": "whose hash is the key",
+      "key-prefix": "what the key begins with",
+      "key-suffix": "what it ends with",
     },
   ],
   [
@@ -76,7 +76,7 @@ const GROUPS: readonly (readonly [about: string, phrases: Phrases])[] = [
     {
       "reuse-evaluation": "take over an earlier job's",
       "pass-env": "variables for builds",
-      force: "believe no earlier result",
+      force: "ask, build and push everything again",
     },
   ],
   [

@@ -3,7 +3,7 @@
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
-import { cached, flake, HOME, listing, NIX, NIXPKGS, startJob, told } from "./job.ts";
+import { cached, content, flake, HOME, listing, NIX, NIXPKGS, startJob, told } from "./job.ts";
 import { recordNix } from "./recorder.ts";
 
 const wrong: readonly (readonly [string, Record<string, string>, readonly RegExp[]])[] = [
@@ -220,7 +220,7 @@ describe(`bad input, on ${NIX}`, () => {
     await using job = await startJob(HOME, { inputs: { nixpkgs: NIXPKGS } });
     await job.main({ mode: "warm", targets: "nixpkgs#hello" });
     await job.machine.forget();
-    const before = await listing(job.cache);
+    const before = await content(job.cache);
     const targets = "nixpkgs#hello\nnixpkgs#bws space=6GB";
     const step = await job.main({ mode: "warm", targets, "min-free": "900TB" });
     expect(step.exitCode).toBe(1);
@@ -234,7 +234,7 @@ describe(`bad input, on ${NIX}`, () => {
     expect(step.building).toEqual([]);
     expect(step.report().steps).toEqual([]);
     expect(step.log).not.toContain("copying path");
-    expect(await listing(job.cache)).toEqual(before);
+    expect(await content(job.cache)).toEqual(before);
     expect(step.outputs["bytes-needed"]).toBe("6005000000");
     expect(step.summary).toMatch(/^### ❌ Nix cache: not enough disk space to build /);
   });

@@ -226,7 +226,10 @@ export function told(step: StageResult): string[] {
   // What is known before there is a report stands beside the log alone.
   const others = step.annotations
     .map(({ level, message }) => `${level}: ${message}`)
-    .filter((text) => !found.some((one) => one.startsWith(text.slice(0, 40))));
+    .filter((text) => {
+      const [first = ""] = text.replace(/ \(NCP-\d+\)/, "").split("\n");
+      return !found.some((one) => one.startsWith(first.slice(0, 40)));
+    });
   return [...found, ...others];
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../src/action/inputs.ts";
+import { runLines, type Sheet } from "../../src/cli/terminal-report.ts";
 import type { Derivation } from "../../src/domain/derivation.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import type { Trust } from "../../src/domain/job.ts";
@@ -237,6 +238,22 @@ function accountHoldsTrue(page: string, words: string, all: number): void {
   if (said) expect({ page, told: said.n + rest }).toEqual({ page, told: all });
 }
 
+/** The last line of a terminal: its verb agrees with how the step ends, and the headline stands behind it. */
+function terminalSaysTheSame(done: Run, words: string): void {
+  const { worst, end } = done.result;
+  const plain: Sheet = { width: undefined, paint: (_, text) => text };
+  const shown = runLines(done, plain, "all").at(-1) ?? "";
+  const [, verb = "", said = ""] = /^ +(Failed|Cached|To build|Finished) (.*)$/.exec(shown) ?? [];
+  const passes =
+    worst === "cached" ? "Cached" : worst === "needs a build" ? "To build" : "Finished";
+  expect({ shown, verb }).toEqual({ shown, verb: end === "fails" ? "Failed" : passes });
+  const short = words.replace(/ (?:is|are) cached$/, "");
+  expect({ shown, told: said.startsWith(verb === "Cached" ? short : words) }).toEqual({
+    shown,
+    told: true,
+  });
+}
+
 function allSayTheSame(done: Run): void {
   const { result } = done;
   const words = headline(done);
@@ -247,6 +264,7 @@ function allSayTheSame(done: Run): void {
   accountHoldsTrue(page, words, result.states.size);
   expect(lastLine(done).startsWith(`Nix cache: ${words}; `)).toBe(true);
   expect(textReport(done)[0]).toBe(`Nix cache: ${words}`);
+  terminalSaysTheSame(done, words);
   const told = annotations(result.findings);
   const loudest = told[0]?.level ?? "none";
   const sign = icon(result);

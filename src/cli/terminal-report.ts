@@ -93,7 +93,7 @@ const VERBS = { cached: "Cached", "needs a build": "To build" } as const;
 export function resultLine(run: Run, sheet: Sheet): string {
   const { result, outcome } = run;
   const { worst, end } = result;
-  const words = lastLine(run).slice(subject(run).length + 2);
+  const words = plainLine(lastLine(run)).slice(subject(run).length + 2);
   const { audit } = outcome;
   if (audit) return auditResult(end, words.replace(`; ${auditCounts(audit)}`, ""), sheet);
   if (end === "fails") return verbLine("Failed", words, sheet, ["bold", "red"]);
