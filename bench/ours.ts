@@ -123,23 +123,26 @@ async function evaluation(request: EvaluationRequest): Promise<string> {
   const store = githubRecords({ environment, folder, log: reasons }, []);
   if (!store) throw new Error("this job has no cache of GitHub's");
   const command = nixCommand(environment, workspace);
-  let copied = 0;
+  const spent: string[] = [];
+  const timed = async <T>(what: string, work: Promise<T>): Promise<T> => {
+    const begun = performance.now();
+    const value = await work;
+    spent.push(`${what} ${(performance.now() - begun).toFixed(0)} ms`);
+    return value;
+  };
   const nix: NixCommand = {
     ...command,
-    async run(program, args, options) {
-      const begun = performance.now();
-      const said = await command.run(program, args, options);
-      if (args[0] === "copy") copied += performance.now() - begun;
-      return said;
-    },
+    run: (program, args, options) =>
+      timed(`${program} ${args[0]}`, command.run(program, args, options)),
   };
+  const inner = sealed(store, undefined);
   const carried = new CarriedEvaluation(
     {
       ...{ nix, version, storeDir, environment, folder, log: reasons },
       ...{ inputs: new Set<string>(), found: "believed", takesAway: "nothing" },
-      store: sealed(store, undefined),
+      store: { ...inner, read: (name, end) => timed("restore", inner.read(name, end)) },
       key: async () => {
-        const name = await fingerprint(nix, version, signal);
+        const name = await timed("nix flake metadata", fingerprint(nix, version, signal));
         return name === undefined ? undefined : { key, fingerprint: name };
       },
     },
@@ -147,7 +150,7 @@ async function evaluation(request: EvaluationRequest): Promise<string> {
   );
   const kept = await carried.kept();
   if (!kept) throw new Error("no evaluation was taken over");
-  return `nix copy ${copied.toFixed(0)} ms, this process ${process.uptime().toFixed(2)} s`;
+  return `of it ${spent.join(", ")}`;
 }
 
 const [task, text = "{}"] = process.argv.slice(2);
