@@ -4,8 +4,10 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openAt } from "../__tests__/support/open-cache.ts";
+import { githubRecords } from "../src/action/github-records.ts";
 import { DEFAULTS, parseInputs } from "../src/action/inputs.ts";
 import { PATIENCE } from "../src/caches/guard.ts";
+import { sealed } from "../src/caches/records.ts";
 import { compose } from "../src/compose.ts";
 import { can } from "../src/domain/cache.ts";
 import { mapLimited } from "../src/domain/limit.ts";
@@ -17,9 +19,14 @@ import { FactFinder } from "../src/engine/survey/facts.ts";
 import { Lookup } from "../src/engine/survey/lookup.ts";
 import { processEnvironment } from "../src/host/environment.ts";
 import { HttpClient } from "../src/host/http-client.ts";
+import { CarriedEvaluation } from "../src/nix/carried-evaluation.ts";
+import { type NixCommand, nixCommand } from "../src/nix/command.ts";
+import { fingerprint } from "../src/nix/eval-cache.ts";
 
 const signal = new AbortController().signal;
 const quiet: Log = { group() {}, endGroup() {}, info() {}, debug() {} };
+/** Only why something failed, which is shown where the task does. */
+const reasons: Log = { ...quiet, debug: (text) => console.error(text) };
 
 interface LookupRequest {
   readonly url: string;
@@ -101,11 +108,57 @@ async function pushAll(request: RunRequest): Promise<string> {
   return `pushed ${done.pushed.length}`;
 }
 
+interface EvaluationRequest {
+  readonly key: string;
+  readonly version: string;
+  readonly storeDir: string;
+  readonly workspace: string;
+}
+
+/** Takes over what an earlier job evaluated: from GitHub's cache into this store and this home. */
+async function evaluation(request: EvaluationRequest): Promise<string> {
+  const { key, version, storeDir, workspace } = request;
+  const environment = processEnvironment();
+  const folder = join(tmpdir(), "nix-cache-preflight-bench");
+  const store = githubRecords({ environment, folder, log: reasons }, []);
+  if (!store) throw new Error("this job has no cache of GitHub's");
+  const command = nixCommand(environment, workspace);
+  const spent: string[] = [];
+  const timed = async <T>(what: string, work: Promise<T>): Promise<T> => {
+    const begun = performance.now();
+    const value = await work;
+    spent.push(`${what} ${(performance.now() - begun).toFixed(0)} ms`);
+    return value;
+  };
+  const nix: NixCommand = {
+    ...command,
+    run: (program, args, options) =>
+      timed(`${program} ${args[0]}`, command.run(program, args, options)),
+  };
+  const inner = sealed(store, undefined);
+  const carried = new CarriedEvaluation(
+    {
+      ...{ nix, version, storeDir, environment, folder, log: reasons },
+      ...{ inputs: new Set<string>(), found: "believed", takesAway: "nothing" },
+      store: { ...inner, read: (name, end) => timed("restore", inner.read(name, end)) },
+      key: async () => {
+        const name = await timed("nix flake metadata", fingerprint(nix, version, signal));
+        return name === undefined ? undefined : { key, fingerprint: name };
+      },
+    },
+    signal,
+  );
+  const kept = await carried.kept();
+  if (!kept) throw new Error("no evaluation was taken over");
+  return `of it ${spent.join(", ")}`;
+}
+
 const [task, text = "{}"] = process.argv.slice(2);
 const request: unknown = JSON.parse(text);
 const tasks: Readonly<Record<string, () => Promise<string>>> = {
   lookup: () => lookup(request as LookupRequest),
   client: () => client(request as ClientRequest),
+  evaluation: () => evaluation(request as EvaluationRequest),
   push: () => pushAll(request as RunRequest),
 };
 const chosen = tasks[task ?? ""];

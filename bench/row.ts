@@ -7,13 +7,14 @@ export type Goal =
   | { readonly kind: "times the peer"; readonly atLeast: number }
   | { readonly kind: "milliseconds"; readonly atMost: number }
   | { readonly kind: "bytes"; readonly atMost: number }
+  | { readonly kind: "count"; readonly atMost: number }
   | { readonly kind: "none" };
 
 export interface Result {
   readonly row: string;
   readonly what: string;
   readonly peerIs: string;
-  readonly unit: "ms" | "bytes" | "per second" | "none";
+  readonly unit: "ms" | "bytes" | "per second" | "count" | "none";
   readonly ours: Spread | undefined;
   readonly peer: Spread | undefined;
   /** Peer over ours, pair by pair. */

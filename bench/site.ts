@@ -44,6 +44,8 @@ export interface DerivationCache extends Cache {
 export class Bench implements AsyncDisposable {
   readonly machine: Machine;
   readonly key: SigningKey;
+  /** Of that key, as an input takes it. */
+  readonly secret: string;
   readonly nixVersion: string;
   /** Overrides the rows' own number of rounds. */
   readonly rounds: number | undefined;
@@ -55,7 +57,7 @@ export class Bench implements AsyncDisposable {
 
   private constructor(
     machine: Machine,
-    key: SigningKey,
+    { key, secret }: ReturnType<typeof newSigningKey>,
     nixVersion: string,
     rounds: number | undefined,
     certificateFiles: { readonly key: string; readonly cert: string },
@@ -63,19 +65,25 @@ export class Bench implements AsyncDisposable {
     this.certificate = certificateFiles;
     this.machine = machine;
     this.key = key;
+    this.secret = secret;
     this.nixVersion = nixVersion;
     this.rounds = rounds;
   }
 
   static async start(rounds: number | undefined): Promise<Bench> {
-    const { key, secret } = newSigningKey();
+    const pair = newSigningKey();
+    const { key, secret } = pair;
     const machine = await startMachine({
       configuration: `trusted-public-keys = ${key.publicKey.text}`,
     });
     const version = (await machine.nix("nix", ["--version"])).trim().split(" ").at(-1) ?? "";
     // What runs is what ships: bundled and minified, not read as TypeScript.
     await build({
-      entryPoints: ["bench/ours.ts"],
+      // The second is a program of its own beside the first, as in dist/.
+      entryPoints: {
+        ours: "bench/ours.ts",
+        "github-cache-transfer": "src/github-cache-transfer.ts",
+      },
       outdir: join(machine.root, "ours"),
       bundle: true,
       splitting: true,
@@ -90,7 +98,7 @@ export class Bench implements AsyncDisposable {
     });
     await writeFile(join(machine.root, "secret.key"), secret, { mode: 0o600 });
     await writeFile(join(machine.root, "ours", "package.json"), '{"type":"module"}\n');
-    return new Bench(machine, key, version, rounds, await certificate(machine.root));
+    return new Bench(machine, pair, version, rounds, await certificate(machine.root));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -171,8 +179,12 @@ export class Bench implements AsyncDisposable {
   }
 
   /** A task of bench/ours.ts, as a process of its own; `processor`: its milliseconds of processor time. */
-  async ours(task: string, request: unknown): Promise<Measured & { readonly processor: number }> {
-    const environment = await this.forgetAnswers();
+  async ours(
+    task: string,
+    request: unknown,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Measured & { readonly processor: number }> {
+    const environment = { ...(await this.forgetAnswers()), ...more };
     const args = [join(this.machine.root, "ours", "ours.js"), task, JSON.stringify(request)];
     const command = process.execPath;
     const { root } = this.machine;

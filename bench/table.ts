@@ -68,7 +68,11 @@ function times({ ratio }: Result): string {
 
 function figures(spread: Spread, unit: Result["unit"]): string {
   return range(spread, (value) => {
-    if (unit === "bytes") return `${(value / 1024 ** 2).toFixed(0)} MB`;
+    if (unit === "count") return `${value}`;
+    if (unit === "bytes") {
+      const megabytes = value / 1024 ** 2;
+      return `${megabytes.toFixed(megabytes < 10 ? 1 : 0)} MB`;
+    }
     return value >= 10_000
       ? `${(value / 1000).toFixed(1)} s`
       : value >= 1_000
@@ -91,6 +95,8 @@ function goalWords(goal: Goal, result: Result): string {
       return `${goal.atMost} ms${mark}`;
     case "bytes":
       return `${goal.atMost / 1024 ** 2} MB${mark}`;
+    case "count":
+      return `${goal.atMost}${mark}`;
     case "none":
       return "";
     default:
@@ -105,6 +111,7 @@ export function isMet(goal: Goal, { ours, ratio }: Result): boolean | undefined 
       return ratio && ratio.median >= goal.atLeast;
     case "milliseconds":
     case "bytes":
+    case "count":
       return ours && ours.median <= goal.atMost;
     case "none":
       return undefined;

@@ -13,7 +13,7 @@ import { step } from "./prefetch.ts";
 
 const run = promisify(execFile);
 
-const SYSTEM = "x86_64-linux";
+export const SYSTEM = "x86_64-linux";
 const DERIVATIONS = 2_000;
 const MEMBERS = 300;
 /** Some 5 s, and some 4 ms, of evaluation on the machine that the table is of. */
@@ -51,6 +51,12 @@ in {
 }; }`,
   );
   await lock(bench.machine, workspace, { dep });
+  await commit(workspace);
+  return { workspace, dep };
+}
+
+/** Nix keeps what it evaluates of a commit. */
+export async function commit(workspace: string): Promise<void> {
   const who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"];
   for (const args of [
     ["init", "-q"],
@@ -59,7 +65,6 @@ in {
   ]) {
     await run("git", args, { cwd: workspace });
   }
-  return { workspace, dep };
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -1,6 +1,7 @@
 /** Owns the register of rows, in the order of the table. */
 
 import type { Row } from "../row.ts";
+import { developed } from "./develop.ts";
 import { evaluation } from "./evaluation.ts";
 import { lookup } from "./lookup.ts";
 import { memoryLarge, memoryPaths, memoryPush } from "./memory.ts";
@@ -10,6 +11,7 @@ import { prefetchWays } from "./prefetch-ways.ts";
 import { fetchLarge, pushLarge, pushSmall } from "./push.ts";
 import { pushAttic, pushCachix } from "./push-protocols.ts";
 import { forecast, rebuilds } from "./rebuilds.ts";
+import { record } from "./record.ts";
 import { scaling } from "./scaling.ts";
 import { server } from "./server.ts";
 import { start } from "./start.ts";
@@ -35,6 +37,8 @@ export const ROWS: readonly Row[] = [
   fetchLarge,
   unchanged,
   evaluation,
+  developed,
+  record,
   rebuilds,
   forecast,
   post,

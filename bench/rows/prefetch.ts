@@ -15,6 +15,7 @@ export async function step(
   inputs: Readonly<Record<string, string>>,
   state: Readonly<Record<string, string>> = {},
   workspace = bench.folder("workspace"),
+  environment: Readonly<Record<string, string>> = {},
 ) {
   await mkdir(workspace, { recursive: true });
   const begun = performance.now();
@@ -25,7 +26,7 @@ export async function step(
     temp: bench.folder("runner-temp"),
     eventName: "push",
     event: { repository: { default_branch: "main" } },
-    environment: bench.environment,
+    environment: { ...bench.environment, ...environment },
     state,
   });
   const ms = performance.now() - begun;

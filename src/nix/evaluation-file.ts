@@ -1,11 +1,11 @@
 /** An evaluation as one file that can be carried to another machine: its results, Nix's eval cache, the derivations. */
 
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod/mini";
+import { mapLimited } from "../domain/limit.ts";
 import { parseNarInfo } from "../domain/narinfo.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { writeWhole } from "../host/atomic.ts";
 
 const PATH = z.string().check(z.regex(/^\/[^\s"]{1,400}$/));
 
@@ -88,16 +88,18 @@ export function unpack(content: Uint8Array): Carried {
   return { results, kept, evalCache: cache, files: all };
 }
 
+/** Thousands of small files: one after another, each would wait for the one before. */
+const AT_ONCE = 16;
+
+/** Into a folder that nobody reads yet, so that none has to be whole before all are. */
 export async function writeFiles(folder: string, files: Carried["files"]): Promise<void> {
   await mkdir(join(folder, "nar"), { recursive: true });
-  for (const [name, content] of files) await writeWhole(join(folder, name), content);
+  await mapLimited(files, AT_ONCE, ([name, content]) => writeFile(join(folder, name), content));
 }
 
 export async function readFiles(folder: string): Promise<[string, Uint8Array][]> {
   const names = (await readdir(folder, { recursive: true })).filter((name) => NAME.test(name));
-  const files: [string, Uint8Array][] = [];
-  for (const name of names) files.push([name, await readFile(join(folder, name))]);
-  return files;
+  return mapLimited(names, AT_ONCE, async (name) => [name, await readFile(join(folder, name))]);
 }
 
 /**
