@@ -120,7 +120,12 @@ export function builders(court: Court, systemHere: string): Comparison<BuilderWo
       await writeFile(join(folder, `drv-${n}`), drv);
       const turned = await readFile(asked, "utf8").catch(() => "");
       // A Nix in a folder of its own may find another ssh than ours.
-      const tried = turned !== "" || /cannot build on '|failed to start SSH connection/.test(told);
+      // To 2.8 a file that is not named first is a builder of that name: it tries, and finds no shell there.
+      const tried =
+        turned !== "" ||
+        /cannot build on '|failed to start SSH connection|build of '[^']*' on '[^']*' failed/.test(
+          told,
+        );
       if (code === 0 || tried) return "can be built";
       return /required|system|features|max-jobs|local|build/i.test(told)
         ? "cannot"
