@@ -134,7 +134,11 @@ export class EvalFill {
     const others = paths.filter(([set]) => set !== "devShells");
     for (const [some, commands, but] of [
       [others, "nix build and nix shell", "nix run, nix eval and --impure"],
-      [shells, "nix develop", "the bash it starts, nix eval and --impure"],
+      [
+        shells,
+        "nix develop",
+        "the bash it starts, for which it may fetch nixpkgs, nix eval and --impure",
+      ],
     ] as const) {
       if (some.length === 0) continue;
       const names = wordsFor(some.map((path) => this.ways(path).at(-1) ?? path));

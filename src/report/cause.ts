@@ -87,8 +87,10 @@ function cachedSentences(run: Run): string[] {
 
 /** What will be, or would be, built from source. */
 function ahead(run: Run, builds: readonly SourceBuild[]): string[] {
-  const { outcome, survey } = run;
+  const { outcome, survey, result } = run;
   const { substituted } = outcome;
+  // A step that fails builds nothing.
+  const will = result.end === "fails" ? "would be" : "will be";
   const left = builds.filter(({ done }) => done === "not built");
   const seconds = secondsOf(left);
   const time = seconds === undefined ? "" : `, which took ${formatSeconds(seconds)} last time`;
@@ -101,7 +103,7 @@ function ahead(run: Run, builds: readonly SourceBuild[]): string[] {
   const one = left.length === 1;
   if (left.length > 0) {
     return [
-      `${count(left.length, "derivation")} ${one ? "is" : "are"} in no binary cache and will be built from source${time}.`,
+      `${count(left.length, "derivation")} ${one ? "is" : "are"} in no binary cache and ${will} built from source${time}.`,
       ...fetched,
     ];
   }
@@ -110,7 +112,7 @@ function ahead(run: Run, builds: readonly SourceBuild[]): string[] {
   ).length;
   if (downloads === 0) return fetched;
   return [
-    `${count(downloads, "file")} ${downloads === 1 ? "is" : "are"} in no binary cache and will be downloaded from ${downloads === 1 ? "its" : "their"} origin.`,
+    `${count(downloads, "file")} ${downloads === 1 ? "is" : "are"} in no binary cache and ${will} downloaded from ${downloads === 1 ? "its" : "their"} origin.`,
     ...fetched,
   ];
 }
