@@ -8,11 +8,14 @@ import { startMachine } from "../../scripts/machine.ts";
 import { runStage, type StageResult } from "../../scripts/runner.ts";
 import { payload } from "../support/events.ts";
 
+/** Nix from 2.26 on counts whole seconds. */
+const SLEEP = execFileSync("sh", ["-c", "command -v sleep"], { encoding: "utf8" }).trim();
+
 const FLAKE = (system: string, version: string) => `{
   outputs = { self }: {
     packages.${system} = rec {
-      low = derivation { name = "low-${version}"; system = "${system}"; builder = "/bin/sh"; args = [ "-c" "echo ${version} > $out" ]; };
-      high = derivation { name = "high-${version}"; system = "${system}"; builder = "/bin/sh"; inherit low; args = [ "-c" "echo $low ${version} > $out" ]; };
+      low = derivation { name = "low-${version}"; system = "${system}"; builder = "/bin/sh"; args = [ "-c" "${SLEEP} 2; echo ${version} > $out" ]; };
+      high = derivation { name = "high-${version}"; system = "${system}"; builder = "/bin/sh"; inherit low; args = [ "-c" "${SLEEP} 2; echo $low ${version} > $out" ]; };
     };
   };
 }`;
