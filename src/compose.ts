@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { figureStore, memory } from "./caches/records.ts";
 import { staging } from "./caches/staging.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
-import type { Code } from "./domain/job.ts";
+import { type Code, recordSecret } from "./domain/job.ts";
 import { credentialsIn } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
@@ -214,7 +214,7 @@ async function composeWith(
                 store,
                 key,
                 storeDir: machine.setup.storeDir,
-                secret: request.secrets.signingKey ?? request.secrets.token,
+                secret: recordSecret(request.secrets),
                 log,
               }),
               (signal) => isLockWhole(command, flake, signal),

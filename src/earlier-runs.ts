@@ -2,6 +2,7 @@
 
 import { ledgerStore, sealed } from "./caches/records.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
+import { recordSecret } from "./domain/job.ts";
 import type { History } from "./domain/ledger.ts";
 import type { Log } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
@@ -85,7 +86,7 @@ function evaluationPlace(
 ): { readonly store: RecordStore; readonly by: string } | undefined {
   const { secrets, environment } = request;
   const place = sharedPlace(request, own, elsewhere);
-  const secret = secrets.signingKey ?? secrets.token;
+  const secret = recordSecret(secrets);
   const run = environment["GITHUB_RUN_ID"];
   const by = secret === undefined ? run && `run ${run}` : "a secret";
   return place && by ? { store: sealed(place, secret), by } : undefined;
@@ -123,7 +124,7 @@ export function historyIn(
       lines: [...job.targets, ...job.without].map(({ line }) => line),
       system,
       storeDir,
-      secret: secrets.signingKey ?? secrets.token,
+      secret: recordSecret(secrets),
       log,
     }),
   };

@@ -4,7 +4,6 @@ import type { styleText } from "node:util";
 import stringWidth from "string-width";
 import wrapAnsi from "wrap-ansi";
 import type { Finding } from "../domain/finding.ts";
-import { cacheHost } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
 import { type Audit, type AuditKind, kindsOf } from "../engine/audit/check.ts";
@@ -21,6 +20,7 @@ import {
 } from "../report/headline.ts";
 import { plainLine } from "../report/page.ts";
 import { rebuildLines } from "../report/rebuilds.ts";
+import { cachedByHost } from "../report/tables.ts";
 import { typed } from "./typed.ts";
 
 export type Style = Parameters<typeof styleText>[0];
@@ -120,13 +120,9 @@ function spaced(lines: readonly string[]): string[] {
 function cachedLine({ survey, result }: Run, sheet: Sheet): string[] {
   const cached = survey.targets.filter(({ name }) => isCached(result, name));
   if (cached.length === 0 || cached.length === survey.targets.length) return [];
-  const by = new Map<string, number>();
-  for (const { verdict } of cached) {
-    const [first] = verdict.kind === "own" || verdict.kind === "upstream" ? verdict.holders : [];
-    if (first) by.set(cacheHost(first.cache), (by.get(cacheHost(first.cache)) ?? 0) + 1);
-  }
-  const [only, ...others] = [...by].sort((a, b) => b[1] - a[1]);
-  const list = [...by].sort((a, b) => b[1] - a[1]).map(([host, n]) => `${number(n)} in ${host}`);
+  const hosts = cachedByHost({ survey, result }, ({ cache }) => cache);
+  const [only, ...others] = hosts;
+  const list = hosts.map(([host, n]) => `${number(n)} in ${host}`);
   const where =
     isNarrow(sheet) || !only
       ? ""

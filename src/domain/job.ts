@@ -91,6 +91,11 @@ export interface Secrets {
   readonly signingKey: string | undefined;
 }
 
+/** What seals the records that this job leaves for later ones; undefined where it holds nothing to seal with. */
+export function recordSecret({ token, signingKey }: Secrets): string | undefined {
+  return signingKey ?? token;
+}
+
 /** Shorter parts stand in any log: masking them would hide other words. */
 const MASKED_FROM = 12;
 

@@ -3,8 +3,15 @@
 import { cacheHost } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
-import { answeredBy } from "../domain/verdict.ts";
-import { countOf, FINAL_STATES, type FinalState, namesOf, type Run } from "../engine/result.ts";
+import { answeredBy, type Holder } from "../domain/verdict.ts";
+import {
+  countOf,
+  FINAL_STATES,
+  type FinalState,
+  isCached,
+  namesOf,
+  type Run,
+} from "../engine/result.ts";
 import type { Survey } from "../engine/survey.ts";
 import { number, type SourceBuild, secondsOf } from "./headline.ts";
 import { code, fold, grid, markdown } from "./page.ts";
@@ -190,18 +197,26 @@ function byOutput({ survey }: Run, cached: ReadonlySet<string>): string {
   return grid(["Flake output", ">Cached", ">Targets"], rows);
 }
 
-/** `12 targets come from acme.cachix.org, 2 from cache.nixos.org`. */
-export function holdersWords({ survey, result }: Run): string {
+/** How many of the cached targets each host has, the most first; `of` says which cache of a holder counts. */
+export function cachedByHost(
+  { survey, result }: Pick<Run, "survey" | "result">,
+  of: (holder: Holder) => string,
+): (readonly [host: string, targets: number])[] {
   const counts = new Map<string, number>();
   for (const { name, verdict } of survey.targets) {
-    if (result.states.get(name) !== "cached") continue;
+    if (!isCached(result, name)) continue;
     if (verdict.kind !== "own" && verdict.kind !== "upstream") continue;
     const [holder] = verdict.holders;
     if (!holder) continue;
-    const host = cacheHost(answeredBy(holder));
+    const host = cacheHost(of(holder));
     counts.set(host, (counts.get(host) ?? 0) + 1);
   }
-  const all = [...counts].sort((a, b) => b[1] - a[1]);
+  return [...counts].sort((a, b) => b[1] - a[1]);
+}
+
+/** `12 targets come from acme.cachix.org, 2 from cache.nixos.org`. */
+export function holdersWords({ survey, result }: Run): string {
+  const all = cachedByHost({ survey, result }, answeredBy);
   const [first, ...more] = all;
   if (!first) return "";
   if (more.length === 0) {
