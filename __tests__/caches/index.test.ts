@@ -337,7 +337,7 @@ describe("the one file of an http:// index", () => {
     );
     expect(new Set(answers.map(({ how }) => how))).toEqual(new Set(["by index"]));
     expect(server.requests).toEqual([`GET ${FILE} undefined`]);
-    expect(lookup.counts.get(cache.name)).toMatchObject({ asked: 1_000, byIndex: 1_000, hits: 0 });
+    expect(lookup.counts.get(cache.name)).toMatchObject({ asked: 0, byIndex: 1_000, hits: 0 });
     // What it names it is asked for, once.
     await lookup.ask((there[0] as MadeUp).info.storePath);
     expect(server.requests).toHaveLength(2);

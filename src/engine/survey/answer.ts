@@ -1,5 +1,6 @@
 /** What the caches together answer about a path, and how many answers each of them gave. */
 
+import type { Presence } from "../../domain/cache.ts";
 import type { NarInfo } from "../../domain/narinfo.ts";
 import { signatureKeyName } from "../../domain/signature.ts";
 import type { Holder } from "../../domain/verdict.ts";
@@ -33,9 +34,8 @@ export interface Answer {
 export type Availability = "whole" | "broken" | "absent" | "unknown";
 
 export interface AnswerCount {
-  /** Paths that it, or its index, was asked for. */
   asked: number;
-  /** Of these, those that its index does not name. */
+  /** Paths that it was not asked for, since its index does not name them. */
   byIndex: number;
   hits: number;
   /** What its hits weigh on the way: as compressed, else unpacked. */
@@ -77,4 +77,31 @@ export function passedOn(via: string, narInfo: NarInfo): Served {
 export function answerOf(parts: Partial<Omit<Answer, "served">>): Answer {
   const { own, upstream, unknown, gone, refused, how = "asked" } = parts;
   return { own, upstream, served: own ?? upstream, unknown, gone, refused, how };
+}
+
+/** The answer, and what each cache said of it. */
+export interface Said {
+  readonly answer: Answer;
+  readonly presences: readonly (readonly [name: string, Presence])[];
+}
+
+export function isByIndex(presence: Presence): boolean {
+  return presence.kind === "miss" && presence.by === "index";
+}
+
+/** Caches that only their index spoke for. */
+export function silentIn({ presences }: Said): Set<string> {
+  return new Set(presences.flatMap(([name, presence]) => (isByIndex(presence) ? [name] : [])));
+}
+
+/** Of those asked first, none of which serves it, and of the rest. */
+export function joined({ answer }: Said, { answer: rest }: Said, how: Answer["how"]): Answer {
+  return answerOf({
+    own: rest.own,
+    upstream: rest.upstream,
+    unknown: answer.unknown ?? rest.unknown,
+    gone: answer.gone ?? rest.gone,
+    refused: answer.refused ?? rest.refused,
+    how: rest.served ? "asked" : how,
+  });
 }

@@ -10,16 +10,14 @@ import {
   type AnswerCount,
   answerOf,
   type Indexes,
+  isByIndex,
+  joined,
   noCount,
   passedOn,
+  type Said,
   type Served,
+  silentIn,
 } from "./answer.ts";
-
-/** The answer, and what each cache said of it. */
-interface Said {
-  readonly answer: Answer;
-  readonly presences: readonly (readonly [name: string, Presence])[];
-}
 
 export interface RankedSubstituter {
   readonly cache: BinaryCache;
@@ -39,22 +37,6 @@ function notAsked({ name }: BinaryCache): RealisationAnswer {
 function disproved(answer: Answer): Answer {
   const gone = answer.gone ?? answer.served;
   return { ...answer, own: undefined, upstream: undefined, served: undefined, gone };
-}
-
-function isByIndex(presence: Presence): boolean {
-  return presence.kind === "miss" && presence.by === "index";
-}
-
-/** Of those asked first, none of which serves it, and of the rest. */
-function joined({ answer }: Said, { answer: rest }: Said, how: Answer["how"]): Answer {
-  return answerOf({
-    own: rest.own,
-    upstream: rest.upstream,
-    unknown: answer.unknown ?? rest.unknown,
-    gone: answer.gone ?? rest.gone,
-    refused: answer.refused ?? rest.refused,
-    how: rest.served ? "asked" : how,
-  });
 }
 
 export class Lookup {
@@ -106,7 +88,13 @@ export class Lookup {
     const said = this.byIndex.get(path);
     if (!said) return this.ask(path);
     this.byIndex.delete(path);
-    return this.keep(path, this.confirmed(path, said));
+    const silent = silentIn(said);
+    const asking = this.confirmed(path, said).then(({ answer, presences }) => ({
+      answer,
+      // The others are counted already.
+      presences: presences.filter(([name]) => silent.has(name)),
+    }));
+    return this.keep(path, asking);
   }
 
   private keep(path: StorePath, asking: Promise<Said>): Promise<Answer> {
@@ -191,9 +179,7 @@ export class Lookup {
   /** Where nobody serves it, those are asked that only their index spoke for. */
   private async confirmed(path: StorePath, said: Said): Promise<Said> {
     if (said.answer.how === "asked") return said;
-    const byIndex = new Set(
-      said.presences.flatMap(([name, presence]) => (isByIndex(presence) ? [name] : [])),
-    );
+    const byIndex = silentIn(said);
     const silent = this.substituters.filter(({ cache }) => byIndex.has(cache.name));
     const rest = await this.askSubstituters(silent, path, (cache) =>
       cache.query(path, this.signal),
@@ -280,8 +266,8 @@ export class Lookup {
   private count(name: string, presence: Presence): void {
     const count = this.counts.get(name);
     if (!count) return;
-    count.asked++;
     if (isByIndex(presence)) count.byIndex++;
+    else count.asked++;
     if (presence.kind === "hit") {
       const { fileSize, narSize } = presence.narInfo;
       count.hits++;
