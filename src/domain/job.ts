@@ -14,6 +14,7 @@ export type Deed =
   | "Built"
   | "Failed"
   | "Pushed"
+  | "Kept out"
   | "Verified"
   | "Pinned"
   | "Freed";
