@@ -54,14 +54,14 @@ export function carriedEvaluation(
   flake: Flake | undefined,
   own: RecordStore | undefined,
 ): CarriedEvaluation | undefined {
-  const { job, environment, folder, log } = request;
+  const { job, environment, log } = request;
   const place = evaluationPlace(request, own, request.evaluationRecords);
   if (!place || !flake || !reusesEvaluation(request) || request.needs === "store") return undefined;
   const also = [VERSION, place.by];
   return new CarriedEvaluation(
     {
-      ...{ nix: command, environment, folder, log, store: place.store },
-      ...{ version: setup.version, storeDir: setup.storeDir, inputs: flake.inputs },
+      ...{ nix: command, environment, log, store: place.store, inputs: flake.inputs },
+      ...{ version: setup.version, storeDir: setup.storeDir, realStoreDir: setup.realStoreDir },
       key: (signal) =>
         evaluationKey({
           ...{ nix: command, setup, settings: settings.evaluation, flake, also, environment },
