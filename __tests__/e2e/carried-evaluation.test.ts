@@ -129,7 +129,10 @@ test(`a user whom the daemon does not trust takes it over as well, on ${NIX}`, a
   const temp = join(job.machine.root, "runner");
   const second = await job.main({ ...INPUTS, mode: "check" }, { ...daemon.how, temp });
   expect(second.log).toContain(`${REUSED} 2 lines`);
-  expect(second.report().targets.map(({ verdict }) => verdict.kind)).toEqual(["missing", "missing"]);
+  expect(second.report().targets.map(({ verdict }) => verdict.kind)).toEqual([
+    "missing",
+    "missing",
+  ]);
 });
 
 test(`what Nix does not take is evaluated here, on ${NIX}`, async () => {
@@ -149,7 +152,10 @@ test(`what Nix does not take is evaluated here, on ${NIX}`, async () => {
   });
   expect(second.exitCode).toBe(0);
   expect(second.log).not.toContain(REUSED);
-  expect(second.report().targets.map(({ verdict }) => verdict.kind)).toEqual(["missing", "missing"]);
+  expect(second.report().targets.map(({ verdict }) => verdict.kind)).toEqual([
+    "missing",
+    "missing",
+  ]);
   expect(
     await served(
       job,
