@@ -9,6 +9,7 @@ import { byCause, byImportance } from "../domain/finding.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
+import { endOf } from "../engine/result.ts";
 import { type Environment, secretOf, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
@@ -21,7 +22,6 @@ import {
   endBackground,
   stopBackground,
 } from "./background-push.ts";
-import { changeCheckRuns } from "./check-runs.ts";
 import {
   annotate,
   conclude,
@@ -114,9 +114,12 @@ async function endJob(
   for (const line of linesOf(findings)) log.info(line);
   for (const annotation of annotations(fresh(findings, page.told))) annotate(annotation);
   await writeSummary(postSummary(page, context.summary));
-  await changeCheckRuns(context, trust, state.checks ?? [], page.done, signal);
+  if (state.checks?.length) {
+    const { changeCheckRuns } = await import("./check-runs.ts");
+    await changeCheckRuns(context, trust, state.checks, page.done, signal);
+  }
   log.info(postLastLine(page));
-  conclude(outcome.findings);
+  conclude(endOf(outcome.findings));
 }
 
 /** Nix as main found it, whatever a step put before it since. */

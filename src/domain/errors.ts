@@ -10,6 +10,7 @@ export type ErrorCode =
   | "NCP-106" // two targets have one pin
   | "NCP-135" // a host limits how often it is asked
   | "NCP-136" // the flake names caches that Nix does not take from it
+  | "NCP-138" // an earlier job's evaluation is another than this job's
   | "NCP-140" // `why` has nothing to answer, or nothing to compare with
   | "NCP-141" // not all can be built before the job ends
   | "NCP-142" // builds were not begun, since the job would have ended first

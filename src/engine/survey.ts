@@ -58,13 +58,17 @@ export interface Survey extends Assessment {
   readonly figures: ReadonlyMap<string, BuildFigures>;
 }
 
-/** Looks at keys, caches, targets and pins, side by side where nothing waits for another. */
+/**
+ * Looks at keys, caches, targets and pins, side by side where nothing waits for another. `onFound` is called once
+ * nothing is evaluated any more.
+ */
 export async function survey(
   job: Job,
   trust: Trust,
   world: World,
   signal: AbortSignal,
   refuted?: ReadonlySet<StorePath>,
+  onFound: () => void = () => undefined,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
   const [keyFiles, substituters, sought, figures] = await Promise.all([
@@ -93,10 +97,8 @@ export async function survey(
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
-  const [assessment] = await Promise.all([
-    assess(job, world, lookup, found.targets, figures, signal),
-    tellEvaluated(world, signal),
-  ]);
+  onFound();
+  const assessment = await assess(job, world, lookup, found.targets, figures, signal);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
   const inputs = await inputsToPush(job, trust, world, lookup, signal);
@@ -133,10 +135,6 @@ export async function survey(
     foundNotices: found.notices,
     figures,
   };
-}
-
-async function tellEvaluated({ nix, log }: World, signal: AbortSignal): Promise<void> {
-  for (const line of (await nix?.evaluated?.tell(signal)) ?? []) log.info(line);
 }
 
 /** An audit judges caches by what they serve; and no job fails for what only an index says. */
