@@ -8,7 +8,6 @@ import { codeOf, secretTexts, type Trust } from "../domain/job.ts";
 import { withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
 import { VERSION } from "../domain/version.ts";
-import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
 import { concluded } from "../engine/result.ts";
 import { run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
@@ -187,7 +186,10 @@ async function auditFiles(
   environment: Environment,
 ): Promise<ExitCode> {
   try {
-    const { openProject } = await import("../compose.ts");
+    const [{ openProject }, { auditFindings, fileChecks }] = await Promise.all([
+      import("../compose.ts"),
+      import("../engine/audit/audit.ts"),
+    ]);
     const { files, addresses } = openProject(environment, process.cwd());
     const audit = { checks: fileChecks(await files.look([], NEVER), addresses), sizes: undefined };
     const findings = auditFindings(job, audit);
