@@ -9,7 +9,13 @@ import { credentialsIn } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
-import { carriedEvaluation, evaluatedBefore, historyIn, reusesEvaluation } from "./earlier-runs.ts";
+import {
+  carriedEvaluation,
+  evaluatedBefore,
+  historyIn,
+  nameFlake,
+  reusesEvaluation,
+} from "./earlier-runs.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
@@ -20,7 +26,6 @@ import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
-import { findFlake } from "./nix/flake.ts";
 import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
@@ -118,10 +123,8 @@ async function composeWith(
   { command, reading, http, moved }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const [machine, flake] = await Promise.all([
-    reading,
-    request.needs === "store" ? undefined : findFlake(workspace),
-  ]);
+  const [machine, named] = await Promise.all([reading, nameFlake(request, command)]);
+  const { flake, naming } = named;
   const { settings, refused } = await settingsHere(request, machine, flake);
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
@@ -139,11 +142,12 @@ async function composeWith(
           without: job.without.map(({ line }) => line),
           also: [...also, ...settings.substituters],
           environment,
+          naming,
           signal: request.signal,
         })
       : undefined;
   const nix = nixPort({
-    carried: carriedEvaluation(request, command, machine, flake, store),
+    carried: carriedEvaluation(request, command, machine, named, store),
     command,
     machine,
     flake,

@@ -44,6 +44,8 @@ const Metadata = z.object({
   locks: z.unknown(),
 });
 
+export type FlakeMetadata = z.infer<typeof Metadata>;
+
 /**
  * The name that Nix gives to what it evaluates of the flake of this folder; undefined where it gives
  * none: an input is not locked, or the flake is not in git. Fetches no input.
@@ -53,12 +55,27 @@ export async function fingerprint(
   version: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
+  return fingerprintIn(await flakeMetadata(nix, signal), version);
+}
+
+/** What the fingerprint is read from; undefined where Nix does not tell. */
+export async function flakeMetadata(
+  nix: NixCommand,
+  signal: AbortSignal,
+): Promise<FlakeMetadata | undefined> {
   const args = ["flake", "metadata", "--json", "--no-update-lock-file", "."];
   const { code, stdout } = await nix.try("nix", args, { signal, deadline: DEADLINES.evaluate });
   if (code !== 0) return undefined;
   const parsed = Metadata.safeParse(json(stdout));
-  if (!parsed.success) return undefined;
-  const { fingerprint: told, path, revCount = 0, lastModified = 0, locked, locks } = parsed.data;
+  return parsed.success ? parsed.data : undefined;
+}
+
+export function fingerprintIn(
+  metadata: FlakeMetadata | undefined,
+  version: string,
+): string | undefined {
+  if (!metadata) return undefined;
+  const { fingerprint: told, path, revCount = 0, lastModified = 0, locked, locks } = metadata;
   if (told !== undefined || isAtLeast(version, 9)) return told;
   // nix/src/libexpr/flake/flake.cc of 2.8, which does not tell it.
   const name = path?.split("/").at(-1);

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { outputPaths, parseDerivation } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
+import type { EvaluationResult } from "../domain/evaluation.ts";
 import type { Log, Nix } from "../domain/ports.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
@@ -53,7 +54,7 @@ export function nixPort(parts: NixParts): Nix {
   // What is built was read before: what its fetches declare is known by then.
   const declared = new Set<string>();
   const derivation = async (path: StorePath) => {
-    const read = parseDerivation(readDrv(real(path)), path);
+    const read = parseDerivation(carried?.text(path) ?? readDrv(real(path)), path);
     for (const name of impureVariables(read)) declared.add(name);
     return read;
   };
@@ -126,16 +127,19 @@ export function nixPort(parts: NixParts): Nix {
       await roots.hold([...(await valid(paths, signal))], signal);
     },
   });
+  const evaluateNow: Nix["evaluate"] = async (request, signal) => {
+    // A file names no flake.
+    if (!request.file) await inputs.fetch(signal);
+    const result = await evaluate(evaluator, request, signal);
+    carried?.add(request, result);
+    return result;
+  };
   let buildDirectory = setup.buildDir;
   let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
     evaluate: async (request, signal) => {
-      const earlier = await carried?.result(request);
-      // A file names no flake, and what is carried needs nothing evaluated.
-      if (!earlier && !request.file) await inputs.fetch(signal);
-      const result = earlier ?? (await evaluate(evaluator, request, signal));
-      if (!earlier) carried?.add(request, result);
+      const result = (await carried?.result(request)) ?? (await evaluateNow(request, signal));
       roots.add(result.derivations.map(({ drvPath }) => drvPath));
       if (door.imports === "met") {
         const made = await Promise.all(result.built.map((drvPath) => outputsOf(drvPath)));
@@ -146,6 +150,9 @@ export function nixPort(parts: NixParts): Nix {
     evaluated: {
       inputs: (which, signal) => inputs.toPush(which, signal),
       tell: async (signal) => {
+        for (const { request, result } of (await carried?.unarrived()) ?? []) {
+          refuseOther(result, await evaluateNow(request, signal));
+        }
         const lines = (await fill?.tell(signal)) ?? [];
         const reused = await carried?.hold();
         return reused === undefined ? lines : [reused, ...lines];
@@ -236,6 +243,17 @@ export function nixPort(parts: NixParts): Nix {
     },
     nar: (path, signal) => narOf(real(path), signal),
   };
+}
+
+/** What was told of already has to be what this job's own evaluation gives, which is in the store. */
+function refuseOther(told: EvaluationResult, now: EvaluationResult): void {
+  const paths = (of: EvaluationResult) => of.derivations.map(({ drvPath }) => drvPath).join(" ");
+  if (paths(told) === paths(now)) return;
+  throw new UserError(
+    "NCP-138",
+    "what an earlier job of this commit evaluated is not what this job evaluates, and Nix did not take it",
+    { hint: "set reuse-evaluation: off, and name the flake's inputs in its lock" },
+  );
 }
 
 /** That a cache has no input is nothing to tell: Nix fetches it from where it comes from. */

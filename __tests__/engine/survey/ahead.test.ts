@@ -141,7 +141,11 @@ test("what a target is made of is asked for with it, not behind its answer", asy
   const inputs = Array.from({ length: 40 }, (_, n) => derivation(`i${n}`));
   const target = derivation("target", { inputs });
   for (const input of inputs) hold(cache, out(input));
-  hold(cache, out(target), inputs.slice(0, 20).map((one) => out(one)));
+  hold(
+    cache,
+    out(target),
+    inputs.slice(0, 20).map((one) => out(one)),
+  );
   const { rounds, facts } = await explore([target, ...inputs], [cache]);
   expect(rounds).toBe(1);
   expect(cache.asked).toHaveLength(1 + 32);

@@ -11,7 +11,8 @@ import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { RealisationReading } from "../../domain/realisation.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { Ahead, sourcesBelow } from "./ahead.ts";
-import type { Answer, Availability, Lookup } from "./lookup.ts";
+import type { Answer, Availability } from "./answer.ts";
+import type { Lookup } from "./lookup.ts";
 import { Realiser, type Unrealised } from "./realise.ts";
 
 export interface Facts {
