@@ -29,6 +29,7 @@ export interface Facts {
 
 /** How far to look below an output that a cache has. */
 export type Depth = "until cached" | "until upstream";
+type Level = "target" | "input";
 
 export class FactFinder implements Facts {
   readonly derivations = new Map<StorePath, Derivation>();
@@ -98,26 +99,22 @@ export class FactFinder implements Facts {
    * Looks at a derivation as Nix does: where its outputs are cached, nothing under it is asked for.
    * Every path goes its own way as soon as its answer is there, so a slow one holds up no other.
    */
-  explore(
-    { drvPath, outputNames }: DerivationOutputs,
-    depth: Depth,
-    level: "target" | "input" = "target",
-  ): Promise<void> {
+  explore(wanted: DerivationOutputs, depth: Depth, level: Level = "target"): Promise<void> {
+    const { drvPath, outputNames } = wanted;
     const key = `${depth} ${drvPath}!${[...outputNames].sort().join(",")}`;
     this.roots.add(drvPath);
     let done = this.explored.get(key);
     if (!done) {
-      done = this.exploreOnce(drvPath, outputNames, depth, level);
+      done = this.exploreOnce(wanted, depth, level);
       this.explored.set(key, done);
     }
     return done;
   }
 
   private async exploreOnce(
-    drvPath: StorePath,
-    outputNames: readonly string[],
+    { drvPath, outputNames }: DerivationOutputs,
     depth: Depth,
-    level: "target" | "input",
+    level: Level,
   ): Promise<void> {
     const derivation = await this.derivation(drvPath);
     if (this.realiser.isFor(derivation)) {
@@ -154,8 +151,8 @@ export class FactFinder implements Facts {
 
   private async exploreInputs({ inputs }: Derivation, depth: Depth): Promise<void> {
     await Promise.all(
-      [...inputs].map(([drvPath, outputNames]) =>
-        this.explore({ drvPath, outputNames }, depth, "input"),
+      [...inputs].map(([drvPath, names]) =>
+        this.explore({ drvPath, outputNames: names }, depth, "input"),
       ),
     );
   }
