@@ -73,6 +73,21 @@ test(`a set is evaluated once, and each member is served, on ${NIX}`, async () =
   );
 });
 
+test(`of sets in a set each member is served, and what is too much is told, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const step = await job.main({ targets: ".#nested.*.*\n.#large.*" });
+  const names = step.report().targets.map(({ name }) => name);
+  expect(names.slice(0, 3)).toEqual([".#nested.a.one", ".#nested.a.two", ".#nested.b.three"]);
+  expect(names).toHaveLength(3 + 401);
+  const isServed = !(await served(job, "build --dry-run .#nested.b.three")).includes(NOT_ALLOWED);
+  expect(isServed).toBe(MINOR >= 11);
+  if (MINOR < 11) return;
+  expect(step.log).toContain("nix build and nix shell of .#nested.a.one, .#nested.a.two");
+  expect(step.log).toContain(
+    "later commands evaluate again .#large.*: it has more than 400 members",
+  );
+});
+
 test(`members that fail are told in Nix's words, the others are served, on ${NIX}`, async () => {
   await using job = await startEvaluation();
   const system = await systemOf(job);
