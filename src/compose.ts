@@ -59,6 +59,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly evaluationRecords?: RecordStore | undefined;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
+  /** Begins what there is time for while Nix says how it is set up. */
+  readonly meanwhile?: () => void;
 }
 
 export interface Composed extends AsyncDisposable {
@@ -85,6 +87,7 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
   for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
     for (const host of location ? register.hosts(location) : []) http.connect(host);
   }
+  request.meanwhile?.();
   try {
     return await composeWith(request, { command, reading, http, moved });
   } catch (error) {

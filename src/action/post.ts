@@ -9,6 +9,7 @@ import { byCause, byImportance } from "../domain/finding.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
 import { runPost } from "../engine/post.ts";
+import { endOf } from "../engine/result.ts";
 import { type Environment, secretOf, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
@@ -114,7 +115,7 @@ async function endJob(
   for (const annotation of annotations(fresh(findings, page.told))) annotate(annotation);
   await writeSummary(postSummary(page, context.summary));
   log.info(postLastLine(page));
-  conclude(outcome.findings);
+  conclude(endOf(outcome.findings));
 }
 
 /** Nix as main found it, whatever a step put before it since. */

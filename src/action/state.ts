@@ -10,14 +10,13 @@ import type { JobMemory } from "../engine/post.ts";
 import type { WantedPin } from "../engine/survey/found.ts";
 import { writeWhole } from "../host/atomic.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
-import { type Context, folderOf, type Place } from "./context.ts";
+import { type Context, folderOf, type Place, USE } from "./context.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
 
 /** A target's own, and after a `^` which of its outputs. */
 const PIN_NAME = /^[0-9A-Za-z_.+-]{1,200}(?:\^[0-9A-Za-z_.+-]{1,200})?$/;
 
-const USE = /^[1-9]\d{0,5}$/;
 const RECORD = /^state-[1-9]\d{0,3}\.json$/;
 
 /** What the runner hands on: one variable, and a process is not started with one of more than 128 kB. */
@@ -78,11 +77,6 @@ export interface StepState {
 }
 
 export const STATE = "preflight";
-
-/** The number of a use, or undefined for what is none. */
-export function parseUse(text: string): string | undefined {
-  return USE.test(text) ? text : undefined;
-}
 
 const NAMES = "store-names";
 

@@ -34,6 +34,9 @@ export type ErrorCode =
   | "NCP-309" // a NAR cannot be unpacked here
   | "NCP-310" // a path is not served, since a reference of it was not pushed
   | "NCP-314" // a store path is above `push-max`
+  | "NCP-315" // a cache's index cannot be written
+  | "NCP-316" // a cache's index can be neither kept nor deleted
+  | "NCP-317" // check runs were not made
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known here
   | "NCP-332" // this machine's clock is too far off

@@ -12,8 +12,9 @@ import { apply } from "./apply.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps, writableCache } from "./plan.ts";
 import { MAY_IN_POST, type PushRoots, type Step } from "./step.ts";
+import { noCount } from "./survey/answer.ts";
 import type { WantedPin } from "./survey/found.ts";
-import { Lookup, noCount } from "./survey/lookup.ts";
+import { Lookup } from "./survey/lookup.ts";
 import { answerTroubleFindings, describeSubstituters, placed } from "./survey/substituters.ts";
 
 /** What the step remembered for its post step. */

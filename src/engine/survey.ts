@@ -10,10 +10,11 @@ import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { MAY } from "./step.ts";
+import { type Indexes, noCount } from "./survey/answer.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
 import { BuildGraph, type BuildNode, type Tops } from "./survey/build-graph.ts";
 import type { FoundTargets } from "./survey/found.ts";
-import { Lookup, noCount } from "./survey/lookup.ts";
+import { Lookup } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
 import {
   describeSubstituters,
@@ -88,7 +89,7 @@ export async function survey(
   const silent = substituters.flatMap(({ substituter, state }) =>
     isSilent({ role: substituter.role, state }) ? [substituter] : [],
   );
-  const lookup = new Lookup([...reachable, ...silent], signal, refuted);
+  const lookup = new Lookup([...reachable, ...silent], signal, refuted, indexesOf(job));
   using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
@@ -141,6 +142,13 @@ export async function survey(
     foundNotices: found.notices,
     figures,
   };
+}
+
+/** An audit judges caches by what they serve; and no job fails for what only an index says. */
+function indexesOf(job: Job): Indexes {
+  if (MAY[job.mode].has("audit")) return "not used";
+  const { failOn } = job;
+  return failOn.includes("missing") || failOn.includes("heavy") ? "confirmed" : "believed";
 }
 
 /** A run that builds in order to push asks first whether it may. */

@@ -46,7 +46,8 @@ export function textReport(run: Run): string[] {
       state.kind === "reachable"
         ? `, answers in ${Math.round(state.milliseconds)} ms, priority ${state.priority}: ${count.hits} of ${count.asked} paths (${formatBytes(count.bytes)})`
         : `: ${describeError(state.error)}`;
-    lines.push(`  ${name}: ${reachWords(substituter)}${how}`);
+    const index = count.byIndex > 0 ? `, ${count.byIndex} more not there by its index` : "";
+    lines.push(`  ${name}: ${reachWords(substituter)}${how}${index}`);
   }
   lines.push(`  key: ${survey.key.key}`);
   lines.push(...auditLines(run.outcome.audit));
