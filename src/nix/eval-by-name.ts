@@ -36,6 +36,8 @@ export interface ByName {
   readonly rest: "all" | "none" | readonly string[];
   /** The members of a set among them. */
   readonly left: readonly NamedPath[];
+  /** Where none could be named: to be called where there is something all the same. */
+  readonly otherwise?: () => void;
 }
 
 interface Member {
@@ -60,8 +62,8 @@ export async function byName(
 ): Promise<ByName> {
   const members = await membersOf(fill, request, segments, signal);
   if (typeof members === "string") {
-    fill.missed.set(`.#${formatAttrPath(request.attrPath)}`, members);
-    return { derivations: [], rest: "all", left: [] };
+    const otherwise = () => fill.missed.set(`.#${formatAttrPath(request.attrPath)}`, members);
+    return { derivations: [], rest: "all", left: [], otherwise };
   }
   const paths = members.map(({ path }) => path);
   const found = await fill.give(paths, signal);

@@ -95,17 +95,17 @@ class Evaluation {
   /** What Nix can keep for later commands is evaluated so that it does; the rest by a question of ours. */
   async all(segments: readonly AttrSegment[]): Promise<Part> {
     const { fill, ofBash, flake, system } = this.evaluator;
-    const kept = await ofBash?.give(this.request, this.signal);
-    if (kept) return { ...NOTHING, derivations: [kept] };
-    if (!fill || !flake || this.request.flake !== "." || this.request.system !== system) {
-      return this.set(segments);
-    }
-    const parts = { ...this.evaluator, fill };
-    const { derivations, rest, left } = await byName(parts, this.request, segments, this.signal);
+    const bash = await ofBash?.give(this.request, this.signal);
+    if (bash) return { ...NOTHING, derivations: [bash] };
+    const isHere = this.request.flake === "." && this.request.system === system;
+    if (!fill || !flake || !isHere) return this.set(segments);
+    const given = await byName({ ...this.evaluator, fill }, this.request, segments, this.signal);
+    const { derivations, rest, left } = given;
     if (rest === "none") return { ...NOTHING, derivations };
     const asked = await this.set(segments, rest === "all" ? undefined : rest);
-    const given = new Set(derivations.map(({ attrPath }) => attrPath));
-    const others = asked.derivations.filter(({ attrPath }) => !given.has(attrPath));
+    if (asked.derivations.length > 0) given.otherwise?.();
+    const known = new Set(derivations.map(({ attrPath }) => attrPath));
+    const others = asked.derivations.filter(({ attrPath }) => !known.has(attrPath));
     // What was not come to, as too many others failed, is known to be sound now.
     const sound = new Set(others.map(({ attrPath }) => attrPath));
     const again = left.filter((path) => sound.has(formatAttrPath(named(path))));
