@@ -2,6 +2,7 @@
 
 import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type StoredPin } from "../domain/cache.ts";
+import { unknownOutputs } from "../domain/content-address.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { DerivationOutputs, World } from "../domain/ports.ts";
@@ -111,12 +112,8 @@ export function plan(
         const mine = making.has(target);
         const ours = isOurs(survey, target);
         if (!mine && !ours && !isUpstreamOnly(survey, target)) continue;
-        const roots = {
-          target: target.name,
-          paths: rootsOf(survey, target, only.get(target.name)),
-        };
-        // Known only when it is built (content-addressed): the end of the job pushes it.
-        if (roots.paths.length === 0) continue;
+        const roots = rootsOf(survey, target, only.get(target.name));
+        if (roots.paths.length === 0 && !(mine && roots.realised)) continue;
         if (writable) {
           if (mine) steps.push({ do: "push", cache: writable, roots });
           steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
@@ -214,11 +211,27 @@ function substituteSteps({ judgement, load }: Work): Step[] {
 /** The target's outputs and, with `closure=build`, those of what was missing below it. */
 function rootsOf(
   survey: Survey,
-  target: SurveyedTarget,
+  { name, wanted, outputs }: SurveyedTarget,
   below: readonly DerivationOutputs[] = [],
-): readonly StorePath[] {
-  const deep = below.flatMap((wanted) => knownOutputs(survey, wanted));
-  return [...new Set([...(target.outputs ?? []), ...deep])];
+): PushRoots {
+  const deep = below.flatMap((one) => knownOutputs(survey, one));
+  const all = [...(wanted?.kind === "derivation" ? [wanted] : []), ...below];
+  const realised = all.filter((one) => isRealised(survey, one));
+  return {
+    target: name,
+    paths: [...new Set([...(outputs ?? []), ...deep])],
+    ...(realised.length > 0 ? { realised } : {}),
+  };
+}
+
+/** Content-addressed: its paths are known only when it is built. */
+export function isRealised(
+  { facts }: Pick<Survey, "facts">,
+  { drvPath }: DerivationOutputs,
+): boolean {
+  const derivation = facts.derivations.get(drvPath);
+  const open = derivation && unknownOutputs(derivation);
+  return open === "floating" || open === "deferred";
 }
 
 export interface PinWish {

@@ -40,7 +40,7 @@ import {
   storedMost,
   storedSize,
 } from "../stored-nar.ts";
-import { httpPush } from "./push.ts";
+import { type HttpPushOptions, httpPush, httpRealise } from "./push.ts";
 
 export interface HttpCacheOptions {
   readonly name: string;
@@ -239,21 +239,23 @@ export const httpKind: CacheKind<URL> = {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
     const packing = parsePacking(url);
+    const pushing: HttpPushOptions = {
+      name,
+      at: (path) => below(options.base, path),
+      http,
+      headers: options.headers,
+      ...packing,
+      signingKey,
+      folder: request.folder,
+      isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
+      storeDir,
+    };
     return {
       ...cache,
       // Whether it takes a PUT, only one that writes would show.
       mayPush: async () => packingTrouble(name, packing),
-      push: httpPush({
-        name,
-        at: (path) => below(options.base, path),
-        http,
-        headers: options.headers,
-        ...packing,
-        signingKey,
-        folder: request.folder,
-        isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
-        storeDir,
-      }),
+      push: httpPush(pushing),
+      realise: httpRealise(pushing),
     };
   },
 };

@@ -14,7 +14,7 @@ import {
 } from "../address.ts";
 import { S3_OPTIONS } from "../address-options.ts";
 import { below, httpCache } from "../http/http.ts";
-import { type HttpPushOptions, httpPush } from "../http/push.ts";
+import { type HttpPushOptions, httpPush, httpRealise } from "../http/push.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
 import { PartMemory } from "../parts.ts";
 import { explainS3, parseBucket, signedHttp } from "./client.ts";
@@ -110,6 +110,7 @@ export const s3Kind: CacheKind<URL> = {
       mayPush: async (signal) =>
         (await refusesParts(options, signal)) ?? packingTrouble(name, options),
       push: httpPush(options),
+      realise: httpRealise(options),
     };
   },
 };
