@@ -17,7 +17,7 @@ import { showTrace } from "../host/trace.ts";
 import { auditHeadline } from "../report/audit-section.ts";
 import { allFindings, reportText } from "../report/json.ts";
 import { plainLine } from "../report/page.ts";
-import { whyLines } from "../report/rebuilds.ts";
+import { whyLines } from "../report/text.ts";
 import { type Command, type Detail, parseCommand } from "./arguments.ts";
 import { beginFolder } from "./command-folder.ts";
 import { completionScript } from "./completion.ts";
