@@ -46,37 +46,65 @@ const quietGlob: Plugin = {
  * What is wanted later and together is loaded as one: the world, and behind it all that a run does and tells in it.
  * Else each of these files is the root of chunks of its own, and every chunk more is a file to find and to link.
  */
-const ROOMS: Readonly<Record<string, readonly string[]>> = {
+const TOGETHER: Readonly<Record<string, readonly string[]>> = {
+  action: [
+    "action/background-push.ts",
+    "action/install-nix.ts",
+    "action/main.ts",
+    "action/post.ts",
+  ],
   world: ["compose.ts", "compose-setup.ts"],
+  terminal: ["cli/display.ts", "cli/setup.ts", "cli/terminal-report.ts"],
   work: [
     "engine/background-push.ts",
+    "engine/post.ts",
+    "engine/result.ts",
     "engine/run.ts",
+    "report/audit-section.ts",
     "report/headline.ts",
     "report/json.ts",
     "report/post-page.ts",
+    "report/rebuilds.ts",
     "report/summary.ts",
     "report/text.ts",
   ],
 };
 
-const rooms: Plugin = {
-  name: "rooms",
+const together: Plugin = {
+  name: "together",
   setup(building) {
-    const roomOf = new Map(
-      Object.entries(ROOMS).flatMap(([room, files]) =>
-        files.map((file) => [resolve("src", file), room] as const),
+    const groupOf = new Map(
+      Object.entries(TOGETHER).flatMap(([group, files]) =>
+        files.map((file) => [resolve("src", file), group] as const),
       ),
     );
     building.onResolve({ filter: /^\.\.?\// }, ({ kind, path, resolveDir }) => {
-      const room = kind === "dynamic-import" && roomOf.get(join(resolveDir, path));
-      return room ? { path: room, namespace: "room" } : undefined;
+      const group = kind === "dynamic-import" && groupOf.get(join(resolveDir, path));
+      return group ? { path: group, namespace: "together" } : undefined;
     });
-    building.onLoad({ filter: /.*/, namespace: "room" }, ({ path }) => ({
-      contents: (ROOMS[path] ?? []).map((file) => `export * from "./src/${file}";`).join("\n"),
-      resolveDir: resolve("."),
-    }));
+    building.onLoad({ filter: /.*/, namespace: "together" }, async ({ path }) => {
+      const files = (TOGETHER[path] ?? []).map((file) => `./src/${file}`);
+      await refuseShared(files);
+      const contents = files.map((file) => `export * from "${file}";`).join("\n");
+      return { contents, resolveDir: resolve(".") };
+    });
   },
 };
+
+/** Of two that export one name neither is exported, and nobody says so before it is called. */
+async function refuseShared(files: readonly string[]): Promise<void> {
+  const owners = new Map<string, string>();
+  for (const file of files) {
+    const text = await readFile(file, "utf8");
+    for (const [, name = ""] of text.matchAll(
+      /^export (?:async )?(?:function|const|class) (\w+)/gm,
+    )) {
+      const other = owners.get(name);
+      if (other) throw new Error(`${other} and ${file} both export ${name}, and are loaded as one`);
+      owners.set(name, file);
+    }
+  }
+}
 
 /**
  * Bundles the entries into `folder`, which is never without them: a file is replaced whole, where it is another at all,
@@ -148,12 +176,12 @@ const bundle = (outdir: string, entryPoints: Readonly<Record<string, string>>) =
     // What package.json's engines say: `using` and the like are written out.
     target: "node22.15",
     minify: true,
-    // @actions/cache compares class names at run time; minified ones would not be equal.
-    keepNames: true,
+    // To name every function again takes 4 ms of a start. @actions/cache needs it: it compares class names.
+    keepNames: entryPoints === ALONE,
     legalComments: "none",
     metafile: true,
     write: false,
-    plugins: [lightCore, quietGlob, rooms],
+    plugins: [lightCore, quietGlob, together],
     banner: {
       // Bundled CommonJS packages call require for Node's own modules.
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',

@@ -8,7 +8,6 @@ import { count, formatSeconds } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
-import { audit } from "./audit/audit.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Directories, measureDiskSpace } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
@@ -77,7 +76,9 @@ async function once(
     meant,
     {
       lookup: seen.lookup,
-      audit: (verified) => audit(job, seen, verified, world, signal),
+      // A fifth of the program, which other runs do without.
+      audit: async (verified) =>
+        (await import("./audit/audit.ts")).audit(job, seen, verified, world, signal),
     },
     world,
     signal,

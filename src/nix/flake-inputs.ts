@@ -123,6 +123,8 @@ export class FlakeInputs {
   private readonly parts: FlakeInputsParts;
   private sources: Promise<readonly LockedSource[]> | undefined;
   private fetched: Promise<void> | undefined;
+  /** All of them, where all were here before the first evaluation. */
+  private here: ReadonlySet<StorePath> | undefined;
 
   constructor(parts: FlakeInputsParts) {
     this.parts = parts;
@@ -140,7 +142,10 @@ export class FlakeInputs {
     if (paths.length === 0) return;
     const before = await valid(paths, signal);
     const absent = paths.filter((path) => !before.has(path));
-    if (absent.length === 0) return;
+    if (absent.length === 0) {
+      this.here = before;
+      return;
+    }
     await fetch(absent, signal);
     const got = (await valid(absent, signal)).size;
     if (got === 0) return;
@@ -168,10 +173,8 @@ export class FlakeInputs {
   async toPush(which: "everybody's" | "all", signal: AbortSignal): Promise<readonly StorePath[]> {
     const { valid, log } = this.parts;
     const sources = await this.locked();
-    const here = await valid(
-      sources.map(({ path }) => path),
-      signal,
-    );
+    const paths = sources.map(({ path }) => path);
+    const here = this.here ?? (await valid(paths, signal));
     const there = sources.filter(({ path }) => here.has(path));
     const fit = there.filter(({ readers }) => which === "all" || readers === "everybody");
     const kept = there.filter((one) => !fit.includes(one)).map(({ name }) => name);

@@ -6,6 +6,7 @@ import { outputPaths, parseDerivation } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
 import type { EvaluationResult } from "../domain/evaluation.ts";
 import type { Log, Nix } from "../domain/ports.ts";
+import { realisationReading } from "../domain/realisation.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import { buildEnvironment } from "../host/environment.ts";
@@ -22,6 +23,7 @@ import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
 import { fileEnvironment } from "./nix-file.ts";
+import { realisations } from "./realisations.ts";
 import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
@@ -226,6 +228,14 @@ export function nixPort(parts: NixParts): Nix {
       await roots.hold(made.flat(), control.signal);
       return result;
     },
+    ...(realisationReading(setup.version)
+      ? {
+          realisations: (wanted, signal) =>
+            wanted.length === 0
+              ? Promise.resolve([])
+              : realisations(command, storeDir, derivation, wanted, signal),
+        }
+      : {}),
     buildDirectory: () => buildDirectory,
     buildIn: (directory, how) => {
       [buildDirectory, kept] = [directory, how];

@@ -1,11 +1,12 @@
 /** The parts of a page: heading, tables, folds, and names in them that nothing takes for Markdown. Pure. */
 
 import { withoutCredentials } from "../domain/location.ts";
+import { number } from "../domain/size.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
 /** Rows of a table that folds; what is beyond stands in the report. */
-const ROWS_MOST = 100;
+export const ROWS_MOST = 100;
 
 /** Where a file's line can be looked at; undefined where nobody knows. */
 export type LinkTo = (file: string, line: number) => string | undefined;
@@ -48,14 +49,6 @@ function unbroken(text: string): string {
     .join("");
 }
 
-/** A part of a page that has a title of its own. */
-export interface Section {
-  readonly title: string;
-  /** Markdown without its heading; empty: there is nothing to say. */
-  readonly body: string;
-  readonly heading?: "none";
-}
-
 /** `>` in front of a column's name: numbers, set right and never broken. */
 export type Row = readonly string[];
 
@@ -87,7 +80,7 @@ export function grid(columns: Row, rows: readonly Row[]): string {
   const more = rows.length - shown.length;
   return [
     [line(head), `|${rule.join("|")}|`, ...shown].join("\n"),
-    ...(more > 0 ? [`And ${more.toLocaleString("en-US")} more, in the report.`] : []),
+    ...(more > 0 ? [`And ${number(more)} more, in the report.`] : []),
   ].join("\n\n");
 }
 
