@@ -231,14 +231,17 @@ test(`a record that somebody else made steers nothing, on ${NIX}`, async () => {
     (await place(KEY).read(key, SIGNAL)) ?? new Uint8Array(),
     job.machine.storeDir,
   );
-  const { evalCache: kept, results } = carried;
+  const {
+    evalCaches: [kept],
+    results,
+  } = carried;
   const ok = results.find(([asked]) => asked.includes('"ok"'));
   const other = results.find(([asked]) => asked.includes('"other"'));
   if (!kept || !ok || !other) throw new Error("it is not all there");
   const forged = pack({
     ...carried,
     results: [[ok[0], other[1]], other],
-    evalCache: { folder: kept.folder, content: await readFile(await evalCache(job)) },
+    evalCaches: [{ ...kept, content: await readFile(await evalCache(job)) }],
   });
   // That it would work: with our own secret it does.
   await place(KEY).write(key, forged, SIGNAL);

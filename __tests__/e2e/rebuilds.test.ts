@@ -124,6 +124,7 @@ interface Told {
   readonly derivations: number;
   readonly changed: number;
   readonly builds: number;
+  readonly download: { readonly base: number; readonly now: number } | null;
   readonly list: readonly {
     readonly name: string;
     readonly was: string | null;
@@ -144,6 +145,8 @@ test("a pull request is told what it rebuilds, and the first cause of each", asy
   const same = await run("pull request", { mode: "check" });
   expect(JSON.parse(same.outputs["rebuilds"] ?? "")).toMatchObject({ changed: 0, derivations: 5 });
   expect(same.outputs["rebuild-minutes"]).toBe("0");
+  const { download } = JSON.parse(same.outputs["rebuilds"] ?? "") as Told;
+  expect(download?.now).toBe(download?.base);
 
   await parts("3.5.1");
   await commit({ "web/main.rs": "2" });
@@ -154,6 +157,8 @@ test("a pull request is told what it rebuilds, and the first cause of each", asy
     derivations: 5,
     changed: 4,
     builds: 4,
+    // What is not built yet weighs nothing in a cache: that is no smaller download.
+    download: null,
   });
   const byName = new Map(told.list.map((one) => [one.name, one]));
   expect(byName.get("acme-web-2.3.2")?.cause).toEqual({ kind: "own", attributes: ["src"] });
@@ -165,9 +170,12 @@ test("a pull request is told what it rebuilds, and the first cause of each", asy
   expect(byName.get("curl-8.15.0")?.cause).toEqual(dependency);
   expect(byName.get("acme-cli-0.9.4")?.cause).toEqual(dependency);
   expect(byName.has("acme-docs")).toBe(false);
-  expect(both.summary).toContain("felt by 4 of 5 derivations, 4 need a build");
+  expect(both.summary).toContain(
+    "### 🔨 Nix cache: this pull request changes 4 of 5 derivations, 4 need a build",
+  );
+  expect(both.log).toMatch(/^Nix cache: this pull request changes 4 of 5 .*; \d.*s$/m);
   expect(both.summary).toContain("its source");
-  expect(Number(both.outputs["rebuild-minutes"])).toBeGreaterThanOrEqual(0);
+  expect(both.outputs["rebuild-minutes"]).toMatch(/^\d+(\.\d)?$/);
 });
 
 test("where nothing but the lock changed, its input is the cause, with both revisions", async () => {

@@ -55,7 +55,7 @@ async function record({ machine, nix, version, top, other }: Made, most = 1e9) {
       return { storePath, references, contentAddress, content: await node.content(SIGNAL) };
     }),
   );
-  return { fit, bytes: pack({ results: [], kept: [], evalCache: undefined, paths }) };
+  return { fit, bytes: pack({ results: [], kept: [], evalCaches: [], paths }) };
 }
 
 describe("a closure of derivations", () => {

@@ -8,7 +8,7 @@ import { describeError } from "../domain/errors.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Run } from "../engine/result.ts";
-import { maySendAtOnce } from "../engine/step.ts";
+import { MAY, maySendAtOnce } from "../engine/step.ts";
 import { pinsOf } from "../engine/survey/found.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
@@ -19,6 +19,7 @@ import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
 import type { LinkTo } from "../report/page.ts";
 import { runnerOfJob, startBackground } from "./background-push.ts";
+import { type CheckRun, makeCheckRuns } from "./check-runs.ts";
 import {
   annotate,
   conclude,
@@ -137,6 +138,7 @@ export function main(): Promise<void> {
       watcher,
       alsoSilent: own && !isThere ? [own.name] : [],
       pushEnded: ended && describeError(ended),
+      checks: await makeCheckRuns(context, trust, done, signal),
       told: done.result.findings.flatMap(({ level, cause, message }) =>
         level === "notice" ? [] : [cause ?? message],
       ),
@@ -152,6 +154,7 @@ interface Known {
   /** Beside the substituters that did not answer. */
   readonly alsoSilent?: readonly string[];
   readonly pushEnded?: string | undefined;
+  readonly checks?: readonly CheckRun[];
   /** What post need not tell again, by its cause. */
   readonly told?: readonly string[];
 }
@@ -168,7 +171,7 @@ async function leaveForPost(
 ): Promise<(known: Known) => Promise<void>> {
   const keeper = new StateKeeper(context, sealFor(context));
   const storeNames = await composed.storeNames();
-  return async ({ survey, watcher, alsoSilent = [], pushEnded, told = [] }) => {
+  return async ({ survey, watcher, alsoSilent = [], pushEnded, checks = [], told = [] }) => {
     if (record) {
       const derivations = survey && derivationsOf(survey);
       await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
@@ -182,9 +185,15 @@ async function leaveForPost(
       STATE,
       await keeper.save({
         trust,
-        memory: { targets, storeNames, silent, pushEnded, origin: originOf(context, survey) },
+        memory: {
+          ...{ targets, storeNames, silent, pushEnded },
+          origin: originOf(context, survey),
+          // A warming step has pushed them.
+          inputs: MAY[context.job.mode].has("push") ? [] : (survey?.inputs ?? []),
+        },
         watcher,
         told: told.map(redacted),
+        checks,
         programs: folderOf("nix-store", context.environment["PATH"] ?? ""),
       }),
     );

@@ -19,6 +19,7 @@ import {
   endBackground,
   stopBackground,
 } from "./background-push.ts";
+import { changeCheckRuns } from "./check-runs.ts";
 import {
   annotate,
   conclude,
@@ -125,6 +126,7 @@ async function endJob(
   for (const line of linesOf(findings)) log.info(line);
   for (const annotation of annotations(fresh(findings, page.told))) annotate(annotation);
   await writeSummary(postSummary(page, context.summary));
+  await changeCheckRuns(context, trust, state.checks ?? [], page.done, signal);
   log.info(postLastLine(page));
   conclude(endOf(outcome.findings));
 }

@@ -4,7 +4,7 @@ import { UserError } from "./errors.ts";
 import type { RecordStore } from "./evaluation-record.ts";
 import type { KindFacts } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
-import type { RealisationAnswer, RealisationId } from "./realisation.ts";
+import type { MadeRealisation, RealisationAnswer, RealisationId } from "./realisation.ts";
 import type { PublicKey } from "./signature.ts";
 import { count, formatSeconds } from "./size.ts";
 import type { StorePath } from "./store-path.ts";
@@ -121,10 +121,7 @@ export interface CacheClient {
   readonly narsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
   describe(signal: AbortSignal): Promise<CacheDescription>;
-  /**
-   * Why it would take nothing from us; undefined where nothing speaks against it. Writes nothing. Asked
-   * before anything is built, of our own cache, and only by a run that would push.
-   */
+  /** Why our own cache would take nothing from a run that would push; asked before any build. Writes nothing. */
   mayPush?(signal: AbortSignal): Promise<UserError | undefined>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
@@ -149,6 +146,8 @@ export interface CacheClient {
     progress: (done: PushProgress) => void,
     signal: AbortSignal,
   ): Promise<PushResult>;
+  /** Writes what became of a content-addressed output, whose path is served. Missing: it keeps no such thing. */
+  realise?(made: MadeRealisation, signal: AbortSignal): Promise<void>;
   /** Why nothing more is pushed there in this run; undefined while all is well. */
   pushEnded?(): Error | undefined;
   pin?(pin: Pin, signal: AbortSignal): Promise<void>;

@@ -10,6 +10,8 @@ import type { StorePath } from "../domain/store-path.ts";
 export interface PushRoots {
   readonly target: string;
   readonly paths: readonly StorePath[];
+  /** Content-addressed: the paths of these only building tells. */
+  readonly realised?: readonly DerivationOutputs[];
 }
 
 /** What is to be free where space lacks, so that it lacks no more. */

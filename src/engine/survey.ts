@@ -9,7 +9,7 @@ import type { EvaluationRecord } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { MAY } from "./step.ts";
+import { MAY, MAY_IN_POST } from "./step.ts";
 import { type Indexes, noCount } from "./survey/answer.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
 import { BuildGraph, type BuildNode, type Tops } from "./survey/build-graph.ts";
@@ -101,14 +101,7 @@ export async function survey(
   const assessment = await assess(job, world, lookup, found.targets, figures, signal);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
-  const pushesInputs = ownUse(job, trust) === "pushed to" && job.push === "auto";
-  const inputs =
-    pushesInputs && job.pushInputs !== "off"
-      ? await world.nix?.evaluated?.inputs?.(
-          job.pushInputs === "all" ? "all" : "everybody's",
-          signal,
-        )
-      : [];
+  const inputs = await inputsToPush(job, trust, world, lookup, signal);
   const hindrances = hindrancesOf(assessment, local, world);
   return {
     ...assessment,
@@ -134,7 +127,7 @@ export async function survey(
       count: lookup.counts.get(substituter.cache.name) ?? noCount(),
     })),
     local,
-    inputs: inputs ?? [],
+    inputs,
     pins,
     notices: [...notices, ...found.notices],
     lookup,
@@ -149,6 +142,24 @@ function indexesOf(job: Job): Indexes {
   if (MAY[job.mode].has("audit")) return "not used";
   const { failOn } = job;
   return failOn.includes("missing") || failOn.includes("heavy") ? "confirmed" : "believed";
+}
+
+/** Of those that are here and may be pushed, what no cache has: by this step, or at the end of the job. */
+async function inputsToPush(
+  job: Job,
+  trust: Trust,
+  { nix }: World,
+  lookup: Lookup,
+  signal: AbortSignal,
+): Promise<readonly StorePath[]> {
+  const { push, pushInputs } = job;
+  const pushes = MAY[job.mode].has("push") || MAY_IN_POST[job.mode].has("push");
+  if (!pushes || trust.kind !== "write" || push !== "auto" || pushInputs === "off") return [];
+  const which = pushInputs === "all" ? "all" : "everybody's";
+  const here = (await nix?.evaluated?.inputs?.(which, signal)) ?? [];
+  if (job.force === "force") return here;
+  const answers = await Promise.all(here.map((path) => lookup.ask(path)));
+  return here.filter((_, at) => !answers[at]?.served);
 }
 
 /** A run that builds in order to push asks first whether it may. */

@@ -5,6 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { describeError } from "../domain/errors.ts";
 import type { EvaluationRequest, EvaluationResult } from "../domain/evaluation.ts";
 import type { RecordStore } from "../domain/evaluation-record.ts";
+import { mapLimited } from "../domain/limit.ts";
 import type { Log } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
@@ -18,12 +19,19 @@ import {
 } from "./derivation-closure.ts";
 import {
   cacheFolder,
-  EvalCache,
   evalCacheFile,
   type KeptDerivation,
   removeEvalCache,
+  settle,
 } from "./eval-cache.ts";
-import { type Carried, type CarriedResult, fitting, pack, unpack } from "./evaluation-file.ts";
+import {
+  type Carried,
+  type CarriedEvalCache,
+  type CarriedResult,
+  fitting,
+  pack,
+  unpack,
+} from "./evaluation-file.ts";
 import { indirectName, isIndirect } from "./flake.ts";
 
 export interface CarriedParts extends ClosurePlace {
@@ -49,10 +57,12 @@ const MOST = 100_000_000;
 interface Begun {
   readonly key: string;
   readonly fingerprint: string;
-  readonly taken: Pick<Carried, "results" | "kept">;
+  readonly taken: Pick<Carried, "results" | "kept" | "evalCaches">;
   /** Whether it is all in the store, and Nix's eval cache the one that was carried here. */
   readonly arrival: Promise<Arrival>;
 }
+
+const NOTHING: Begun["taken"] = { results: [], kept: [], evalCaches: [] };
 
 type Arrival = "nothing" | "derivations" | "eval cache too" | "failed";
 
@@ -63,8 +73,7 @@ export class CarriedEvaluation {
   private readonly made = new Map<string, CarriedResult>();
   private readonly texts = new Map<StorePath, Uint8Array>();
   private readonly used: { request: EvaluationRequest; result: EvaluationResult }[] = [];
-  private cacheContent: Uint8Array | undefined;
-  private cacheIn: string | undefined;
+  private held: readonly CarriedEvalCache[] = [];
 
   /** Begins at once: it is fetched while the run finds out everything else. */
   constructor(parts: CarriedParts, signal: AbortSignal) {
@@ -122,7 +131,7 @@ export class CarriedEvaluation {
         matched: [...one.matched],
         outputNames: [...one.outputNames],
       })),
-      passedOver: passedOver.map((one) => ({ ...one })),
+      passedOver: [...passedOver],
       notices: [...notices],
     });
   }
@@ -138,21 +147,29 @@ export class CarriedEvaluation {
     return (await begun?.arrival) === "eval cache too" ? new Map(begun?.taken.kept) : undefined;
   }
 
-  /** Takes Nix's eval cache as it is now: nothing has been built by then that could write to it. */
-  async hold(): Promise<string | undefined> {
+  /** Whether anything of this flake was carried here. */
+  async hasOf(flake: string): Promise<boolean> {
+    await this.begun;
+    return [...this.results.keys()].some((key) => JSON.parse(key)[0] === flake);
+  }
+
+  /**
+   * Takes Nix's eval caches as they are now, the flake's own and those of inputs by what Nix calls them: nothing
+   * has been built by then that could write to them.
+   */
+  async hold(inputs: ReadonlyMap<string, string>): Promise<string | undefined> {
     const begun = await this.begun;
     if (!begun) return undefined;
     await begun.arrival;
-    const { version, environment } = this.parts;
-    const file = await evalCacheFile(begun.fingerprint, version, environment);
-    if (file !== undefined) {
-      {
-        using cache = await EvalCache.open(file, "by name");
-        cache?.settle();
-      }
-      this.cacheContent = await readFile(file);
-      this.cacheIn = basename(dirname(file));
-    }
+    const before = begun.taken.evalCaches.map(({ flake, name }) => [flake, name] as const);
+    const names = new Map([[ITSELF, begun.fingerprint], ...before, ...inputs]);
+    const held = await mapLimited([...names], 4, async ([flake, name]) => {
+      const file = await evalCacheFile(name, this.parts.version, this.parts.environment);
+      if (file === undefined) return [];
+      await settle(file);
+      return [{ flake, name, folder: basename(dirname(file)), content: await readFile(file) }];
+    });
+    this.held = held.flat();
     const { length } = this.used;
     if (length === 0) return undefined;
     return `an earlier job of this commit evaluated ${count(length, "line")} of the targets: they were not evaluated again`;
@@ -187,11 +204,7 @@ export class CarriedEvaluation {
     }
     for (const { drvPath } of kept.values()) derivations.add(drvPath as StorePath);
     const nodes = await readClosure(this.parts, derivations, signal);
-    const evalCache =
-      this.cacheContent !== undefined && this.cacheIn !== undefined
-        ? { folder: this.cacheIn, content: this.cacheContent }
-        : undefined;
-    const most = MOST - (evalCache?.content.length ?? 0);
+    const most = MOST - this.held.reduce((sum, { content }) => sum + content.length, 0);
     const fit = fitting([...derivations], nodes, most);
     const isIn = ({ drvPath }: { readonly drvPath: string }) =>
       fit.derivations.has(drvPath as StorePath);
@@ -205,12 +218,12 @@ export class CarriedEvaluation {
     }
     return pack({
       results: results.filter(([, { derivations: all }]) => all.every(isIn)),
-      kept: evalCache
+      kept: this.held.some(({ flake }) => flake === ITSELF)
         ? [...kept]
             .filter(([, one]) => isIn(one))
             .map(([key, one]) => [key, { ...one, install: [...one.install] }])
         : [],
-      evalCache,
+      evalCaches: this.held,
       paths,
     });
   }
@@ -220,19 +233,19 @@ export class CarriedEvaluation {
     const named = await name(signal);
     if (!named) return undefined;
     const arrival = Promise.resolve<Arrival>("nothing");
-    const nothing: Begun = { ...named, taken: { results: [], kept: [] }, arrival };
+    const nothing: Begun = { ...named, taken: NOTHING, arrival };
     try {
       const content = await store.read(named.key, signal);
       if (!content) return nothing;
       const carried = unpack(content, storeDir);
-      check(carried);
       for (const { storePath, content: text } of carried.paths) {
         if (isDerivationPath(storePath)) this.texts.set(storePath, text);
       }
       for (const [key, result] of carried.results) this.results.set(key, result);
       const begun = this.take(carried, named.fingerprint, signal);
       begun.catch(() => undefined);
-      return { ...named, taken: carried, arrival: begun };
+      const { results, kept, evalCaches } = carried;
+      return { ...named, taken: { results, kept, evalCaches }, arrival: begun };
     } catch (error) {
       signal.throwIfAborted();
       this.ignored(error);
@@ -246,7 +259,10 @@ export class CarriedEvaluation {
       await addToStore(this.parts.nix, carried.paths, signal);
       // Who reads them from now on reads the store.
       this.texts.clear();
-      return (await this.takeEvalCache(carried, fingerprint)) ? "eval cache too" : "derivations";
+      const own = carried.evalCaches.find(({ flake }) => flake === ITSELF);
+      if (own?.name !== fingerprint || !(await this.takeEvalCache(own))) return "derivations";
+      for (const one of carried.evalCaches) if (one !== own) await this.takeEvalCache(one);
+      return "eval cache too";
     } catch (error) {
       signal.throwIfAborted();
       this.ignored(error);
@@ -261,33 +277,21 @@ export class CarriedEvaluation {
   }
 
   /** Whether Nix has it now: its user's own stays. */
-  private async takeEvalCache({ evalCache }: Carried, fingerprint: string): Promise<boolean> {
+  private async takeEvalCache({ name, folder, content }: CarriedEvalCache): Promise<boolean> {
     const { version, environment, found } = this.parts;
-    if (!evalCache) return false;
-    const before = await evalCacheFile(fingerprint, version, environment);
+    const before = await evalCacheFile(name, version, environment);
     // Its user's own may hold more than that.
     if (before !== undefined && found === "believed") return false;
     if (before !== undefined) await removeEvalCache(before);
-    const folder = join(cacheFolder(environment), evalCache.folder);
-    await mkdir(folder, { recursive: true });
-    await writeWhole(join(folder, `${fingerprint}.sqlite`), evalCache.content);
+    const place = join(cacheFolder(environment), folder);
+    await mkdir(place, { recursive: true });
+    await writeWhole(join(place, `${name}.sqlite`), content);
     return true;
   }
 }
 
-/** Each derivation proves itself by its content; that they are those of these names, the seal says. */
-function check({ results, kept, paths }: Carried): void {
-  const there = new Set<string>(paths.map(({ storePath }) => storePath));
-  const wanted = [
-    ...results.flatMap(([, { derivations }]) => derivations),
-    ...kept.map(([, one]) => one),
-  ];
-  if (wanted.length === 0) throw new Error("it has no derivation");
-  for (const { drvPath } of wanted) {
-    if (!drvPath.endsWith(".drv")) throw new Error(`${drvPath} is no derivation`);
-    if (!there.has(drvPath)) throw new Error(`it lacks ${drvPath}`);
-  }
-}
+/** The flake of the working directory. */
+const ITSELF = ".";
 
 function keyOf({ flake, attrPath, system, outputs, absent }: EvaluationRequest): string {
   return JSON.stringify([flake, attrPath, system, outputs, absent ?? ""]);

@@ -26,8 +26,14 @@ const Header = z.object({
   results: z.array(z.tuple([z.string(), Result])),
   /** What Nix's eval cache has, by the attribute path. */
   kept: z.array(z.tuple([z.string(), z.object({ drvPath: PATH, install: z.array(z.string()) })])),
-  evalCache: z.optional(
-    z.object({ folder: z.string().check(z.regex(/^eval-cache-v\d{1,3}$/)), bytes: z.int() }),
+  /** The flake's own, and those of its inputs that were looked into. */
+  evalCaches: z.array(
+    z.object({
+      flake: z.string(),
+      name: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+      folder: z.string().check(z.regex(/^eval-cache-v\d{1,3}$/)),
+      bytes: z.int(),
+    }),
   ),
   /**
    * Each behind what it refers to, which is named by its place. The path of a text follows from the rest; of
@@ -39,22 +45,29 @@ const Header = z.object({
 export type CarriedResult = z.infer<typeof Result>;
 type CarriedHeader = z.infer<typeof Header>;
 
+export interface CarriedEvalCache {
+  /** `.`, or the name of an input. */
+  readonly flake: string;
+  /** What Nix calls it: of what was evaluated. */
+  readonly name: string;
+  readonly folder: string;
+  readonly content: Uint8Array;
+}
+
 export interface Carried extends Pick<CarriedHeader, "results" | "kept"> {
-  readonly evalCache: { readonly folder: string; readonly content: Uint8Array } | undefined;
+  readonly evalCaches: readonly CarriedEvalCache[];
   /** The derivations and all that they refer to, each behind that. */
   readonly paths: readonly AddressedPath[];
 }
 
-export function pack({ results, kept, evalCache, paths }: Carried): Uint8Array {
+export function pack({ results, kept, evalCaches, paths }: Carried): Uint8Array {
   const places = new Map(paths.map(({ storePath }, place) => [storePath, place]));
   const header = Buffer.from(
     JSON.stringify({
       version: 2,
       results,
       kept,
-      ...(evalCache
-        ? { evalCache: { folder: evalCache.folder, bytes: evalCache.content.length } }
-        : {}),
+      evalCaches: evalCaches.map(({ content, ...of }) => ({ ...of, bytes: content.length })),
       paths: paths.map(({ storePath, references, contentAddress, content }) => {
         const isText = contentAddress.startsWith(TEXT);
         return [
@@ -68,8 +81,8 @@ export function pack({ results, kept, evalCache, paths }: Carried): Uint8Array {
   );
   const size = Buffer.alloc(4);
   size.writeUInt32BE(header.length);
-  const content = paths.map((one) => one.content);
-  return Buffer.concat([size, header, ...(evalCache ? [evalCache.content] : []), ...content]);
+  const contents = [...evalCaches, ...paths].map(({ content }) => content);
+  return Buffer.concat([size, header, ...contents]);
 }
 
 const TEXT = "text:";
@@ -78,7 +91,7 @@ const TEXT = "text:";
 export function unpack(content: Uint8Array, storeDir: string): Carried {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   let at = 4 + bytes.readUInt32BE(0);
-  const { evalCache, paths, results, kept } = Header.parse(
+  const { evalCaches, paths, results, kept } = Header.parse(
     JSON.parse(bytes.subarray(4, at).toString("utf8")),
   );
   const next = (length: number) => {
@@ -88,7 +101,7 @@ export function unpack(content: Uint8Array, storeDir: string): Carried {
     at = end;
     return part;
   };
-  const cache = evalCache && { folder: evalCache.folder, content: next(evalCache.bytes) };
+  const caches = evalCaches.map(({ bytes: length, ...of }) => ({ ...of, content: next(length) }));
   const all: AddressedPath[] = [];
   for (const [name, places, contentAddress, length] of paths) {
     const references = places.map((place) => {
@@ -102,7 +115,22 @@ export function unpack(content: Uint8Array, storeDir: string): Carried {
     all.push({ ...of, references, content });
   }
   if (at !== bytes.length) throw new Error("it does not end where it should");
-  return { results, kept, evalCache: cache, paths: all };
+  check({ results, kept, paths: all });
+  return { results, kept, evalCaches: caches, paths: all };
+}
+
+/** Each derivation proves itself by its content; that they are those of these names, the seal says. */
+function check({ results, kept, paths }: Pick<Carried, "results" | "kept" | "paths">): void {
+  const there = new Set<string>(paths.map(({ storePath }) => storePath));
+  const wanted = [
+    ...results.flatMap(([, { derivations }]) => derivations),
+    ...kept.map(([, one]) => one),
+  ];
+  if (wanted.length === 0) throw new Error("it has no derivation");
+  for (const { drvPath } of wanted) {
+    if (!drvPath.endsWith(".drv")) throw new Error(`${drvPath} is no derivation`);
+    if (!there.has(drvPath)) throw new Error(`it lacks ${drvPath}`);
+  }
 }
 
 interface Unnamed extends Pick<AddressedPath, "contentAddress" | "references" | "content"> {

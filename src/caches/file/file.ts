@@ -187,6 +187,7 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
       await options.index?.add(paths, signal);
       return pushInOrder(paths, PARALLEL, (info) => upload(info, nar, signal), progress, signal);
     },
+    realise: (made) => writeWhole(join(directory, realisationFile(made.id)), made.text),
     records: fileRecords(directory),
     pin: (pin) => writePin(directory, pin),
     pins: () => readPins(directory, storeDir),

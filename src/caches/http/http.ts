@@ -42,7 +42,7 @@ import {
   storedMost,
   storedSize,
 } from "../stored-nar.ts";
-import { httpPush } from "./push.ts";
+import { type HttpPushOptions, httpPush, httpRealise } from "./push.ts";
 import { SwappedIndex } from "./swapped.ts";
 
 export interface HttpCacheOptions {
@@ -252,22 +252,24 @@ export const httpKind: CacheKind<URL> = {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
     const packing = parsePacking(url);
+    const pushing: HttpPushOptions = {
+      name,
+      at,
+      http,
+      headers,
+      ...(index ? { index } : {}),
+      ...packing,
+      signingKey,
+      folder: request.folder,
+      isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
+      storeDir,
+    };
     return {
       ...cache,
       // Whether it takes a PUT, only one that writes would show.
       mayPush: async () => packingTrouble(name, packing),
-      push: httpPush({
-        name,
-        at,
-        http,
-        headers,
-        ...(index ? { index } : {}),
-        ...packing,
-        signingKey,
-        folder: request.folder,
-        isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
-        storeDir,
-      }),
+      push: httpPush(pushing),
+      realise: httpRealise(pushing),
     };
   },
 };

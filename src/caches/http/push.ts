@@ -8,6 +8,7 @@ import { UserError } from "../../domain/errors.ts";
 import { formatSha256 } from "../../domain/hash.ts";
 import { ByteBudget } from "../../domain/limit.ts";
 import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
+import { realisationFile } from "../../domain/realisation.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { EXTENSIONS, type Packing } from "../../host/compress.ts";
@@ -90,6 +91,20 @@ export function httpPush(given: HttpPushOptions): NonNullable<CacheClient["push"
       }
     };
     return pushInOrder(paths, PATHS_AT_ONCE, upload, progress, signal, breaker);
+  };
+}
+
+/** As Nix's own client writes it, where it is looked for. */
+export function httpRealise(options: HttpPushOptions): NonNullable<CacheClient["realise"]> {
+  return async ({ id, text }, signal) => {
+    const at = realisationFile(id).replace("!", "%21");
+    const request = { ...put(options, at, "application/json", signal), body: text };
+    const answer = await retry(
+      () => options.http.request(request),
+      signal,
+      options.policy ?? RETRY,
+    );
+    accepted(options, request, answer);
   };
 }
 

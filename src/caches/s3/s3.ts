@@ -17,7 +17,7 @@ import {
 } from "../address.ts";
 import { S3_OPTIONS } from "../address-options.ts";
 import { below, httpCache } from "../http/http.ts";
-import { type HttpPushOptions, httpPush } from "../http/push.ts";
+import { type HttpPushOptions, httpPush, httpRealise } from "../http/push.ts";
 import { HEAD_MOST, INDEX_FOLDER, INDEX_MOST } from "../index-file.ts";
 import { SegmentedIndex, type SegmentStore } from "../index-segments.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
@@ -123,6 +123,7 @@ export const s3Kind: CacheKind<URL> = {
       mayPush: async (signal) =>
         (await refusesParts(options, signal)) ?? packingTrouble(name, options),
       push: httpPush(options),
+      realise: httpRealise(options),
     };
   },
 };
