@@ -89,6 +89,14 @@ describe("what a narinfo is worth", () => {
     }
   });
 
+  test("where it is about another path, 2.34 looks at the signatures first", async () => {
+    const damaged = formatNarInfo({ ...signed, signatures: ["k-1:AAAA"] });
+    const of = (reading: "up to 2.26" | "from 2.34") =>
+      judgeNarInfo(damaged, at, storePath("b"), { kind: "by key", keys, reading });
+    expect(await of("from 2.34")).toMatchObject({ kind: "refused", form: "corrupt" });
+    expect(await of("up to 2.26")).not.toHaveProperty("form");
+  });
+
   test("with a good signature it is a hit", async () => {
     expect(await judged(formatNarInfo(signed))).toMatchObject({ kind: "hit" });
   });

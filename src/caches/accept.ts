@@ -85,7 +85,10 @@ export async function judge(
   policy: SignaturePolicy,
 ): Promise<Presence> {
   if (narInfo.storePath !== path) {
-    return { kind: "refused", why: `${where} is about ${narInfo.storePath}` };
+    // 2.34 looks at the signatures first.
+    const stops = policy.reading === "from 2.34" && isMalformed(narInfo.signatures, policy);
+    const form = stops ? { form: "corrupt" as const } : {};
+    return { kind: "refused", why: `${where} is about ${narInfo.storePath}`, ...form };
   }
   const distrusted = await distrust(narInfo, policy);
   if (distrusted) return { kind: "refused", ...distrusted, why: `${where} ${distrusted.why}` };
