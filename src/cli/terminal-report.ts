@@ -4,20 +4,13 @@ import type { styleText } from "node:util";
 import stringWidth from "string-width";
 import wrapAnsi from "wrap-ansi";
 import type { Finding } from "../domain/finding.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
 import { type Audit, type AuditKind, kindsOf } from "../engine/audit/check.ts";
 import { isCached, type Run, type StepEnd } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
 import { auditCounts, auditLines } from "../report/audit-section.ts";
-import {
-  isCounted,
-  lastLine,
-  number,
-  type SourceBuild,
-  sources,
-  subject,
-} from "../report/headline.ts";
+import { isCounted, lastLine, type SourceBuild, sources, subject } from "../report/headline.ts";
 import { plainLine } from "../report/page.ts";
 import { rebuildLines } from "../report/rebuilds.ts";
 import { cachedByHost } from "../report/tables.ts";

@@ -65,6 +65,8 @@ export interface BuildResult {
   readonly hookFailed?: string;
   /** What builds took, those that failed included, as far as it could be seen. */
   readonly figures: ReadonlyMap<StorePath, BuildFigures>;
+  /** Seconds in which at least one of these ran. */
+  readonly busySeconds?: number;
 }
 
 export interface BuildControl {

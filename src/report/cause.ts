@@ -9,6 +9,7 @@ import { downloadWords, isCounted, othersWords, type SourceBuild, secondsOf } fr
 import { code, markdown, sentence } from "./page.ts";
 import { holdersWords } from "./tables.ts";
 import { recalledWords } from "./text.ts";
+import { scoreWords } from "./timeline.ts";
 
 export function cause(run: Run, builds: readonly SourceBuild[]): string {
   const { survey, result } = run;
@@ -136,9 +137,12 @@ function pushedSentence({ outcome, job }: Run): string[] {
   return pushed === "" ? [] : [`${pushed}.`];
 }
 
-function buildTime({ outcome }: Run): string {
+function buildTime({ outcome, plan }: Run): string {
   const steps = outcome.steps.filter((step) => step.do === "build");
-  return formatSeconds(steps.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000);
+  const took = formatSeconds(steps.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000);
+  return scoreWords({ plan, outcome }) === ""
+    ? took
+    : `${took} (${formatSeconds(plan.forecast?.seconds ?? 0)} was said)`;
 }
 
 function proved({ outcome, result }: Run): string[] {

@@ -1,7 +1,7 @@
 /** The result in words: the headline that everything shows, what it leaves unsaid, and the log's last line. Pure. */
 
 import type { Finding } from "../domain/finding.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
 import { pinnedTargets } from "../engine/outcome.ts";
 import { bytesToDownload } from "../engine/plan/disk-space.ts";
@@ -288,8 +288,4 @@ export function doneFigures({
       : []),
     ...(set > 0 && !whole ? [`${count(set, "pin")} set`] : []),
   ];
-}
-
-export function number(n: number): string {
-  return n.toLocaleString("en-US");
 }

@@ -247,7 +247,9 @@ function ofDistinctRoots(misses: readonly ExplainedMiss[]): ExplainedMiss[] {
   });
 }
 
+/** A commit, or the sum of what has none. */
 function short(revision: string): string {
+  if (/^sha\d+-/.test(revision)) return `${revision.slice(0, SHORT + 7)}…`;
   return /^[0-9a-f]{40,}$/.test(revision) ? revision.slice(0, SHORT) : revision;
 }
 
@@ -272,7 +274,7 @@ export function rebuildsReport(changes: Changes | undefined, some?: readonly Reb
     builds: changed.filter(({ needs }) => needs === "a build").length,
     gone: gone.length,
     minutes: seconds === undefined ? null : minutesOf(seconds),
-    download,
+    download: download ?? null,
     closure: closure ?? null,
     inputs,
     list: (some ?? changed).map(({ was, seconds: took, ...one }) => ({

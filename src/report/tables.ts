@@ -1,7 +1,7 @@
 /** Tables and folds of a page: what is built from source, what became of the targets, who has them. Pure. */
 
 import { cacheHost } from "../domain/location.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
 import { answeredBy, type Holder } from "../domain/verdict.ts";
 import {
@@ -13,7 +13,7 @@ import {
   type Run,
 } from "../engine/result.ts";
 import type { Survey } from "../engine/survey.ts";
-import { number, type SourceBuild, secondsOf } from "./headline.ts";
+import { type SourceBuild, secondsOf } from "./headline.ts";
 import { code, fold, grid, markdown } from "./page.ts";
 
 /** Rows that stand open; the rest folds. */

@@ -17,6 +17,7 @@ import { keepGarbageSmall } from "../../host/environment.ts";
 import { serverWords } from "../../host/http-body.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { isSuccess, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
+import type { MemberIndex } from "../index-file.ts";
 import {
   isSmall,
   narFile,
@@ -25,6 +26,7 @@ import {
   pushInOrder,
   type Uploaded,
 } from "../nar-file.ts";
+import type { SwappedIndex } from "./swapped.ts";
 
 export interface HttpPushOptions extends Packing {
   readonly name: string;
@@ -42,6 +44,7 @@ export interface HttpPushOptions extends Packing {
   readonly storeDir: string;
   /** Whether the cache has no nix-cache-info yet: whoever pushes first writes it. */
   readonly isNew: (signal: AbortSignal) => Promise<boolean>;
+  readonly index?: MemberIndex & Partial<Pick<SwappedIndex, "begin">>;
 }
 
 /** Two requests a path at 20 ms: 128 side by side bring some 3,000 small paths a second. */
@@ -75,6 +78,7 @@ export function httpPush(given: HttpPushOptions): NonNullable<CacheClient["push"
       begun = undefined;
       throw error;
     });
+    await options.index?.add(paths, signal);
     const upload = async (info: PathInfo) => {
       const memory = isSmall(info) ? 3 * info.narSize : STREAM;
       await budget.take(memory);
@@ -109,6 +113,7 @@ const PRIORITY = 50;
 
 async function writeInfo(options: HttpPushOptions, signal: AbortSignal): Promise<void> {
   if (!(await options.isNew(signal))) return;
+  await options.index?.begin?.(() => options.isNew(signal), signal);
   const request = {
     ...put(options, "nix-cache-info", "text/x-nix-cache-info", signal),
     body: formatCacheInfo(options.storeDir, PRIORITY),

@@ -77,7 +77,7 @@ export async function push(
   const upstreamOnly: StorePath[] = [];
   const sent = new Set(send.map(({ storePath }) => storePath));
   for (const root of valid) {
-    const answer = await lookup.ask(root);
+    const answer = await lookup.certain(root);
     if (!sent.has(root) && !answer.own && answer.upstream) upstreamOnly.push(root);
   }
   return {
@@ -161,7 +161,7 @@ async function lackingPaths(
   const wanted: PathInfo[] = [];
   await Promise.all(
     [...closure.values()].map(async (info) => {
-      const { own, upstream, refused } = await lookup.ask(info.storePath);
+      const { own, upstream, refused } = await lookup.certain(info.storePath);
       const { storePath } = info;
       const isForced = force === "force" && (!upstream || isRoot.has(storePath));
       if (isForced || again?.has(storePath)) wanted.push(info);

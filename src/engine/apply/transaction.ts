@@ -154,6 +154,7 @@ export class Transaction {
       if (this.keptOut.has(one.path)) continue;
       this.keptOut.set(one.path, one);
       world.log.info(`kept out: ${keptOutWords(one)}`);
+      world.log.did?.("Kept out", `${keptOutWords(one)}: push-max`);
     }
     const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
     for (const [path] of poisoned) this.poisoned.add(path);

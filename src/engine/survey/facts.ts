@@ -11,7 +11,8 @@ import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { RealisationReading } from "../../domain/realisation.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { Ahead, sourcesBelow } from "./ahead.ts";
-import type { Answer, Availability, Lookup } from "./lookup.ts";
+import type { Answer, Availability } from "./answer.ts";
+import type { Lookup } from "./lookup.ts";
 import { Realiser, type Unrealised } from "./realise.ts";
 
 export interface Facts {
@@ -28,6 +29,7 @@ export interface Facts {
 
 /** How far to look below an output that a cache has. */
 export type Depth = "until cached" | "until upstream";
+type Level = "target" | "input";
 
 export class FactFinder implements Facts {
   readonly derivations = new Map<StorePath, Derivation>();
@@ -97,21 +99,22 @@ export class FactFinder implements Facts {
    * Looks at a derivation as Nix does: where its outputs are cached, nothing under it is asked for.
    * Every path goes its own way as soon as its answer is there, so a slow one holds up no other.
    */
-  explore({ drvPath, outputNames }: DerivationOutputs, depth: Depth): Promise<void> {
+  explore(wanted: DerivationOutputs, depth: Depth, level: Level = "target"): Promise<void> {
+    const { drvPath, outputNames } = wanted;
     const key = `${depth} ${drvPath}!${[...outputNames].sort().join(",")}`;
     this.roots.add(drvPath);
     let done = this.explored.get(key);
     if (!done) {
-      done = this.exploreOnce(drvPath, outputNames, depth);
+      done = this.exploreOnce(wanted, depth, level);
       this.explored.set(key, done);
     }
     return done;
   }
 
   private async exploreOnce(
-    drvPath: StorePath,
-    outputNames: readonly string[],
+    { drvPath, outputNames }: DerivationOutputs,
     depth: Depth,
+    level: Level,
   ): Promise<void> {
     const derivation = await this.derivation(drvPath);
     if (this.realiser.isFor(derivation)) {
@@ -126,7 +129,9 @@ export class FactFinder implements Facts {
     const allowed = allowsSubstitutes(derivation, this.substitution);
     if (paths && (allowed || depth === "until upstream")) {
       this.ahead.asks(derivation);
-      const found = await Promise.all(paths.map((path) => this.path(path)));
+      const asking = paths.map((path) => this.path(path));
+      if (level === "target") this.ahead.begins(derivation);
+      const found = await Promise.all(asking);
       const cached = found.every((availability) => availability === "whole");
       // Where a substituter did not answer, looking further down would only guess.
       const unsure =
@@ -146,7 +151,9 @@ export class FactFinder implements Facts {
 
   private async exploreInputs({ inputs }: Derivation, depth: Depth): Promise<void> {
     await Promise.all(
-      [...inputs].map(([drvPath, outputNames]) => this.explore({ drvPath, outputNames }, depth)),
+      [...inputs].map(([drvPath, names]) =>
+        this.explore({ drvPath, outputNames: names }, depth, "input"),
+      ),
     );
   }
 
