@@ -9,6 +9,7 @@ const shared = {
 };
 
 export default {
+  testSequencer: "<rootDir>/scripts/jest-sequencer.js",
   projects: [
     {
       ...shared,

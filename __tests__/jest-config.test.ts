@@ -1,5 +1,6 @@
 /** Owns the proof that jest.config.js gives the tests their time: a testTimeout there has no effect. */
 
+import { existsSync, readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 
@@ -31,4 +32,13 @@ describe("the time for a test", () => {
       expect(project).not.toHaveProperty("testTimeout");
     },
   );
+});
+
+test("each file that begins first is there", () => {
+  const text = readFileSync("scripts/jest-sequencer.js", "utf8");
+  const names = [...text.matchAll(/^ {2}"([a-z0-9/-]+)",$/gm)].map(([, name]) => name);
+  expect(names.length).toBeGreaterThan(10);
+  for (const name of names) {
+    expect([name, existsSync(`__tests__/${name}.test.ts`)]).toEqual([name, true]);
+  }
 });

@@ -12,11 +12,33 @@ const TOOLS = resolve("scripts/picture-tools/node_modules");
 const WIDTH = 830;
 const THEMES = { light: "default", dark: "dark" } as const;
 
-const [given, out = "docs/images/summary"] = process.argv.slice(2);
-const markdown = await readFile(given ?? (await demoSummary()), "utf8");
-await mkdir(dirname(out), { recursive: true });
-for (const mode of ["light", "dark"] as const) {
-  await picture(await htmlPage(markdown, mode), `${out}-${mode}.png`);
+/** A phone held upright. */
+const PHONE = 390;
+
+const [given, out = "docs/images/summary", ...names] = process.argv.slice(2);
+if (given === "--pages") {
+  const { writePages } = await import("./picture-pages.ts");
+  for (const name of await writePages(out, names)) {
+    const page = join(out, name);
+    await draw(await readFile(`${page}.md`, "utf8"), page);
+    await picture(
+      await htmlPage(await readFile(`${page}.md`, "utf8"), "light", "open"),
+      `${page}-open.png`,
+      PHONE,
+    );
+  }
+} else {
+  await mkdir(dirname(out), { recursive: true });
+  await draw(await readFile(given ?? (await demoSummary()), "utf8"), out);
+}
+
+/** Light, dark, and on a phone where it is no picture of the documents. */
+async function draw(markdown: string, at: string): Promise<void> {
+  for (const mode of ["light", "dark"] as const) {
+    await picture(await htmlPage(markdown, mode), `${at}-${mode}.png`, WIDTH);
+  }
+  if (given !== undefined)
+    await picture(await htmlPage(markdown, "light"), `${at}-phone.png`, PHONE);
 }
 
 /** The pages of the demo's first two runs: the incident, and its repair. */
@@ -33,15 +55,20 @@ async function demoSummary(): Promise<string> {
   return both;
 }
 
-async function htmlPage(text: string, mode: keyof typeof THEMES): Promise<string> {
+async function htmlPage(
+  text: string,
+  mode: keyof typeof THEMES,
+  folds: "open" | "closed" = "closed",
+): Promise<string> {
   const extensions = ["table", "strikethrough", "autolink", "tagfilter", "tasklist"];
   const args = ["--unsafe", "--github-pre-lang", ...extensions.flatMap((one) => ["-e", one])];
   const parsing = run("cmark-gfm", args, { maxBuffer: 64 * 1024 * 1024 });
   parsing.child.stdin?.end(text);
-  const [{ stdout: body }, css] = await Promise.all([
+  const [{ stdout: parsed }, css] = await Promise.all([
     parsing,
     readFile(join(TOOLS, "github-markdown-css", `github-markdown-${mode}.css`), "utf8"),
   ]);
+  const body = folds === "open" ? parsed.replaceAll("<details>", "<details open>") : parsed;
   return `<!doctype html>
 <meta charset="utf-8">
 <style>${css}
@@ -66,24 +93,26 @@ async function htmlPage(text: string, mode: keyof typeof THEMES): Promise<string
 }
 
 /** Two visits: the first tells how high the page is. */
-async function picture(html: string, file: string): Promise<void> {
+async function picture(text: string, file: string, width: number): Promise<void> {
+  // A window has a least width of its own while it is only measured.
+  const html = text.replace("body { margin: 0; }", `body { margin: 0; width: ${width}px; }`);
   const folder = await mkdtemp(join(tmpdir(), "ncp-picture-"));
   try {
     const page = join(folder, "page.html");
     await writeFile(page, html);
-    const { stdout: dom } = await chromium(folder, 800, ["--dump-dom", page]);
+    const { stdout: dom } = await chromium(folder, width, 800, ["--dump-dom", page]);
     const error = /data-error="([^"]*)"/.exec(dom)?.[1];
     if (error !== undefined) throw new Error(`the timeline cannot be drawn: ${error}`);
     const height = Number(/data-height="(\d+)"/.exec(dom)?.[1]);
     if (!Number.isInteger(height)) throw new Error("the page was not drawn to its end");
-    await chromium(folder, height, [`--screenshot=${resolve(file)}`, page]);
-    console.log(`${file}: ${WIDTH} × ${height}`);
+    await chromium(folder, width, height, [`--screenshot=${resolve(file)}`, page]);
+    console.log(`${file}: ${width} × ${height}`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function chromium(folder: string, height: number, args: readonly string[]) {
+function chromium(folder: string, width: number, height: number, args: readonly string[]) {
   return run(
     "chromium",
     [
@@ -96,7 +125,7 @@ function chromium(folder: string, height: number, args: readonly string[]) {
       `--user-data-dir=${join(folder, "profile")}`,
       "--force-device-scale-factor=2",
       "--virtual-time-budget=20000",
-      `--window-size=${WIDTH},${height}`,
+      `--window-size=${width},${height}`,
       ...args,
     ],
     { maxBuffer: 64 * 1024 * 1024 },

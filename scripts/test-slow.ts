@@ -24,6 +24,8 @@ const SUITES: Readonly<Record<string, Suite>> = {
   "poisoned caches": { script: "test:nix", pattern: "e2e/poison" },
   kills: { script: "test:nix", pattern: "e2e/(interrupt|machine-faults)" },
   faults: { script: "test:nix", pattern: "e2e/faults" },
+  "damaged caches": { script: "test:nix", pattern: "e2e/verify" },
+  "workflows and Nodes": { script: "test:nix", pattern: "e2e/(workflows|old-node)" },
   decisions: { script: "test:nix", pattern: "__tests__/differential" },
   "damaged inputs": { script: "test", pattern: "__tests__/fuzz" },
 };

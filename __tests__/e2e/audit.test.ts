@@ -143,6 +143,10 @@ describe(`an audit, on ${NIX}`, () => {
     expect(tool?.way).toEqual([tool?.path]);
     const lines = await desk(process.execPath, ...args, "--fail-on", "none");
     expect(lines.stdout).toMatch(/the largest in this machine's store:\n.*held by/);
+    // What evaluating left there is held by nothing that lasts.
+    expect(lines.stdout).toMatch(
+      / {2}source: .* kB, held by no garbage collector root: nix-store --gc would delete it$/m,
+    );
     // A job's machine is thrown away: nobody wants to know.
     const step = await job.main({ mode: "audit", targets: TARGETS, "fail-on": "none" });
     expect(step.report().audit?.store).toBeUndefined();

@@ -17,7 +17,7 @@ import { startCachixJob } from "./cachix-job.ts";
 import { cachedPaths, flake, NIX, pins, startJob, type TestJob } from "./job.ts";
 
 // biome-ignore lint/style/noProcessEnv: `npm run test:slow` asks for more of them, or for others
-const { KILLS = "8", SEED = "20261121" } = process.env;
+const { KILLS = "4", SEED = "20261121" } = process.env;
 
 /** Whatever is pinned is ours, whole, and has its NAR. */
 function expectPinsWhole({ state }: CachixServer): void {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { PUSH, payload, READ_ONLY, type SentEvent } from "../support/events.ts";
 import { type How, NIX, type Step, startJob, type TestJob } from "./job.ts";
+import { SLOW } from "./slow.ts";
 import { WIRES, type Wire } from "./wire.ts";
 
 let built = 0;
@@ -122,29 +123,33 @@ describe.each(Object.keys(WIRES) as (keyof typeof WIRES)[])(
         ([name]) => kind === "cachix" || few.includes(name),
       );
       for (const [name, event] of events) {
+        // A post that nobody tampered with, and one with every forgery; the slow suite has each by itself.
+        const every = SLOW || few.includes(name);
         const { main, posts } = await wholeJob(job, wire, event, [
-          () => ({}),
-          () => ({ forged }),
+          ...(every ? [() => ({}), () => ({ forged })] : []),
           (state) => ({ forged, state: forgedState(state) }),
         ]);
         expect([name, main.exitCode, ...posts.map(({ exitCode }) => exitCode)]).toEqual([
           name,
           0,
-          0,
-          0,
-          0,
+          ...posts.map(() => 0),
         ]);
         expect([name, main.log]).toEqual([name, expect.stringContaining(", read-only (")]);
-        expect([name, posts[0]?.log]).toEqual([name, expect.stringContaining("read-only (")]);
-        expect([name, posts[1]?.log]).toEqual([name, expect.stringContaining("read-only (")]);
-        expect([name, posts[2]?.log]).toEqual([name, expect.stringContaining("was changed since")]);
+        const tampered = posts.at(-1)?.log;
+        expect([name, tampered]).toEqual([name, expect.stringContaining("was changed since")]);
+        for (const { log } of posts.slice(0, -1)) {
+          expect([name, log]).toEqual([name, expect.stringContaining("read-only (")]);
+        }
         expect([name, wire.writes()]).toEqual([name, []]);
       }
       expect(wire.requests()).toBeGreaterThan(events.length);
     }, 600_000);
 
     // Each of these alone would be enough, were post to believe it.
-    test.each<[string, (job: TestJob, state: Step["state"], cache: string) => Promise<How>]>([
+    const forgeries: readonly [
+      string,
+      (job: TestJob, state: Step["state"], cache: string) => Promise<How>,
+    ][] = [
       [
         "the event file, written over in its place",
         async () => ({ event: payload("pull_request-own-branch") }),
@@ -182,7 +187,10 @@ describe.each(Object.keys(WIRES) as (keyof typeof WIRES)[])(
           return { state: plainSeal(cache, state), forged: { ...variables, ...gone } };
         },
       ],
-    ])("forged between main and post: %s", async (_, forge) => {
+    ];
+    // What post believes is the same code for each cache.
+    const tried = SLOW || kind === "cachix" ? forgeries : forgeries.slice(-1);
+    test.each(tried)("forged between main and post: %s", async (_, forge) => {
       await using job = await startJob(undefined, SANDBOX);
       await using wire = await WIRES[kind](job.machine);
       const event = READ_ONLY["pull_request_target of a fork"];

@@ -1,4 +1,4 @@
-/** Owns which tests wait for the slow suite: those of faults that last, and are tried again for minutes. */
+/** Owns which tests wait for the slow suite: faults that last for minutes, and what repeats one thing in many ways. */
 
 import { test } from "@jest/globals";
 
@@ -11,6 +11,19 @@ const LONG = 1_200_000;
 /** Side by side, since waiting is all they do. Elsewhere they are no tests, and not skipped ones either. */
 export function slowly(name: string, run: () => Promise<void>): void {
   if (SLOW) test.concurrent(name, run, LONG);
+}
+
+/**
+ * Of what repeats one thing in many ways, some in every run and all in the slow suite. A name that is
+ * none of them would be a test that nobody runs.
+ */
+export function someOf<T extends string>(
+  all: readonly T[],
+  some: readonly NoInfer<T>[],
+): readonly T[] {
+  const unknown = some.filter((one) => !all.includes(one));
+  if (unknown.length > 0) throw new Error(`there is no ${unknown.join(", ")}`);
+  return SLOW ? all : some;
 }
 
 /** A flake with two paths, one of which refers to the other. */

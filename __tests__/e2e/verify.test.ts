@@ -4,6 +4,7 @@ import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { type CachedPath, cached, flake, NIX, pins, startJob, type TestJob } from "./job.ts";
+import { someOf } from "./slow.ts";
 
 const targets = ".#top";
 
@@ -120,26 +121,40 @@ async function audit(job: TestJob, verify: string, how = {}): Promise<[string, s
 }
 
 describe(`verification, on ${NIX}`, () => {
-  test.each(lies)("$name", async ({ tell, here, fresh, detail }) => {
-    await using job = await startJob(flake("graphs"));
-    await job.main({ mode: "warm", targets, pin: "off" });
-    const leaf = (await cached(job.cache)).get("leaf");
-    if (!leaf) throw new Error("the leaf was not pushed");
-    await tell(leaf);
-    const look = async (expected: Outcome) => {
-      for (const [level, outcome] of Object.entries(expected)) {
-        const [found, why] = await audit(job, level);
-        expect([level, found]).toEqual([level, outcome]);
-        if (outcome !== "verified") expect(why).toMatch(detail);
+  // One of each answer; what is read of a narinfo is held in __tests__/caches, name by name.
+  const some = someOf(
+    lies.map(({ name }) => name),
+    [
+      "a byte of the NAR is another",
+      "the NAR is gone",
+      "the narinfo is gone",
+      "NarHash is wrong",
+      "the narinfo is a login page",
+    ],
+  );
+  test.each(lies.filter(({ name }) => some.includes(name)))(
+    "$name",
+    async ({ tell, here, fresh, detail }) => {
+      await using job = await startJob(flake("graphs"));
+      await job.main({ mode: "warm", targets, pin: "off" });
+      const leaf = (await cached(job.cache)).get("leaf");
+      if (!leaf) throw new Error("the leaf was not pushed");
+      await tell(leaf);
+      const look = async (expected: Outcome) => {
+        for (const [level, outcome] of Object.entries(expected)) {
+          const [found, why] = await audit(job, level);
+          expect([level, found]).toEqual([level, outcome]);
+          if (outcome !== "verified") expect(why).toMatch(detail);
+        }
+      };
+      await look(here);
+      if (fresh) {
+        await job.machine.forget();
+        await look(fresh);
       }
-    };
-    await look(here);
-    if (fresh) {
-      await job.machine.forget();
-      await look(fresh);
-    }
-    expect(await pins(job.cache)).toEqual({});
-  });
+      expect(await pins(job.cache)).toEqual({});
+    },
+  );
 
   test("a warming run mends what it can see, and pins it then", async () => {
     await using job = await startJob(flake("graphs"));

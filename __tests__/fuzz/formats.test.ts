@@ -23,10 +23,15 @@ import {
 import { findGoodSignature, parsePublicKey } from "../../src/domain/signature.ts";
 import { baseName, parseStorePath } from "../../src/domain/store-path.ts";
 import { explain, rebuildsOf } from "../../src/engine/rebuilds/rebuild-report.ts";
-import type { Run } from "../../src/engine/result.ts";
+import { concluded, type Run } from "../../src/engine/result.ts";
 import { parseDump } from "../../src/nix/store.ts";
 import { plainLine } from "../../src/report/page.ts";
-import { rebuildLines, rebuildSections, rebuildsReport } from "../../src/report/rebuilds.ts";
+import {
+  changeParts,
+  pullSentences,
+  rebuildLines,
+  rebuildsReport,
+} from "../../src/report/rebuilds.ts";
 import { chance, damaged, PATIENCE, ROUNDS, tryAll } from "../support/fuzz.ts";
 import { narInfo } from "../support/graph.ts";
 import { ledgerOf } from "../support/ledgers.ts";
@@ -148,8 +153,15 @@ test(
       expect(parseLedger(formatLedger(base))).toEqual(base);
       const rebuilds = rebuildsOf(head, base, new Map(), STORE);
       const event = { event: "pull request", base: "read", rebuilds, misses: [], dirty: [] };
-      const run = { changes: event } as unknown as Run;
-      const page = rebuildSections(run).map(({ body }) => body);
+      const run = {
+        changes: event,
+        job: { mode: "check" },
+        survey: { derivations: new Map() },
+        outcome: { built: [] },
+        result: concluded([["t", "needs a build"]], []),
+      } as unknown as Run;
+      const { open, folded } = changeParts(run);
+      const page = [...pullSentences(run), open, folded];
       expect(page.join("\n")).not.toMatch(/<(?!\/?(code|wbr|details|summary)\b)|^\s*::|##\[/m);
       expect(page.join()).not.toContain("\u001b");
       expect(JSON.parse(JSON.stringify(rebuildsReport(run.changes)))).toBeTruthy();

@@ -1,11 +1,15 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Changes, ExplainedMiss } from "../../src/engine/rebuilds/changes.ts";
 import { type Rebuild, rebuildsOf } from "../../src/engine/rebuilds/rebuild-report.ts";
-import type { Run } from "../../src/engine/result.ts";
+import { concluded, type FinalState, type Run } from "../../src/engine/result.ts";
+import { headline, icon, lastLine } from "../../src/report/headline.ts";
 import {
+  changedBy,
+  changeParts,
+  pullHeadline,
+  pullSentences,
   rebuildLines,
   rebuildMinutes,
-  rebuildSections,
   rebuildsReport,
 } from "../../src/report/rebuilds.ts";
 import { ledgerOf } from "../support/ledgers.ts";
@@ -50,54 +54,140 @@ function changes(changed: readonly Rebuild[], more: Partial<Changes["rebuilds"]>
   return { event: "pull request", base: "read", rebuilds, misses: [], dirty: [] };
 }
 
-const sections = (given: Changes | undefined) => rebuildSections({ changes: given } as Run);
-const bodyOf = (given: Changes) => sections(given)[0]?.body ?? "";
+/** A run with these changes, whose targets ended so; `missing` would be built from source. */
+function runWith(
+  changed: Changes | undefined,
+  states: readonly FinalState[] = ["needs a build", "cached"],
+  missing: readonly string[] = ["acme-web-2.3.2", "acme-cli-0.9.4"],
+): Run {
+  const names = states.map((state, at) => [`.#t${at}`, state] as const);
+  return {
+    changes: changed,
+    job: { mode: states.includes("now cached") ? "warm" : "check", failOn: [] },
+    survey: {
+      system: "x86_64-linux",
+      trust: { kind: "write" },
+      fresh: { fetch: new Set() },
+      derivations: new Map(
+        missing.map((name) => [
+          name,
+          {
+            kind: "source",
+            name,
+            drvPath: storePath(`${name}.drv`),
+            wantedBy: { first: [], length: 1 },
+          },
+        ]),
+      ),
+    },
+    plan: {},
+    outcome: {
+      built: [],
+      substituted: { paths: 0 },
+      pushed: [],
+      unpushed: [],
+      verified: [],
+      pinned: [],
+      steps: [],
+      findings: [],
+    },
+    result: concluded(names, []),
+    begin: 0,
+    end: 3700,
+  } as unknown as Run;
+}
+
+const said = (run: Run) => pullSentences(run).join(" ");
 
 describe("the page of a pull request", () => {
-  test("says how many changed, what needs a build, how long it took, by what", () => {
-    const page = bodyOf(changes([WEB, CLI, OPENSSL, rebuild("curl-8.15.0")]));
-    expect(page).toContain("felt by 4 of 230 derivations, 2 need a build.");
-    expect(page).toContain("The 2 took 3m 30s last time");
-    expect(page).toContain("<code>main</code> at <code>3f2c1ab</code>");
-    expect(page).toMatch(/acme-web-2\.3\.2.* 2m.10s .* its source/);
-    expect(page).toMatch(/\| Download \| 1\.84.GB \| \+70.MB \|/);
-    expect(page).toMatch(/\| Closure size \| 6\.2.GB \| \+110.MB \|/);
-    expect(page).toContain("2 changed derivations that need no build");
-    expect(page).toContain("was <code>openssl-3.5.0</code> |");
+  test("has a headline of its own, and what the builds were changed by", () => {
+    const run = runWith(changes([WEB, CLI, OPENSSL, rebuild("curl-8.15.0")]));
+    expect(headline(run)).toBe("this pull request changes 4 of 230 derivations, 2 need a build");
+    expect(icon(run.result)).toBe("🔨");
+    expect(lastLine(run)).toBe(
+      "Nix cache: this pull request changes 4 of 230 derivations, 2 need a build; of the 2 targets, 1 is cached and 1 needs a build; 3.7s",
+    );
+    expect(said(run)).toBe(
+      "The 2 took 3m 30s last time; the other 2 need no build. Compared with <code>main</code> at <code>3f2c1ab</code>.",
+    );
+    expect([...(changedBy(run)?.values() ?? [])]).toEqual([
+      "its source",
+      "<code>openssl-3.5.1</code>",
+      "was <code>openssl-3.5.0</code>",
+      "<code>openssl-3.5.1</code>",
+    ]);
+    const { open, folded } = changeParts(run);
+    expect(open).toMatch(/\| Download \| 1\.84.GB \| \+70.MB \|/);
+    expect(open).toMatch(/\| Closure size \| 6\.2.GB \| \+110.MB \|/);
+    expect(folded).toContain("2 changed derivations that need no build");
+    expect(folded).not.toContain("acme-web");
   });
 
-  test("shows five rows, and folds the rest", () => {
-    const many = Array.from({ length: 8 }, (_, at) => rebuild(`p${at}`, { needs: "a build" }));
-    const page = bodyOf(changes(many));
-    expect(page).toContain("3 more that need a build");
-    expect(page.indexOf("<code>p4</code>")).toBeLessThan(page.indexOf("<details>"));
-    expect(page).not.toContain("last time");
+  test("is the run's own where a target ended worse, or something was done", () => {
+    const given = changes([WEB, OPENSSL]);
+    for (const state of ["unknown", "build failed", "built", "now cached"] as const) {
+      const run = runWith(given, [state, "cached"]);
+      expect([state, pullHeadline(run)]).toEqual([state, undefined]);
+      const verb = state === "now cached" ? "needed" : "needs";
+      expect(said(run)).toContain(
+        `This pull request changes 2 of 230 derivations, 1 ${verb} a build.`,
+      );
+      expect(changedBy(run)).toBeUndefined();
+      expect(changeParts(run).open).toBe("");
+      // Folded they are all there, with what the change costs.
+      expect(changeParts(run).folded).toMatch(
+        /2 changed derivations<[\s\S]*acme-web[\s\S]*Download/,
+      );
+    }
+  });
+
+  test("never says that nothing needs a build where something else does", () => {
+    const run = runWith(changes([OPENSSL]));
+    expect(pullHeadline(run)).toBeUndefined();
+    expect(said(run)).toContain("changes 1 of 230 derivations, none needs a build.");
+    expect(said(run)).toContain("2 more need a build, and this pull request does not change them.");
+    const good = runWith(changes([OPENSSL]), ["cached", "cached"], []);
+    expect(headline(good)).toBe(
+      "this pull request changes 1 of 230 derivations, none needs a build",
+    );
+    expect(icon(good.result)).toBe("✅");
+  });
+
+  test("tells apart what it changes and what needs a build all the same", () => {
+    const run = runWith(changes([WEB]), ["needs a build", "cached"], ["acme-web-2.3.2", "old"]);
+    expect(headline(run)).toBe("this pull request changes 1 of 230 derivations, 1 needs a build");
+    expect(said(run)).toContain("1 more needs a build, and this pull request does not change it.");
   });
 
   test("names the inputs that changed, with both revisions", () => {
     const input = { name: "nixpkgs", from: "a".repeat(40), to: "b".repeat(40) };
     const cause = { kind: "input", input, by: "openssl-3.5.1" } as const;
-    const page = bodyOf(changes([{ ...CLI, cause }], { inputs: [input] }));
-    expect(page).toContain(
+    const run = runWith(changes([{ ...CLI, cause }], { inputs: [input] }));
+    expect(said(run)).toContain(
       "<code>nixpkgs</code> goes from <code>aaaaaaa</code> to <code>bbbbbbb</code>.",
     );
-    expect(page).toContain("<code>nixpkgs</code>, by <code>openssl-3.5.1</code>");
+    expect([...(changedBy(run)?.values() ?? [])]).toEqual([
+      "<code>nixpkgs</code>, by <code>openssl-3.5.1</code>",
+    ]);
   });
 
-  test("says so where nothing is rebuilt, and where there is nothing to compare with", () => {
-    expect(bodyOf(changes([]))).toContain("rebuilds nothing: all 230 derivations are the base's");
+  test("says so where nothing is changed, and where there is nothing to compare with", () => {
+    const none = runWith(changes([]), ["cached"], []);
+    expect(headline(none)).toBe(".#t0 is cached");
+    expect(said(none)).toContain("This pull request changes none of 230 derivations.");
     const absent: Changes = { ...changes([]), base: "absent", rebuilds: undefined };
-    expect(bodyOf(absent)).toContain("no run on the default branch has left its graph");
-    expect(rebuildLines({ changes: absent } as Run).join()).toContain(
-      "no run on the default branch",
-    );
-    expect(sections({ ...absent, event: "other" }).map(({ body }) => body)).toEqual([""]);
-    expect(sections(undefined)).toEqual([]);
+    expect(said(runWith(absent))).toContain("no run on the default branch has left its graph");
+    expect(rebuildLines(runWith(absent)).join()).toContain("no run on the default branch");
+    for (const other of [{ ...absent, event: "other" } as const, undefined]) {
+      expect(pullSentences(runWith(other))).toEqual([]);
+      expect(changeParts(runWith(other))).toEqual({ open: "", folded: "" });
+    }
   });
 
   test("takes no name for markup", () => {
     const cause = { kind: "own", attributes: ["<b>|x|"] } as const;
-    expect(bodyOf(changes([{ ...CLI, cause }]))).not.toContain("<b>");
+    const run = runWith(changes([{ ...CLI, cause }]));
+    expect([...(changedBy(run)?.values() ?? [])].join()).not.toContain("<b>");
   });
 });
 

@@ -136,15 +136,9 @@ describe("the summary", () => {
 
 1 derivation is in no binary cache and will be built from source. The other target is cached.
 
-| From source |
-|:--|
-| ⚠️ <code>bws-1.0.0</code> |
-
-<details><summary>2 targets that need a build</summary>
-
-<code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code>
-
-</details>
+| From source | Needed by |
+|:--|:--|
+| ⚠️ <code>bws-1.0.0</code> | <code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code> |
 
 <details><summary>1 cached target</summary>
 
@@ -206,15 +200,9 @@ From <code>file&#58;///cache</code>: <code>.&#35;homes.alice</code>, <code>.&#35
 
 1 derivation was built from source here in 0.0s; nothing was pushed: the pull request is from a fork. That is expected: the cache is filled when it is merged. The other target is cached.
 
-| From source |
-|:--|
-| <code>bws-1.0.0</code> |
-
-<details><summary>2 targets that needed a build</summary>
-
-<code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code>
-
-</details>
+| From source | Needed by |
+|:--|:--|
+| <code>bws-1.0.0</code> | <code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code> |
 
 <details><summary>1 cached target</summary>
 
@@ -237,7 +225,7 @@ From <code>file&#58;///cache</code>: <code>.&#35;homes.carol</code>
     expect(page(await ran({ inputs: { mode: "warm" }, nix }))).toMatchInlineSnapshot(`
 "### ❌ Nix cache: bws-1.0.0 failed to build
 
-bws-1.0.0 was not built: builder for 'bws-1.0.0.drv' failed with exit code 1. 3 store paths (30 B) were pushed to <code>file&#58;///cache</code>. All 3 targets were read back from there, verified and pinned. Of the 3 targets, 1 is cached and 2 are now cached.
+Its builder ended with exit code 1. 3 store paths (30 B) were pushed to <code>file&#58;///cache</code>. All 3 targets were read back from there, verified and pinned. Of the 3 targets, 1 is cached and 2 are now cached.
 
 \`\`\`
 error[E0308]: mismatched types
@@ -246,9 +234,9 @@ could not compile
 
 **Fix:** See its log with: nix log /nix/store/2dl53x2br76n09n9dsv2kar5np47s5pc-bws-1.0.0.drv
 
-| From source |
-|:--|
-| ⚠️ <code>bws-1.0.0</code> |
+| From source | Needed by |
+|:--|:--|
+| ⚠️ <code>bws-1.0.0</code> | <code>.&#35;homes.alice</code>, <code>.&#35;homes.bob</code> |
 
 <details><summary>3 targets verified and pinned</summary>
 

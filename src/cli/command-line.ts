@@ -25,14 +25,14 @@ export type ExitCode = 0 | 1 | 2 | 130 | 143;
 
 /** What looks, acts and tells, loaded while Nix is asked: a version, help and completions need none of it. */
 async function engine() {
-  const [running, result, json, audit, rebuilds] = await Promise.all([
+  const [running, result, json, audit, text] = await Promise.all([
     import("../engine/run.ts"),
     import("../engine/result.ts"),
     import("../report/json.ts"),
     import("../report/audit-section.ts"),
-    import("../report/rebuilds.ts"),
+    import("../report/text.ts"),
   ]);
-  return { ...running, ...result, ...json, ...audit, ...rebuilds };
+  return { ...running, ...result, ...json, ...audit, ...text };
 }
 
 /** Words and lines for a terminal, and how wide a stream's sheet is. */

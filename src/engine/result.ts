@@ -9,6 +9,7 @@ import type { Plan } from "./plan.ts";
 import type { Changes } from "./rebuilds/changes.ts";
 import { MAY } from "./step.ts";
 import { needsOf } from "./survey/judge.ts";
+import type { SurveyedDerivation } from "./survey/verdicts.ts";
 import type { Survey, SurveyedTarget } from "./survey.ts";
 
 /**
@@ -211,6 +212,45 @@ export function namesOf(
 /** Cached before this run did anything, and shown by nothing since not to be. */
 export function isCached(result: Pick<Result, "states">, name: string): boolean {
   return result.states.get(name) === "cached";
+}
+
+/** What would be, or was, built from source, the dearest first: by time, then size, then the targets that need it. */
+export function sources({ survey, outcome }: Pick<Run, "survey" | "outcome">): SourceBuild[] {
+  const took = new Map(outcome.built.map((one) => [one.drvPath, one]));
+  return [...survey.derivations.values()]
+    .filter(({ kind }) => kind === "source")
+    .map((derivation) => {
+      const built = took.get(derivation.drvPath);
+      return {
+        derivation,
+        done: built === undefined ? ("not built" as const) : ("built" as const),
+        seconds: built?.seconds ?? derivation.figures?.seconds,
+        bytes: built?.bytes ?? derivation.figures?.outputBytes ?? derivation.space,
+      };
+    })
+    .sort(
+      (a, b) =>
+        (b.seconds ?? 0) - (a.seconds ?? 0) ||
+        (b.bytes ?? 0) - (a.bytes ?? 0) ||
+        b.derivation.wantedBy.length - a.derivation.wantedBy.length,
+    );
+}
+
+export interface SourceBuild {
+  readonly derivation: SurveyedDerivation;
+  readonly done: "built" | "not built";
+  /** What this run took, or the last one. */
+  readonly seconds: number | undefined;
+  readonly bytes: number | undefined;
+}
+
+/** `4m 20s` that all of them took; undefined where one of them was never built. */
+export function secondsOf(builds: readonly SourceBuild[]): number | undefined {
+  if (builds.length === 0) return undefined;
+  return builds.reduce<number | undefined>(
+    (sum, { seconds }) => (sum === undefined || seconds === undefined ? undefined : sum + seconds),
+    0,
+  );
 }
 
 /** Of the end of a job: what became of the targets that it built. */

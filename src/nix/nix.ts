@@ -21,9 +21,9 @@ import type { Flake } from "./flake.ts";
 import { FlakeInputs } from "./flake-inputs.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
-import { realisations } from "./measure.ts";
 import { narOf } from "./nar.ts";
 import { fileEnvironment } from "./nix-file.ts";
+import { realisations } from "./realisations.ts";
 import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {

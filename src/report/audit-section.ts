@@ -13,7 +13,7 @@ import {
   kindsOf,
 } from "../engine/audit/check.ts";
 import type { Result } from "../engine/result.ts";
-import { code, fold, grid, type LinkTo, markdown, placed } from "./page.ts";
+import { code, fold, grid, type LinkTo, markdown, placed, sentence } from "./page.ts";
 
 const WORST: readonly CheckStatus[] = ["fail", "warn", "unknown", "pass"];
 
@@ -65,23 +65,30 @@ export function auditParts(
   quota: number | undefined,
   linkTo: LinkTo,
 ): string[] {
-  const kinds = kindsOf(audit.checks).filter(({ status }) => status !== "unknown");
   const levels = new Map(result.findings.map(({ cause, level }) => [cause, level]));
+  const isError = ({ code: id, title }: AuditKind) =>
+    levels.get(`audit ${id} ${title}`) === "error";
+  const kinds = kindsOf(audit.checks)
+    .filter(({ status }) => status !== "unknown")
+    .sort((a, b) => Number(isError(b)) - Number(isError(a)));
   const shown = kinds.slice(0, BLOCKS_MOST);
   const more = kinds.length - shown.length;
   const counts = auditCounts(audit);
+  // Where all pass the headline says so.
+  const isSaid = counts === auditHeadline(result, audit);
+  const first = [...(isSaid ? [] : [sentence(counts)]), pinnedWords(audit, quota)].join(" ");
   return [
-    `${counts.charAt(0).toUpperCase()}${counts.slice(1)}.${markdown(pinnedWords(audit, quota))}`,
-    ...shown.map((kind) => {
-      const isError = levels.get(`audit ${kind.code} ${kind.title}`) === "error";
-      return block(kind, isError ? "❌" : "⚠️", linkTo);
-    }),
+    markdown(first.trim()),
+    ...shown.map((kind) => block(kind, isError(kind) ? "❌" : "⚠️", linkTo)),
     ...(more > 0 ? [`And ${count(more, "more finding")}, in the report.`] : []),
     ...foldedPlaces(kinds, linkTo),
     ...passing(audit.checks),
     ...pinnedFold(audit),
   ];
 }
+
+/** What a full stop behind it would change, or double. */
+const END = /[.!?:}/=]$/;
 
 function block({ title, places, mend }: AuditKind, sign: string, linkTo: LinkTo): string {
   const at = places.flatMap(({ where }) => where ?? []);
@@ -92,7 +99,7 @@ function block({ title, places, mend }: AuditKind, sign: string, linkTo: LinkTo)
   return [
     `**${sign} ${markdown(title)}**${open === "" ? "" : ` (${open})`}`,
     ...why,
-    ...(mend === undefined ? [] : [`Fix: ${markdown(mend)}`]),
+    ...(mend === undefined ? [] : [`Fix: ${markdown(mend)}${END.test(mend) ? "" : "."}`]),
   ].join("<br>\n");
 }
 
@@ -146,7 +153,7 @@ function pinnedWords({ sizes }: Audit, quota: number | undefined): string {
   const least = sizes.complete === "complete" ? "" : "at least ";
   const of = quota === undefined ? "" : ` of ${formatBytes(quota)}`;
   const [one, many] = ["closure takes", "closures take"];
-  return ` ${sizes.pins.length} pinned ${sizes.pins.length === 1 ? one : many} ${least}${formatBytes(sizes.bytes)}${of}.`;
+  return `${sizes.pins.length} pinned ${sizes.pins.length === 1 ? one : many} ${least}${formatBytes(sizes.bytes)}${of}.`;
 }
 
 function pinnedFold({ sizes }: Audit): string[] {
@@ -218,9 +225,12 @@ export function auditLines(audit: Audit | undefined): string[] {
   for (const { path, bytes, holders, way } of audit.store ?? []) {
     const [root] = holders;
     const more = holders.length > 1 ? ` and ${count(holders.length - 1, "more root")}` : "";
-    const by = root === undefined ? "nothing: nix-store --gc frees it" : `${root}${more}`;
     const via = way.length < 2 ? "" : `, by way of ${way.slice(0, -1).map(nameOf).join(" → ")}`;
-    lines.push(`  ${nameOf(path)}: ${formatBytes(bytes)}, held by ${by}${via}`);
+    const by =
+      root === undefined
+        ? "held by no garbage collector root: nix-store --gc would delete it"
+        : `held by ${root}${more}${via}`;
+    lines.push(`  ${nameOf(path)}: ${formatBytes(bytes)}, ${by}`);
   }
   return lines;
 }

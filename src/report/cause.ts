@@ -1,12 +1,15 @@
 /** The cause: the one or two sentences below a page's heading. Pure. */
 
+import type { Finding } from "../domain/finding.ts";
 import { cacheHost } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import type { Result, Run } from "../engine/result.ts";
+import { countOf, type Result, type Run, type SourceBuild, secondsOf } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
+import { diskTable } from "./disk-table.ts";
 import { provedWords, pushedWords } from "./done.ts";
-import { downloadWords, isCounted, othersWords, type SourceBuild, secondsOf } from "./headline.ts";
+import { downloadWords, isCounted, othersWords } from "./headline.ts";
 import { code, markdown, sentence } from "./page.ts";
+import { pullHeadline, pullSentences } from "./rebuilds.ts";
 import { holdersWords } from "./tables.ts";
 import { recalledWords } from "./text.ts";
 import { scoreWords } from "./timeline.ts";
@@ -14,12 +17,18 @@ import { scoreWords } from "./timeline.ts";
 export function cause(run: Run, builds: readonly SourceBuild[]): string {
   const { survey, result } = run;
   const { lead, worst } = result;
-  const parts = [...(lead ? leadWords(run) : []), ...stateSentences(run, builds)];
+  const isPull = pullHeadline(run) !== undefined;
+  const parts = [
+    ...(isPull ? pullSentences(run) : []),
+    ...(lead ? leadWords(run) : []),
+    ...(isPull && worst === "needs a build" ? fetchedSentence(run) : stateSentences(run, builds)),
+  ];
   if (worst !== undefined) {
     const others = othersWords(result, isCounted(run) ? worst : "none");
     // Of the only target the headline has said it.
     if (others !== "" && result.states.size > 1) parts.push(others);
   }
+  if (!isPull) parts.push(...pullSentences(run));
   parts.push(...keptOutSentences(result), ...quietCaches(run));
   if (survey.recalled !== undefined) parts.push(`${sentence(recalledWords(survey.recalled))}`);
   return parts.join(" ");
@@ -32,11 +41,33 @@ export function keptOutSentences({ findings }: Pick<Result, "findings">): string
 }
 
 /** What the finding says that made the headline; what Nix or a builder said stands by itself. */
-function leadWords({ result: { lead } }: Run): string[] {
+function leadWords(run: Run): string[] {
+  const { lead } = run.result;
   if (!lead || lead.kind === "eval" || lead.kind === "heavy") return [];
   if (lead.kind === "missing" && lead.code === "NCP-402" && lead.title !== undefined) return [];
   const [first = ""] = lead.message.split("\n");
-  return [markdown(sentence(first))];
+  if (lead.code === "NCP-206") {
+    const status = /exit code (\d+)/.exec(lead.message)?.[1];
+    if (status !== undefined) return [`Its builder ended with exit code ${status}.`];
+  }
+  // That nothing was checked is the headline's; why is not.
+  if (lead.code === "NCP-207") return [markdown(sentence(first.replace(/^[^:]*: /, "")))];
+  // The sum stands below, as a table.
+  const disks = run.result.findings.filter(({ code: one }) => one === "NCP-401").length;
+  if (lead.code === "NCP-401" && disks === 1 && diskTable(run) !== "") {
+    return ["This run would not leave free what is to be left free."];
+  }
+  return [silenceWords(lead) ?? markdown(sentence(first))];
+}
+
+/** Of a server that is not there: its host and why, without the address that it was asked at. */
+function silenceWords({ kind, title, message }: Finding): string | undefined {
+  const [first = ""] = message.split("\n");
+  const said = /^(\S+) did not answer: (?:GET \S+: )?(.*)$/.exec(first);
+  if (kind !== "cache" || !said || title === undefined) return undefined;
+  const [, name = "", why = ""] = said;
+  const plain = why.replace(/^connect ECONNREFUSED \S+/, "connection refused");
+  return `${code(cacheHost(name))} did not answer: ${markdown(sentence(plain).replace(/^C/, "c"))}`;
 }
 
 function stateSentences(run: Run, builds: readonly SourceBuild[]): string[] {
@@ -53,8 +84,14 @@ function stateSentences(run: Run, builds: readonly SourceBuild[]): string[] {
     case "not pushed":
     case "not verified":
       return [...builtSentences(run, builds), ...proved(run)];
-    case "no disk space":
     case "unknown":
+      return [
+        ...(countOf(result, "unknown") > 0
+          ? ["What no other binary cache has may have to be built from source."]
+          : []),
+        ...(outcome.pushed.length > 0 ? [...pushedSentence(run), ...proved(run)] : []),
+      ];
+    case "no disk space":
     case "not evaluated":
     case "build failed":
       return outcome.pushed.length > 0 ? [...pushedSentence(run), ...proved(run)] : [];
@@ -68,17 +105,12 @@ function stateSentences(run: Run, builds: readonly SourceBuild[]): string[] {
 }
 
 function cachedSentences(run: Run): string[] {
-  const { job, outcome, survey } = run;
-  const { paths, bytes, seconds } = outcome.substituted;
+  const { job, survey } = run;
   const download = MAY[job.mode].has("substitute") ? undefined : downloadWords({ survey });
   return [
     "Nothing needs to be built from source.",
     ...words(holdersWords(run)),
-    ...(paths > 0
-      ? [
-          `${count(paths, "store path")} (${formatBytes(bytes)}) ${paths === 1 ? "was" : "were"} downloaded in ${formatSeconds(seconds)}.`,
-        ]
-      : []),
+    ...fetchedSentence(run),
     ...(download === undefined
       ? []
       : [`To download: ${download.replace(" (", ", ").replace(")", "")}.`]),
@@ -88,19 +120,13 @@ function cachedSentences(run: Run): string[] {
 
 /** What will be, or would be, built from source. */
 function ahead(run: Run, builds: readonly SourceBuild[]): string[] {
-  const { outcome, survey, result } = run;
-  const { substituted } = outcome;
+  const { survey, result } = run;
   // A step that fails builds nothing.
   const will = result.end === "fails" ? "would be" : "will be";
   const left = builds.filter(({ done }) => done === "not built");
   const seconds = secondsOf(left);
   const time = seconds === undefined ? "" : `, which took ${formatSeconds(seconds)} last time`;
-  const fetched =
-    substituted.paths > 0
-      ? [
-          `${count(substituted.paths, "store path")} (${formatBytes(substituted.bytes)}) ${substituted.paths === 1 ? "was" : "were"} downloaded in ${formatSeconds(substituted.seconds)}.`,
-        ]
-      : [];
+  const fetched = fetchedSentence(run);
   const one = left.length === 1;
   if (left.length > 0) {
     return [
@@ -115,6 +141,15 @@ function ahead(run: Run, builds: readonly SourceBuild[]): string[] {
   return [
     `${count(downloads, "file")} ${downloads === 1 ? "is" : "are"} in no binary cache and ${will} downloaded from ${downloads === 1 ? "its" : "their"} origin.`,
     ...fetched,
+  ];
+}
+
+function fetchedSentence({ outcome: { substituted } }: Run): string[] {
+  const { paths, bytes, seconds } = substituted;
+  if (paths === 0) return [];
+  const were = paths === 1 ? "was" : "were";
+  return [
+    `${count(paths, "store path")} (${formatBytes(bytes)}) ${were} downloaded in ${formatSeconds(seconds)}.`,
   ];
 }
 

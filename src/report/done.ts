@@ -1,7 +1,7 @@
 /** What a run did: a sentence where it went well, and folds with pins, times and disk space. Pure. */
 
 import { cacheHost } from "../domain/location.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import { type Outcome, pinnedTargets, type TimedStep } from "../engine/outcome.ts";
 import type { Run } from "../engine/result.ts";
 import { code, fold, grid, markdown } from "./page.ts";
@@ -18,6 +18,39 @@ export function pushedWords({ pushed }: Pick<Outcome, "pushed">, cache: string):
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const were = pushed.length === 1 ? "was" : "were";
   return `${count(pushed.length, "store path")} (${formatBytes(bytes)}) ${were} pushed to ${code(cacheHost(cache))}`;
+}
+
+/** `3 built`, `9 store paths (341 MB) pushed`, `4 of 4 targets verified and pinned`. */
+export function doneFigures({
+  outcome,
+  survey,
+}: Pick<Run, "outcome"> & { readonly survey?: Run["survey"] }): string[] {
+  const { substituted, built, pushed, unpushed, verified, pinned } = outcome;
+  const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
+  const good = verified.filter(({ outcome: how }) => how === "verified").length;
+  const set = pinned.filter(({ state }) => state !== "failed").length;
+  const whole = pinnedTargets(outcome).size === good;
+  const blocked = survey?.trust.kind === "read-only" && built.length > 0;
+  return [
+    ...(substituted.paths > 0
+      ? [`${count(substituted.paths, "store path")} (${formatBytes(substituted.bytes)}) downloaded`]
+      : []),
+    ...(built.length > 0 ? [`${number(built.length)} built`] : []),
+    ...(blocked ? [`nothing pushed (${survey.trust.why})`] : []),
+    ...(pushed.length > 0 || unpushed.length > 0
+      ? [
+          unpushed.length > 0
+            ? `${number(pushed.length)} of ${count(pushed.length + unpushed.length, "store path")} pushed`
+            : `${count(pushed.length, "store path")} (${formatBytes(bytes)}) pushed`,
+        ]
+      : []),
+    ...(good > 0
+      ? [
+          `${number(good)} of ${count(verified.length, "target")} verified${whole ? " and pinned" : ""}`,
+        ]
+      : []),
+    ...(set > 0 && !whole ? [`${count(set, "pin")} set`] : []),
+  ];
 }
 
 /** What proofs and pins came to, as a sentence of the targets that have both. */

@@ -3,7 +3,6 @@
 import type { Finding } from "../domain/finding.ts";
 import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
-import { pinnedTargets } from "../engine/outcome.ts";
 import { bytesToDownload } from "../engine/plan/disk-space.ts";
 import {
   countOf,
@@ -12,15 +11,15 @@ import {
   namesOf,
   type Result,
   type Run,
+  secondsOf,
+  sources,
 } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
 import { isSilent } from "../engine/survey/substituters.ts";
-import type { SurveyedDerivation } from "../engine/survey/verdicts.ts";
 import { auditCounts, auditHeadline } from "./audit-section.ts";
+import { doneFigures } from "./done.ts";
+import { LONGEST, pullHeadline } from "./rebuilds.ts";
 import { scoreWords } from "./timeline.ts";
-
-/** What the heading may have behind its icon and `Nix cache: `. */
-const LONGEST = 66;
 
 /** Of one target, and of several. */
 const VERBS: Readonly<Record<FinalState, readonly [one: string, many: string]>> = {
@@ -61,7 +60,7 @@ export function headline(run: Run): string {
   const { survey, outcome, result } = run;
   if (outcome.audit) return auditHeadline(result, outcome.audit);
   if (survey.system === undefined) return "nothing was checked, there is no Nix here";
-  return resultWords(result, survey.system, downWords(run));
+  return pullHeadline(run) ?? resultWords(result, survey.system, downWords(run));
 }
 
 export function resultWords(result: Result, system: string | undefined, why = ""): string {
@@ -157,50 +156,12 @@ export function othersWords(result: Result, said: FinalState | "none"): string {
 
 /** What the headline counts: a title that names a derivation or a server counts no targets. */
 export function isCounted(run: Run): boolean {
+  if (pullHeadline(run) !== undefined) return false;
   const { lead, worst } = run.result;
   if (worst === undefined || !lead || !takes(lead, run.result)) return true;
   // That one counts them, or names the one.
   if (lead.kind === "eval") return true;
   return lead.title === undefined || headline(run) !== lead.title;
-}
-
-/** What would be, or was, built from source, the dearest first: by time, then size, then the targets that need it. */
-export function sources({ survey, outcome }: Pick<Run, "survey" | "outcome">): SourceBuild[] {
-  const took = new Map(outcome.built.map((one) => [one.drvPath, one]));
-  return [...survey.derivations.values()]
-    .filter(({ kind }) => kind === "source")
-    .map((derivation) => {
-      const built = took.get(derivation.drvPath);
-      return {
-        derivation,
-        done: built === undefined ? ("not built" as const) : ("built" as const),
-        seconds: built?.seconds ?? derivation.figures?.seconds,
-        bytes: built?.bytes ?? derivation.figures?.outputBytes ?? derivation.space,
-      };
-    })
-    .sort(
-      (a, b) =>
-        (b.seconds ?? 0) - (a.seconds ?? 0) ||
-        (b.bytes ?? 0) - (a.bytes ?? 0) ||
-        b.derivation.wantedBy.length - a.derivation.wantedBy.length,
-    );
-}
-
-export interface SourceBuild {
-  readonly derivation: SurveyedDerivation;
-  readonly done: "built" | "not built";
-  /** What this run took, or the last one. */
-  readonly seconds: number | undefined;
-  readonly bytes: number | undefined;
-}
-
-/** `4m 20s` that all of them took; undefined where one of them was never built. */
-export function secondsOf(builds: readonly SourceBuild[]): number | undefined {
-  if (builds.length === 0) return undefined;
-  return builds.reduce<number | undefined>(
-    (sum, { seconds }) => (sum === undefined || seconds === undefined ? undefined : sum + seconds),
-    0,
-  );
 }
 
 /** `212 store paths (1.84 GB)` that a fresh machine downloads for all targets; undefined where it is nothing. */
@@ -231,6 +192,7 @@ function figures(run: Run): string[] {
   if (worst === undefined) return [];
   const counted = isCounted(run);
   const others = othersWords(result, counted ? worst : "none").replace(/^The other/, "the other");
+  const isPull = pullHeadline(run) !== undefined;
   const isFine =
     counted && (GOOD.includes(worst) || worst === "needs a build" || worst === "built");
   const done = doneFigures(run);
@@ -239,9 +201,12 @@ function figures(run: Run): string[] {
   const ahead =
     worst === "needs a build" && builds.length > 0
       ? [
-          `${count(builds.length, "derivation")} from source${seconds === undefined ? "" : `, ${formatSeconds(seconds)} last time`}`,
-        ]
-      : [];
+          ...(isPull ? [] : [`${count(builds.length, "derivation")} from source`]),
+          ...(seconds === undefined || seconds < 0.05
+            ? []
+            : [`${formatSeconds(seconds)} last time`]),
+        ].join(", ")
+      : "";
   const download = downloadWords({ survey });
   const toDownload =
     worst === "cached" && !MAY[job.mode].has("substitute") && download !== undefined
@@ -251,41 +216,8 @@ function figures(run: Run): string[] {
     ...(isFine || others === "" || result.states.size === 1
       ? []
       : [others.replace(/\.$/, "").replace(/^[AO](?=f|ll)/, (one) => one.toLowerCase())]),
-    ...ahead,
+    ...(ahead === "" ? [] : [ahead]),
     ...toDownload,
     ...(done.length > 0 ? [done.join(", ")] : []),
-  ];
-}
-
-/** `3 built`, `9 store paths (341 MB) pushed`, `4 of 4 targets verified and pinned`. */
-export function doneFigures({
-  outcome,
-  survey,
-}: Pick<Run, "outcome"> & { readonly survey?: Run["survey"] }): string[] {
-  const { substituted, built, pushed, unpushed, verified, pinned } = outcome;
-  const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
-  const good = verified.filter(({ outcome: how }) => how === "verified").length;
-  const set = pinned.filter(({ state }) => state !== "failed").length;
-  const whole = pinnedTargets(outcome).size === good;
-  const blocked = survey?.trust.kind === "read-only" && built.length > 0;
-  return [
-    ...(substituted.paths > 0
-      ? [`${count(substituted.paths, "store path")} (${formatBytes(substituted.bytes)}) downloaded`]
-      : []),
-    ...(built.length > 0 ? [`${number(built.length)} built`] : []),
-    ...(blocked ? [`nothing pushed (${survey.trust.why})`] : []),
-    ...(pushed.length > 0 || unpushed.length > 0
-      ? [
-          unpushed.length > 0
-            ? `${number(pushed.length)} of ${count(pushed.length + unpushed.length, "store path")} pushed`
-            : `${count(pushed.length, "store path")} (${formatBytes(bytes)}) pushed`,
-        ]
-      : []),
-    ...(good > 0
-      ? [
-          `${number(good)} of ${count(verified.length, "target")} verified${whole ? " and pinned" : ""}`,
-        ]
-      : []),
-    ...(set > 0 && !whole ? [`${count(set, "pin")} set`] : []),
   ];
 }

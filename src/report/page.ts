@@ -6,7 +6,7 @@ import { number } from "../domain/size.ts";
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
 /** Rows of a table that folds; what is beyond stands in the report. */
-const ROWS_MOST = 100;
+export const ROWS_MOST = 100;
 
 /** Where a file's line can be looked at; undefined where nobody knows. */
 export type LinkTo = (file: string, line: number) => string | undefined;
@@ -47,14 +47,6 @@ function unbroken(text: string): string {
             .replace(/(\d[hm]) (?=\d+[ms]\b)/g, "$1\u00a0"),
     )
     .join("");
-}
-
-/** A part of a page that has a title of its own. */
-export interface Section {
-  readonly title: string;
-  /** Markdown without its heading; empty: there is nothing to say. */
-  readonly body: string;
-  readonly heading?: "none";
 }
 
 /** `>` in front of a column's name: numbers, set right and never broken. */

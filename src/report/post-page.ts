@@ -8,8 +8,8 @@ import type { PostRun } from "../engine/post.ts";
 import { postResult, type Result } from "../engine/result.ts";
 import { errorTitle } from "./annotations.ts";
 import { keptOutSentences } from "./cause.ts";
-import { provedWords, pushedWords } from "./done.ts";
-import { doneFigures, icon, resultWords } from "./headline.ts";
+import { doneFigures, provedWords, pushedWords } from "./done.ts";
+import { icon, resultWords } from "./headline.ts";
 import { markdown, page, sentence, verbatim } from "./page.ts";
 import { bullets, codeLink, codes, type Detail, fixWords, headingOf, small } from "./summary.ts";
 

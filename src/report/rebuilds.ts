@@ -1,6 +1,7 @@
 /** What a change rebuilds, and why something is missing that the default branch had built: as page, lines and data. Pure. */
 
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
+import type { StorePath } from "../domain/store-path.ts";
 import type { Changes, ExplainedMiss } from "../engine/rebuilds/changes.ts";
 import type { ChangedInput } from "../engine/rebuilds/compare-ledgers.ts";
 import {
@@ -9,10 +10,10 @@ import {
   type Rebuilds,
   secondsOf,
 } from "../engine/rebuilds/rebuild-report.ts";
-import type { Run } from "../engine/result.ts";
-import { code, fold, grid, markdown, type Section } from "./page.ts";
+import { type Run, sources } from "../engine/result.ts";
+import { MAY } from "../engine/step.ts";
+import { code, fold, grid, sentence } from "./page.ts";
 
-const ROWS_OPEN = 5;
 const MISSES_SHOWN = 5;
 const FILES_NAMED = 3;
 /** As git shortens a commit. */
@@ -20,142 +21,141 @@ const SHORT = 7;
 
 /** How names stand: as code on a page, as they are in a line. */
 type Names = (name: string) => string;
-const plain: Names = (name) => name;
-
-export function rebuildSections({ changes }: Run): Section[] {
-  if (!changes) return [];
-  if (changes.rebuilds)
-    return [{ title: "What this change rebuilds", body: report(changes.rebuilds) }];
-  if (changes.event === "pull request" && changes.base === "absent") {
-    return [{ title: "What this change rebuilds", heading: "none", body: NO_BASE }];
-  }
-  const lines = ofDistinctRoots(changes.misses)
-    .slice(0, MISSES_SHOWN)
-    .map((miss) => `- ${missWords(miss, changes.dirty, code)}`);
-  return [{ title: "Why it is missing", body: lines.join("\n") }];
-}
+export const plain: Names = (name) => name;
 
 const NO_BASE =
   "What this change rebuilds is not known yet: no run on the default branch has left its graph.";
 
+/** The most that a heading has behind its icon and `Nix cache: `. */
+export const LONGEST = 66;
+
+/**
+ * A pull request's own headline: what it changes, and how much of that needs a build. Only where no
+ * target ended worse than that, and nothing was done: of what was done the states tell.
+ */
+export function pullHeadline({ changes, result }: Pick<Run, "changes" | "result">) {
+  const rebuilds = changes?.rebuilds;
+  if (!rebuilds || rebuilds.changed.length === 0) return undefined;
+  if (result.lead || result.end === "fails") return undefined;
+  const builds = rebuilds.changed.some(({ needs }) => needs === "a build");
+  if (result.worst !== (builds ? "needs a build" : "cached")) return undefined;
+  const words = changedWords(rebuilds, "need");
+  return words.length > LONGEST ? undefined : `t${words.slice(1)}`;
+}
+
+/** `This pull request changes 14 of 230 derivations, 2 need a build`. */
+function changedWords({ changed, inAll }: Rebuilds, verb: "need" | "needed"): string {
+  const all = count(inAll, "derivation");
+  if (changed.length === 0) return `This pull request changes none of ${all}`;
+  const builds = changed.filter(({ needs }) => needs === "a build").length;
+  const need = verb === "needed" ? "needed" : builds > 1 ? "need" : "needs";
+  return `This pull request changes ${number(changed.length)} of ${all}, ${builds === 0 ? "none" : number(builds)} ${need} a build`;
+}
+
+/** What the page says of a pull request below its headline. */
+export function pullSentences(run: Run): string[] {
+  const { changes } = run;
+  if (changes?.event === "pull request" && changes.base === "absent") return [NO_BASE];
+  if (!changes?.rebuilds) return [];
+  const all = sentences(run, changes.rebuilds, code);
+  return pullHeadline(run) === undefined ? all : all.slice(1);
+}
+
 /** The same in a log or on a terminal. */
-export function rebuildLines({ changes }: Run): string[] {
-  if (!changes) return [];
-  const { rebuilds, misses, dirty, event, base } = changes;
+export function rebuildLines(run: Run): string[] {
+  if (!run.changes) return [];
+  const { rebuilds, misses, dirty, event, base } = run.changes;
   if (event === "pull request" && base === "absent") return ["", `  ${NO_BASE}`];
-  if (rebuilds) return ["", ...sentences(rebuilds, plain).map((line) => `  ${line}`)];
+  if (rebuilds) return ["", ...sentences(run, rebuilds, plain).map((line) => `  ${line}`)];
   const lines = ofDistinctRoots(misses).slice(0, MISSES_SHOWN);
   return lines.length === 0
     ? []
     : ["", ...lines.map((miss) => `  ${missWords(miss, dirty, plain)}`)];
 }
 
-/** For the command `why`: a target, and the way down to what differs. */
-export function whyLines({ survey, changes, job }: Run): string[] {
-  return survey.targets.flatMap(({ name, verdict, wanted }): string[] => {
-    switch (verdict.kind) {
-      case "own":
-      case "upstream":
-        return [`${name} is cached: ${verdict.holders.map(({ cache }) => cache).join(", ")}`];
-      case "unknown":
-        return [`${name} could not be checked: ${verdict.why}`];
-      case "failed":
-        return [`${name} does not evaluate: ${verdict.message.split("\n")[0] ?? ""}`];
-      case "missing":
-        break;
-      default:
-        return verdict satisfies never;
-    }
-    const drvPath =
-      wanted?.kind === "derivation" || wanted?.kind === "shell" ? wanted.drvPath : undefined;
-    const miss = changes?.misses.find((one) => one.drvPath === drvPath);
-    if (miss)
-      return [`${name} is in no binary cache: ${missWords(miss, changes?.dirty ?? [], plain)}`];
-    const why =
-      changes?.base === "read"
-        ? "the default branch built nothing of that name"
-        : `no run on the default branch has left its graph beside ${job.cacheName} yet`;
-    return [`${name} is in no binary cache: ${why}`];
-  });
+/** What changed each build from source, for a column; undefined where the page is not a pull request's own. */
+export function changedBy(run: Run): ReadonlyMap<StorePath, string> | undefined {
+  const rebuilds = run.changes?.rebuilds;
+  if (!rebuilds || pullHeadline(run) === undefined) return undefined;
+  return new Map(rebuilds.changed.map((one) => [one.drvPath, causeWords(one, code)]));
 }
 
-function sentences(rebuilds: Rebuilds, names: Names): string[] {
-  const { changed, inAll, gone, base, inputs } = rebuilds;
+/** What the change costs, in the open on a pull request's own page; the changed derivations, or why some are missing, folded. */
+export function changeParts(run: Run): { readonly open: string; readonly folded: string } {
+  const { changes } = run;
+  if (!changes) return { open: "", folded: "" };
+  const { rebuilds, misses, dirty } = changes;
+  if (!rebuilds) {
+    const all = ofDistinctRoots(misses).slice(0, MISSES_SHOWN);
+    const lines = all.map((miss) => `- ${missWords(miss, dirty, code)}`).join("\n");
+    return { open: "", folded: lines === "" ? "" : fold("Why it is in no binary cache", lines) };
+  }
+  const isOwn = pullHeadline(run) !== undefined;
+  const amounts = amountsTable(rebuilds);
+  const shown = isOwn ? rebuilds.changed.filter(({ needs }) => needs === "none") : rebuilds.changed;
+  const n = shown.length;
+  if (n === 0) return { open: isOwn ? amounts : "", folded: "" };
+  const title = isOwn
+    ? `${count(n, "changed derivation")} that ${n === 1 ? "needs" : "need"} no build`
+    : `${count(n, "changed derivation")}`;
+  const body = [changedTable(shown), ...(isOwn || amounts === "" ? [] : [amounts])];
+  return { open: isOwn ? amounts : "", folded: fold(title, body.join("\n\n")) };
+}
+
+function sentences({ survey, outcome, job }: Run, rebuilds: Rebuilds, names: Names): string[] {
+  const { changed, gone, base, inputs } = rebuilds;
   const builds = changed.filter(({ needs }) => needs === "a build");
+  const known = builds.filter(({ seconds }) => seconds !== undefined).length;
   const seconds = secondsOf(changed);
-  const unknown = builds.filter((one) => one.seconds === undefined).length;
-  const need =
-    builds.length === 0
-      ? "none needs a build"
-      : `${builds.length} ${builds.length === 1 ? "needs" : "need"} a build`;
+  const others = changed.length - builds.length;
   const took =
-    seconds === undefined
-      ? []
-      : unknown === 0
-        ? [
-            `${builds.length === 1 ? "It" : `The ${builds.length}`} took ${formatSeconds(seconds)} last time`,
-          ]
-        : [`${builds.length - unknown} of them took ${formatSeconds(seconds)} last time`];
-  const rest = [
-    ...took,
-    ...(gone.length > 0
-      ? [`${count(gone.length, "derivation")} of the base ${gone.length === 1 ? "is" : "are"} gone`]
-      : []),
-  ];
+    seconds === undefined || seconds < 0.05
+      ? ""
+      : `${known < builds.length ? `${number(known)} of them` : known === 1 ? "It" : `The ${number(known)}`} took ${formatSeconds(seconds)} last time`;
+  const need = others === 1 ? "needs" : "need";
+  const rest =
+    others > 0 && builds.length > 0 ? `the other ${number(others)} ${need} no build` : "";
+  const mine = new Set(builds.map(({ drvPath }) => drvPath));
+  const foreign = sources({ survey, outcome }).filter(
+    ({ derivation }) => !mine.has(derivation.drvPath),
+  );
+  const more = foreign.length === 1 ? "1 more needs" : `${number(foreign.length)} more need`;
   return [
-    changed.length === 0
-      ? `This change rebuilds nothing: all ${count(inAll, "derivation")} are the base's.`
-      : `This change is felt by ${changed.length} of ${count(inAll, "derivation")}, ${need}.`,
-    [
-      ...(rest.length > 0 ? [`${rest.join("; ")}.`] : []),
-      ...inputs.map((input) => `${inputWords(input, names)}.`),
-      `Compared with ${baseWords(base, names)}.`,
-    ].join(" "),
+    `${changedWords(rebuilds, MAY[job.mode].has("build") ? "needed" : "need")}.`,
+    ...(took + rest === "" ? [] : [sentence(joined("; ", took, rest))]),
+    ...(foreign.length > 0
+      ? [
+          `${more} a build, and this pull request does not change ${foreign.length === 1 ? "it" : "them"}.`,
+        ]
+      : []),
+    ...(gone.length > 0
+      ? [
+          `${count(gone.length, "derivation")} of the base ${gone.length === 1 ? "is" : "are"} gone.`,
+        ]
+      : []),
+    ...inputs.map((input) => `${inputWords(input, names)}.`),
+    `Compared with ${baseWords(base, names)}.`,
   ];
 }
 
-function report(rebuilds: Rebuilds): string {
-  const { changed, base, download, closure } = rebuilds;
-  const [result = "", rest = ""] = sentences(rebuilds, code);
-  const builds = changed.filter(({ needs }) => needs === "a build");
-  const others = changed.filter(({ needs }) => needs === "none");
-  const amounts = [["Download", download] as const, ["Closure size", closure] as const].flatMap(
+function amountsTable({ download, closure, base }: Rebuilds): string {
+  const rows = [["Download", download] as const, ["Closure size", closure] as const].flatMap(
     ([what, amount]) =>
       amount === undefined || amount.base === amount.now
         ? []
         : [[what, formatBytes(amount.base), signed(amount.now - amount.base)]],
   );
-  return [
-    `**${result}** ${rest}`,
-    ...(builds.length > 0 ? [rebuildTable(builds.slice(0, ROWS_OPEN))] : []),
-    ...(amounts.length > 0
-      ? [grid(["", `>${markdown(base.branch || "base")}`, ">Change"], amounts)]
-      : []),
-    ...(builds.length > ROWS_OPEN
-      ? [
-          fold(
-            `${builds.length - ROWS_OPEN} more that need a build`,
-            rebuildTable(builds.slice(ROWS_OPEN)),
-          ),
-        ]
-      : []),
-    ...(others.length > 0
-      ? [
-          fold(
-            `${count(others.length, "changed derivation")} that ${others.length === 1 ? "needs" : "need"} no build`,
-            rebuildTable(others),
-          ),
-        ]
-      : []),
-  ].join("\n\n");
+  return rows.length === 0 ? "" : grid(["", `>${code(base.branch || "base")}`, ">Change"], rows);
 }
 
-function rebuildTable(rows: readonly Rebuild[]): string {
+function changedTable(rows: readonly Rebuild[]): string {
   return grid(
     ["Derivation", ">Time", "Changed by"],
     rows.map((one) => [
       code(one.name),
-      one.needs === "a build" && one.seconds !== undefined ? formatSeconds(one.seconds) : "",
+      one.needs === "a build" && one.seconds !== undefined && one.seconds >= 0.05
+        ? formatSeconds(one.seconds)
+        : "",
       causeWords(one, code),
     ]),
   );
@@ -168,24 +168,24 @@ function causeWords({ cause, was }: Pick<Rebuild, "cause" | "was">, names: Names
       return "new";
     case "dependency": {
       const more = cause.others > 0 ? ` and ${cause.others} more` : "";
-      return joined(before, `${names(cause.name)}${more}`);
+      return joined(", ", before, `${names(cause.name)}${more}`);
     }
     case "input": {
       const by = cause.by === undefined ? "" : `by ${names(cause.by)}`;
-      return joined(before, names(cause.input.name), by);
+      return joined(", ", before, names(cause.input.name), by);
     }
     case "own": {
       // A new version has a new source.
       const isSource = was !== undefined && cause.attributes.some((name) => SOURCES.has(name));
-      return joined(before, isSource ? "" : attributesWords(cause.attributes, names));
+      return joined(", ", before, isSource ? "" : attributesWords(cause.attributes, names));
     }
     default:
       return cause satisfies never;
   }
 }
 
-function joined(...parts: readonly string[]): string {
-  return parts.filter((part) => part !== "").join(", ");
+function joined(between: string, ...parts: readonly string[]): string {
+  return parts.filter((part) => part !== "").join(between);
 }
 
 const SOURCES: ReadonlySet<string> = new Set(["src", "srcs"]);
@@ -209,7 +209,7 @@ function baseWords({ branch, revision, taken }: BaseRun, names: Names): string {
 }
 
 /** `example.org has bws-1.0.0 as built from main on 2026-11-20; yours differs in src (dirty tree: src/main.rs)`. */
-function missWords(miss: ExplainedMiss, dirty: readonly string[], names: Names): string {
+export function missWords(miss: ExplainedMiss, dirty: readonly string[], names: Names): string {
   const { base, before, heldBy, way, was, attributes, input, files } = miss;
   const branch = base.branch === "" ? "the default branch" : names(base.branch);
   const has =

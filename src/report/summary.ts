@@ -3,12 +3,13 @@
 import type { ErrorCode } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import { formatSeconds } from "../domain/size.ts";
-import { namesOf, type Run } from "../engine/result.ts";
+import { shortName } from "../domain/target.ts";
+import { namesOf, type Run, sources } from "../engine/result.ts";
 import { auditParts } from "./audit-section.ts";
 import { cause } from "./cause.ts";
 import { diskTable } from "./disk-table.ts";
 import { pinsFold, timeFold } from "./done.ts";
-import { headline, icon, sources, subject } from "./headline.ts";
+import { headline, icon, subject } from "./headline.ts";
 import {
   capital,
   code,
@@ -20,7 +21,7 @@ import {
   sentence,
   verbatim,
 } from "./page.ts";
-import { rebuildSections } from "./rebuilds.ts";
+import { changedBy, changeParts } from "./rebuilds.ts";
 import { badNames, buildNames, cachedFold, sourceTables, stateTable } from "./tables.ts";
 
 export type Detail = "full" | "short" | "off";
@@ -48,7 +49,9 @@ export function summary(run: Run, { detail, linkTo }: PageOptions): string {
   }
   const { lead } = result;
   const builds = sources(run);
-  const tables = sourceTables(run, builds);
+  const by = changedBy(run);
+  const tables = sourceTables(run, builds, by);
+  const change = changeParts(run);
   const said = lead ? extract(lead) : undefined;
   const short = [
     cause(run, builds),
@@ -56,15 +59,12 @@ export function summary(run: Run, { detail, linkTo }: PageOptions): string {
     ...(lead ? actions(run, lead, linkTo) : []),
   ];
   if (detail === "short") return page(heading, short, end);
-  const rebuilt = rebuildSections(run).flatMap(({ title, body, heading }) =>
-    body === "" ? [] : [heading === "none" ? body : `**${title}**\n\n${body}`],
-  );
-  const inside = rebuilt.join("").split("<details>").length - 1;
   const isDisk = lead?.kind === "disk";
   const folds = [
     ...(said && !said.open ? [fold(said.title, verbatim(said.lines))] : []),
     tables.folded,
-    buildNames(run, builds),
+    change.folded,
+    buildNames(run, builds, by ? "Changed by" : "Needed by"),
     pinsFold(run),
     timeFold(run),
     cachedFold(run),
@@ -78,8 +78,8 @@ export function summary(run: Run, { detail, linkTo }: PageOptions): string {
       stateTable(run),
       tables.open,
       isDisk ? diskTable(run) : "",
-      ...rebuilt,
-      ...folds.slice(0, Math.max(0, FOLDS_MOST - inside)),
+      change.open,
+      ...folds.slice(0, FOLDS_MOST),
     ],
     end,
   );
@@ -140,22 +140,32 @@ export function bullets(findings: readonly Finding[]): string[] {
 
 /** What somebody should do: the finding's hint, and for what Nix said the command that says it again. */
 function actions(
-  { result }: Run,
+  { result, survey }: Run,
   { kind, code: one, hint, names = [], place }: Finding,
   linkTo: LinkTo,
 ): string[] {
   const [failed] = namesOf(result, "build failed");
   if (one === "NCP-206" && failed !== undefined) {
-    return [`**See it on your machine:** ${code(`nix build ${failed} -L`)}`];
+    return [
+      `**See it on your machine:** ${code(`nix build ${typable(failed, survey.system)} -L`)}`,
+    ];
   }
   const [target] = names;
   const at = place ? [`In ${placed(`${place.file}:${place.line}`, linkTo)}.`] : [];
   const again =
     kind === "eval" && target !== undefined
-      ? [`**See it on your machine:** ${code(`nix build --dry-run ${target}`)}`]
+      ? [
+          `**See it on your machine:** ${code(`nix build --dry-run ${typable(target, survey.system)}`)}`,
+        ]
       : [];
   const fix = hint === undefined || one === "NCP-402" ? [] : [`**Fix:** ${fixWords(hint)}`];
   return [...at, ...again, ...fix];
+}
+
+/** As short as Nix takes it: a short name of another output is for people alone. */
+function typable(name: string, system: string | undefined): string {
+  const short = shortName(name, system);
+  return short.includes("#") ? short : name;
 }
 
 /** A hint of several lines is a command or a file: it stands as it is. */

@@ -2,6 +2,7 @@
 
 import { cacheHost } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
+import type { StorePath } from "../domain/store-path.ts";
 import { shortName } from "../domain/target.ts";
 import { answeredBy, type Holder } from "../domain/verdict.ts";
 import {
@@ -11,10 +12,11 @@ import {
   isCached,
   namesOf,
   type Run,
+  type SourceBuild,
+  secondsOf,
 } from "../engine/result.ts";
 import type { Survey } from "../engine/survey.ts";
-import { type SourceBuild, secondsOf } from "./headline.ts";
-import { code, fold, grid, markdown } from "./page.ts";
+import { code, fold, grid, markdown, ROWS_MOST } from "./page.ts";
 
 /** Rows that stand open; the rest folds. */
 export const OPEN = 5;
@@ -53,13 +55,23 @@ export function names(all: readonly string[], survey: Named): string[] {
 export function sourceTables(
   run: Run,
   builds: readonly SourceBuild[],
+  changedBy?: ReadonlyMap<StorePath, string>,
 ): { readonly open: string; readonly folded: string } {
   if (builds.length === 0) return { open: "", folded: "" };
-  const rows = sourceRows(run, builds);
-  const rest = rows.slice(OPEN);
-  const columns = ["From source", ">Time", rows.some((row) => row[3]) ? "Needed by" : ">Size"];
+  const rows = sourceRows(run, builds, changedBy);
+  const by = changedBy ? "Changed by" : "Needed by";
+  const columns = ["From source", ">Time", rows.some((row) => row[3]) ? by : ">Size"];
   const cells = (some: readonly Row[]) =>
-    some.map(([name, time, size, by]) => [name, time, columns[2] === "Needed by" ? by : size]);
+    some.map(([name, time, size, last]) => [name, time, columns[2] === by ? last : size]);
+  // What became of the targets stands open already: of what they were built is the second question.
+  if (stateTable(run) !== "" && run.result.worst !== "no disk space") {
+    const done = builds.every((one) => one.done === "built") ? "built" : "from source";
+    return {
+      open: "",
+      folded: fold(`${count(rows.length, "derivation")} ${done}`, grid(columns, cells(rows))),
+    };
+  }
+  const rest = rows.slice(OPEN);
   const seconds = secondsOf(builds.slice(OPEN));
   const time = seconds === undefined || seconds < 0.05 ? "" : `, ${formatSeconds(seconds)}`;
   return {
@@ -73,28 +85,40 @@ export function sourceTables(
 
 type Row = readonly [name: string, time: string, size: string, by: string];
 
-function sourceRows(run: Run, builds: readonly SourceBuild[]): Row[] {
-  const { survey, result } = run;
-  const whole = new Set(builds.map(({ derivation }) => JSON.stringify(derivation.wantedBy)));
+function sourceRows(
+  run: Run,
+  builds: readonly SourceBuild[],
+  changedBy: ReadonlyMap<StorePath, string> | undefined,
+): Row[] {
+  const { survey } = run;
+  const named = saysWhoNeeds(run, builds);
   const alike = new Map<string, number>();
   return builds.map(({ derivation, seconds, bytes }) => {
-    const { name, heavy, wantedBy, system } = derivation;
+    const { name, drvPath, heavy, wantedBy, system } = derivation;
     // Two of one name are told apart by how often it stood there.
     const nth = (alike.get(name) ?? 0) + 1;
     alike.set(name, nth);
-    const warn = heavy === "heavy" && result.end !== "passes" ? "⚠️ " : "";
+    const warn = heavy === "heavy" && run.result.end !== "passes" ? "⚠️ " : "";
     const foreign = system === survey.system ? "" : ` (${markdown(system)})`;
-    const by =
+    const targets =
       wantedBy.length <= NAMED
         ? names(wantedBy.first, survey).join(", ")
         : count(wantedBy.length, "target");
+    const by = changedBy ? (changedBy.get(drvPath) ?? "not changed") : named ? targets : "";
     return [
       `${warn}${code(name)}${nth > 1 ? ` (${nth})` : ""}${foreign}`,
       seconds === undefined || seconds < 0.05 ? "" : formatSeconds(seconds),
       bytes === undefined || bytes < 100_000 ? "" : formatBytes(bytes),
-      whole.size > 1 ? by : "",
+      by,
     ];
   });
+}
+
+/** Whether a column of those that need each says more than the sentence above: they differ, or are not all. */
+function saysWhoNeeds({ result }: Run, builds: readonly SourceBuild[]): boolean {
+  const lists = builds.map(({ derivation }) => derivation.wantedBy);
+  const kinds = new Set(lists.map((one) => JSON.stringify(one))).size;
+  return kinds > 1 || lists.some(({ length }) => length <= NAMED && length < result.states.size);
 }
 
 const SIGNS: Readonly<Record<FinalState, string>> = {
@@ -120,14 +144,23 @@ const BAD: readonly FinalState[] = [
   "unknown",
 ];
 
-/** A row for each state, where some target ended badly and the headline names not all of them. */
+/** A row for each state, where more than one target ended badly, or some in several ways. */
 export function stateTable({ survey, result }: Run): string {
   const states = FINAL_STATES.filter((state) => countOf(result, state) > 0);
-  if (!states.some((state) => BAD.includes(state)) || states.length < 2) return "";
+  const bad = states.filter((state) => BAD.includes(state));
+  if (bad.length === 0 || states.length < 2) return "";
+  // The headline names the only one.
+  const onlyEvaluation = bad.length === 1 && bad[0] === "not evaluated";
+  if (onlyEvaluation && countOf(result, "not evaluated") === 1) return "";
   const rows = states
-    .filter((state) => state !== "cached" || countOf(result, state) <= OPEN)
+    .filter((state) => state !== "cached" || isShort(result))
     .map((state) => [SIGNS[state], few(names(namesOf(result, state), survey))]);
   return rows.length === 0 ? "" : grid(["State", "Targets"], rows.slice(0, OPEN));
+}
+
+/** So few are cached that the table of states names them. */
+function isShort(result: Run["result"]): boolean {
+  return countOf(result, "cached") <= OPEN;
 }
 
 /** The names of the targets that ended badly, where they are all of one kind. */
@@ -144,15 +177,16 @@ export function few(all: readonly string[], most = OPEN): string {
   return `${all.slice(0, most).join(", ")} and ${number(more)} more`;
 }
 
-/** Names of targets that need, or needed, a build, where the table names not all of them. */
-export function buildNames(run: Run, builds: readonly SourceBuild[]): string {
+/** Names of targets that need, or needed, a build, where no row of a table names them. */
+export function buildNames(run: Run, builds: readonly SourceBuild[], column: string): string {
   const { survey, result } = run;
   const some = namesOf(result, "needs a build", "built");
-  const lists = builds.map(({ derivation: { wantedBy } }) => wantedBy);
-  const isShown = new Set(lists.map((one) => JSON.stringify(one))).size > 1;
-  const told = lists.slice(0, OPEN).flatMap((one) => (one.length <= NAMED ? one.first : []));
+  const lists = builds.slice(0, ROWS_MOST).map(({ derivation: { wantedBy } }) => wantedBy);
+  const isShown = column === "Needed by" && saysWhoNeeds(run, builds);
+  const told = lists.flatMap((one) => (one.length <= NAMED ? one.first : []));
   const named = new Set(isShown ? told : []);
   if (some.length < 2 || some.every((name) => named.has(name))) return "";
+  if (stateTable(run) !== "" && some.length <= OPEN) return "";
   const verb = countOf(result, "needs a build") > 0 ? "need" : "needed";
   return fold(
     `${count(some.length, "target")} that ${verb} a build`,
@@ -164,7 +198,7 @@ export function buildNames(run: Run, builds: readonly SourceBuild[]): string {
 export function cachedFold(run: Run): string {
   const { survey, result } = run;
   const cached = new Set(namesOf(result, "cached"));
-  if (cached.size === 0) return "";
+  if (cached.size === 0 || (isShort(result) && stateTable(run) !== "")) return "";
   const title = count(cached.size, "cached target");
   if (cached.size > LISTED) return fold(title, byOutput(run, cached));
   const holders = Map.groupBy(
@@ -175,7 +209,10 @@ export function cachedFold(run: Run): string {
         : "",
   );
   const lines = [...holders].map(([host, targets]) => {
-    const from = host === "" ? "" : `From ${host.split(", ").map(code).join(", ")}: `;
+    const from =
+      host === ""
+        ? "With nothing to download: "
+        : `From ${host.split(", ").map(code).join(", ")}: `;
     return `${from}${names(
       targets.map(({ name }) => name),
       survey,

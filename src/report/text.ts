@@ -12,7 +12,7 @@ import { auditLines } from "./audit-section.ts";
 import { diskLines } from "./disk-table.ts";
 import { headline, subject } from "./headline.ts";
 import { plainLine } from "./page.ts";
-import { rebuildLines } from "./rebuilds.ts";
+import { missWords, plain, rebuildLines } from "./rebuilds.ts";
 
 /** A log of thousands of lines is read by nobody. */
 const TARGETS_MOST = 200;
@@ -54,6 +54,35 @@ export function textReport(run: Run): string[] {
   lines.push(...rebuildLines(run));
   if (survey.recalled !== undefined) lines.push(`  ${recalledWords(survey.recalled)}`);
   return lines.flatMap((line) => line.split("\n")).map(plainLine);
+}
+
+/** For the command `why`: a target, and the way down to what differs. */
+export function whyLines({ survey, changes, job }: Run): string[] {
+  return survey.targets.flatMap(({ name, verdict, wanted }): string[] => {
+    switch (verdict.kind) {
+      case "own":
+      case "upstream":
+        return [`${name} is cached: ${verdict.holders.map(({ cache }) => cache).join(", ")}`];
+      case "unknown":
+        return [`${name} could not be checked: ${verdict.why}`];
+      case "failed":
+        return [`${name} does not evaluate: ${verdict.message.split("\n")[0] ?? ""}`];
+      case "missing":
+        break;
+      default:
+        return verdict satisfies never;
+    }
+    const drvPath =
+      wanted?.kind === "derivation" || wanted?.kind === "shell" ? wanted.drvPath : undefined;
+    const miss = changes?.misses.find((one) => one.drvPath === drvPath);
+    if (miss)
+      return [`${name} is in no binary cache: ${missWords(miss, changes?.dirty ?? [], plain)}`];
+    const why =
+      changes?.base === "read"
+        ? "the default branch built nothing of that name"
+        : `no run on the default branch has left its graph beside ${job.cacheName} yet`;
+    return [`${name} is in no binary cache: ${why}`];
+  });
 }
 
 /** All findings as lines, those too that ask nobody to do something. */

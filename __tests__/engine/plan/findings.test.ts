@@ -288,7 +288,7 @@ describe("what a finding says", () => {
       );
     };
     expect(await ask({}, { flake: "absent" })).toEqual([
-      "warning: there is no flake.nix here, nor above in this repository",
+      "warning: there is no flake.nix in the working directory, nor above it in this repository, and targets is empty",
     ]);
     expect(await ask({ targets: ".#packages.SYSTEM.*" })).toEqual([
       "warning: nothing is left of .#packages.SYSTEM.*",

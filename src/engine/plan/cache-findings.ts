@@ -46,6 +46,7 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
           cause: serverCause(name),
           title: role === "own" && pushes ? `nothing was pushed, ${host} ${how}` : `${host} ${how}`,
           message: `${name} ${how}: ${whatItSaid(name, state.error)}`,
+          ...(isSilent(substituter) && !refused && missed ? reachable(host, role) : {}),
           ...adviceOf(state.error),
         },
       ];
@@ -76,6 +77,11 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
     }
     return [...found, ...refusals(substituter)];
   });
+}
+
+function reachable(host: string, role: SurveyedSubstituter["role"]): Pick<Finding, "hint"> {
+  const out = role === "own" ? "" : ", or take it out of the substituters";
+  return { hint: `make ${host} reachable from this machine${out}` };
 }
 
 function refusedToken(error: Error): boolean {

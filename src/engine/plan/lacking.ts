@@ -102,7 +102,7 @@ function nothingLookedAt(job: Job, { system, targets, flake }: Survey): Finding[
       ? `nothing is left of ${named}`
       : flake === "here"
         ? "the flake has none of packages, checks, devShells and configurations for this system"
-        : "there is no flake.nix here, nor above in this repository";
+        : "there is no flake.nix in the working directory, nor above it in this repository, and targets is empty";
   return [
     {
       kind: "notice",
