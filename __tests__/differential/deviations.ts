@@ -126,6 +126,14 @@ export const DEVIATIONS: readonly Deviation[] = [
     why: "the same where nothing in the file can build it: 2.8 tries a host called `@FILE`, and fails",
   },
   {
+    kind: "servers",
+    what: "in (x-gzip|deflate|zstd)|as identity",
+    nix: "stops",
+    ours: "fetches",
+    reason: "unknown is not a miss",
+    why: "answers in x-gzip, deflate or zstd, or said to be `identity`, that nobody asked for: 2.8 and 2.26 stop at some of them, 2.34 reads them all, and so do we in every version",
+  },
+  {
     kind: "realisations",
     what: "an unreadable realisation",
     ours: "unknown",
