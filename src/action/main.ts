@@ -140,7 +140,7 @@ export function main(): Promise<void> {
       watcher,
       alsoSilent: own && !isThere ? [own.name] : [],
       pushEnded: ended && describeError(ended),
-      checks: await makeCheckRuns(context, trust, done, signal),
+      checks: await checkRuns(context, trust, done, signal),
       told: done.result.findings.flatMap(({ level, cause, message }) =>
         level === "notice" ? [] : [cause ?? message],
       ),
@@ -148,6 +148,17 @@ export function main(): Promise<void> {
     log.info(lastLine(done));
     conclude(done.result.end);
   });
+}
+
+async function checkRuns(
+  context: Context,
+  trust: Trust,
+  done: Run,
+  signal: AbortSignal,
+): Promise<readonly CheckRun[]> {
+  if (context.checkRuns === "off") return [];
+  const { makeCheckRuns } = await import("./check-runs.ts");
+  return makeCheckRuns(context, trust, done, signal);
 }
 
 interface Known {

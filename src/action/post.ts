@@ -127,7 +127,10 @@ async function endJob(
   for (const line of linesOf(findings)) log.info(line);
   for (const annotation of annotations(fresh(findings, page.told))) annotate(annotation);
   await writeSummary(postSummary(page, context.summary));
-  await changeCheckRuns(context, trust, state.checks ?? [], page.done, signal);
+  if (state.checks?.length) {
+    const { changeCheckRuns } = await import("./check-runs.ts");
+    await changeCheckRuns(context, trust, state.checks, page.done, signal);
+  }
   log.info(postLastLine(page));
   conclude(endOf(outcome.findings));
 }
