@@ -186,6 +186,25 @@ export function lastLine(run: Run): string {
   return `${subject(run)}: ${parts.join("; ")}`;
 }
 
+/** The headline, and of the last line what a terminal has not said above it. */
+export function shortLine(run: Run): string {
+  const { job, survey, result, begin, end } = run;
+  const { worst } = result;
+  const words = headline(run);
+  const counted = isCounted(run);
+  if (worst === "cached" && counted) {
+    const download = MAY[job.mode].has("substitute") ? undefined : downloadWords({ survey });
+    return download === undefined ? words : `${words}; ${download} to download`;
+  }
+  const left = secondsOf(sources(run).filter(({ done }) => done === "not built"));
+  const time = left === undefined || left < 0.05 ? "" : `, ${formatSeconds(left)} last time`;
+  if (worst === "needs a build" && result.end !== "fails") return `${words}${time}`;
+  const others = worst === undefined ? "" : othersWords(result, counted ? worst : "none");
+  const rest = others === "" || result.states.size === 1 ? "" : `; ${others.replace(/\.$/, "")}`;
+  const said = rest.replace(/^; [AOT](?=f|ll|he)/, (one) => one.toLowerCase());
+  return `${words}${said} in ${formatSeconds((end - begin) / 1000)}`;
+}
+
 function figures(run: Run): string[] {
   const { job, survey, outcome, result } = run;
   if (outcome.audit) return [auditCounts(outcome.audit)];

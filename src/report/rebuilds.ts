@@ -87,8 +87,10 @@ export function changeParts(run: Run): { readonly open: string; readonly folded:
   const { rebuilds, misses, dirty } = changes;
   if (!rebuilds) {
     const all = ofDistinctRoots(misses).slice(0, MISSES_SHOWN);
+    if (all.length === 0) return { open: "", folded: "" };
     const lines = all.map((miss) => `- ${missWords(miss, dirty, code)}`).join("\n");
-    return { open: "", folded: lines === "" ? "" : fold("Why it is in no binary cache", lines) };
+    const title = `Why ${all.length === 1 ? "it is" : "they are"} in no binary cache`;
+    return { open: "", folded: fold(title, lines) };
   }
   const isOwn = pullHeadline(run) !== undefined;
   const amounts = amountsTable(rebuilds);
@@ -109,7 +111,7 @@ function sentences({ survey, outcome, job }: Run, rebuilds: Rebuilds, names: Nam
   const seconds = secondsOf(changed);
   const others = changed.length - builds.length;
   const took =
-    seconds === undefined || seconds < 0.05
+    seconds === undefined || seconds < 0.05 || MAY[job.mode].has("build")
       ? ""
       : `${known < builds.length ? `${number(known)} of them` : known === 1 ? "It" : `The ${number(known)}`} took ${formatSeconds(seconds)} last time`;
   const need = others === 1 ? "needs" : "need";
