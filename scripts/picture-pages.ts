@@ -140,7 +140,7 @@ const PAGES: Readonly<Record<string, () => Promise<string>>> = {
   "06b-push-failed": () =>
     // Of every few paths one, by its name.
     pushedTo((path) =>
-      /^\/nar\/[0-4]/.test(path) ? text(500, "upstream storage timed out") : undefined,
+      /^\/nar\/.[0-7]/.test(path) ? text(500, "upstream storage timed out") : undefined,
     ),
   "07-build-failed": () =>
     cachedBefore({ changed: ["docs", "cli"], broken: "cli" }, { mode: "warm" }),
