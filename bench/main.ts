@@ -1,11 +1,12 @@
 /**
  * `npm run bench [-- NAME… | --all] [--rounds N] [--network tls|plain] [--write]`: without names, every row that
- * does not take long; without a network, over both. `--write` puts all that was measured today into docs/speed.md and
- * README.md. The peer is the Nix in $BENCH_NIX (a folder), else the one on PATH.
+ * does not take long; without a network, over both. `--write` puts the last of every row that was measured on this
+ * machine, with this Nix and this Node, into docs/speed.md and README.md; a row of another day says so. The peer is the
+ * Nix in $BENCH_NIX (a folder), else the one on PATH.
  */
 
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
-import { availableParallelism, loadavg, totalmem } from "node:os";
+import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 import { delimiter } from "node:path";
 import { parseArgs } from "node:util";
 import type { LoadedResult } from "./row.ts";
@@ -39,12 +40,13 @@ const chosen = ROWS.filter(({ name, length }) =>
 );
 await using bench = await Bench.start(values.rounds ? Number(values.rounds) : undefined);
 const where: Circumstances = {
-  date: new Date().toISOString().slice(0, 10),
+  processor: cpus()[0]?.model.trim() ?? "unknown",
   cores: availableParallelism(),
   memoryBytes: totalmem(),
   nixVersion: bench.nixVersion,
   nodeVersion: process.versions.node,
 };
+const date = new Date().toISOString().slice(0, 10);
 await mkdir("bench-out", { recursive: true });
 const records = "bench-out/results.jsonl";
 const results: LoadedResult[] = [];
@@ -55,7 +57,7 @@ for (const [row, network] of chosen.flatMap((row) => networks.map((one) => [row,
   bench.network = network;
   const [load = 0] = loadavg();
   for (const measured of await row.run(bench)) {
-    const result = { ...measured, load, network };
+    const result = { ...measured, load, network, date };
     results.push(result);
     await appendFile(records, `${JSON.stringify({ ...where, ...result })}\n`);
   }
@@ -67,15 +69,16 @@ if (values.write) {
   await writeInto("README.md", headlines(await latest(), where));
 }
 
-/** The last result of every row measured today on this machine with this Nix, in the rows' order. */
+/** The last result of every row measured on this machine with this Nix and this Node, in the rows' order. */
 async function latest(): Promise<LoadedResult[]> {
   const found = new Map<string, LoadedResult>();
   for (const line of (await readFile(records, "utf8")).trim().split("\n")) {
     const record = JSON.parse(line) as LoadedResult & Circumstances;
-    const same = record.date === where.date && record.nixVersion === where.nixVersion;
-    if (same && record.cores === where.cores) {
-      found.set(`${record.row} ${record.network}`, record);
-    }
+    // Records from before the processor was one of them do not name it.
+    const isSame = Object.entries(where).every(
+      ([name, value]) => (record[name as keyof Circumstances] ?? value) === value,
+    );
+    if (isSame) found.set(`${record.row} ${record.network}`, record);
   }
   const order = ROWS.map(({ name }) => name);
   const place = ({ row }: LoadedResult) => order.findIndex((name) => row.startsWith(name));

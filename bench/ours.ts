@@ -138,7 +138,7 @@ async function evaluation(request: EvaluationRequest): Promise<string> {
   const inner = sealed(store, undefined);
   const carried = new CarriedEvaluation(
     {
-      ...{ nix, version, storeDir, environment, folder, log: reasons },
+      ...{ nix, version, storeDir, realStoreDir: storeDir, environment, log: reasons },
       ...{ inputs: new Set<string>(), found: "believed", takesAway: "nothing" },
       store: { ...inner, read: (name, end) => timed("restore", inner.read(name, end)) },
       key: async () => {

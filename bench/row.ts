@@ -24,10 +24,11 @@ export interface Result {
   readonly note: string;
 }
 
-/** With what else the machine did: its load average just before the row. */
+/** With what else the machine did: its load average just before the row; and the day on which it was measured. */
 export interface LoadedResult extends Result {
   readonly load?: number;
   readonly network?: Network;
+  readonly date: string;
 }
 
 export interface Row {

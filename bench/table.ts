@@ -1,11 +1,13 @@
 /** Owns the bench's table: Markdown out of results, and its place in the README. */
 
 import { readFile, writeFile } from "node:fs/promises";
+import { count } from "../src/domain/size.ts";
 import type { Spread } from "./measure.ts";
 import type { Goal, LoadedResult, Result } from "./row.ts";
 
+/** On which machine and with what: only what is the same in all of it stands in one table. */
 export interface Circumstances {
-  readonly date: string;
+  readonly processor: string;
   readonly cores: number;
   readonly memoryBytes: number;
   readonly nixVersion: string;
@@ -18,7 +20,7 @@ const END = "<!-- /bench -->";
 export function table(results: readonly LoadedResult[], where: Circumstances): string {
   const gigabytes = Math.round(where.memoryBytes / 1024 ** 3);
   const lines = [
-    `Measured on ${where.date}, ${where.cores} cores, ${gigabytes} GB of memory, Nix ${where.nixVersion}, Node ${where.nodeVersion};`,
+    `Measured on ${days(results)}, ${where.cores} cores (${where.processor}), ${gigabytes} GB of memory, Nix ${where.nixVersion}, Node ${where.nodeVersion};`,
     `medians (lowest to highest), ours and the peer in turn on the same loopback servers. Load average of the machine before a row: ${loads(results)}.`,
     "",
     "| what | ours | peer | times faster | goal | | over plain HTTP/1.1 |",
@@ -28,6 +30,23 @@ export function table(results: readonly LoadedResult[], where: Circumstances): s
   return `${lines.join("\n")}\n`;
 }
 
+/** The newest day; a row of another one says so itself. */
+function newest(results: readonly LoadedResult[]): string {
+  return (
+    results
+      .map(({ date }) => date)
+      .sort()
+      .at(-1) ?? ""
+  );
+}
+
+function days(results: readonly LoadedResult[]): string {
+  const last = newest(results);
+  return results.every(({ date }) => date === last)
+    ? last
+    : `${last}, where a row says no other day`;
+}
+
 /** A row over TLS and HTTP/2, with the same over plain HTTP behind it. */
 function rows(results: readonly LoadedResult[]): string[] {
   const far = results.filter(({ network }) => network !== "plain HTTP");
@@ -35,7 +54,11 @@ function rows(results: readonly LoadedResult[]): string[] {
     results.flatMap((one) => (one.network === "plain HTTP" ? [[one.row, one] as const] : [])),
   );
   const alone = [...near.values()].filter(({ row }) => !far.some((one) => one.row === row));
-  return [...far.map((one) => line(one, near.get(one.row))), ...alone.map((one) => line(one, one))];
+  const last = newest(results);
+  return [
+    ...far.map((one) => line(one, near.get(one.row), last)),
+    ...alone.map((one) => line(one, one, last)),
+  ];
 }
 
 /** Of the machine as a whole, our own rows before included: 1 is one busy core. */
@@ -47,7 +70,7 @@ function loads(results: readonly LoadedResult[]): string {
     : `${show(Math.min(...all))} to ${show(Math.max(...all))}`;
 }
 
-function line(result: Result, near: Result | undefined): string {
+function line(result: LoadedResult, near: LoadedResult | undefined, last: string): string {
   const { what, ours, peer, peerIs, unit, goal, note, rounds } = result;
   const show = (spread: Spread | undefined) => (spread ? figures(spread, unit) : "");
   const cells = [
@@ -56,10 +79,20 @@ function line(result: Result, near: Result | undefined): string {
     peer ? `${show(peer)} \`${peerIs}\`` : "",
     times(result),
     goalWords(goal, result),
-    [note, rounds > 0 ? `${rounds} rounds` : ""].filter((text) => text !== "").join("; "),
-    near ? [show(near.ours), show(near.peer), times(near)].filter(Boolean).join(" / ") : "",
+    [note, rounds > 0 ? count(rounds, "round") : "", otherDay(result, last)]
+      .filter(Boolean)
+      .join("; "),
+    near
+      ? [show(near.ours), show(near.peer), times(near), otherDay(near, last)]
+          .filter(Boolean)
+          .join(" / ")
+      : "",
   ];
   return `| ${cells.join(" | ")} |`;
+}
+
+function otherDay({ date }: LoadedResult, last: string): string {
+  return date === last ? "" : `on ${date}`;
 }
 
 function times({ ratio }: Result): string {
@@ -135,7 +168,7 @@ export function headlines(results: readonly LoadedResult[], where: Circumstances
     return `| ${what} | ${show(ours)} | ${show(peer)} \`${peerIs}\` | ${ratio.toFixed(ratio < 10 ? 1 : 0)}× |`;
   });
   return `${[
-    `Measured on ${where.date}, ${where.cores} cores, Nix ${where.nixVersion}, over TLS and HTTP/2 with 20 ms round trips; load average before a row: ${loads(chosen)}.`,
+    `Measured on ${[...new Set(chosen.map(({ date }) => date))].sort().join(" and ")}, ${where.cores} cores, Nix ${where.nixVersion}, over TLS and HTTP/2 with 20 ms round trips; load average before a row: ${loads(chosen)}.`,
     "",
     "| what | ours | Nix | times faster |",
     "|---|---|---|---|",

@@ -87,7 +87,14 @@ const GROUPS: readonly (readonly [about: string, phrases: Phrases])[] = [
       "nix-sha256": "its checksum",
     },
   ],
-  ["The job's page", { summary: "full, short or off" }],
+  [
+    "The job's page",
+    {
+      summary: "full, short or off",
+      "check-runs": "one for each target",
+      "check-runs-token": "to make them with",
+    },
+  ],
 ];
 
 /** README.md with all inputs, by what they are about. */

@@ -9,7 +9,13 @@ import { credentialsIn } from "./domain/location.ts";
 import type { Log, World } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
 import type { Project } from "./domain/workflow.ts";
-import { carriedEvaluation, evaluatedBefore, historyIn, reusesEvaluation } from "./earlier-runs.ts";
+import {
+  carriedEvaluation,
+  evaluatedBefore,
+  historyIn,
+  nameFlake,
+  reusesEvaluation,
+} from "./earlier-runs.ts";
 import { clock } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
@@ -20,7 +26,6 @@ import { jobEnd, project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
-import { findFlake } from "./nix/flake.ts";
 import { onlyOfFlake, refusedNotices, settingsHere } from "./nix/flake-settings.ts";
 import { type NixMachine, readMachine } from "./nix/machine.ts";
 import { readNetrc } from "./nix/netrc.ts";
@@ -54,6 +59,8 @@ export interface ComposeRequest extends OpenCachesRequest {
   readonly evaluationRecords?: RecordStore | undefined;
   /** Whether evaluation may build what it imports and no cache has; `forbidden` unless said. */
   readonly buildsToEvaluate?: "allowed" | "forbidden";
+  /** Begins what there is time for while Nix says how it is set up. */
+  readonly meanwhile?: () => void;
 }
 
 export interface Composed extends AsyncDisposable {
@@ -80,6 +87,7 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
   for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
     for (const host of location ? register.hosts(location) : []) http.connect(host);
   }
+  request.meanwhile?.();
   try {
     return await composeWith(request, { command, reading, http, moved });
   } catch (error) {
@@ -115,10 +123,8 @@ async function composeWith(
   { command, reading, http, moved }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const [machine, flake] = await Promise.all([
-    reading,
-    request.needs === "store" ? undefined : findFlake(workspace),
-  ]);
+  const [machine, named] = await Promise.all([reading, nameFlake(request, command)]);
+  const { flake, naming } = named;
   const { settings, refused } = await settingsHere(request, machine, flake);
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
@@ -136,11 +142,12 @@ async function composeWith(
           without: job.without.map(({ line }) => line),
           also: [...also, ...settings.substituters],
           environment,
+          naming,
           signal: request.signal,
         })
       : undefined;
   const nix = nixPort({
-    carried: carriedEvaluation(request, command, machine, flake, store),
+    carried: carriedEvaluation(request, command, machine, named, store),
     command,
     machine,
     flake,

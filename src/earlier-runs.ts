@@ -9,9 +9,9 @@ import { VERSION } from "./domain/version.ts";
 import { isHosted, secretOf } from "./host/environment.ts";
 import { CarriedEvaluation } from "./nix/carried-evaluation.ts";
 import type { NixCommand } from "./nix/command.ts";
-import type { Flake } from "./nix/flake.ts";
+import { type Flake, findFlake } from "./nix/flake.ts";
 import type { NixMachine } from "./nix/machine.ts";
-import { evaluationKey } from "./nix/record-key.ts";
+import { beginNaming, evaluationKey, type Naming } from "./nix/record-key.ts";
 import { sourcesNow } from "./nix/sources.ts";
 import type { OpenCachesRequest } from "./open-caches.ts";
 
@@ -46,27 +46,37 @@ export function reusesEvaluation({ job }: EvaluationRequest): boolean {
   return job.force === "trust" && job.reuseEvaluation === "auto";
 }
 
+/** The flake of the working directory, and what names it where evaluations of it may be reused. */
+export interface Named {
+  readonly flake: Flake | undefined;
+  readonly naming: Naming | undefined;
+}
+
+/** Waits for no Nix: what names the flake is asked while it says how it is set up. */
+export async function nameFlake(request: EvaluationRequest, command: NixCommand): Promise<Named> {
+  const { environment, workspace, signal } = request;
+  const flake = request.needs === "store" ? undefined : await findFlake(workspace);
+  if (!flake || !reusesEvaluation(request)) return { flake, naming: undefined };
+  return { flake, naming: beginNaming(command, flake, environment, signal) };
+}
+
 /** What is carried from an earlier job to this one, and from here to the next. */
 export function carriedEvaluation(
   request: EvaluationRequest,
   command: NixCommand,
   { setup, settings }: NixMachine,
-  flake: Flake | undefined,
+  { flake, naming }: Named,
   own: RecordStore | undefined,
 ): CarriedEvaluation | undefined {
-  const { job, environment, folder, log } = request;
+  const { job, environment, log } = request;
   const place = evaluationPlace(request, own, request.evaluationRecords);
-  if (!place || !flake || !reusesEvaluation(request) || request.needs === "store") return undefined;
+  if (!place || !flake || !naming) return undefined;
   const also = [VERSION, place.by];
   return new CarriedEvaluation(
     {
-      ...{ nix: command, environment, folder, log, store: place.store },
-      ...{ version: setup.version, storeDir: setup.storeDir, inputs: flake.inputs },
-      key: (signal) =>
-        evaluationKey({
-          ...{ nix: command, setup, settings: settings.evaluation, flake, also, environment },
-          signal,
-        }),
+      ...{ nix: command, environment, log, store: place.store, inputs: flake.inputs },
+      ...{ version: setup.version, storeDir: setup.storeDir, realStoreDir: setup.realStoreDir },
+      key: () => evaluationKey({ setup, settings: settings.evaluation, flake, also, naming }),
       found: evaluatedBefore(request) === "removed" ? "removed" : "believed",
       takesAway: job.without.length > 0 ? "something" : "nothing",
     },

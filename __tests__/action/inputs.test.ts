@@ -99,6 +99,7 @@ describe("inputs", () => {
     expect(parseInputs(DEFAULTS)).toEqual({
       trust: "auto",
       summary: "full",
+      checkRuns: "off",
       addresses: "\n\ngithub",
       workingDirectory: ".",
       secrets: { token: undefined, signingKey: undefined },

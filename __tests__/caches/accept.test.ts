@@ -75,6 +75,20 @@ describe("what a narinfo is worth", () => {
   const judged = (text: string, about = path) =>
     judgeNarInfo(text, at, about, { kind: "by key", keys });
 
+  test("a signature by a trusted key that is none stops Nix before what it would pass over", async () => {
+    const damaged = { ...signed, signatures: ["k-1:AAAA", ...signed.signatures] };
+    const other = `CA: text:sha256:${"0".repeat(52)}\n`;
+    for (const text of [
+      `${formatNarInfo(damaged)}${other}`,
+      formatNarInfo(damaged).replace(/^NarHash: .*$/m, `NarHash: sha512:${"0".repeat(103)}`),
+    ]) {
+      expect(await judged(text)).toMatchObject({ kind: "refused", form: "corrupt" });
+      const good = await judged(text.replace("Sig: k-1:AAAA\n", ""));
+      expect(good).toMatchObject({ kind: "refused" });
+      expect(good).not.toHaveProperty("form");
+    }
+  });
+
   test("with a good signature it is a hit", async () => {
     expect(await judged(formatNarInfo(signed))).toMatchObject({ kind: "hit" });
   });

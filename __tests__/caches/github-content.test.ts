@@ -135,6 +135,36 @@ describe("the files of our cache", () => {
     expect(await readFile(join(at.entry, "nix-cache-info"), "utf8")).toContain(STORE);
   });
 
+  test("realisations go with the paths that they lead to; where entries are signed, with none", async () => {
+    await using at = await folders();
+    const key = newKey();
+    const info = holding(LEAF);
+    const signed = { ...info, signatures: [key.sign(fingerprint(info))] };
+    await hold(at.cache, signed, holding(OTHER));
+    const [mine, others, odd] = ["1", "2", "x"].map(
+      (digit) => `sha256:${digit.repeat(64)}!out.doi`,
+    );
+    const leading = (path: StorePath) => JSON.stringify({ outPath: baseName(path) });
+    await mkdir(join(at.cache, "realisations"));
+    for (const [name, path] of [
+      [mine, LEAF],
+      [others, OTHER],
+      [odd, LEAF],
+    ] as const) {
+      await writeFile(join(at.cache, "realisations", name ?? ""), leading(path));
+    }
+    const taken = async (signer: Parameters<typeof takeIn>[3]) => {
+      await layOut(at.entry, at.cache, [signed]);
+      expect(await readdir(join(at.entry, "realisations"))).toEqual([mine]);
+      const fresh = join(at.entry, "..", `fresh-${signer?.name ?? "of nobody"}`);
+      await takeIn(at.entry, fresh, STORE, signer);
+      expect([...(await contentOf(fresh, STORE)).keys()]).toEqual([LEAF]);
+      return readdir(join(fresh, "realisations"));
+    };
+    expect(await taken(undefined)).toEqual([mine]);
+    expect(await taken(key.publicKey)).toEqual([]);
+  });
+
   test("roots reach what they refer to, and a derivation what it made", () => {
     const made = { ...holding(OTHER), deriver: "0000-other.drv" };
     const content = new Map(

@@ -38,6 +38,7 @@ cacheContract(
     const at = await s3Server();
     const key = newKey();
     return {
+      exclamationMarks: "not signed rightly",
       cache: open(at, key),
       reopen: async () => open(at, key),
       [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),

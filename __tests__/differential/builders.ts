@@ -60,11 +60,10 @@ export function builders(court: Court, systemHere: string): Comparison<BuilderWo
       next(3) === 0 ? (next(4) === 0 ? "@/nowhere/machines" : "@FILE0") : line(next),
     );
     const first = text(next) + (next(3) === 0 ? "@FILE1\n" : "");
-    return {
-      what: `builder ${number}`,
+    const world = {
       system: next(2) ? systemHere : (SYSTEMS[next(SYSTEMS.length)] ?? systemHere),
       features: FEATURES.filter(() => next(4) === 0),
-      structured: next(3) === 0 ? "structured" : "plain",
+      structured: next(3) === 0 ? ("structured" as const) : ("plain" as const),
       settings: [
         `max-jobs = ${next(4) === 0 ? 0 : 1}`,
         `system-features = ${FEATURES.filter(() => next(2)).join(" ") || "benchmark"}`,
@@ -73,9 +72,12 @@ export function builders(court: Court, systemHere: string): Comparison<BuilderWo
         ...(next(4) === 0 ? ["extra-platforms = i686-linux riscv64-linux"] : []),
         `builders = ${parts.join(next(2) ? ";" : " ; ")}`,
       ],
-      files: [first, text(next)],
+      files: [first, text(next)] as const,
       number: number++,
     };
+    const isBehindBlank = world.settings.some((line) => /[;\t ] +@/.test(line));
+    const more = isBehindBlank ? `, a file behind a blank, 2.${court.minor}` : "";
+    return { ...world, what: `builder ${world.number}${more}` };
   };
   const once = chance(17);
   const folder = join(court.machine.root, "builders");

@@ -97,11 +97,25 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     kind: "daemon",
-    what: "substituters = (allowed|daemon)/ ",
+    what: "substituters = (allowed|daemon)/[, ]",
     nix: "does not",
     ours: "fetches",
     reason: "unknown is not a miss",
     why: "a substituter that the daemon allows, with a slash at its end that the daemon's own does not have: Nix compares letters; the run and the steps that follow give Nix the address as the daemon has it, and so fetch",
+  },
+  {
+    kind: "builders",
+    what: "a file behind a blank, 2\\.8$",
+    ours: "can be built",
+    reason: "unknown is not a miss",
+    why: "`@FILE` behind a blank in `builders`: 2.8 takes it for a host of that name, which it tries, or which lacks the features; later versions read the file, and so do we in every version",
+  },
+  {
+    kind: "builders",
+    what: "a file behind a blank, 2\\.8$",
+    ours: "cannot",
+    reason: "unknown is not a miss",
+    why: "the same where nothing in the file can build it: 2.8 tries a host called `@FILE`, and fails",
   },
   {
     kind: "realisations",

@@ -36,13 +36,24 @@ async function system(): Promise<string> {
   return JSON.parse(await court.machine.nix("nix-instantiate", args));
 }
 
+/** Answers named in a run's figures; graphs have hundreds. */
+const NAMED = 8;
+
 async function agree<W extends World>(comparison: Comparison<W>): Promise<void> {
   const tally = await compare(comparison);
-  const answers = [...tally.answers].map(([answer, n]) => `${n} ${answer}`).join(", ");
-  console.log(`${comparison.name}: ${tally.worlds} worlds (Nix: ${answers})`);
+  const often = [...tally.answers].sort(([, a], [, b]) => b - a);
+  const answers = often.slice(0, NAMED).map(([answer, n]) => `${n} ${answer.slice(0, 60)}`);
+  if (often.length > NAMED) answers.push(`${often.length - NAMED} other answers`);
+  const lines = [...tally.deviated].map(([{ why }, n]) => `  ${n} deviate: ${why}`);
+  console.log(
+    [
+      `${comparison.name}: ${tally.worlds} worlds, ${tally.differences.length} differences (Nix: ${answers.join(", ")})`,
+      ...lines,
+    ].join("\n"),
+  );
   if (tally.differences.length > 0) throw new Error(explain(tally));
   // A judge who always says the same proves nothing.
-  expect(tally.answers.size).toBeGreaterThan(1);
+  if (tally.worlds > 1) expect(tally.answers.size).toBeGreaterThan(1);
 }
 
 describe("Nix and we decide alike", () => {

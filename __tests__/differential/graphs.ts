@@ -1,5 +1,6 @@
 /** Owns graphs of derivations and what caches hold of them: what is built, and what fetched. */
 
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseDerivation } from "../../src/domain/derivation.ts";
@@ -39,7 +40,8 @@ export interface GraphWorld {
   readonly nodes: readonly Node[];
   readonly caches: readonly (readonly Held[])[];
   readonly wanted: readonly { readonly node: number; readonly outputs: readonly string[] }[];
-  readonly at: string;
+  /** Its derivations are of this number, and so no other world's. */
+  readonly number: number;
 }
 
 interface Made {
@@ -117,7 +119,7 @@ function makeWorld(next: Chance, number: number): GraphWorld {
     const outputs = nodes[node]?.outputs ?? ["out"];
     return { node, outputs: next(3) === 0 ? outputs : [outputs[next(outputs.length)] ?? "out"] };
   });
-  return { what: `graph ${number}`, nodes, caches, wanted, at: `graphs/${number}` };
+  return { what: `graph ${number}`, nodes, caches, wanted, number };
 }
 
 type Told = readonly [what: string, caches: readonly (readonly Held[])[]];
@@ -167,7 +169,8 @@ const CHAIN: readonly Node[] = [0, 1, 2].map((n) => ({
 const CHAIN_OF_NEVER = CHAIN.map((node, n): Node => (n === 1 ? { ...node, kind: "never" } : node));
 
 function expressionOf(worlds: readonly GraphWorld[]): string {
-  const text = worlds.map(({ nodes }, w) => {
+  const text = worlds.map(({ nodes, number }) => {
+    const w = `w${number}`;
     const lines = nodes.map(({ name, outputs, kind, inputs, source }, n) => {
       const uses = inputs.map(({ node, output }) => `\${n${node}.${output}}`).join(" ");
       const files = source === "text" ? `\${s${n}}` : "";
@@ -177,7 +180,7 @@ function expressionOf(worlds: readonly GraphWorld[]): string {
         ? `. .attrs.sh; ${outputs.map((o) => `echo ${uses} ${files} > \${outputs[${o}]}`).join("; ")}`
         : fill;
       const attributes = [
-        `name = "w${w}-${name}"; system = builtins.currentSystem; builder = "${structured ? "/bin/bash" : "/bin/sh"}";`,
+        `name = "${w}-${name}"; system = builtins.currentSystem; builder = "${structured ? "/bin/bash" : "/bin/sh"}";`,
         `outputs = [ ${outputs.map((o) => `"${o}"`).join(" ")} ];`,
         `args = [ "-c" "${script.replace(/\$\{outputs/g, "\\${outputs").replace(/\$(?=(out|dev|doc)\b)/g, "\\$")}" ];`,
         kind === "never" || kind === "structured never" ? "allowSubstitutes = false;" : "",
@@ -187,7 +190,7 @@ function expressionOf(worlds: readonly GraphWorld[]): string {
           ? `outputHashMode = "recursive"; outputHashAlgo = "sha256"; outputHash = "${"0".repeat(52)}";`
           : "",
       ];
-      const own = source === "text" ? `s${n} = builtins.toFile "w${w}-s${n}" "source ${n}";` : "";
+      const own = source === "text" ? `s${n} = builtins.toFile "${w}-s${n}" "source ${n}";` : "";
       return `${own} n${n} = derivation { ${attributes.join(" ")} };`;
     });
     const told = nodes.map(({ outputs, source }, n) => {
@@ -199,79 +202,74 @@ function expressionOf(worlds: readonly GraphWorld[]): string {
   return `[ ${text.join("\n")} ]`;
 }
 
+/** What a set of worlds is made of: one evaluation, and caches that hold what each of them says. */
+interface Prepared {
+  readonly made: ReadonlyMap<GraphWorld, readonly Made[]>;
+  readonly urls: readonly string[];
+}
+
+/** As many caches as a world has at most. */
+const CACHES = [0, 1, 2] as const;
+
 export function graphs(court: Court): Comparison<GraphWorld> {
   const { storeDir } = court.machine;
   const once = chance(13);
-  const batches = new Map<GraphWorld, Promise<readonly Made[]>>();
-  const waiting: GraphWorld[] = [];
-  /** Evaluated together: an evaluation for each would be most of the time. */
-  const evaluate = (world: GraphWorld): Promise<readonly Made[]> => {
-    const known = batches.get(world);
-    if (known) return known;
-    const batch = waiting.splice(0, waiting.length);
-    const results = (async () => {
-      const file = join(court.machine.root, `graphs-${batch[0]?.at.replace("/", "-")}.nix`);
-      await writeFile(file, expressionOf(batch));
-      const args = ["--eval", "--read-write-mode", "--strict", "--json", file];
-      return JSON.parse(await court.machine.nix("nix-instantiate", args)) as Made[][];
-    })();
-    batch.forEach((one, index) => {
-      batches.set(
-        one,
-        results.then((all) => all[index] ?? []),
-      );
-    });
-    return evaluate(world);
-  };
+  const prepared = new WeakMap<GraphWorld, Prepared>();
   let number = 0;
-  const create = (next: Chance): GraphWorld => {
-    const world = makeWorld(next, number++);
-    waiting.push(world);
-    return world;
-  };
+  const create = (next: Chance): GraphWorld => makeWorld(next, number++);
   const chain = (
     what: string,
     caches: GraphWorld["caches"],
     wanted: readonly number[],
     nodes = CHAIN,
   ): GraphWorld => {
-    const at = `graphs/${number++}`;
     const outputs = ["out"];
-    const world = { what, nodes, caches, wanted: wanted.map((node) => ({ node, outputs })), at };
-    waiting.push(world);
-    return world;
+    const those = wanted.map((node) => ({ node, outputs }));
+    return { what, nodes, caches, wanted: those, number: number++ };
   };
-  const urls = ({ at, caches }: GraphWorld) =>
-    caches.map((_, n) => `file://${join(court.folder, at, `c${n}`)}?trusted=1&priority=${n + 1}`);
-  const writeCaches = async (world: GraphWorld, made: readonly Made[]) => {
-    for (const [n, held] of world.caches.entries()) {
-      const paths = held.flatMap(({ node, output, refers, extra, source }) => {
-        const one = made[node];
-        const path = one?.outputs[output];
-        if (!one || !path) return [];
-        const inputs = world.nodes[node]?.inputs ?? [];
-        const references = [
-          ...refers.map(
-            (index) =>
-              made[inputs[index]?.node ?? 0]?.outputs[inputs[index]?.output ?? "out"] ?? path,
-          ),
-          ...extra.map((other) => made[other]?.outputs["out"] ?? path),
-          ...(source && one.source ? [one.source] : []),
-        ].filter((reference) => reference !== path);
-        const nar = narOf(
-          Buffer.from(`${path} in c${world.nodes[node]?.kind === "fixed" ? "" : n} ${references}`),
-        );
-        const it = withPath(path, nar, [...new Set(references)]);
-        return [{ made: it, text: narInfoText(it, undefined) }];
-      });
-      const directory = join(court.folder, world.at, `c${n}`);
-      await mkdir(directory, { recursive: true });
+  const madeOf = (world: GraphWorld) => prepared.get(world)?.made.get(world) ?? [];
+  const urlsOf = (world: GraphWorld) => prepared.get(world)?.urls ?? [];
+  const pathsIn = (world: GraphWorld, made: readonly Made[], n: number) =>
+    (world.caches[n] ?? []).flatMap(({ node, output, refers, extra, source }) => {
+      const one = made[node];
+      const path = one?.outputs[output];
+      if (!one || !path) return [];
+      const inputs = world.nodes[node]?.inputs ?? [];
+      const references = [
+        ...refers.map(
+          (index) =>
+            made[inputs[index]?.node ?? 0]?.outputs[inputs[index]?.output ?? "out"] ?? path,
+        ),
+        ...extra.map((other) => made[other]?.outputs["out"] ?? path),
+        ...(source && one.source ? [one.source] : []),
+      ].filter((reference) => reference !== path);
+      const nar = narOf(
+        Buffer.from(`${path} in c${world.nodes[node]?.kind === "fixed" ? "" : n} ${references}`),
+      );
+      const it = withPath(path, nar, [...new Set(references)]);
+      return [{ made: it, text: narInfoText(it, undefined) }];
+    });
+  const prepare = async (worlds: readonly GraphWorld[]) => {
+    const at = join(court.folder, "graphs", String(worlds[0]?.number));
+    await mkdir(at, { recursive: true });
+    const file = join(at, "graphs.nix");
+    await writeFile(file, expressionOf(worlds));
+    const args = ["--eval", "--read-write-mode", "--strict", "--json", file];
+    const all = JSON.parse(await court.machine.nix("nix-instantiate", args)) as Made[][];
+    const made = new Map(worlds.map((world, n) => [world, all[n] ?? []]));
+    const urls: string[] = [];
+    for (const n of CACHES) {
+      const directory = join(at, `c${n}`);
+      const paths = worlds.flatMap((world) => pathsIn(world, made.get(world) ?? [], n));
+      await mkdir(directory);
       await writeCache({ directory, storeDir }, paths);
+      urls.push(`file://${directory}?trusted=1&priority=${n + 1}`);
     }
+    for (const world of worlds) prepared.set(world, { made, urls });
   };
   const facts = async (world: GraphWorld, made: readonly Made[]) => {
     const signal = AbortSignal.timeout(60_000);
-    const caches = urls(world).map((url) =>
+    const caches = urlsOf(world).map((url) =>
       openAt(url, { role: "substituter", storeDir, publicKeys: [], http: court.http }),
     );
     const clock = { now: () => 0, sleep: async () => undefined };
@@ -328,6 +326,43 @@ export function graphs(court: Court): Comparison<GraphWorld> {
         ].some((input) => !there.has(`${input.node} ${input.output}`)),
       );
   };
+  const realise = (worlds: readonly GraphWorld[], mode: readonly string[]) => {
+    const drvs = worlds.flatMap((world) =>
+      world.wanted.map(({ node, outputs }) => `${madeOf(world)[node]?.drv}!${outputs.join(",")}`),
+    );
+    const [first] = worlds;
+    const substituters = first ? urlsOf(first) : [];
+    const settings = `substituters = ${substituters.join(" ")}`;
+    return court.run("nix-store", ["--realise", ...mode, ...drvs], settings);
+  };
+  const isOf = ({ number: n }: GraphWorld) => {
+    const prefix = `-w${n}-`;
+    return (path: string) => path.slice(path.lastIndexOf("/") + 33).startsWith(prefix);
+  };
+  const saysDry = (world: GraphWorld, text: string) => {
+    const { build, fetch } = parseDryRun(text);
+    const mine = isOf(world);
+    return say([...build].filter(mine), [...fetch].filter(mine), madeOf(world), "dry");
+  };
+  /** undefined: nothing of it was built. */
+  const saysReal = (world: GraphWorld, text: string) => {
+    const mine = isOf(world);
+    const done = parseRun(text);
+    const made = madeOf(world);
+    const built = [...done.build].filter(mine);
+    // What may not be fetched for itself, and is a reference of what is fetched, Nix plans both to build
+    // and to fetch; which of the two comes first is chance, and then the other is left out.
+    const fetched = new Set([...done.fetch].filter(mine));
+    const overtaken = [...parseDryRun(text).build].filter((path) => {
+      const outputs = made.find(({ drv }) => drv === path)?.outputs ?? {};
+      return Object.values(outputs).some((output) => fetched.has(output));
+    });
+    return { built: built.length, said: say([...built, ...overtaken], fetched, made, "real") };
+  };
+  const isWhole = (world: GraphWorld) =>
+    world.wanted.every(({ node, outputs }) =>
+      outputs.every((output) => existsSync(madeOf(world)[node]?.outputs[output] ?? "")),
+    );
   return {
     name: "graphs",
     usual: 150,
@@ -341,34 +376,35 @@ export function graphs(court: Court): Comparison<GraphWorld> {
       ...Array.from({ length: 20 }, () => create(once)),
     ],
     make: create,
+    prepare,
+    together: {
+      size: 50,
+      async nix(worlds) {
+        const dry = await realise(
+          worlds.filter((world) => !hasHole(world)),
+          ["--dry-run"],
+        );
+        const real = await realise(worlds.filter(hasHole), ["--keep-going"]);
+        return worlds.map((world) => {
+          if (!hasHole(world)) return dry.code === 0 ? saysDry(world, dry.text) : undefined;
+          const { built, said } = saysReal(world, real.text);
+          // What was neither built nor is there now failed, and beside others nobody knows of what.
+          return built > 0 || isWhole(world) ? said : undefined;
+        });
+      },
+      anew: async (world) => ({ ...world, number: number++ }),
+    },
     async nix(world) {
-      const made = await evaluate(world);
-      await writeCaches(world, made);
-      const drvs = world.wanted.map(
-        ({ node, outputs }) => `${made[node]?.drv}!${outputs.join(",")}`,
-      );
-      const settings = `substituters = ${urls(world).join(" ")}`;
-      const dry = hasHole(world) ? [] : ["--dry-run"];
-      const args = ["--realise", ...dry, ...drvs];
-      const { code, text } = await court.run("nix-store", args, settings);
-      if (dry.length > 0) {
-        if (code !== 0) return `ends with ${code}: ${text.slice(-300)}`;
-        const { build, fetch } = parseDryRun(text);
-        return say(build, fetch, made, "dry");
+      const mode = hasHole(world) ? [] : ["--dry-run"];
+      const { code, text } = await realise([world], mode);
+      if (mode.length > 0) {
+        return code === 0 ? saysDry(world, text) : `ends with ${code}: ${text.slice(-300)}`;
       }
-      const done = parseRun(text);
-      if (code !== 0 && done.build.length === 0) return `ends: ${text.slice(-300)}`;
-      // What may not be fetched for itself, and is a reference of what is fetched, Nix plans both to build
-      // and to fetch; which of the two comes first is chance, and then the other is left out.
-      const fetched = new Set(done.fetch);
-      const overtaken = parseDryRun(text).build.filter((path) => {
-        const outputs = made.find(({ drv }) => drv === path)?.outputs ?? {};
-        return Object.values(outputs).some((output) => fetched.has(output));
-      });
-      return say([...done.build, ...overtaken], done.fetch, made, "real");
+      const { built, said } = saysReal(world, text);
+      return code !== 0 && built === 0 ? `ends: ${text.slice(-300)}` : said;
     },
     async ours(world) {
-      const made = await evaluate(world);
+      const made = madeOf(world);
       const { finder, wanted } = await facts(world, made);
       const { build, fetch } = judge(finder, wanted, nothing);
       // Verdicts go by the graph that all targets share; a plan by the judgement. They are to be one.

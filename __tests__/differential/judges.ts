@@ -74,6 +74,7 @@ export const QUICK = [
   "connect-timeout = 5",
   "narinfo-cache-positive-ttl = 0",
   "narinfo-cache-negative-ttl = 0",
+  "fsync-metadata = false",
 ].join("\n");
 
 /** No question of a world takes so long; a Nix that hangs is a finding. */

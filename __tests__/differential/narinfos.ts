@@ -360,13 +360,18 @@ const CHANGES: Readonly<Record<string, Change>> = {
   "bytes that are no UTF-8": add(() => "X-Foo: \ud800"),
 };
 
+const PASSES = "passes over";
+
+/** Worlds that share a cache, and a Nix where none of them stops it. */
+const TOGETHER = 40;
+
 export function narInfos(court: Court, elsewhere: string): Comparison<NarInfoWorld> {
   const key = newKey("k-1");
   const { storeDir } = court.machine;
   const names = Object.keys(CHANGES);
   let number = 0;
   const make = (what: readonly string[], signature: "good" | "bad", next: Chance): NarInfoWorld => {
-    const at = `narinfo/${number++}/a`;
+    const at = `narinfo/${Math.floor(number++ / TOGETHER)}/a`;
     const below = [1, 2].map((n) => madeUp(storeDir, next, `below-${n}`));
     const compression = next(3) === 0 ? "zstd" : "none";
     const made = madeUp(
@@ -399,6 +404,62 @@ export function narInfos(court: Court, elsewhere: string): Comparison<NarInfoWor
     return { what: `${what.join(" + ")} (${signature} signature)`, text, made, below, at };
   };
   const once = chance(7);
+  const addressOf = (at: string, cache: "a" | "b") =>
+    `${court.server.origin}/${at.replace(/a$/, cache)}`;
+  const prepare = async (worlds: readonly NarInfoWorld[]) => {
+    const at = worlds[0]?.at ?? "";
+    const plain = (made: MadeUp) => ({ made, text: narInfoText(made, key) });
+    const below = worlds.flatMap((world) => world.below.map(plain));
+    const [a, b] = [join(court.folder, at), join(court.folder, at, "..", "b")];
+    const odd = worlds.map(({ made, text }) => ({ made, text }));
+    await writeCache({ directory: a, storeDir }, [...below, ...odd]);
+    await writeCache({ directory: b, storeDir }, [...below, ...worlds.map((w) => plain(w.made))]);
+  };
+  const realise = (worlds: readonly NarInfoWorld[], from: "both" | "the first") => {
+    const at = worlds[0]?.at ?? "";
+    const [a, b] = [addressOf(at, "a"), addressOf(at, "b")];
+    const caches = from === "both" ? `${a}?priority=1 ${b}?priority=2` : `${a}?priority=3`;
+    const paths = worlds.map(({ made }) => made.path);
+    return court.run(
+      "nix-store",
+      ["--realise", "--keep-going", ...paths],
+      `substituters = ${caches}\ntrusted-public-keys = ${key.publicKey.text}`,
+    );
+  };
+  const forget = (worlds: readonly NarInfoWorld[]) =>
+    court.run("nix-store", ["--delete", ...worlds.map(({ made }) => made.path)]);
+  const alone = async (world: NarInfoWorld) => {
+    const both = realised(await realise([world], "both"), addressOf(world.at, "a"));
+    // Up to 2.26 what stops Nix does so whoever else has the path.
+    if (both !== PASSES || court.minor < 30) return both;
+    await forget([world]);
+    return await first(world);
+  };
+  const first = async (world: NarInfoWorld) => realisedAlone(await realise([world], "the first"));
+  /** From which cache each comes in the end; a set that Nix does not get to the end of is halved. */
+  const askBoth = async (
+    worlds: readonly NarInfoWorld[],
+    sources: Map<string, string>,
+    found: Map<NarInfoWorld, string>,
+  ): Promise<void> => {
+    if (worlds.length === 0) return;
+    const { code, text } = await realise(worlds, "both");
+    for (const [, path = "", url = ""] of text.matchAll(/copying path '([^']+)' from '([^']+)'/g)) {
+      sources.set(path, url);
+    }
+    if (code === 0) {
+      for (const one of worlds) {
+        const source = sources.get(one.made.path) ?? "";
+        found.set(one, source.startsWith(addressOf(one.at, "a")) ? "fetches" : PASSES);
+      }
+    } else if (worlds.length === 1) {
+      for (const one of worlds) found.set(one, "stops");
+    } else {
+      const middle = worlds.length >> 1;
+      await askBoth(worlds.slice(0, middle), sources, found);
+      await askBoth(worlds.slice(middle), sources, found);
+    }
+  };
   return {
     name: "narinfo",
     usual: 60,
@@ -409,31 +470,47 @@ export function narInfos(court: Court, elsewhere: string): Comparison<NarInfoWor
       const what = Array.from({ length: count }, () => names[next(names.length)] ?? "nothing");
       return make([...new Set(what)], next(5) === 0 ? "bad" : "good", next);
     },
-    async nix(world) {
-      const { at } = world;
-      const plain = (made: MadeUp) => ({ made, text: narInfoText(made, key) });
-      const below = world.below.map(plain);
-      const [a, b] = [join(court.folder, at), join(court.folder, at, "..", "b")];
-      await writeCache({ directory: a, storeDir }, [
-        ...below,
-        { made: world.made, text: world.text },
-      ]);
-      await writeCache({ directory: b, storeDir }, [...below, plain(world.made)]);
-      const first = `${court.server.origin}/${at}`;
-      const second = `${court.server.origin}/${at.replace(/a$/, "b")}`;
-      const trusted = `trusted-public-keys = ${key.publicKey.text}`;
-      const realise = (substituters: string) =>
-        court.run(
-          "nix-store",
-          ["--realise", world.made.path],
-          `substituters = ${substituters}\n${trusted}`,
+    prepare,
+    together: {
+      size: TOGETHER,
+      async nix(worlds, ours) {
+        const found = new Map<NarInfoWorld, string>();
+        const quiet = new Set(
+          worlds.filter((_, index) => /fetches|passes over/.test(ours[index] ?? "")),
         );
-      const both = realised(await realise(`${first}?priority=1 ${second}?priority=2`), first);
-      // Up to 2.26 what stops Nix does so whoever else has the path.
-      if (both !== "passes over" || court.minor < 30) return both;
-      await court.run("nix-store", ["--delete", world.made.path]);
-      return realisedAlone(await realise(`${first}?priority=3`));
+        if (court.minor >= 30) {
+          await askBoth(worlds, new Map(), found);
+          const passed = worlds.filter((one) => found.get(one) === PASSES);
+          await forget(passed);
+          for (const one of passed) found.delete(one);
+          await askFirst(passed.filter((one) => quiet.has(one)));
+          for (const one of passed) if (!found.has(one)) found.set(one, await first(one));
+        } else {
+          // What stops Nix stops it for all: those of which we say so are asked about one by one.
+          await askBoth([...quiet], new Map(), found);
+          for (const one of worlds) if (!found.has(one)) found.set(one, await alone(one));
+        }
+        return worlds.map((one) => found.get(one));
+
+        /** Those that pass over the first cache where another has the path, and may stop where it is alone. */
+        async function askFirst(passed: readonly NarInfoWorld[]): Promise<void> {
+          if (passed.length === 0) return;
+          const { text } = await realise(passed, "the first");
+          const lines = text.split("\n");
+          for (const one of passed) {
+            const told = lines.filter((line) => line.includes(`'${one.made.path}'`)).join("\n");
+            if (told !== "" && realisedAlone({ code: 1, text: told }) === PASSES) {
+              found.set(one, PASSES);
+            }
+          }
+        }
+      },
+      async anew(world) {
+        await forget([world]);
+        return world;
+      },
     },
+    nix: alone,
     async ours(world) {
       const { at } = world;
       const url = `${court.server.origin}/${at}`;

@@ -35,7 +35,7 @@ const SAMPLES: readonly (readonly [expression: RegExp, sample: string])[] = [
   [/^inputs\.heavy$/, ">1GB"],
   [/^inputs\.[\w-]+$/, ""],
   [/^(vars|env)\.[\w-]+$/, "one"],
-  [/^github\.(ref|job|workflow)$/, "one"],
+  [/^github\.(ref|job|workflow|token)$/, "one"],
 ];
 
 /** Inputs of foreign actions that the documents show, from their action.yml: a wrong one is ignored in silence. */

@@ -119,7 +119,9 @@ describe("a duration", () => {
 test.each([
   [0, "0 paths"],
   [1, "1 path"],
+  [999, "999 paths"],
   [5001, "5,001 paths"],
+  [1234567, "1,234,567 paths"],
 ])("%d is counted as %s", (n, text) => {
   expect(count(n, "path")).toBe(text);
 });

@@ -1,15 +1,17 @@
 /** Owns the proof that the next job of a commit evaluates nothing, and believes nobody who may not be believed. */
 
-import { appendFile, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { lock } from "../../scripts/machine.ts";
 import { sealed } from "../../src/caches/records.ts";
+import { folderOf } from "../../src/host/programs.ts";
 import { pack, unpack } from "../../src/nix/evaluation-file.ts";
 import { startCachix } from "../servers/cachix.ts";
 import { generateSecretKey } from "../servers/cachix-state.ts";
 import { startGithubCache } from "../servers/github-cache.ts";
 import { SIGNAL } from "../support/world.ts";
+import { startDaemon, USER } from "./daemon.ts";
 import {
   commit,
   evalCache,
@@ -116,6 +118,52 @@ test(`without a secret a job believes its own workflow run alone, on ${NIX}`, as
   expect(privileged.step.log).not.toContain(REUSED);
 });
 
+test(`a user whom the daemon does not trust takes it over as well, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  await job.main(INPUTS);
+  await moveInputsAway(job);
+  await job.machine.forget();
+  await using daemon = await startDaemon(job);
+  // Git looks into nobody else's repository, and a job's checkout is its own.
+  await job.machine.nix("chown", ["-R", `${USER.uid}:${USER.gid}`, job.workspace]);
+  const temp = join(job.machine.root, "runner");
+  const second = await job.main({ ...INPUTS, mode: "check" }, { ...daemon.how, temp });
+  expect(second.log).toContain(`${REUSED} 2 lines`);
+  expect(second.report().targets.map(({ verdict }) => verdict.kind)).toEqual([
+    "missing",
+    "missing",
+  ]);
+});
+
+test(`what Nix does not take is evaluated here, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  await job.main(INPUTS);
+  const folder = join(job.machine.root, "refuses");
+  await mkdir(folder);
+  const { PATH = "" } = job.machine.environment;
+  const real = join(folderOf("nix-store", PATH) ?? "", "nix-store");
+  const script = `#!/bin/sh\n[ "$1" != --serve ] || { echo "error: no space left" >&2; exit 1; }\nexec ${real} "$@"\n`;
+  await writeFile(join(folder, "nix-store"), script, { mode: 0o755 });
+  const other = { PATH: `${folder}:${PATH}` };
+  await job.machine.forget();
+  const second = await job.main(INPUTS, {
+    environment: { ...job.machine.environment, ...other },
+    temp: join(job.machine.root, "next"),
+  });
+  expect(second.exitCode).toBe(0);
+  expect(second.log).not.toContain(REUSED);
+  expect(second.report().targets.map(({ verdict }) => verdict.kind)).toEqual([
+    "missing",
+    "missing",
+  ]);
+  expect(
+    await served(
+      job,
+      "build --dry-run .#packages.SYSTEM.ok".replace("SYSTEM", await systemOf(job)),
+    ),
+  ).not.toContain(NOT_ALLOWED);
+});
+
 test(`a stranger's job leaves nothing, on ${NIX}`, async () => {
   await using server = await startGithubCache();
   await using job = await startEvaluation();
@@ -179,15 +227,21 @@ test(`a record that somebody else made steers nothing, on ${NIX}`, async () => {
       },
       secret,
     );
-  const carried = unpack((await place(KEY).read(key, SIGNAL)) ?? new Uint8Array());
-  const { evalCache: kept, results } = carried;
+  const carried = unpack(
+    (await place(KEY).read(key, SIGNAL)) ?? new Uint8Array(),
+    job.machine.storeDir,
+  );
+  const {
+    evalCaches: [kept],
+    results,
+  } = carried;
   const ok = results.find(([asked]) => asked.includes('"ok"'));
   const other = results.find(([asked]) => asked.includes('"other"'));
   if (!kept || !ok || !other) throw new Error("it is not all there");
   const forged = pack({
     ...carried,
     results: [[ok[0], other[1]], other],
-    evalCache: { folder: kept.folder, content: await readFile(await evalCache(job)) },
+    evalCaches: [{ ...kept, content: await readFile(await evalCache(job)) }],
   });
   // That it would work: with our own secret it does.
   await place(KEY).write(key, forged, SIGNAL);

@@ -56,6 +56,15 @@ describe(`in a pipe, ${NIX}`, () => {
     expect(stderr).toMatch(/^ {3}Checked .*\n$/);
   });
 
+  test("warm says what push-max keeps out", async () => {
+    await using job = await start();
+    const cache = `file://${job.machine.root}/c`;
+    const limits = ["--push-max", "900kB", "--min-free", "1MB"];
+    const { code, stderr } = await cli(job, ["warm", TARGET, "--cache", cache, ...limits]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^ {2}Kept out bws-1\.0\.0 \(4\.19 MB\): push-max$/m);
+  });
+
   test("standard output that nobody reads is no error", async () => {
     const command = `("${process.execPath}" "${CLI}" completion bash; echo "ended with $?" >&2) | true`;
     const { stderr } = await promisify(execFile)("bash", ["-c", command]);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { generateSecretKey } from "../servers/cachix-state.ts";
 import {
+  commit,
   evalCache,
   FLAKE,
   NOT_ALLOWED,
@@ -13,7 +14,7 @@ import {
   startEvaluation,
   systemOf,
 } from "./evaluated.ts";
-import { MINOR, NIX } from "./job.ts";
+import { MINOR, NIX, startJob } from "./job.ts";
 import { evaluations, recordNix } from "./recorder.ts";
 
 test(`what the step evaluated by name, later commands evaluate no more, on ${NIX}`, async () => {
@@ -71,6 +72,34 @@ test(`a set is evaluated once, and each member is served, on ${NIX}`, async () =
       ? "later steps need no evaluation for nix build and nix shell of .#default, .#ok, .#other"
       : `later commands evaluate again .#packages.${system}.*: this Nix would evaluate each member apart`,
   );
+});
+
+test(`of sets in a set each member is served, and what is too much is told, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const step = await job.main({ targets: ".#nested.*.*\n.#large.*" });
+  const names = step.report().targets.map(({ name }) => name);
+  expect(names.slice(0, 3)).toEqual([".#nested.a.one", ".#nested.a.two", ".#nested.b.three"]);
+  expect(names).toHaveLength(3 + 401);
+  const isServed = !(await served(job, "build --dry-run .#nested.b.three")).includes(NOT_ALLOWED);
+  expect(isServed).toBe(MINOR >= 11);
+  if (MINOR < 11) return;
+  expect(step.log).toContain("nix build and nix shell of .#nested.a.one, .#nested.a.two");
+  expect(step.log).toContain(
+    "later commands evaluate again .#large.*: it has more than 400 members",
+  );
+});
+
+test(`of a standard set that is not there nothing is told, on ${NIX}`, async () => {
+  await using job = await startJob(undefined, { defaults: { mode: "check", "fail-on": "disk" } });
+  const flake = `{ outputs = _: { homeConfigurations."al@h.example".activationPackage = derivation {
+    name = "home"; system = "${await systemOf(job)}"; builder = "/bin/sh";
+  }; }; }`;
+  await writeFile(join(job.workspace, "flake.nix"), flake);
+  await commit(job);
+  const step = await job.main();
+  const name = '.#homeConfigurations."al@h.example".activationPackage';
+  expect(step.report().targets.map((target) => target.name)).toEqual([name]);
+  for (const set of ["packages", "checks", "devShells"]) expect(step.log).not.toContain(set);
 });
 
 test(`members that fail are told in Nix's words, the others are served, on ${NIX}`, async () => {

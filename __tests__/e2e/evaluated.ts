@@ -18,6 +18,15 @@ export const FLAKE = `{
     checks.\${system}.tested = mk "tested";
     devShells.\${system}.default = mk "shell";
     nixosConfigurations.host.config.system.build.toplevel = mk "toplevel";
+    nested = {
+      a = { one = mk "one"; two = mk "two"; };
+      b.three = mk "three";
+      derivation = mk "no-set";
+    };
+    large = builtins.listToAttrs (builtins.genList (n: {
+      name = "l\${toString n}";
+      value = mk "large";
+    }) 401);
     some.\${system} = {
       bad = throws;
       good = mk "good";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { type FileServer, fileServer } from "../servers/files.ts";
-import { cached, NIX, startJob, type TestJob } from "./job.ts";
+import { cached, FORK, NIX, startJob, type TestJob } from "./job.ts";
 
 const run = promisify(execFile);
 
@@ -106,6 +106,41 @@ describe(`inputs of a flake, on ${NIX}`, () => {
     await using _job = job;
     await using _origin = origin;
     await job.main({ ...WARM, trust: "read-only" });
+    expect(await names(job)).toEqual([]);
+  });
+
+  const PREFETCH = { mode: "prefetch", targets: ".#hello" };
+  test.each([
+    ["nothing", [], ["source"]],
+    ["what it wanted", ["build", "--no-link", ".#hello"], ["hello", "source"]],
+  ])("are pushed at the end of a job that prefetched, and built %s", async (_, args, pushed) => {
+    const { job, origin } = await startWithOrigin();
+    await using _job = job;
+    await using _origin = origin;
+    const main = await job.main(PREFETCH);
+    expect(await names(job)).toEqual([]);
+    if (args.length > 0) await job.machine.nix("nix", args, job.workspace);
+    const post = await job.post(PREFETCH, { state: main.state });
+    expect(post.exitCode).toBe(0);
+    expect(await names(job)).toEqual(pushed);
+    // What is in the cache by now is none of the next job's.
+    const next = await job.main(PREFETCH);
+    const last = await job.post(PREFETCH, { state: next.state });
+    expect(last.log).not.toContain("the flake's inputs");
+  });
+
+  test.each([
+    ["push-inputs: off", { "push-inputs": "off" }, {}],
+    ["push: targets", { push: "targets" }, {}],
+    ["trust: read-only", { trust: "read-only" }, {}],
+    ["a fork's pull request", {}, FORK],
+  ])("stay out of it with %s", async (_, inputs, how) => {
+    const { job, origin } = await startWithOrigin();
+    await using _job = job;
+    await using _origin = origin;
+    const main = await job.main({ ...PREFETCH, ...inputs }, how);
+    const post = await job.post({ ...PREFETCH, ...inputs }, { ...how, state: main.state });
+    expect(post.exitCode).toBe(0);
     expect(await names(job)).toEqual([]);
   });
 });

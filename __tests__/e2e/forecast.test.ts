@@ -76,6 +76,12 @@ test("what was learnt is held against what is left of the job, and afterwards ag
   expect(second.report.forecast).toMatchObject({ unmeasured: 0 });
   expect(second.report.forecast.seconds).toBeGreaterThan(0);
   expect(second.report.forecast.took).toBeGreaterThan(0);
+  expect(second.log).toMatch(/of the builds: said [\d.]+s, took [\d.]+s/);
+  expect(second.summary).toMatch(/They were built in [\d.]+s \([\d.]+s was said\)/);
+  // The builds slept four seconds; what Nix took beside them is learnt, too.
+  const file = await readFile(join(machine.root, "cache/memos/build-figures.json"), "utf8");
+  const { figures } = JSON.parse(file) as { figures: readonly { aroundSeconds?: number }[] };
+  expect(figures.map(({ aroundSeconds }) => typeof aroundSeconds)).toEqual(["number", "number"]);
 
   // All of a minute is kept for what comes behind the builds.
   const third = await run("3", 1);

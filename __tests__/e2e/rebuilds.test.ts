@@ -124,6 +124,7 @@ interface Told {
   readonly derivations: number;
   readonly changed: number;
   readonly builds: number;
+  readonly download: { readonly base: number; readonly now: number } | null;
   readonly list: readonly {
     readonly name: string;
     readonly was: string | null;
@@ -144,6 +145,8 @@ test("a pull request is told what it rebuilds, and the first cause of each", asy
   const same = await run("pull request", { mode: "check" });
   expect(JSON.parse(same.outputs["rebuilds"] ?? "")).toMatchObject({ changed: 0, derivations: 5 });
   expect(same.outputs["rebuild-minutes"]).toBe("0");
+  const { download } = JSON.parse(same.outputs["rebuilds"] ?? "") as Told;
+  expect(download?.now).toBe(download?.base);
 
   await parts("3.5.1");
   await commit({ "web/main.rs": "2" });
@@ -154,6 +157,8 @@ test("a pull request is told what it rebuilds, and the first cause of each", asy
     derivations: 5,
     changed: 4,
     builds: 4,
+    // What is not built yet weighs nothing in a cache: that is no smaller download.
+    download: null,
   });
   const byName = new Map(told.list.map((one) => [one.name, one]));
   expect(byName.get("acme-web-2.3.2")?.cause).toEqual({ kind: "own", attributes: ["src"] });

@@ -1,6 +1,6 @@
 /** Owns targets: every way to name one, one evaluation for a set, and a word for what is not there. */
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import {
@@ -285,29 +285,52 @@ describe(`targets, on ${NIX}`, () => {
     expect(JSON.parse(again.outputs["changed"] ?? "")).toEqual([".#foreign.arm"]);
   });
 
-  test("content-addressed: of no cache's realisations, so missing; built, and pushed by the post step", async () => {
-    await using job = await startJob(flake("members"), {
+  test("content-addressed: of no cache's realisations, so missing; built, pushed as by nix copy, and cached", async () => {
+    await using job = await startJob(flake("unnamed"), {
       configuration: "extra-experimental-features = ca-derivations",
     });
-    const targets = ".#contentAddressed\n.#good";
+    const targets = ".#floating\n.#over\n.#plain";
     const check = await job.main({ mode: "check", targets });
     expect(check.exitCode).toBe(0);
     expect(verdicts(check)).toMatchObject({
-      ".#contentAddressed": { kind: "missing", source: ["floating-1"] },
+      ".#floating": { kind: "missing", source: ["floating-1"] },
     });
-    expect(check.report().targets).toMatchObject([{ outputs: null }, { name: ".#good" }]);
-    expect(JSON.parse(check.outputs["store-paths"] ?? "")).not.toHaveProperty([
-      ".#contentAddressed",
+    expect(check.report().targets).toMatchObject([
+      { outputs: null },
+      { outputs: null },
+      { name: ".#plain" },
     ]);
+    expect(JSON.parse(check.outputs["store-paths"] ?? "")).not.toHaveProperty([".#floating"]);
 
     const warm = await job.main({ mode: "warm", targets });
     expect(warm.exitCode).toBe(0);
     expect(warm.building).toContain("floating-1");
-    expect(warm.report().verified.map(({ target }) => target)).toEqual([".#good"]);
-    expect(Object.keys(await pins(job.cache))).toEqual(["good-x86_64-linux"]);
-    const post = await job.post({ mode: "warm", targets }, { state: warm.state });
-    expect(post.exitCode).toBe(0);
-    expect([...(await cached(job.cache)).keys()].sort()).toEqual(["floating-1", "good-1"]);
+    expect(warm.report().verified).toMatchObject(
+      targets.split("\n").map((target) => ({ target, outcome: "verified" })),
+    );
+    expect(Object.keys(await pins(job.cache))).toEqual(["plain-x86_64-linux"]);
+    const names = [...(await cached(job.cache)).keys()].sort();
+    expect(names).toEqual(["floating-1", "over-1", "plain-1"]);
+
+    const copy = join(job.machine.root, "copy");
+    const installables = targets.split("\n").map((target) => target.replace(".", job.workspace));
+    await job.machine.nix("nix", ["copy", "--to", `file://${copy}`, ...installables.slice(0, 2)]);
+    const files = await readdir(join(copy, "realisations"));
+    for (const file of files) {
+      const [theirs, ours] = await Promise.all(
+        [copy, job.cache].map((folder) => readFile(join(folder, "realisations", file), "utf8")),
+      );
+      expect(ours).toBe(theirs);
+    }
+    expect(files).toHaveLength(2);
+
+    await job.machine.forget();
+    const again = await job.main({ mode: "check", targets });
+    expect(Object.values(verdicts(again)).map(({ kind }) => kind)).toEqual(["own", "own", "own"]);
+    expect(again.outputs["hit"]).toBe("true");
+    const fetched = ["--option", "substituters", `file://${job.cache}?trusted=1`];
+    const args = ["build", "--no-link", "--max-jobs", "0", ...fetched, ...installables];
+    await job.machine.nix("nix", args);
   });
 
   test("whose path nobody knows before the build: each kind is called by its name", async () => {

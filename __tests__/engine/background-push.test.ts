@@ -4,7 +4,8 @@ import type { BinaryCache, PushProgress } from "../../src/domain/cache.ts";
 import { UserError } from "../../src/domain/errors.ts";
 import type { Trust } from "../../src/domain/job.ts";
 import { baseName, type StorePath } from "../../src/domain/store-path.ts";
-import { maySendAtOnce, watch } from "../../src/engine/background-push.ts";
+import { watch } from "../../src/engine/background-push.ts";
+import { maySendAtOnce } from "../../src/engine/step.ts";
 import { storePath } from "../support/paths.ts";
 import {
   type CacheOptions,

@@ -2,8 +2,10 @@
 
 import { describe, expect, test } from "@jest/globals";
 import type { InputName } from "../../src/action/inputs.ts";
+import type { BuildFigures } from "../../src/domain/build-figures.ts";
 import type { Derivation } from "../../src/domain/derivation.ts";
-import { run } from "../../src/engine/run.ts";
+import { decide, run } from "../../src/engine/run.ts";
+import { survey } from "../../src/engine/survey.ts";
 import { outputValues, reportText } from "../../src/report/json.ts";
 import { summary } from "../../src/report/summary.ts";
 import { derivation, out } from "../support/graph.ts";
@@ -128,5 +130,60 @@ describe("what a run costs grows as targets and derivations do, not as their pai
     const { reportBytes, outputBytes } = await cost(make, 1_000, { mode: "check" });
     expect(reportBytes / 1_000).toBeLessThan(1_000);
     expect(outputBytes).toBeLessThan(1_000_000);
+  });
+});
+
+interface Asked {
+  readonly inputs: Partial<Record<InputName, string>>;
+  /** Behind each target. */
+  readonly attribute?: string;
+  /** Bytes of each build's output, where runs before learnt them. */
+  readonly outputBytes?: number;
+}
+
+/** What walks all that is below a target, once for all targets and not for each. */
+const POLICIES: Readonly<Record<string, (n: number) => Asked>> = {
+  "closure=build": () => ({ inputs: { mode: "check" }, attribute: " closure=build" }),
+  "a warming run": () => ({ inputs: { mode: "warm" } }),
+  "a warming run with closure=build": () => ({
+    inputs: { mode: "warm" },
+    attribute: " closure=build",
+  }),
+  "a disk with no space for any": () => ({ inputs: { mode: "warm" }, outputBytes: 1e12 }),
+  "a disk with space for half of what is below": (n) => ({
+    inputs: { mode: "warm" },
+    outputBytes: 2e11 / n,
+  }),
+};
+
+/** Of looking and deciding. */
+async function planCost(make: (n: number) => Shape, n: number, asked: Asked): Promise<number> {
+  const { flake, below, cached = [] } = make(n);
+  const own = memoryCache("own", { verbs: ["push", "pin", "pins"] });
+  for (const one of cached) hold(own, out(one));
+  const nix = memoryNix({ flake, derivations: below });
+  const targets = Object.keys(flake).map((name) => `.#${name}${asked.attribute ?? ""}`);
+  const what = job({ targets: targets.join("\n"), ...asked.inputs });
+  const learnt = asked.outputBytes === undefined ? [] : [...Object.values(flake), ...below];
+  const figures = new Map(
+    learnt.map(({ name }): [string, BuildFigures] => [
+      name,
+      { name, buildBytes: 0, outputBytes: asked.outputBytes ?? 0, seconds: 1, takenAt: 1 },
+    ]),
+  );
+  const recall = async () => figures;
+  const here = world({ nix, own, figures: { recall, remember: async () => undefined } });
+  return counted(async () => {
+    const seen = await survey(what, WRITE, here, SIGNAL);
+    expect(seen.targets).toHaveLength(n);
+    await decide(what, seen, here, SIGNAL);
+  });
+}
+
+describe.each(Object.entries(POLICIES))("deciding for %s costs no more", (_, asked) => {
+  test.each(Object.entries(SHAPES))("%s", async (__, make) => {
+    const some = await planCost(make, 200, asked(200));
+    const twice = await planCost(make, 400, asked(400));
+    expect(twice / some).toBeLessThan(2.3);
   });
 });

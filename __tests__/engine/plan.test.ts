@@ -261,6 +261,27 @@ describe("a warming run", () => {
     if (push?.do !== "push") throw new Error("no push");
     expect(push.roots.paths).toEqual([out(leaf), out(stem)]);
   });
+
+  test("what several of them are built of is pushed and verified once, before them", async () => {
+    const stem = derivation("stem");
+    const [one, two] = [1, 2].map((n) => derivation(`leaf-${n}`, { inputs: [stem] }));
+    if (!one || !two) throw new Error("no leaves");
+    const { steps } = await planned({
+      inputs: { mode: "warm", targets: ".#one closure=build\n.#two closure=build" },
+      nix: { flake: { one, two }, derivations: [stem] },
+    });
+    const roots = steps.flatMap((step) =>
+      step.do === "push" || step.do === "verify" ? [[step.do, ...step.roots.paths]] : [],
+    );
+    expect(roots.filter((paths) => paths.includes(out(stem)))).toEqual([
+      // As soon as it is built, and where it is looked at.
+      ["push", out(stem)],
+      ["push", out(stem)],
+      ["verify", out(stem)],
+    ]);
+    expect(roots).toContainEqual(["verify", out(one)]);
+    expect(roots).toContainEqual(["verify", out(two)]);
+  });
 });
 
 describe("a read-only run", () => {

@@ -31,6 +31,7 @@ describe("what a child gets", () => {
     "XDG_SECRET",
     "LC_TOKEN",
     "INPUT_TOKEN",
+    "INPUT_CHECK-RUNS-TOKEN",
     "ACTIONS_RUNTIME_TOKEN",
     "GITHUB_TOKEN",
     "FOO",
@@ -84,6 +85,7 @@ describe("what a build gets beside that", () => {
       "AWS_SECRET_ACCESS_KEY",
       "GITHUB_SHA",
       "INPUT_TOKEN",
+      "INPUT_CHECK-RUNS-TOKEN",
       "STATE_x",
       "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     );

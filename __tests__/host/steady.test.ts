@@ -8,7 +8,7 @@ describe("telling at a steady pace", () => {
     const lines: string[] = [];
     let done = 0;
     const second = Promise.withResolvers<void>();
-    const watch = steadyWatch(
+    const watch = steadyWatch<string>(
       (line) => {
         lines.push(line);
         if (lines.length === 2) second.resolve();

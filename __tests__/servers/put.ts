@@ -1,5 +1,6 @@
 /** Owns a server that keeps what is PUT to it, as nginx does with `dav_methods PUT`. */
 
+import { createHash } from "node:crypto";
 import { type LoopbackServer, listen, type Outcome, readBody } from "./http.ts";
 
 export interface PutServer extends LoopbackServer {
@@ -12,7 +13,8 @@ export interface PutServer extends LoopbackServer {
   refuse: ((path: string) => Outcome | undefined) | undefined;
 }
 
-export async function putServer(): Promise<PutServer> {
+/** `heeded`: as WebDAV has it, a tag for what is there, and a PUT only where the tag is still right. */
+export async function putServer(conditions: "heeded" | "ignored" = "ignored"): Promise<PutServer> {
   const files = new Map<string, Buffer>([
     ["/nix-cache-info", Buffer.from("StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 40\n")],
   ]);
@@ -23,14 +25,29 @@ export async function putServer(): Promise<PutServer> {
     requests.push(`${method} ${path} ${headers["transfer-encoding"] ?? headers["content-length"]}`);
     const spoilt = state.spoil?.(method, path);
     if (spoilt !== undefined) return spoilt;
+    const tag = () => {
+      const body = files.get(path);
+      return body && `"${createHash("sha256").update(body).digest("hex").slice(0, 16)}"`;
+    };
     if (method === "PUT") {
       const refusal = state.refuse?.(path);
       if (refusal) return refusal;
-      files.set(path, await readBody(request, { limit: 64 * 1024 * 1024 }));
+      const body = await readBody(request, { limit: 64 * 1024 * 1024 });
+      // In one turn with what follows: no other PUT comes between.
+      const { "if-match": match, "if-none-match": noMatch } = headers;
+      const isOutdated =
+        (match !== undefined && match !== tag()) || (noMatch === "*" && files.has(path));
+      if (conditions === "heeded" && isOutdated) return { status: 412 };
+      files.set(path, body);
       return { status: 201 };
     }
+    if (method === "DELETE") return { status: files.delete(path) ? 204 : 404 };
     const body = files.get(path);
-    return body ? { status: 200, body } : { status: 404 };
+    if (!body) return { status: 404 };
+    if (conditions === "ignored") return { status: 200, body };
+    const etag = tag() ?? "";
+    if (headers["if-none-match"] === etag) return { status: 304 };
+    return { status: 200, headers: { etag }, body };
   });
   return {
     ...server,

@@ -36,6 +36,7 @@ async function stage(
   workspace: string,
   event: "push" | "pull_request",
   inputs: Readonly<Record<string, string>>,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<StageResult & { readonly ms: number }> {
   const begun = performance.now();
   const result = await runStage("main", {
@@ -46,7 +47,7 @@ async function stage(
     eventName: event,
     event: JSON.parse(payload(event === "push" ? "push" : "pull_request-own-branch")),
     ref: event === "push" ? "refs/heads/main" : "refs/pull/7/merge",
-    environment: bench.environment,
+    environment: { ...bench.environment, ...more },
   });
   const ms = performance.now() - begun;
   if (result.exitCode !== 0) throw new Error(`it ended with ${result.exitCode}\n${result.log}`);
@@ -118,13 +119,16 @@ export const forecast: Row = {
     const sleep = execFileSync("sh", ["-c", "command -v sleep"]).toString().trim();
     const random = generator(RUNS);
     const cache = bench.folder("forecast-cache");
+    // What it learnt over another network, and built.
+    await bench.remove(cache);
     const workspace = await project(bench, "forecast", "{ }");
     const said: number[] = [];
     const ratios: number[] = [];
     for (let n = 0; n < RUNS; n++) {
       const builds = Array.from({ length: 3 + Math.floor(random() * 3) }, (_, at) => ({
         name: `fixture-${"abcdefghijklmnopqrst"[n]}${"uvwxyz"[at]}`,
-        seconds: (0.8 + random() * 1.2).toFixed(2),
+        // Asleep: what else the machine does takes nothing of it.
+        seconds: (1 + random() * 5).toFixed(2),
         // A chain with branches: each needs the one before it, or is free.
         input: at > 0 && random() < 0.5 ? at - 1 : undefined,
       }));
@@ -146,7 +150,8 @@ export const forecast: Row = {
           `{ outputs = { self }: { packages."${system}" = rec { ${lines.join("\n")} }; }; }`,
         );
         await commit(workspace);
-        report = (await stage(bench, workspace, "push", inputs)).outputs["report"] ?? "";
+        const atOnce = { NIX_CONFIG: `max-jobs = ${1 + (n % 2)}` };
+        report = (await stage(bench, workspace, "push", inputs, atOnce)).outputs["report"] ?? "";
       }
       const { forecast: score } = JSON.parse(await readFile(report, "utf8")) as {
         readonly forecast: { readonly seconds: number; readonly took: number };
@@ -158,7 +163,7 @@ export const forecast: Row = {
     return [
       {
         row: "forecast",
-        what: `what ${RUNS} runs of three to five builds took, against what was said`,
+        what: `what ${RUNS} runs of three to five builds of 1 to 6 s took, one or two at once, against what was said`,
         peerIs: "what was said before",
         unit: "ms",
         ours: spread(said),

@@ -8,20 +8,19 @@ import { text } from "node:stream/consumers";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import * as z from "zod/mini";
-import { compose } from "../compose.ts";
 import type { PushProgress } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
 import { codeOf } from "../domain/job.ts";
 import { withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { maySendAtOnce, watch } from "../engine/background-push.ts";
+import { maySendAtOnce } from "../engine/step.ts";
 import { writeWhole } from "../host/atomic.ts";
 import { awaitFile } from "../host/clock.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { endProcesses, identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
 import { plainLine } from "../report/page.ts";
-import { isDebugging, traceJob } from "./console.ts";
+import { isDebugging, traceJob, world } from "./console.ts";
 import { contextTrust, type Place, readContext } from "./context.ts";
 
 /** Milliseconds that post waits for it to finish what it is pushing. */
@@ -234,6 +233,10 @@ export async function background(): Promise<void> {
     // Post's file ends the rest between two looks: the end of a job is not to wait for a timer.
     using stop = awaitFile(paths.stop, PAUSE / 10);
     const { signal } = controller;
+    const [{ compose }, { watch }] = await Promise.all([
+      world(),
+      import("../engine/background-push.ts"),
+    ]);
     await using composed = await compose({
       ...context,
       // Of the checkout it needs nothing, and a step may take that away.

@@ -2,18 +2,16 @@
 
 import * as core from "@actions/core";
 import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
-import type { Finding } from "../domain/finding.ts";
 import { type Secrets, secretTexts } from "../domain/job.ts";
 import { credentialsIn, withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
-import { endOf } from "../engine/result.ts";
+import type { StepEnd } from "../engine/result.ts";
 import { steadyWatch } from "../host/clock.ts";
 import type { Environment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { type Annotation, errorAnnotation } from "../report/annotations.ts";
 import { plainLine } from "../report/page.ts";
-import { type Failure, failureLine, failurePage } from "../report/post-page.ts";
-import { progressLine } from "../report/text.ts";
+import type { Failure } from "../report/post-page.ts";
 import type { Request } from "./inputs.ts";
 
 export const log: Log = {
@@ -23,7 +21,11 @@ export const log: Log = {
     for (const one of line.split("\n")) core.info(plainLine(one));
   },
   debug: (line) => core.debug(plainLine(line)),
-  watch: steadyWatch((line) => core.info(line), progressLine),
+  watch: steadyWatch<Promise<string>>(
+    (line) => void line.then((text) => core.info(text)),
+    // Loaded where it is needed: most runs are over before there is anything to say.
+    async (...far) => (await import("../report/text.ts")).progressLine(...far),
+  ),
 };
 
 export function annotate({ level, title, message, place }: Annotation): void {
@@ -86,8 +88,8 @@ export async function writeSummary(text: string): Promise<void> {
     .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
 }
 
-export function conclude(findings: readonly Finding[]): void {
-  if (endOf(findings) === "fails") process.exitCode = core.ExitCode.Failure;
+export function conclude(end: StepEnd): void {
+  if (end === "fails") process.exitCode = core.ExitCode.Failure;
 }
 
 /** An error a user can act on is told in its own words; any other one is ours, with its stack. */
@@ -131,6 +133,7 @@ async function tellFailure(failure: Failure): Promise<void> {
     log.info(redacted(line));
   }
   annotate(errorAnnotation(code, message, hint));
+  const { failureLine, failurePage } = await import("../report/post-page.ts");
   await writeSummary(failurePage(failure));
   log.info(redacted(failureLine(failure)));
 }

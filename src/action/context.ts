@@ -8,7 +8,6 @@ import { describeError, UserError } from "../domain/errors.ts";
 import type { Trust } from "../domain/job.ts";
 import { MAY } from "../engine/step.ts";
 import type { Environment } from "../host/environment.ts";
-import { githubDirectory } from "./github-restore.ts";
 import { parseInputs, type Request, readInputs } from "./inputs.ts";
 import { isStrange, trustOf } from "./trust.ts";
 
@@ -47,6 +46,14 @@ export async function readContext(environment: Environment, place: Place): Promi
 
 export function folderOf({ sharedFolder, use }: Place): string {
   return join(sharedFolder, use);
+}
+
+/** The number of a use. */
+export const USE = /^[1-9]\d{0,5}$/;
+
+/** The folder that is our cache while the job runs, in the layout of Nix's own binary caches. */
+export function githubDirectory(folder: string): string {
+  return join(folder, "github", "cache");
 }
 
 /** In the order of choice; the second one for where a job of another user left the first behind. */

@@ -18,6 +18,7 @@ import { writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { hashKeyFiles } from "../host/key-files.ts";
+import { githubDirectory } from "./context.ts";
 
 export interface GithubCache {
   readonly environment: Environment;
@@ -28,11 +29,6 @@ export interface GithubCache {
   readonly signingKey?: string | undefined;
   /** Where the client differs from the one of the bundle: in tests. */
   readonly client?: Partial<GithubClientOptions>;
-}
-
-/** The folder that is our cache while the job runs, in the layout of Nix's own binary caches. */
-export function githubDirectory(folder: string): string {
-  return join(folder, "github", "cache");
 }
 
 export async function clientOptions({ environment, folder, client }: GithubCache) {

@@ -16,12 +16,11 @@ import { baseName, hashPart, type StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
 import type { Environment } from "../host/environment.ts";
 import { log } from "./console.ts";
-import type { Context } from "./context.ts";
+import { type Context, githubDirectory } from "./context.ts";
 import {
   clientOptions,
   type GithubCache,
   type GithubRecord,
-  githubDirectory,
   readRecord,
 } from "./github-restore.ts";
 

@@ -58,6 +58,8 @@ export const DEFAULTS = {
   "nix-sha256": "",
   "pass-env": "",
   summary: "full",
+  "check-runs": "off",
+  "check-runs-token": "",
 } as const;
 
 /** Inputs that are one of few words; completion offers these. */
@@ -74,6 +76,7 @@ export const CHOICES = {
   "reuse-evaluation": ["auto", "off"],
   "install-nix": ["true", "false"],
   summary: ["full", "short", "off"],
+  "check-runs": ["off", "targets"],
 } as const satisfies Partial<Record<keyof typeof DEFAULTS, readonly string[]>>;
 
 export type InputName = keyof typeof DEFAULTS;
@@ -87,6 +90,7 @@ export interface Request {
   readonly trust: "auto" | "read-only";
   /** How much of the job summary is written. */
   readonly summary: Detail;
+  readonly checkRuns: (typeof CHOICES)["check-runs"][number];
   /** The inputs that hold addresses, as they were written: there may be credentials in them. */
   readonly addresses: string;
 }
@@ -127,12 +131,14 @@ export function parseInputs(inputs: Inputs, addresses: Addresses = register): Re
   const signingKey = inputs["signing-key"].trim() || undefined;
   const cache = addresses.parse(inputs.cache.trim(), "cache");
   if (signingKey) parseSigningKey(signingKey, cache?.keyName);
+  const checkRunsToken = parseToken(inputs, "check-runs-token");
   return {
     trust: choice(inputs, "trust"),
     summary: choice(inputs, "summary"),
+    checkRuns: choice(inputs, "check-runs"),
     addresses: [inputs.targets, inputs.substituters, inputs.cache].join("\n"),
     workingDirectory: below(inputs["working-directory"].trim()),
-    secrets: { token: parseToken(inputs.token), signingKey },
+    secrets: { token: parseToken(inputs, "token"), signingKey, checkRunsToken },
     job: {
       mode: choice(inputs, "mode"),
       cache,
@@ -242,11 +248,11 @@ function parseNix(version: string, sums: readonly string[]): ChosenNix | undefin
 }
 
 /** A token goes into a header: white space inside it is a copying mistake. It is never shown. */
-function parseToken(text: string): string | undefined {
-  const token = text.trim();
+function parseToken(inputs: Inputs, name: "token" | "check-runs-token"): string | undefined {
+  const token = inputs[name].trim();
   if (token === "") return undefined;
   if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new UserError("NCP-105", "token: it holds white space or characters that no token has", {
+  throw new UserError("NCP-105", `${name}: it holds white space or characters that no token has`, {
     hint: "store it again, without line breaks or quotes",
   });
 }
@@ -290,8 +296,5 @@ function below(text: string): string {
 }
 
 function lines(text: string): string[] {
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "");
+  return text.split("\n").flatMap((line) => line.trim() || []);
 }

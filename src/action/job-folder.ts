@@ -6,8 +6,7 @@ import * as z from "zod/mini";
 import type { Environment } from "../host/environment.ts";
 import { endProcesses, type ProcessIdentity } from "../host/processes.ts";
 import { files, stopBackground } from "./background-push.ts";
-import { folderOf, foldersIn, ourFolder, type Place } from "./context.ts";
-import { parseUse } from "./state.ts";
+import { folderOf, foldersIn, ourFolder, type Place, USE } from "./context.ts";
 
 /** Whose folder it is: runners that empty nothing hand it on to the next job. */
 const OWNER = "job.json";
@@ -48,7 +47,7 @@ export async function beginUse(environment: Environment): Promise<Place> {
 
 async function endOtherJobs(shared: string, owner: string): Promise<void> {
   for (const name of await readdir(shared)) {
-    if (parseUse(name) === undefined) continue;
+    if (!USE.test(name)) continue;
     const folder = join(shared, name);
     const theirs = await readFile(join(folder, OWNER), "utf8").catch(() => "");
     if (theirs === owner) continue;

@@ -7,9 +7,8 @@ import type { Composed } from "../compose.ts";
 import { describeError } from "../domain/errors.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { maySendAtOnce } from "../engine/background-push.ts";
 import type { Run } from "../engine/result.ts";
-import { run } from "../engine/run.ts";
+import { MAY, maySendAtOnce } from "../engine/step.ts";
 import { pinsOf } from "../engine/survey/found.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
@@ -18,12 +17,9 @@ import { isHosted, jobPath, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
-import { lastLine } from "../report/headline.ts";
-import { outputValues, reportText } from "../report/json.ts";
 import type { LinkTo } from "../report/page.ts";
-import { summary } from "../report/summary.ts";
-import { findingLines, textReport } from "../report/text.ts";
 import { runnerOfJob, startBackground } from "./background-push.ts";
+import { type CheckRun, makeCheckRuns } from "./check-runs.ts";
 import {
   annotate,
   conclude,
@@ -40,9 +36,21 @@ import { buildsToEvaluate, type Context, contextTrust, readContext, rootsOf } fr
 import { githubRecords } from "./github-records.ts";
 import { derivationsOf, type GithubRecord, restoreGithub, writeRecord } from "./github-restore.ts";
 import { foreignInputs } from "./inputs.ts";
-import { hasNix, installNix, releaseOf } from "./install-nix.ts";
 import { beginUse } from "./job-folder.ts";
 import { STATE, StateKeeper, sealFor } from "./state.ts";
+
+/** What looks and acts; as the words of its report, loaded while Nix is asked: a first line, or an error, needs neither. */
+const engine = () => import("../engine/run.ts");
+
+async function words() {
+  const [headline, json, summary, text] = await Promise.all([
+    import("../report/headline.ts"),
+    import("../report/json.ts"),
+    import("../report/summary.ts"),
+    import("../report/text.ts"),
+  ]);
+  return { ...headline, ...json, ...summary, ...text };
+}
 
 export function main(): Promise<void> {
   return guarded(async (signal) => {
@@ -85,8 +93,11 @@ export function main(): Promise<void> {
         job.targets.map(({ line }) => line),
       ),
       buildsToEvaluate: buildsToEvaluate(context),
+      // Where that fails, whoever waits for it hears of it.
+      meanwhile: () => void Promise.all([engine(), words()]).catch(() => undefined),
       ...rootsOf(context),
     });
+    const { run } = await engine();
     const { record, notices, findings } = await restoring;
     const leave = await leaveForPost(context, trust, composed, record);
     // An evaluation may build, too.
@@ -127,12 +138,13 @@ export function main(): Promise<void> {
       watcher,
       alsoSilent: own && !isThere ? [own.name] : [],
       pushEnded: ended && describeError(ended),
+      checks: await makeCheckRuns(context, trust, done, signal),
       told: done.result.findings.flatMap(({ level, cause, message }) =>
         level === "notice" ? [] : [cause ?? message],
       ),
     });
-    log.info(lastLine(done));
-    conclude(done.result.findings);
+    log.info((await words()).lastLine(done));
+    conclude(done.result.end);
   });
 }
 
@@ -142,6 +154,7 @@ interface Known {
   /** Beside the substituters that did not answer. */
   readonly alsoSilent?: readonly string[];
   readonly pushEnded?: string | undefined;
+  readonly checks?: readonly CheckRun[];
   /** What post need not tell again, by its cause. */
   readonly told?: readonly string[];
 }
@@ -158,7 +171,7 @@ async function leaveForPost(
 ): Promise<(known: Known) => Promise<void>> {
   const keeper = new StateKeeper(context, sealFor(context));
   const storeNames = await composed.storeNames();
-  return async ({ survey, watcher, alsoSilent = [], pushEnded, told = [] }) => {
+  return async ({ survey, watcher, alsoSilent = [], pushEnded, checks = [], told = [] }) => {
     if (record) {
       const derivations = survey && derivationsOf(survey);
       await writeRecord({ ...record, ...(derivations ? { derivations } : {}) }, context.folder);
@@ -172,9 +185,15 @@ async function leaveForPost(
       STATE,
       await keeper.save({
         trust,
-        memory: { targets, storeNames, silent, pushEnded, origin: originOf(context, survey) },
+        memory: {
+          ...{ targets, storeNames, silent, pushEnded },
+          origin: originOf(context, survey),
+          // A warming step has pushed them.
+          inputs: MAY[context.job.mode].has("push") ? [] : (survey?.inputs ?? []),
+        },
         watcher,
         told: told.map(redacted),
+        checks,
         programs: folderOf("nix-store", context.environment["PATH"] ?? ""),
       }),
     );
@@ -195,13 +214,15 @@ function originOf({ environment }: Context, survey: Survey | undefined): StorePa
 async function withNix(context: Context, signal: AbortSignal): Promise<Context> {
   const { environment, folder, job } = context;
   const { platform, arch } = process;
-  if (job.installNix !== "install" || platform === "win32" || (await hasNix(environment))) {
+  const mayInstall = job.installNix === "install" && platform !== "win32";
+  const installation = mayInstall ? await import("./install-nix.ts") : undefined;
+  if (!installation || (await installation.hasNix(environment))) {
     tellWhereNixIs(context);
     return context;
   }
   await mkdir(folder, { recursive: true });
-  const folders = await installNix({
-    release: releaseOf(job.chosenNix),
+  const folders = await installation.installNix({
+    release: installation.releaseOf(job.chosenNix),
     environment,
     platform,
     arch,
@@ -230,6 +251,7 @@ function tellWhereNixIs({ environment, job }: Context): void {
 }
 
 async function tell(done: Run, { folder, environment, summary: detail }: Context): Promise<void> {
+  const { reportText, outputValues, textReport, findingLines, summary } = await words();
   const reportPath = join(folder, "report.json");
   await writeWhole(reportPath, redacted(`${reportText(done)}\n`));
   for (const [name, value] of Object.entries(outputValues(done, reportPath))) {

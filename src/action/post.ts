@@ -8,12 +8,10 @@ import * as core from "@actions/core";
 import { byCause, byImportance } from "../domain/finding.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { runPost } from "../engine/post.ts";
 import { type Environment, secretOf, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
-import { fresh, type PostPage, postLastLine, postSummary } from "../report/post-page.ts";
-import { linesOf } from "../report/text.ts";
+import type { PostPage } from "../report/post-page.ts";
 import {
   type BackgroundEnd,
   BUDGET,
@@ -21,6 +19,7 @@ import {
   endBackground,
   stopBackground,
 } from "./background-push.ts";
+import { changeCheckRuns } from "./check-runs.ts";
 import {
   annotate,
   conclude,
@@ -37,6 +36,17 @@ import { keepGithub } from "./github-save.ts";
 import { endLeftBackground, endUse, leftBackground } from "./job-folder.ts";
 import { loadState, placeIn, STATE, type StepState, sealFor } from "./state.ts";
 import { lowerTrust } from "./trust.ts";
+
+/** What acts at the end and tells of it: loaded where there is an end to deal with, while Nix is asked. */
+async function ending() {
+  const [engine, result, page, text] = await Promise.all([
+    import("../engine/post.ts"),
+    import("../engine/result.ts"),
+    import("../report/post-page.ts"),
+    import("../report/text.ts"),
+  ]);
+  return { ...engine, ...result, ...page, ...text };
+}
 
 export function post(): Promise<void> {
   return guarded(async (signal) => {
@@ -91,7 +101,10 @@ async function endJob(
     platform: process.platform,
     log,
     signal,
+    // Where that fails, whoever waits for it hears of it.
+    meanwhile: () => void ending().catch(() => undefined),
   });
+  const { endOf, fresh, linesOf, postLastLine, postSummary, runPost } = await ending();
   const { job } = context;
   const memory = { ...state.memory, pushEnded: ended };
   const done = await runPost(job, trust, composed.world, memory, signal);
@@ -113,8 +126,9 @@ async function endJob(
   for (const line of linesOf(findings)) log.info(line);
   for (const annotation of annotations(fresh(findings, page.told))) annotate(annotation);
   await writeSummary(postSummary(page, context.summary));
+  await changeCheckRuns(context, trust, state.checks ?? [], page.done, signal);
   log.info(postLastLine(page));
-  conclude(outcome.findings);
+  conclude(endOf(outcome.findings));
 }
 
 /** Nix as main found it, whatever a step put before it since. */

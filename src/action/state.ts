@@ -7,17 +7,18 @@ import * as z from "zod/mini";
 import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
+import { FINAL_STATES } from "../engine/result.ts";
 import type { WantedPin } from "../engine/survey/found.ts";
 import { writeWhole } from "../host/atomic.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
-import { type Context, folderOf, type Place } from "./context.ts";
+import type { CheckRun } from "./check-runs.ts";
+import { type Context, folderOf, type Place, USE } from "./context.ts";
 
 const STORE_PATH = /^\/[^\s"]{1,400}$/;
 
 /** A target's own, and after a `^` which of its outputs. */
 const PIN_NAME = /^[0-9A-Za-z_.+-]{1,200}(?:\^[0-9A-Za-z_.+-]{1,200})?$/;
 
-const USE = /^[1-9]\d{0,5}$/;
 const RECORD = /^state-[1-9]\d{0,3}\.json$/;
 
 /** What the runner hands on: one variable, and a process is not started with one of more than 128 kB. */
@@ -53,10 +54,20 @@ const State = z.object({
   ),
   programs: z.optional(z.string().check(z.regex(/^\/[^:\0]*$/))),
   origin: z.optional(z.array(z.string().check(z.regex(STORE_PATH)))),
+  inputs: z.optional(z.array(z.string().check(z.regex(STORE_PATH)))),
   storeNames: z.object({ sha256: z.string() }),
   silent: z.array(z.string()),
   pushEnded: z.optional(z.string()),
   told: z.optional(z.array(z.string())),
+  checks: z.optional(
+    z.array(
+      z.object({
+        target: z.string(),
+        id: z.int().check(z.positive()),
+        state: z.enum(FINAL_STATES),
+      }),
+    ),
+  ),
   watcher: z.optional(
     z.object({
       pid: z.int().check(z.positive()),
@@ -73,16 +84,13 @@ export interface StepState {
   readonly watcher: ProcessIdentity | undefined;
   /** Causes that main told of. */
   readonly told?: readonly string[];
+  /** The check runs that main made. */
+  readonly checks?: readonly CheckRun[];
   /** Where main found Nix: a later step may put another program of its name before it. */
   readonly programs?: string | undefined;
 }
 
 export const STATE = "preflight";
-
-/** The number of a use, or undefined for what is none. */
-export function parseUse(text: string): string | undefined {
-  return USE.test(text) ? text : undefined;
-}
 
 const NAMES = "store-names";
 
@@ -99,7 +107,7 @@ export class StateKeeper {
   }
 
   /** Returns what the runner is to hand on. A file each time: a main that is killed here leaves the one before. */
-  async save({ trust, memory, watcher, programs, told }: StepState): Promise<string> {
+  async save({ trust, memory, watcher, programs, told, checks }: StepState): Promise<string> {
     const folder = folderOf(this.place);
     if (this.names?.of !== memory.storeNames) {
       const names = [...memory.storeNames].join("\n");
@@ -117,9 +125,11 @@ export class StateKeeper {
       silent: [...(memory.silent ?? [])],
       ...(memory.pushEnded === undefined ? {} : { pushEnded: memory.pushEnded }),
       ...(memory.origin === undefined ? {} : { origin: [...memory.origin] }),
+      ...(memory.inputs === undefined ? {} : { inputs: [...memory.inputs] }),
       ...(watcher === undefined ? {} : { watcher }),
       ...(programs === undefined ? {} : { programs }),
       ...(told === undefined ? {} : { told: [...told] }),
+      ...(checks === undefined ? {} : { checks: checks.map((one) => ({ ...one })) }),
     } satisfies z.infer<typeof State>);
     const file = `state-${++this.saved}.json`;
     await writeWhole(join(folder, file), record);
@@ -170,9 +180,11 @@ export async function loadState(text: string, seal: Seal): Promise<StepState | u
         silent: state.silent,
         ...(state.pushEnded === undefined ? {} : { pushEnded: state.pushEnded }),
         ...(state.origin === undefined ? {} : { origin: state.origin as StorePath[] }),
+        ...(state.inputs === undefined ? {} : { inputs: state.inputs as StorePath[] }),
       },
       watcher: state.watcher,
       ...(state.told === undefined ? {} : { told: state.told }),
+      ...(state.checks === undefined ? {} : { checks: state.checks }),
       ...(state.programs === undefined ? {} : { programs: state.programs }),
     };
   } catch {

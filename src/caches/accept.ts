@@ -13,6 +13,7 @@ import {
 } from "../domain/narinfo.ts";
 import {
   findGoodSignatureAside,
+  hasMalformed,
   keyOfName,
   type PublicKey,
   signatureKeyName,
@@ -59,7 +60,10 @@ export async function judgeNarInfo(
   } catch (error) {
     const taking = error instanceof NotTakenError ? error.taking : "stops";
     if (taking === "unknown") return { kind: "unknown", cause: asError(error), of: "this path" };
-    const form = taking === "stops" ? { form: "corrupt" as const } : {};
+    // What it passes over it does when it fetches, and before that it looks at the signatures.
+    const signatures = [...text.matchAll(/^Sig: (.*)$/gm)].map(([, signature = ""]) => signature);
+    const stops = taking === "stops" || isMalformed(signatures, policy);
+    const form = stops ? { form: "corrupt" as const } : {};
     return { kind: "refused", why: describeError(error), ...form };
   }
   return judge(narInfo, where, path, policy);
@@ -95,7 +99,10 @@ async function distrust(
 ): Promise<{ readonly why: string; readonly form?: "corrupt" } | undefined> {
   const address = contentAddressOf(narInfo);
   if (address === "impossible") return { why: "has a CA that no path has", form: "corrupt" };
-  if (address === "other") return { why: "has a CA that is another path's" };
+  if (address === "other") {
+    const stops = isMalformed(narInfo.signatures, policy);
+    return { why: "has a CA that is another path's", ...(stops ? { form: "corrupt" } : {}) };
+  }
   if (policy.kind === "by location") return undefined;
   // What is content-addressed vouches for itself.
   if (policy.contentAddressed !== "signed too" && address === "good") return undefined;
@@ -112,6 +119,10 @@ async function distrust(
         ? `has a wrong signature by ${known.join(", ")}`
         : `is signed by ${names.join(", ")}, which Nix does not trust here`,
   };
+}
+
+function isMalformed(signatures: readonly string[], policy: SignaturePolicy): boolean {
+  return policy.kind === "by key" && hasMalformed(signatures, policy.keys);
 }
 
 /**

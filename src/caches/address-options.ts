@@ -69,6 +69,8 @@ export const BINARY_CACHE_OPTIONS: OptionRules = {
   "parallel-compression": { is: "honoured", legal: oneOf(...TRUE, ...FALSE) },
   "local-nar-cache": { is: "Nix's own" },
   "secret-key": { is: "honoured" },
+  // Ours alone: Nix is handed the address without it.
+  index: { is: "honoured", legal: oneOf(...TRUE, ...FALSE) },
   "secret-keys": { is: "not here", why: ONE_KEY },
   "index-debug-info": { is: "not here", why: NOT_WRITTEN, but: FALSE },
   "write-nar-listing": { is: "not here", why: NOT_WRITTEN, but: FALSE },

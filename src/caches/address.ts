@@ -122,7 +122,7 @@ export interface Signing {
   readonly signingKey: SigningKey | undefined;
   /** Whether what we write there would be taken by who reads it. */
   readonly canWrite: boolean;
-  /** Where Nix reads it: without the key's file, which only a writer has. */
+  /** Where Nix reads it: without the key's file, which only a writer has, and without what is only ours. */
   readonly readAt: string;
 }
 
@@ -141,7 +141,7 @@ export function signingOf(url: URL, request: OpenRequest): Signing {
     publicKeys,
     signingKey,
     canWrite: signingKey !== undefined || trusted,
-    readAt: withoutKey(url),
+    readAt: forNix(url),
   };
 }
 
@@ -158,11 +158,17 @@ function keyIn(url: URL): SigningKey | undefined {
   }
 }
 
-function withoutKey(url: URL): string {
-  if (!url.searchParams.has("secret-key")) return url.href;
+function forNix(url: URL): string {
+  if (!url.searchParams.has("secret-key") && !url.searchParams.has("index")) return url.href;
   const reading = new URL(url);
   reading.searchParams.delete("secret-key");
+  reading.searchParams.delete("index");
   return reading.href;
+}
+
+/** `?index=yes`: what is there stands in an index, which every writer keeps in step (docs/adr/0025). */
+export function hasIndex(url: URL): boolean {
+  return option(url, "index", parseSwitch) === true;
 }
 
 /** Said before any build: without a signature nobody would take what is pushed there. */

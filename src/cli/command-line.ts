@@ -8,35 +8,45 @@ import { codeOf, secretTexts, type Trust } from "../domain/job.ts";
 import { withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
 import { VERSION } from "../domain/version.ts";
-import { auditFindings, fileChecks } from "../engine/audit/audit.ts";
-import { concluded } from "../engine/result.ts";
-import { run } from "../engine/run.ts";
 import { MAY } from "../engine/step.ts";
 import { type Environment, processEnvironment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
-import { auditHeadline } from "../report/audit-section.ts";
-import { allFindings, reportText } from "../report/json.ts";
 import { plainLine } from "../report/page.ts";
-import { whyLines } from "../report/text.ts";
 import { type Command, type Detail, parseCommand } from "./arguments.ts";
 import { beginFolder } from "./command-folder.ts";
 import { completionScript } from "./completion.ts";
-import { type Display, isLively, type Output, painter, plainLog, widthOf } from "./display.ts";
+import type { Display, Output } from "./display.ts";
 import { helpText, topicText } from "./help.ts";
-import { type CommandLine, remove, removeLines, setup, setupJson, setupLines } from "./setup.ts";
-import {
-  auditBody,
-  auditResult,
-  findingBlocks,
-  hung,
-  led,
-  problem,
-  runLines,
-  type Sheet,
-} from "./terminal-report.ts";
+import type { CommandLine } from "./setup.ts";
+import type { Sheet } from "./terminal-report.ts";
 
 /** 0 fine, 1 findings or a failure, 2 a wrong command line; of a signal 128 and its number, as shells have it. */
 export type ExitCode = 0 | 1 | 2 | 130 | 143;
+
+/** What looks, acts and tells, loaded while Nix is asked: a version, help and completions need none of it. */
+async function engine() {
+  const [running, result, json, audit, text] = await Promise.all([
+    import("../engine/run.ts"),
+    import("../engine/result.ts"),
+    import("../report/json.ts"),
+    import("../report/audit-section.ts"),
+    import("../report/text.ts"),
+  ]);
+  return { ...running, ...result, ...json, ...audit, ...text };
+}
+
+/** Words and lines for a terminal, and how wide a stream's sheet is. */
+async function terminal() {
+  const [display, report] = await Promise.all([
+    import("./display.ts"),
+    import("./terminal-report.ts"),
+  ]);
+  const sheetOf = (output: Output): Sheet => ({
+    width: output.isTTY === true ? display.widthOf(output) : undefined,
+    paint: display.painter(output),
+  });
+  return { ...display, ...report, sheetOf };
+}
 
 export async function main(args: readonly string[]): Promise<ExitCode> {
   const environment = processEnvironment();
@@ -47,7 +57,7 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
     command = parseCommand(args, environment);
     request = "inputs" in command ? parseInputs(command.inputs) : undefined;
   } catch (error) {
-    tell(error, args.includes("--json") ? "json" : "text");
+    await tell(error, args.includes("--json") ? "json" : "text");
     return 2;
   }
   switch (command.kind) {
@@ -75,13 +85,13 @@ function endQuietly(error: NodeJS.ErrnoException): void {
   if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED") throw error;
 }
 
-function help({ topic, asked }: Extract<Command, { kind: "help" }>): ExitCode {
+async function help({ topic, asked }: Extract<Command, { kind: "help" }>): Promise<ExitCode> {
   try {
     const text = topic === undefined ? helpText(columnsOf(process.stdout)) : topicText(topic);
     process.stdout.write(text);
     return asked === "yes" ? 0 : 2;
   } catch (error) {
-    tell(error, "text");
+    await tell(error, "text");
     return 2;
   }
 }
@@ -122,17 +132,19 @@ async function work(
         : undefined;
     const commandLine: CommandLine = { environment, folder, log: shown.log, signal };
     if (command.kind === "take back") {
+      const { remove, removeLines } = await import("./setup.ts");
       const done = await remove(commandLine);
       shown.end();
       if (command.format === "json") print(done);
-      else printLines(removeLines(done, sheetOf(process.stdout)));
+      else printLines(removeLines(done, (await terminal()).sheetOf(process.stdout)));
       return 0;
     }
     if (command.kind === "setup") {
+      const { setup, setupJson, setupLines } = await import("./setup.ts");
       const done = await setup(request, commandLine);
       shown.end();
       if (command.format === "json") print(setupJson(done));
-      else printLines(setupLines(done, sheetOf(process.stdout)));
+      else printLines(setupLines(done, (await terminal()).sheetOf(process.stdout)));
       return done.troubles.length > 0 ? 1 : 0;
     }
     const { job } = request;
@@ -151,12 +163,16 @@ async function work(
       ...(MAY[job.mode].has("substitute") ? { rootsFolder } : {}),
       buildsToEvaluate:
         codeOf(trust) === "ours" && MAY[job.mode].has("substitute") ? "allowed" : "forbidden",
+      // Where that fails, whoever waits for it hears of it.
+      meanwhile: () => void engine().catch(() => undefined),
     });
+    const { run, reportText, allFindings, whyLines } = await engine();
     const done = await run(job, trust, composed.world, signal);
     // The display ends before the report begins: they may be one terminal.
     shown.end();
     if (command.format === "json") write(reportText(done));
     else {
+      const { findingBlocks, hung, runLines, sheetOf } = await terminal();
       const sheet = sheetOf(process.stdout);
       const how = command.log === "quiet" ? "quiet" : "all";
       printLines(
@@ -170,7 +186,7 @@ async function work(
     }
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
   } catch (error) {
-    tell(error, command.format);
+    await tell(error, command.format);
     return interrupted ?? 1;
   } finally {
     await rm(rootsFolder, { recursive: true, force: true });
@@ -187,12 +203,17 @@ async function auditFiles(
   environment: Environment,
 ): Promise<ExitCode> {
   try {
-    const { openProject } = await import("../compose.ts");
+    const [{ openProject }, { auditFindings, fileChecks }] = await Promise.all([
+      import("../compose.ts"),
+      import("../engine/audit/audit.ts"),
+    ]);
     const { files, addresses } = openProject(environment, process.cwd());
     const audit = { checks: fileChecks(await files.look([], NEVER), addresses), sizes: undefined };
     const findings = auditFindings(job, audit);
     if (format === "json") print({ audit, findings });
     else {
+      const { auditHeadline, concluded } = await engine();
+      const { auditBody, auditResult, findingBlocks, led, sheetOf } = await terminal();
       const sheet = sheetOf(process.stdout);
       const result = concluded([], findings);
       const lines = [
@@ -204,7 +225,7 @@ async function auditFiles(
     }
     return findings.some(({ level }) => level === "error") ? 1 : 0;
   } catch (error) {
-    tell(error, format);
+    await tell(error, format);
     return 1;
   }
 }
@@ -212,19 +233,17 @@ async function auditFiles(
 /** It takes the time of reading some files. */
 const NEVER = new AbortController().signal;
 
-/** Loaded only where it is shown: a pipe needs no terminal's library, and many lines no display. */
 async function openLog(environment: Environment, detail: Detail): Promise<Display> {
-  if (detail === "usual" && isLively(process.stderr, environment)) {
-    const { display } = await import("./display.ts");
-    return display(process.stderr, environment);
-  }
-  const log =
-    detail === "quiet" ? SILENT : plainLog((line) => process.stderr.write(`${line}\n`), detail);
-  return {
+  const without = (log: Log): Display => ({
     log,
     end: () => undefined,
     [Symbol.dispose]: () => undefined,
-  };
+  });
+  if (detail === "quiet") return without(SILENT);
+  const { display, isLively, plainLog } = await terminal();
+  return detail === "usual" && isLively(process.stderr, environment)
+    ? display(process.stderr, environment)
+    : without(plainLog((line) => process.stderr.write(`${line}\n`), detail));
 }
 
 const SILENT: Log = {
@@ -243,7 +262,7 @@ function commandLineTrust(asked: "auto" | "read-only"): Trust {
 }
 
 /** What is not for the user is a fault of ours, and is told with its stack. */
-function tell(thrown: unknown, format: "text" | "json"): void {
+async function tell(thrown: unknown, format: "text" | "json"): Promise<void> {
   const error = systemTrouble(thrown) ?? thrown;
   const known = error instanceof UserError;
   const code = known ? error.code : "NCP-649";
@@ -252,6 +271,7 @@ function tell(thrown: unknown, format: "text" | "json"): void {
     : `a fault of nix-cache-preflight: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   const hint = known ? error.hint : "please report it, with this text and the command";
   if (format === "json") print({ error: { code, message, hint: hint ?? null } });
+  const { problem, sheetOf } = await terminal();
   const [title = "", ...said] = message.split("\n");
   const lines = problem(
     { level: "error", title, code, lines: [], said, hint },
@@ -270,8 +290,4 @@ function write(text: string): void {
 
 function printLines(lines: readonly string[]): void {
   write(lines.join("\n"));
-}
-
-function sheetOf(output: Output): Sheet {
-  return { width: output.isTTY === true ? widthOf(output) : undefined, paint: painter(output) };
 }

@@ -12,7 +12,9 @@ type NoOption =
   | "install-nix"
   | "nix-version"
   | "nix-sha256"
-  | "summary";
+  | "summary"
+  | "check-runs"
+  | "check-runs-token";
 
 export type OptionName = Exclude<InputName, NoOption>;
 

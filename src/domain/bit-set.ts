@@ -15,6 +15,12 @@ export class BitSet {
     this.words[at] = (this.words[at] ?? 0) | (1 << (number % BITS));
   }
 
+  copy(): BitSet {
+    const same = new BitSet(this.words.length * BITS);
+    same.words.set(this.words);
+    return same;
+  }
+
   addAll({ words }: BitSet): void {
     for (let at = 0; at < words.length; at++) {
       this.words[at] = (this.words[at] ?? 0) | (words[at] ?? 0);
@@ -23,6 +29,18 @@ export class BitSet {
 
   has(number: number): boolean {
     return (((this.words[Math.floor(number / BITS)] ?? 0) >>> (number % BITS)) & 1) === 1;
+  }
+
+  /** No more than is in the other one, too. */
+  keepOnly({ words }: BitSet): void {
+    for (let at = 0; at < this.words.length; at++) {
+      this.words[at] = (this.words[at] ?? 0) & (words[at] ?? 0);
+    }
+  }
+
+  /** The same of equal sets. */
+  toString(): string {
+    return this.words.join();
   }
 
   get size(): number {

@@ -8,6 +8,8 @@ export interface BuildFigures {
   /** NarSize of all outputs, in bytes. */
   readonly outputBytes: number;
   readonly seconds: number;
+  /** Seconds of its build step in which Nix built nothing: its start, what is between builds, the look at the end. */
+  readonly aroundSeconds?: number;
   /** Milliseconds since the epoch. */
   readonly takenAt: number;
   /** Files and folders of the build directory at its fullest, where it could be read. */
@@ -89,6 +91,7 @@ function parseOne(raw: unknown): BuildFigures {
     seconds: amount("seconds"),
     takenAt: amount("takenAt"),
     ...(fields["end"] === "full disk" ? { end: "full disk" as const } : {}),
+    ...(fields["aroundSeconds"] === undefined ? {} : { aroundSeconds: amount("aroundSeconds") }),
     ...(fields["buildInodes"] === undefined ? {} : { buildInodes: amount("buildInodes") }),
   };
 }

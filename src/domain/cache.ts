@@ -4,7 +4,7 @@ import { UserError } from "./errors.ts";
 import type { RecordStore } from "./evaluation-record.ts";
 import type { KindFacts } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
-import type { RealisationAnswer, RealisationId } from "./realisation.ts";
+import type { MadeRealisation, RealisationAnswer, RealisationId } from "./realisation.ts";
 import type { PublicKey } from "./signature.ts";
 import { count, formatSeconds } from "./size.ts";
 import type { StorePath } from "./store-path.ts";
@@ -22,7 +22,7 @@ export interface Substituter {
   readonly environment?: () => Promise<Readonly<Record<string, string>>>;
 }
 
-/** Whether Nix could read it only with what we would have to tell it: a netrc entry, or variables. */
+/** Whether Nix reads it only with what we would have to tell it: a netrc entry, or variables. */
 export function needsCredentials({ substituter }: Pick<BinaryCache, "substituter">): boolean {
   return substituter.credentials !== undefined || substituter.environment !== undefined;
 }
@@ -42,6 +42,7 @@ export interface Credentials {
 /**
  * What a cache answered about one path. A failed question is not a miss.
  * - `origin`: `upstream` where the cache only passes on what another one holds (Cachix).
+ * - `miss`, `by` its index where it was not itself asked.
  * - `gone`: it serves the narinfo, and the NAR behind it is not there.
  * - `refused`: it answered, and the answer must not be believed (signature, store, format); `corrupt`
  *   where it is no narinfo at all: Nix passes over the others, and stops at that.
@@ -50,7 +51,7 @@ export interface Credentials {
  */
 export type Presence =
   | { readonly kind: "hit"; readonly narInfo: NarInfo; readonly origin: "own" | "upstream" }
-  | { readonly kind: "miss" }
+  | { readonly kind: "miss"; readonly by?: "index" }
   | { readonly kind: "gone"; readonly narInfo: NarInfo }
   | { readonly kind: "refused"; readonly why: string; readonly form?: "corrupt" }
   | { readonly kind: "unknown"; readonly cause: Error; readonly of?: "this path" };
@@ -120,13 +121,12 @@ export interface CacheClient {
   readonly narsAtOnce?: number;
   /** The first question: is it there, for our store, and what may we do. Throws a UserError. */
   describe(signal: AbortSignal): Promise<CacheDescription>;
-  /**
-   * Why it would take nothing from us; undefined where nothing speaks against it. Writes nothing. Asked
-   * before anything is built, of our own cache, and only by a run that would push.
-   */
+  /** Why our own cache would take nothing from a run that would push; asked before any build. Writes nothing. */
   mayPush?(signal: AbortSignal): Promise<UserError | undefined>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
+  /** By its index alone, where it has one; `perhaps` where that cannot be read. Throws for the signal alone. */
+  mayHave?(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent">;
   /** What it says of a content-addressed derivation's output; throws for the signal alone. Missing: it is not asked. */
   realisation?(id: RealisationId, signal: AbortSignal): Promise<RealisationAnswer>;
   /** Bytes the NAR has there, as stored; `not told` where only reading it shows that; undefined: it is gone. */
@@ -146,6 +146,8 @@ export interface CacheClient {
     progress: (done: PushProgress) => void,
     signal: AbortSignal,
   ): Promise<PushResult>;
+  /** Writes what became of a content-addressed output, whose path is served. Missing: it keeps no such thing. */
+  realise?(made: MadeRealisation, signal: AbortSignal): Promise<void>;
   /** Why nothing more is pushed there in this run; undefined while all is well. */
   pushEnded?(): Error | undefined;
   pin?(pin: Pin, signal: AbortSignal): Promise<void>;
@@ -184,10 +186,7 @@ export interface CacheInfo {
   readonly wantMassQuery: boolean;
 }
 
-/**
- * Reads nix-cache-info as Nix does: lines `Name: value`, of which it knows three and passes over the rest.
- * Undefined for a page of HTML, which Nix would take for a cache that says nothing of itself.
- */
+/** As Nix reads it; undefined for a page of HTML, which Nix takes for a cache that says nothing of itself. */
 export function parseCacheInfo(text: string): CacheInfo | undefined {
   const head = text.slice(0, 65_536);
   if (head.trimStart().startsWith("<")) return undefined;

@@ -66,6 +66,19 @@ export function sourceName(narHash: string, storeDir: string): string | undefine
   return `${folded(type)}-source`;
 }
 
+/** Of a file that Nix made of a text, such as a `.drv`: its path, and the address that its name follows from. */
+export function textPath(
+  name: string,
+  content: Uint8Array,
+  references: readonly StorePath[],
+  storeDir: string,
+): { readonly storePath: StorePath; readonly contentAddress: string } | undefined {
+  const sum = createHash("sha256").update(content).digest("hex");
+  const type = ["text", ...[...references].sort()].join(":");
+  const storePath = storePathOf(type, `sha256:${sum}`, storeDir, name);
+  return storePath && { storePath, contentAddress: `text:sha256:${sum}` };
+}
+
 function addressedPath(
   { method, sum }: ContentAddress,
   {

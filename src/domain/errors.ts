@@ -10,6 +10,7 @@ export type ErrorCode =
   | "NCP-106" // two targets have one pin
   | "NCP-135" // a host limits how often it is asked
   | "NCP-136" // the flake names caches that Nix does not take from it
+  | "NCP-138" // an earlier job's evaluation is another than this job's
   | "NCP-140" // `why` has nothing to answer, or nothing to compare with
   | "NCP-141" // not all can be built before the job ends
   | "NCP-142" // builds were not begun, since the job would have ended first
@@ -33,6 +34,9 @@ export type ErrorCode =
   | "NCP-309" // a NAR cannot be unpacked here
   | "NCP-310" // a path is not served, since a reference of it was not pushed
   | "NCP-314" // a store path is above `push-max`
+  | "NCP-315" // a cache's index cannot be written
+  | "NCP-316" // a cache's index can be neither kept nor deleted
+  | "NCP-317" // check runs were not made
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known here
   | "NCP-332" // this machine's clock is too far off

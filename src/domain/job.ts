@@ -14,6 +14,7 @@ export type Deed =
   | "Built"
   | "Failed"
   | "Pushed"
+  | "Kept out"
   | "Verified"
   | "Pinned"
   | "Freed";
@@ -89,6 +90,8 @@ export function codeOf(trust: Trust): Code {
 export interface Secrets {
   readonly token: string | undefined;
   readonly signingKey: string | undefined;
+  /** For GitHub's API, and no cache. */
+  readonly checkRunsToken?: string | undefined;
 }
 
 /** What seals the records that this job leaves for later ones; undefined where it holds nothing to seal with. */
@@ -100,10 +103,11 @@ export function recordSecret({ token, signingKey }: Secrets): string | undefined
 const MASKED_FROM = 12;
 
 /** Every text that would give one of them away. */
-export function secretTexts({ token, signingKey }: Secrets): string[] {
+export function secretTexts({ token, signingKey, checkRunsToken }: Secrets): string[] {
   return [
     token,
     signingKey,
+    checkRunsToken,
     // A bucket's token is KEYID:SECRET, and each part is a secret without the other.
     ...(token?.split(":").slice(1) ?? []).filter((part) => part.length >= MASKED_FROM),
     // The base64 part alone is just as secret as the key with its name.

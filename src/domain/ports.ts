@@ -12,6 +12,7 @@ import type { Code, Deed } from "./job.ts";
 import type { History } from "./ledger.ts";
 import type { Addresses } from "./location.ts";
 import type { NarInfo, PathInfo } from "./narinfo.ts";
+import type { Realisations } from "./realisation.ts";
 import type { StorePath } from "./store-path.ts";
 import type { Project } from "./workflow.ts";
 
@@ -64,6 +65,8 @@ export interface BuildResult {
   readonly hookFailed?: string;
   /** What builds took, those that failed included, as far as it could be seen. */
   readonly figures: ReadonlyMap<StorePath, BuildFigures>;
+  /** Seconds in which at least one of these ran. */
+  readonly busySeconds?: number;
 }
 
 export interface BuildControl {
@@ -118,6 +121,8 @@ export interface Nix {
     signal: AbortSignal,
   ): Promise<string | undefined>;
   build(wanted: readonly DerivationOutputs[], control: BuildControl): Promise<BuildResult>;
+  /** What became of content-addressed outputs that were built, and of what those depend on. */
+  realisations?(of: readonly DerivationOutputs[], signal: AbortSignal): Promise<Realisations>;
   /** Where builds write now: the setup's build directory, or the one they were moved to. */
   buildDirectory(): string;
   /** Has builds write in `directory`, of this run and, where Nix's configuration can say it, of later steps. */

@@ -21,6 +21,16 @@ export interface Realisation {
   readonly dependents: readonly RealisationId[];
 }
 
+/** One of this machine's own, and what `nix copy` writes of it into a cache. */
+export interface MadeRealisation extends Realisation {
+  readonly id: RealisationId;
+  readonly text: string;
+  /** Where what it depends on is; Nix wants a realisation of each of them, up to 2.26. */
+  readonly dependentPaths: readonly StorePath[];
+}
+
+export type Realisations = readonly MadeRealisation[];
+
 /** What a cache answered about one realisation. A failed question is not a miss. */
 export type RealisationAnswer =
   | { readonly kind: "hit"; readonly realisation: Realisation }
@@ -53,6 +63,19 @@ export function parseRealisation(text: string, id: RealisationId, storeDir: stri
   }
   const dependents = Object.keys((dependentRealisations ?? {}) as object);
   return { path, dependents: dependents.filter((one) => one !== id) as RealisationId[] };
+}
+
+/** Reads `nix realisation info --json`; what was never built, or has its path in its derivation, is left out. */
+export function parseMade(text: string, storeDir: string): readonly MadeRealisation[] {
+  const all = JSON.parse(text) as readonly Record<string, unknown>[];
+  return all.flatMap((one) => {
+    if (typeof one["id"] !== "string") return [];
+    const id = one["id"] as RealisationId;
+    const written = JSON.stringify(one);
+    const paths = Object.values((one["dependentRealisations"] ?? {}) as Record<string, string>);
+    const dependentPaths = paths.flatMap((name) => storePathFromBaseName(name, storeDir) ?? []);
+    return [{ ...parseRealisation(written, id, storeDir), id, text: written, dependentPaths }];
+  });
 }
 
 function areSignatures(value: unknown): boolean {

@@ -129,6 +129,12 @@ export async function findGoodSignatureAside(
   return found;
 }
 
+/** Whether a signature by one of `keys` is none at all. */
+export function hasMalformed(signatures: readonly string[], keys: readonly PublicKey[]): boolean {
+  for (const { bytes } of candidates(signatures, keys)) if (!bytes) return true;
+  return false;
+}
+
 /** Of two keys of one name Nix knows the first. */
 export function keyOfName(keys: readonly PublicKey[], name: string): PublicKey | undefined {
   return keys.find((key) => key.name === name);

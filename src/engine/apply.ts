@@ -14,7 +14,6 @@ import { Building, carryOut, lackAfter } from "./apply/building.ts";
 import { fetchPaths } from "./apply/fetch.ts";
 import { Meter } from "./apply/meter.ts";
 import { Transaction } from "./apply/transaction.ts";
-import { auditFindings } from "./audit/audit.ts";
 import type { Audit } from "./audit/check.ts";
 import {
   deedsSince,
@@ -192,6 +191,7 @@ class Application {
   private async audit(): Promise<void> {
     const { job, seen, transaction } = this;
     this.audited = await seen.audit([...transaction.verified.values()]);
+    const { auditFindings } = await import("./audit/audit.ts");
     this.findings.push(...auditFindings(job, this.audited));
   }
 

@@ -2,21 +2,14 @@
 
 import { type Can, can, type PushProgress } from "../domain/cache.ts";
 import { describeError } from "../domain/errors.ts";
-import type { Job, Trust } from "../domain/job.ts";
+import type { Job } from "../domain/job.ts";
 import type { World } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { push } from "./apply/push.ts";
 import { ownOf } from "./post.ts";
-import { MAY_IN_POST } from "./step.ts";
 import { Lookup } from "./survey/lookup.ts";
 import { describeSubstituters } from "./survey/substituters.ts";
-
-/** Whether there is anything to watch for: the job may push what it builds, as it builds it. */
-export function maySendAtOnce(job: Job, trust: Trust, world: World): boolean {
-  const writes = trust.kind === "write" && can(world.own, "push") && world.nix !== undefined;
-  return writes && job.push === "auto" && MAY_IN_POST[job.mode].has("push");
-}
 
 export interface WatchRequest {
   readonly job: Job;

@@ -2,9 +2,10 @@
 
 import { figuresOf } from "../domain/build-figures.ts";
 import { type BinaryCache, type Can, can, type StoredPin } from "../domain/cache.ts";
+import { unknownOutputs } from "../domain/content-address.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { Job, Trust } from "../domain/job.ts";
-import type { World } from "../domain/ports.ts";
+import type { DerivationOutputs, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type Matrix, matrixFindings, matrixOf } from "./matrix/matrix.ts";
 import { buildSteps, knownOutputs, type Pace } from "./plan/build-order.ts";
@@ -83,13 +84,11 @@ export function plan(
         .filter(({ name }) => !cut?.left.includes(name))
         .sort((a, b) => b.target.priority - a.target.priority);
       late = times && inTime(survey, doing, times);
-      const tooLate = new Set(late?.left.map(({ drvPath }) => drvPath));
+      const tooLate = doing.targetsOf(late?.left.map(({ drvPath }) => drvPath) ?? []);
       const made = byPriority.filter(
-        (target) =>
-          hasToBeMade(job, survey, target) &&
-          (tooLate.size === 0 ||
-            ![...doing.judgementOf(target.name).build.keys()].some((path) => tooLate.has(path))),
+        (target) => hasToBeMade(job, survey, target) && !tooLate.has(target.name),
       );
+      const making = new Set(made);
       const pace: Pace = late ? { kind: "in time", rounds: late.rounds } : fit.pace;
       const writable = writableCache(job, survey, caches.own);
       steps.push(...buildSteps(survey, doing, made, writable, pace));
@@ -98,13 +97,23 @@ export function plan(
         const roots = { target: "the flake's inputs", paths: survey.inputs };
         steps.push({ do: "push", cache: writable, roots });
       }
+      const { only, shared } = survey.deep.shares(made.map(({ name }) => name));
+      const below = shared.flatMap((one) => knownOutputs(survey, one));
+      if (below.length > 0) {
+        const roots = { target: "what several targets are built of", paths: below };
+        if (writable) {
+          steps.push({ do: "push", cache: writable, roots });
+          steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
+        } else if (survey.trust.kind === "read-only" && can(caches.own, "push")) {
+          withheld.push(roots);
+        }
+      }
       for (const target of byPriority) {
-        const mine = made.includes(target);
+        const mine = making.has(target);
         const ours = isOurs(survey, target);
         if (!mine && !ours && !isUpstreamOnly(survey, target)) continue;
-        const roots = { target: target.name, paths: rootsOf(survey, target) };
-        // Known only when it is built (content-addressed): the end of the job pushes it.
-        if (roots.paths.length === 0) continue;
+        const roots = rootsOf(survey, target, only.get(target.name));
+        if (roots.paths.length === 0 && !(mine && roots.realised)) continue;
         if (writable) {
           if (mine) steps.push({ do: "push", cache: writable, roots });
           steps.push({ do: "verify", cache: writable, roots, onTrouble: "mend" });
@@ -200,9 +209,29 @@ function substituteSteps({ judgement, load }: Work): Step[] {
 }
 
 /** The target's outputs and, with `closure=build`, those of what was missing below it. */
-function rootsOf(survey: Survey, target: SurveyedTarget): readonly StorePath[] {
-  const deep = target.deepMissing.flatMap((wanted) => knownOutputs(survey, wanted));
-  return [...new Set([...(target.outputs ?? []), ...deep])];
+function rootsOf(
+  survey: Survey,
+  { name, wanted, outputs }: SurveyedTarget,
+  below: readonly DerivationOutputs[] = [],
+): PushRoots {
+  const deep = below.flatMap((one) => knownOutputs(survey, one));
+  const all = [...(wanted?.kind === "derivation" ? [wanted] : []), ...below];
+  const realised = all.filter((one) => isRealised(survey, one));
+  return {
+    target: name,
+    paths: [...new Set([...(outputs ?? []), ...deep])],
+    ...(realised.length > 0 ? { realised } : {}),
+  };
+}
+
+/** Content-addressed: its paths are known only when it is built. */
+export function isRealised(
+  { facts }: Pick<Survey, "facts">,
+  { drvPath }: DerivationOutputs,
+): boolean {
+  const derivation = facts.derivations.get(drvPath);
+  const open = derivation && unknownOutputs(derivation);
+  return open === "floating" || open === "deferred";
 }
 
 export interface PinWish {

@@ -12,8 +12,9 @@ import { apply } from "./apply.ts";
 import { NOTHING_DONE, type Outcome } from "./outcome.ts";
 import { pinSteps, writableCache } from "./plan.ts";
 import { MAY_IN_POST, type PushRoots, type Step } from "./step.ts";
+import { noCount } from "./survey/answer.ts";
 import type { WantedPin } from "./survey/found.ts";
-import { Lookup, noCount } from "./survey/lookup.ts";
+import { Lookup } from "./survey/lookup.ts";
 import { answerTroubleFindings, describeSubstituters, placed } from "./survey/substituters.ts";
 
 /** What the step remembered for its post step. */
@@ -32,6 +33,8 @@ export interface JobMemory {
   readonly origin?: readonly StorePath[] | undefined;
   /** Names of the caches that did not answer the step: their deadline is paid once. */
   readonly silent?: readonly string[];
+  /** Sources of the flake's inputs that no cache had, where they are to be pushed. */
+  readonly inputs?: readonly StorePath[];
   /** Why nothing more is pushed: our cache failed whatever it was sent, in the step or behind it. */
   readonly pushEnded?: string | undefined;
 }
@@ -44,6 +47,7 @@ export interface PostRun {
   readonly withheld: readonly PushRoots[];
 }
 
+const NONE: ReadonlySet<StorePath> = new Set();
 const NOTHING: PostRun = { outcome: NOTHING_DONE, targets: [], withheld: [] };
 
 export async function runPost(
@@ -93,10 +97,14 @@ async function endOf(
 ): Promise<PostRun> {
   const { nix, own } = world;
   const { built } = memory;
-  if (!nix || !own || built.length === 0) return NOTHING;
+  if (!nix || !own) return NOTHING;
+  const inputs =
+    job.push === "auto" && memory.inputs?.length ? await nix.valid(memory.inputs, signal) : NONE;
+  if (built.length === 0 && inputs.size === 0) return NOTHING;
   const targets = await builtTargets(memory, new Set(built), nix, signal);
   const wanted: PushRoots[] = [
     ...(job.push === "auto" ? [{ target: "what this job built", paths: built }] : []),
+    ...(inputs.size > 0 ? [{ target: "the flake's inputs", paths: [...inputs] }] : []),
     ...targets.map(({ name, outputs }) => ({ target: name, paths: outputs })),
   ];
   if (world.code === "strange") {
@@ -180,7 +188,8 @@ function notPushed(
   paths: number,
   why: string,
 ): PostRun {
-  if (onPushFailure === "ignore") return NOTHING;
+  // The flake's inputs alone are nothing that anybody waits for.
+  if (onPushFailure === "ignore" || paths === 0) return NOTHING;
   const finding: Finding = {
     kind: "push",
     level: onPushFailure === "error" ? "error" : "warning",

@@ -8,7 +8,6 @@ import { count, formatSeconds } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { VerificationOutcome } from "../domain/verdict.ts";
 import { apply } from "./apply.ts";
-import { audit } from "./audit/audit.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Directories, measureDiskSpace } from "./plan/disk-space.ts";
 import { fitWork } from "./plan/fit.ts";
@@ -77,7 +76,9 @@ async function once(
     meant,
     {
       lookup: seen.lookup,
-      audit: (verified) => audit(job, seen, verified, world, signal),
+      // A fifth of the program, which other runs do without.
+      audit: async (verified) =>
+        (await import("./audit/audit.ts")).audit(job, seen, verified, world, signal),
     },
     world,
     signal,
@@ -148,14 +149,26 @@ async function look(
   world.log.group("Look: what is cached, and where");
   const begun = world.clock.now();
   try {
-    const seen = await survey(job, trust, world, signal, refuted);
+    let telling: Promise<void> | undefined;
+    const seen = await survey(job, trust, world, signal, refuted, () => {
+      telling = tellEvaluated(world, signal);
+      // Awaited below: until then another failure may be first.
+      telling.catch(() => undefined);
+    });
     if (seen.system !== undefined) {
       world.log.did?.("Checked", checkedWords(seen, (world.clock.now() - begun) / 1000));
     }
-    return { seen, meant: await decide(job, seen, world, signal) };
+    const meant = await decide(job, seen, world, signal);
+    await telling;
+    return { seen, meant };
   } finally {
     world.log.endGroup();
   }
+}
+
+/** While it is decided what to do: by its end the store has all that was evaluated, here or earlier. */
+async function tellEvaluated({ nix, log }: World, signal: AbortSignal): Promise<void> {
+  for (const line of (await nix?.evaluated?.tell(signal)) ?? []) log.info(line);
 }
 
 /** Who may write leaves what it found for later runs; an audit writes nothing, not even that. */

@@ -1,8 +1,8 @@
 /** The steps a plan is made of: one shape each, which of them a mode may hold, and what they are called. */
 
-import type { BinaryCache, Can, Pin } from "../domain/cache.ts";
-import type { Mode } from "../domain/job.ts";
-import type { DerivationOutputs } from "../domain/ports.ts";
+import { type BinaryCache, type Can, can, type Pin } from "../domain/cache.ts";
+import type { Job, Mode, Trust } from "../domain/job.ts";
+import type { DerivationOutputs, World } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 
@@ -10,6 +10,8 @@ import type { StorePath } from "../domain/store-path.ts";
 export interface PushRoots {
   readonly target: string;
   readonly paths: readonly StorePath[];
+  /** Content-addressed: the paths of these only building tells. */
+  readonly realised?: readonly DerivationOutputs[];
 }
 
 /** What is to be free where space lacks, so that it lacks no more. */
@@ -166,4 +168,10 @@ export function describeStep(step: Step): string {
     default:
       return step satisfies never;
   }
+}
+
+/** Whether there is anything to watch for while the job runs: it may push what it builds, as it builds it. */
+export function maySendAtOnce(job: Job, trust: Trust, { own, nix }: World): boolean {
+  const writes = trust.kind === "write" && can(own, "push") && nix !== undefined;
+  return writes && job.push === "auto" && MAY_IN_POST[job.mode].has("push");
 }

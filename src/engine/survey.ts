@@ -9,11 +9,12 @@ import type { EvaluationRecord } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { MAY } from "./step.ts";
+import { MAY, MAY_IN_POST } from "./step.ts";
+import { type Indexes, noCount } from "./survey/answer.ts";
 import { type AssessedTarget, type Assessment, assess } from "./survey/assess.ts";
 import { BuildGraph, type BuildNode, type Tops } from "./survey/build-graph.ts";
 import type { FoundTargets } from "./survey/found.ts";
-import { Lookup, noCount } from "./survey/lookup.ts";
+import { Lookup } from "./survey/lookup.ts";
 import { recall } from "./survey/recall.ts";
 import {
   describeSubstituters,
@@ -57,13 +58,17 @@ export interface Survey extends Assessment {
   readonly figures: ReadonlyMap<string, BuildFigures>;
 }
 
-/** Looks at keys, caches, targets and pins, side by side where nothing waits for another. */
+/**
+ * Looks at keys, caches, targets and pins, side by side where nothing waits for another. `onFound` is called once
+ * nothing is evaluated any more.
+ */
 export async function survey(
   job: Job,
   trust: Trust,
   world: World,
   signal: AbortSignal,
   refuted?: ReadonlySet<StorePath>,
+  onFound: () => void = () => undefined,
 ): Promise<Survey> {
   const notices: string[] = [...world.notices];
   const [keyFiles, substituters, sought, figures] = await Promise.all([
@@ -84,7 +89,7 @@ export async function survey(
   const silent = substituters.flatMap(({ substituter, state }) =>
     isSilent({ role: substituter.role, state }) ? [substituter] : [],
   );
-  const lookup = new Lookup([...reachable, ...silent], signal, refuted);
+  const lookup = new Lookup([...reachable, ...silent], signal, refuted, indexesOf(job));
   using _shown = world.log.watch?.("Look", lookup.state);
   const ownIsReachable = reachable.some(({ role }) => role === "own");
   const [recalled, pins] = await Promise.all([
@@ -92,20 +97,11 @@ export async function survey(
     readPins(world, ownIsReachable, notices, signal),
   ]);
   const found = recalled ?? sought.found ?? (await findTargets(job, world, signal));
-  const [assessment] = await Promise.all([
-    assess(job, world, lookup, found.targets, figures, signal),
-    tellEvaluated(world, signal),
-  ]);
+  onFound();
+  const assessment = await assess(job, world, lookup, found.targets, figures, signal);
   const local =
     (await world.nix?.valid([...pathsToCheck(assessment)], signal)) ?? new Set<StorePath>();
-  const pushesInputs = ownUse(job, trust) === "pushed to" && job.push === "auto";
-  const inputs =
-    pushesInputs && job.pushInputs !== "off"
-      ? await world.nix?.evaluated?.inputs?.(
-          job.pushInputs === "all" ? "all" : "everybody's",
-          signal,
-        )
-      : [];
+  const inputs = await inputsToPush(job, trust, world, lookup, signal);
   const hindrances = hindrancesOf(assessment, local, world);
   return {
     ...assessment,
@@ -131,7 +127,7 @@ export async function survey(
       count: lookup.counts.get(substituter.cache.name) ?? noCount(),
     })),
     local,
-    inputs: inputs ?? [],
+    inputs,
     pins,
     notices: [...notices, ...found.notices],
     lookup,
@@ -141,8 +137,29 @@ export async function survey(
   };
 }
 
-async function tellEvaluated({ nix, log }: World, signal: AbortSignal): Promise<void> {
-  for (const line of (await nix?.evaluated?.tell(signal)) ?? []) log.info(line);
+/** An audit judges caches by what they serve; and no job fails for what only an index says. */
+function indexesOf(job: Job): Indexes {
+  if (MAY[job.mode].has("audit")) return "not used";
+  const { failOn } = job;
+  return failOn.includes("missing") || failOn.includes("heavy") ? "confirmed" : "believed";
+}
+
+/** Of those that are here and may be pushed, what no cache has: by this step, or at the end of the job. */
+async function inputsToPush(
+  job: Job,
+  trust: Trust,
+  { nix }: World,
+  lookup: Lookup,
+  signal: AbortSignal,
+): Promise<readonly StorePath[]> {
+  const { push, pushInputs } = job;
+  const pushes = MAY[job.mode].has("push") || MAY_IN_POST[job.mode].has("push");
+  if (!pushes || trust.kind !== "write" || push !== "auto" || pushInputs === "off") return [];
+  const which = pushInputs === "all" ? "all" : "everybody's";
+  const here = (await nix?.evaluated?.inputs?.(which, signal)) ?? [];
+  if (job.force === "force") return here;
+  const answers = await Promise.all(here.map((path) => lookup.ask(path)));
+  return here.filter((_, at) => !answers[at]?.served);
 }
 
 /** A run that builds in order to push asks first whether it may. */

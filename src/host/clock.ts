@@ -57,9 +57,9 @@ export function awaitFile(path: string, pause: number): AwaitedFile {
 const PACE = 10_000;
 
 /** `words` makes a line of how far it is after so many seconds; what ends before the first is not told. */
-export function steadyWatch(
-  print: (line: string) => void,
-  words: (what: string, state: WorkState, seconds: number) => string,
+export function steadyWatch<Words>(
+  print: (line: Words) => void,
+  words: (what: string, state: WorkState, seconds: number) => Words,
   pace = PACE,
 ): NonNullable<Log["watch"]> {
   return (what, state) => {

@@ -139,6 +139,10 @@ export function isHosted(environment: Environment): boolean {
 export function secretOf(secrets: Secrets, environment: Environment): string | undefined {
   if (secrets.token) return "token";
   if (secrets.signingKey) return "signing-key";
+  // Of `pull_request`, GitHub gives a fork's job a token that reads alone.
+  if (secrets.checkRunsToken && environment["GITHUB_EVENT_NAME"] !== "pull_request") {
+    return "check-runs-token";
+  }
   return environment["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] ? "permission id-token: write" : undefined;
 }
 
@@ -168,7 +172,8 @@ interface Started {
 }
 
 /** Variables that let whoever knows them act as this step, or as the job. */
-const KEYS_OF_THE_JOB = /^(INPUT_(TOKEN|SIGNING-KEY)|ACTIONS_(RUNTIME|ID_TOKEN_REQUEST)_TOKEN)$/;
+const KEYS_OF_THE_JOB =
+  /^(INPUT_(TOKEN|SIGNING-KEY|CHECK-RUNS-TOKEN)|ACTIONS_(RUNTIME|ID_TOKEN_REQUEST)_TOKEN)$/;
 
 /**
  * The environment, and the job's keys are in `process.env` no longer: what hands that on by mistake, a

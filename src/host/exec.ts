@@ -14,7 +14,7 @@ export interface ExecOptions {
   readonly deadline: number;
   /** Each line of standard error as it comes, without its newline. */
   readonly onErrorLine?: (line: string) => void;
-  readonly input?: string | AsyncIterable<Uint8Array>;
+  readonly input?: string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
 export interface ExecResult {

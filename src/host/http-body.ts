@@ -6,7 +6,7 @@ import { UserError } from "../domain/errors.ts";
 import { decompress } from "./compress.ts";
 
 export interface HttpRequest {
-  readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
+  readonly method: "GET" | "HEAD" | "PUT" | "POST" | "PATCH" | "DELETE";
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   /**

@@ -147,13 +147,14 @@ export async function build(
   }
   const full = whatWasFull(result?.stderr ?? "", place);
   const observed = { place, begun, peaks: sampler.peaks(), full, outputs };
-  const { made, figures } = await measure(nix, observed, signal);
+  const { made, figures, busySeconds } = await measure(nix, observed, signal);
   const built = result ? [...result.built.keys()] : made;
   return {
     built: built.filter((drvPath) => !failed.has(drvPath)),
     failed,
     stopped,
     figures,
+    busySeconds,
     seconds: result?.built ?? new Map(),
     ...(hookFailed === undefined ? {} : { hookFailed }),
   };

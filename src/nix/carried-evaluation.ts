@@ -1,45 +1,43 @@
 /** Takes over what an earlier job evaluated of the same commit, and leaves what this one did. */
 
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { describeError } from "../domain/errors.ts";
 import type { EvaluationRequest, EvaluationResult } from "../domain/evaluation.ts";
 import type { RecordStore } from "../domain/evaluation-record.ts";
+import { mapLimited } from "../domain/limit.ts";
 import type { Log } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
-import { parseStorePath, type StorePath } from "../domain/store-path.ts";
+import { isDerivationPath, type StorePath } from "../domain/store-path.ts";
 import { writeWhole } from "../host/atomic.ts";
 import type { Environment } from "../host/environment.ts";
-import { DEADLINES, type NixCommand } from "./command.ts";
+import {
+  type AddressedPath,
+  addToStore,
+  type ClosurePlace,
+  readClosure,
+} from "./derivation-closure.ts";
 import {
   cacheFolder,
-  EvalCache,
   evalCacheFile,
   type KeptDerivation,
   removeEvalCache,
+  settle,
 } from "./eval-cache.ts";
 import {
   type Carried,
+  type CarriedEvalCache,
   type CarriedResult,
   fitting,
   pack,
-  readFiles,
   unpack,
-  writeFiles,
 } from "./evaluation-file.ts";
 import { indirectName, isIndirect } from "./flake.ts";
-import { fileAddress } from "./known-caches.ts";
 
-export interface CarriedParts {
-  readonly nix: NixCommand;
-  readonly version: string;
-  readonly storeDir: string;
+export interface CarriedParts extends ClosurePlace {
   /** Of the flake's lock. */
   readonly inputs: ReadonlySet<string>;
   readonly environment: Environment;
-  /** A folder of ours. */
-  readonly folder: string;
   /** Sealed: what it gives was left by a run that this one believes. */
   readonly store: RecordStore;
   /** What was evaluated and how, as a hash, and the name that Nix gives it; undefined: it cannot be named. */
@@ -59,19 +57,23 @@ const MOST = 100_000_000;
 interface Begun {
   readonly key: string;
   readonly fingerprint: string;
-  readonly taken: Pick<Carried, "results" | "kept">;
-  /** Whether Nix's eval cache is the one that was carried here. */
-  readonly evalCache: "carried" | "its own";
+  readonly taken: Pick<Carried, "results" | "kept" | "evalCaches">;
+  /** Whether it is all in the store, and Nix's eval cache the one that was carried here. */
+  readonly arrival: Promise<Arrival>;
 }
+
+const NOTHING: Begun["taken"] = { results: [], kept: [], evalCaches: [] };
+
+type Arrival = "nothing" | "derivations" | "eval cache too" | "failed";
 
 export class CarriedEvaluation {
   private readonly parts: CarriedParts;
   private readonly begun: Promise<Begun | undefined>;
   private readonly results = new Map<string, CarriedResult>();
   private readonly made = new Map<string, CarriedResult>();
-  private cacheContent: Uint8Array | undefined;
-  private cacheIn: string | undefined;
-  private used = 0;
+  private readonly texts = new Map<StorePath, Uint8Array>();
+  private readonly used: { request: EvaluationRequest; result: EvaluationResult }[] = [];
+  private held: readonly CarriedEvalCache[] = [];
 
   /** Begins at once: it is fetched while the run finds out everything else. */
   constructor(parts: CarriedParts, signal: AbortSignal) {
@@ -81,20 +83,36 @@ export class CarriedEvaluation {
     this.begun.catch(() => undefined);
   }
 
-  /** What an earlier job got. */
+  /**
+   * What an earlier job got. Its derivations may still be on their way into the store: `text` has them until
+   * then, and `unarrived` says what has to be evaluated after all.
+   */
   async result(request: EvaluationRequest): Promise<EvaluationResult | undefined> {
     await this.begun;
     if (this.parts.takesAway === "something") return undefined;
     const key = keyOf(request);
     const found = this.results.get(key);
     if (!found) return undefined;
-    this.used++;
-    return {
+    const result: EvaluationResult = {
       ...found,
       derivations: found.derivations.map((one) => ({ ...one, drvPath: one.drvPath as StorePath })),
       failures: [],
       built: [],
     };
+    this.used.push({ request, result });
+    return result;
+  }
+
+  /** A derivation that was carried here; its path is that of this text. */
+  text(path: StorePath): string | undefined {
+    const content = this.texts.get(path);
+    return content && Buffer.from(content).toString("utf8");
+  }
+
+  /** What was answered, and whose derivations Nix did not take. */
+  async unarrived(): Promise<typeof this.used> {
+    const begun = await this.begun;
+    return (await begun?.arrival) === "failed" ? this.used.splice(0) : [];
   }
 
   /** What this one got, for the next. A failure is told anew each time, and so is what had to be built. */
@@ -113,7 +131,7 @@ export class CarriedEvaluation {
         matched: [...one.matched],
         outputNames: [...one.outputNames],
       })),
-      passedOver: passedOver.map((one) => ({ ...one })),
+      passedOver: [...passedOver],
       notices: [...notices],
     });
   }
@@ -126,25 +144,35 @@ export class CarriedEvaluation {
   /** What Nix's eval cache holds of it, where that was carried here. */
   async kept(): Promise<ReadonlyMap<string, KeptDerivation> | undefined> {
     const begun = await this.begun;
-    return begun?.evalCache === "carried" ? new Map(begun.taken.kept) : undefined;
+    return (await begun?.arrival) === "eval cache too" ? new Map(begun?.taken.kept) : undefined;
   }
 
-  /** Takes Nix's eval cache as it is now: nothing has been built by then that could write to it. */
-  async hold(): Promise<string | undefined> {
+  /** Whether anything of this flake was carried here. */
+  async hasOf(flake: string): Promise<boolean> {
+    await this.begun;
+    return [...this.results.keys()].some((key) => JSON.parse(key)[0] === flake);
+  }
+
+  /**
+   * Takes Nix's eval caches as they are now, the flake's own and those of inputs by what Nix calls them: nothing
+   * has been built by then that could write to them.
+   */
+  async hold(inputs: ReadonlyMap<string, string>): Promise<string | undefined> {
     const begun = await this.begun;
     if (!begun) return undefined;
-    const { version, environment } = this.parts;
-    const file = await evalCacheFile(begun.fingerprint, version, environment);
-    if (file !== undefined) {
-      {
-        using cache = await EvalCache.open(file, "by name");
-        cache?.settle();
-      }
-      this.cacheContent = await readFile(file);
-      this.cacheIn = basename(dirname(file));
-    }
-    if (this.used === 0) return undefined;
-    return `an earlier job of this commit evaluated ${count(this.used, "line")} of the targets: they were not evaluated again`;
+    await begun.arrival;
+    const before = begun.taken.evalCaches.map(({ flake, name }) => [flake, name] as const);
+    const names = new Map([[ITSELF, begun.fingerprint], ...before, ...inputs]);
+    const held = await mapLimited([...names], 4, async ([flake, name]) => {
+      const file = await evalCacheFile(name, this.parts.version, this.parts.environment);
+      if (file === undefined) return [];
+      await settle(file);
+      return [{ flake, name, folder: basename(dirname(file)), content: await readFile(file) }];
+    });
+    this.held = held.flat();
+    const { length } = this.used;
+    if (length === 0) return undefined;
+    return `an earlier job of this commit evaluated ${count(length, "line")} of the targets: they were not evaluated again`;
   }
 
   /** Leaves it for the next job. Throws for the signal alone. */
@@ -154,130 +182,116 @@ export class CarriedEvaluation {
     const isNew = this.made.size > 0 || [...kept.keys()].some((key) => !known.has(key));
     if (!begun || !isNew) return;
     const { log, store } = this.parts;
-    const folder = await this.folder();
     try {
-      const content = await this.packed(folder, kept, signal);
-      if (!content) return;
-      await store.write(begun.key, content, signal);
+      const content = await this.packed(kept, signal);
+      if (content) await store.write(begun.key, content, signal);
     } catch (error) {
       signal.throwIfAborted();
       log.debug(
         `the evaluation was not left for other jobs: ${describeError(error).slice(0, 500)}`,
       );
-    } finally {
-      await rm(folder, { recursive: true, force: true });
     }
   }
 
   private async packed(
-    folder: string,
     kept: ReadonlyMap<string, KeptDerivation>,
     signal: AbortSignal,
   ): Promise<Uint8Array | undefined> {
-    const { nix, storeDir } = this.parts;
     const results = [...new Map([...this.results, ...this.made])];
     const derivations = new Set<StorePath>();
     for (const [, result] of results) {
       for (const { drvPath } of result.derivations) derivations.add(drvPath as StorePath);
     }
     for (const { drvPath } of kept.values()) derivations.add(drvPath as StorePath);
-    const to = `${this.address(folder)}?compression=none`;
-    await nix.run("nix", ["copy", "--derivation", "--to", to, ...derivations], {
-      signal,
-      deadline: DEADLINES.query,
-    });
-    const evalCache =
-      this.cacheContent !== undefined && this.cacheIn !== undefined
-        ? { folder: this.cacheIn, content: this.cacheContent }
-        : undefined;
-    const most = MOST - (evalCache?.content.length ?? 0);
-    const fit = fitting([...derivations], await readFiles(folder), storeDir, most);
+    const nodes = await readClosure(this.parts, derivations, signal);
+    const most = MOST - this.held.reduce((sum, { content }) => sum + content.length, 0);
+    const fit = fitting([...derivations], nodes, most);
     const isIn = ({ drvPath }: { readonly drvPath: string }) =>
       fit.derivations.has(drvPath as StorePath);
     if (most < 0 || fit.derivations.size === 0) return undefined;
+    const paths: AddressedPath[] = [];
+    for (const storePath of fit.paths) {
+      const node = nodes.get(storePath);
+      if (!node) continue;
+      const { references, contentAddress } = node;
+      paths.push({ storePath, references, contentAddress, content: await node.content(signal) });
+    }
     return pack({
       results: results.filter(([, { derivations: all }]) => all.every(isIn)),
-      kept: evalCache
+      kept: this.held.some(({ flake }) => flake === ITSELF)
         ? [...kept]
             .filter(([, one]) => isIn(one))
             .map(([key, one]) => [key, { ...one, install: [...one.install] }])
         : [],
-      evalCache,
-      files: fit.files,
+      evalCaches: this.held,
+      paths,
     });
   }
 
   private async begin(signal: AbortSignal): Promise<Begun | undefined> {
-    const { key: name, store, log } = this.parts;
+    const { key: name, store, storeDir } = this.parts;
     const named = await name(signal);
     if (!named) return undefined;
-    const nothing: Begun = { ...named, taken: { results: [], kept: [] }, evalCache: "its own" };
+    const arrival = Promise.resolve<Arrival>("nothing");
+    const nothing: Begun = { ...named, taken: NOTHING, arrival };
     try {
       const content = await store.read(named.key, signal);
       if (!content) return nothing;
-      const carried = unpack(content);
-      await this.takeDerivations(carried, signal);
-      const evalCache = await this.takeEvalCache(carried, named.fingerprint);
+      const carried = unpack(content, storeDir);
+      for (const { storePath, content: text } of carried.paths) {
+        if (isDerivationPath(storePath)) this.texts.set(storePath, text);
+      }
       for (const [key, result] of carried.results) this.results.set(key, result);
-      return { ...named, taken: carried, evalCache };
+      const begun = this.take(carried, named.fingerprint, signal);
+      begun.catch(() => undefined);
+      const { results, kept, evalCaches } = carried;
+      return { ...named, taken: { results, kept, evalCaches }, arrival: begun };
     } catch (error) {
       signal.throwIfAborted();
-      // It may quote what somebody else wrote, and that may be long.
-      log.debug(`an earlier job's evaluation is ignored: ${describeError(error).slice(0, 500)}`);
+      this.ignored(error);
       return nothing;
     }
   }
 
-  /** Each proves itself by its content address; that they are those of these names, the seal says. */
-  private async takeDerivations(carried: Carried, signal: AbortSignal): Promise<void> {
-    const { nix, storeDir } = this.parts;
-    const wanted = new Set<string>();
-    for (const [, { derivations }] of carried.results) {
-      for (const { drvPath } of derivations) wanted.add(drvPath);
-    }
-    for (const [, { drvPath }] of carried.kept) wanted.add(drvPath);
-    for (const path of wanted) {
-      if (!parseStorePath(path, storeDir)?.endsWith(".drv"))
-        throw new Error(`${path} is no derivation`);
-    }
-    if (wanted.size === 0) throw new Error("it has no derivation");
-    const folder = await this.folder();
+  /** Throws for the signal alone. */
+  private async take(carried: Carried, fingerprint: string, signal: AbortSignal): Promise<Arrival> {
     try {
-      await writeFiles(folder, carried.files);
-      await nix.run("nix", ["copy", "--derivation", "--from", this.address(folder), ...wanted], {
-        signal,
-        deadline: DEADLINES.query,
-      });
-    } finally {
-      await rm(folder, { recursive: true, force: true });
+      await addToStore(this.parts.nix, carried.paths, signal);
+      // Who reads them from now on reads the store.
+      this.texts.clear();
+      const own = carried.evalCaches.find(({ flake }) => flake === ITSELF);
+      if (own?.name !== fingerprint || !(await this.takeEvalCache(own))) return "derivations";
+      for (const one of carried.evalCaches) if (one !== own) await this.takeEvalCache(one);
+      return "eval cache too";
+    } catch (error) {
+      signal.throwIfAborted();
+      this.ignored(error);
+      return "failed";
     }
   }
 
-  private async takeEvalCache(
-    { evalCache }: Carried,
-    fingerprint: string,
-  ): Promise<Begun["evalCache"]> {
+  /** It may quote what somebody else wrote, and that may be long. */
+  private ignored(error: unknown): void {
+    const why = describeError(error).slice(0, 500);
+    this.parts.log.debug(`an earlier job's evaluation is ignored: ${why}`);
+  }
+
+  /** Whether Nix has it now: its user's own stays. */
+  private async takeEvalCache({ name, folder, content }: CarriedEvalCache): Promise<boolean> {
     const { version, environment, found } = this.parts;
-    if (!evalCache) return "its own";
-    const before = await evalCacheFile(fingerprint, version, environment);
+    const before = await evalCacheFile(name, version, environment);
     // Its user's own may hold more than that.
-    if (before !== undefined && found === "believed") return "its own";
+    if (before !== undefined && found === "believed") return false;
     if (before !== undefined) await removeEvalCache(before);
-    const folder = join(cacheFolder(environment), evalCache.folder);
-    await mkdir(folder, { recursive: true });
-    await writeWhole(join(folder, `${fingerprint}.sqlite`), evalCache.content);
-    return "carried";
-  }
-
-  private async folder(): Promise<string> {
-    await mkdir(this.parts.folder, { recursive: true });
-    return mkdtemp(join(this.parts.folder, "evaluation-"));
-  }
-
-  private address(folder: string): string {
-    return fileAddress(this.parts.version, pathToFileURL(folder).href);
+    const place = join(cacheFolder(environment), folder);
+    await mkdir(place, { recursive: true });
+    await writeWhole(join(place, `${name}.sqlite`), content);
+    return true;
   }
 }
+
+/** The flake of the working directory. */
+const ITSELF = ".";
 
 function keyOf({ flake, attrPath, system, outputs, absent }: EvaluationRequest): string {
   return JSON.stringify([flake, attrPath, system, outputs, absent ?? ""]);

@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   readonly deadline: number;
   readonly onErrorLine?: (line: string) => void;
+  /** What its standard input gives, from the start where the process is tried again. */
+  readonly input?: readonly Uint8Array[];
   /** More variables, for this process alone. */
   readonly environment?: Environment;
 }

@@ -44,6 +44,8 @@ const Metadata = z.object({
   locks: z.unknown(),
 });
 
+export type FlakeMetadata = z.infer<typeof Metadata>;
+
 /**
  * The name that Nix gives to what it evaluates of the flake of this folder; undefined where it gives
  * none: an input is not locked, or the flake is not in git. Fetches no input.
@@ -52,13 +54,30 @@ export async function fingerprint(
   nix: NixCommand,
   version: string,
   signal: AbortSignal,
+  flake: readonly string[] = ["."],
 ): Promise<string | undefined> {
-  const args = ["flake", "metadata", "--json", "--no-update-lock-file", "."];
+  return fingerprintIn(await flakeMetadata(nix, signal, flake), version);
+}
+
+/** What the fingerprint is read from; undefined where Nix does not tell. */
+export async function flakeMetadata(
+  nix: NixCommand,
+  signal: AbortSignal,
+  flake: readonly string[] = ["."],
+): Promise<FlakeMetadata | undefined> {
+  const args = ["flake", "metadata", "--json", "--no-update-lock-file", ...flake];
   const { code, stdout } = await nix.try("nix", args, { signal, deadline: DEADLINES.evaluate });
   if (code !== 0) return undefined;
   const parsed = Metadata.safeParse(json(stdout));
-  if (!parsed.success) return undefined;
-  const { fingerprint: told, path, revCount = 0, lastModified = 0, locked, locks } = parsed.data;
+  return parsed.success ? parsed.data : undefined;
+}
+
+export function fingerprintIn(
+  metadata: FlakeMetadata | undefined,
+  version: string,
+): string | undefined {
+  if (!metadata) return undefined;
+  const { fingerprint: told, path, revCount = 0, lastModified = 0, locked, locks } = metadata;
   if (told !== undefined || isAtLeast(version, 9)) return told;
   // nix/src/libexpr/flake/flake.cc of 2.8, which does not tell it.
   const name = path?.split("/").at(-1);
@@ -106,6 +125,20 @@ function isOf(folder: string, version: string): boolean {
 
 export async function removeEvalCache(file: string): Promise<void> {
   for (const end of ["", "-wal", "-shm", "-journal"]) await rm(file + end, { force: true });
+}
+
+/** Brings what was written last into the file itself, so that it can be copied alone. */
+export async function settle(file: string): Promise<void> {
+  using cache = await EvalCache.open(file, "by name");
+  cache?.settle();
+}
+
+/** Whether Nix knows all names of the set already, or that there is no such set. */
+export async function isSealed(file: string, [set]: readonly string[]): Promise<boolean> {
+  if (set === undefined) return false;
+  using cache = await EvalCache.open(file, "by name");
+  const sets = cache?.names([]);
+  return sets !== undefined && (!sets.includes(set) || cache?.names([set]) !== undefined);
 }
 
 const TEXT = 2;
@@ -182,7 +215,6 @@ export class EvalCache implements Disposable {
     );
   }
 
-  /** Brings what was written last into the file itself, so that it can be copied alone. */
   settle(): void {
     this.asked(() => this.database.exec("pragma wal_checkpoint(truncate)"));
   }

@@ -3,14 +3,14 @@
 import * as z from "zod/mini";
 import { UserError } from "../domain/errors.ts";
 import type { NixFile } from "../domain/evaluation.ts";
-import { type AttrSegment, formatAttrPath, formatSegment } from "../domain/installable.ts";
+import type { AttrSegment } from "../domain/installable.ts";
 import { limiter } from "../domain/limit.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Environment } from "../host/environment.ts";
 import type { ExecResult } from "../host/exec.ts";
 import { type CallSubstituters, substituterOptions } from "./build.ts";
 import { DEADLINES, type NixCommand, nixMessage } from "./command.ts";
-import { type Flake, indirectName, isIndirect } from "./flake.ts";
+import { encodeFragment, type Flake, fromLock, isIndirect } from "./flake.ts";
 import { applyIn, fileArguments } from "./nix-file.ts";
 
 export interface EvaluationParts {
@@ -41,6 +41,10 @@ export interface Question {
   readonly begin?: (() => (message: string) => void) | undefined;
 }
 
+/** Of which flake paths are kept, and whether Nix looks for them in its usual sets, too. */
+export type KeptFlake = { readonly flake: string; readonly from: "its sets" | "its root" };
+const ITSELF: KeptFlake = { flake: ".", from: "its sets" };
+
 export type Answer<T> =
   | { readonly value: T }
   | {
@@ -68,7 +72,7 @@ const COMMON = [
   ...["--option", "min-free", "0"],
 ];
 
-/** Evaluations at once: each may take gigabytes of memory. */
+/** Each may take gigabytes of memory. */
 const PARALLEL = 2;
 
 /**
@@ -101,24 +105,40 @@ export class EvaluationDoor {
    * Has Nix evaluate these of the flake of the working directory, in their order, and keep in its eval
    * cache what it finds. Ends at the first that it cannot, without saying which that was.
    */
-  async keep(paths: readonly (readonly AttrSegment[])[], signal: AbortSignal): Promise<void> {
+  async keep(
+    paths: readonly (readonly AttrSegment[])[],
+    signal: AbortSignal,
+    of: KeptFlake = ITSELF,
+  ): Promise<void> {
     const run = async (options: readonly string[]) => {
-      const names = paths.map((path) => `.#${encodeFragment(path)}`);
-      const args = ["path-info", "--derivation", ...names, ...COMMON, ...options];
+      const args = ["path-info", "--derivation", ...this.names(paths, of), ...COMMON, ...options];
       return this.hear(args, new Listener(undefined), signal);
     };
     await this.withImports(run, signal);
   }
 
   /** Whether Nix has all of these in its eval cache: it is asked with evaluation forbidden. */
-  async isKept(paths: readonly (readonly AttrSegment[])[], signal: AbortSignal): Promise<boolean> {
-    const names = paths.map((path) => `.#${encodeFragment(path)}`);
-    const { code } = await this.parts.nix.try("nix", ["path-info", "--derivation", ...names], {
+  async isKept(
+    paths: readonly (readonly AttrSegment[])[],
+    signal: AbortSignal,
+    of: KeptFlake = ITSELF,
+  ): Promise<boolean> {
+    const args = ["path-info", "--derivation", ...this.names(paths, of)];
+    const { code } = await this.parts.nix.try("nix", args, {
       signal,
       deadline: DEADLINES.evaluate,
       environment: { NIX_ALLOW_EVAL: "0" },
     });
     return code === 0;
+  }
+
+  private names(paths: readonly (readonly AttrSegment[])[], of: KeptFlake): string[] {
+    const { flake: own } = this.parts;
+    const dot = of.from === "its root" ? "." : "";
+    return [
+      ...paths.map((path) => `${of.flake}#${dot}${encodeFragment(path)}`),
+      ...(isIndirect(of.flake) && own ? fromLock(own, of.flake) : []),
+    ];
   }
 
   /** With the caches' help, once an import from derivation was met; `options` are those it then had. */
@@ -176,7 +196,7 @@ export class EvaluationDoor {
       // written: "attribute … is unexpectedly missing", of one that is there (garnix-io/issues#36).
       ...["--option", "eval-cache", "false"],
       ...more,
-      ...(isIndirect(flake) && own ? lockedInputs(own, flake) : []),
+      ...(isIndirect(flake) && own ? fromLock(own, flake) : []),
       ...(system === this.parts.system ? [] : ["--system", system]),
     ];
     return this.hear(args, new Listener(begin?.()), signal, file && this.parts.forFiles(file));
@@ -207,27 +227,6 @@ function answerOf<T>({ flake }: Question, { result, message }: Heard): Answer<T>
   } catch (cause) {
     throw new UserError("NCP-205", `nix eval ${flake}: its answer is not JSON`, { cause });
   }
-}
-
-/** Nix reads the fragment as a part of an address: what an address cannot hold is encoded. */
-function encodeFragment(segments: readonly AttrSegment[]): string {
-  return segments
-    .map((segment) => {
-      if (segment.kind !== "name") return formatSegment(segment);
-      const plain = formatAttrPath([segment]);
-      return plain.startsWith('"') ? `"${encodeURIComponent(segment.name)}"` : plain;
-    })
-    .join(".");
-}
-
-/** The input this flake's lock pins. What the lock names needs no registry, so none is fetched. */
-function lockedInputs(own: Flake, flake: string): string[] {
-  const inLock = own.inputs.has(indirectName(flake));
-  return [
-    "--inputs-from",
-    own.directory,
-    ...(inLock ? ["--option", "flake-registry", "/no-registry"] : []),
-  ];
 }
 
 const Line = z.object({

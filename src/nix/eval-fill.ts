@@ -13,6 +13,7 @@ import {
   EvalCache,
   evalCacheFile,
   fingerprint,
+  isSealed,
   type KeptDerivation,
   removeEvalCache,
 } from "./eval-cache.ts";
@@ -35,17 +36,32 @@ export interface EvalFillParts {
 /** Of the flake of the working directory; without `*` and SYSTEM. */
 export type NamedPath = readonly string[];
 
-/** As many members of a set are asked of Nix by name; of a larger one no job builds all. */
-const MEMBERS_MOST = 400;
 /** As many that fail are each found and left out, at the price of a process; the rest is then asked otherwise. */
 const FAILURES_MOST = 3;
 /** As many are shown to be there at the end. */
 const SHOWN_MOST = 40;
 
+/** As many members of a set are asked of Nix by name: each costs it some 7 ms, and of more no job builds all. */
+export const MEMBERS_MOST = 400;
+
+/** Of what `nix develop` starts, beside the shell itself. */
+const BASH = {
+  kept: "",
+  evaluated: "the bash it starts, for which it may fetch nixpkgs, ",
+} as const;
+
+/** Why the members of a set are not asked for by their names. */
+const NOT_NAMED = {
+  "each apart": "this Nix would evaluate each member apart",
+  "not before": "what is in it can be named only after it was evaluated",
+  "too many": `it has more than ${MEMBERS_MOST} members, each of which would cost Nix a question`,
+} as const;
+export type NotNamed = keyof typeof NOT_NAMED;
+
 const AGAIN = "later commands evaluate again";
 
 /** A name that no set has: to say so, Nix looks at all the names there are, and keeps them. */
-const NOBODY = "__none__";
+export const NOBODY = "__none__";
 
 /**
  * Nix 2.26 to 2.36 forget what they have kept below a set once they come to know all its names: each
@@ -67,8 +83,8 @@ export class EvalFill {
   private readonly waiting = new Map<string, NamedPath>();
   private readonly given = new Map<string, KeptDerivation | undefined>();
   private file: Promise<string | undefined> | undefined;
-  /** What could not be asked by name, and will be evaluated again by later commands. */
-  readonly missed = new Set<string>();
+  /** What could not be asked by name, and will be evaluated again by later commands; and why. */
+  readonly missed = new Map<string, NotNamed>();
   /** Why Nix keeps nothing of this flake, where that is so. */
   private why: string | undefined;
 
@@ -100,16 +116,16 @@ export class EvalFill {
     );
   }
 
-  /** The names of a set; undefined where Nix does not tell, or there are too many to evaluate each by name. */
-  async members(set: NamedPath, signal: AbortSignal): Promise<readonly string[] | undefined> {
-    // Before 2.11 every name costs an evaluation of its own.
-    if (!isAtLeast(this.parts.version, 11)) return undefined;
+  /** The names of a set, or why they cannot each be asked for; what is in a derivation is no member. */
+  async members(set: NamedPath, signal: AbortSignal): Promise<readonly string[] | NotNamed> {
+    // Every name costs an evaluation of its own.
+    if (!isAtLeast(this.parts.version, 11)) return "each apart";
     return this.turn(async () => {
-      if (!(await this.begun(signal))) return undefined;
+      if (!(await this.begun(signal))) return "not before";
       await this.parts.door.keep([named([...set, NOBODY])], signal);
       using cache = await this.open();
       const names = cache?.names(set);
-      return names && names.length <= MEMBERS_MOST ? names : undefined;
+      return names?.includes("drvPath") ? [] : (names ?? "not before");
     });
   }
 
@@ -125,7 +141,7 @@ export class EvalFill {
   }
 
   /** What later commands need not evaluate, shown by asking Nix with evaluation forbidden; and what they do, and why. */
-  async tell(signal: AbortSignal): Promise<readonly string[]> {
+  async tell(bash: "kept" | "evaluated", signal: AbortSignal): Promise<readonly string[]> {
     if (this.why !== undefined) return [`${AGAIN}: ${this.why}`];
     const lines: string[] = [];
     await this.takeOver();
@@ -134,11 +150,7 @@ export class EvalFill {
     const others = paths.filter(([set]) => set !== "devShells");
     for (const [some, commands, but] of [
       [others, "nix build and nix shell", "nix run, nix eval and --impure"],
-      [
-        shells,
-        "nix develop",
-        "the bash it starts, for which it may fetch nixpkgs, nix eval and --impure",
-      ],
+      [shells, "nix develop", `${BASH[bash]}nix eval and --impure`],
     ] as const) {
       if (some.length === 0) continue;
       const names = wordsFor(some.map((path) => this.ways(path).at(-1) ?? path));
@@ -150,13 +162,11 @@ export class EvalFill {
           : `${AGAIN} ${names}: this Nix does not find in its eval cache what it has just put there`,
       );
     }
-    if (this.missed.size > 0) {
-      const why = isAtLeast(this.parts.version, 11)
-        ? "what is in it can be named only after it was evaluated"
-        : "this Nix would evaluate each member apart";
-      lines.push(`${AGAIN} ${list([...this.missed])}: ${why}`);
-    }
-    return lines;
+    const missed = Object.entries(NOT_NAMED).map(([why, words]) => {
+      const names = [...this.missed].flatMap(([name, of]) => (of === why ? [name] : []));
+      return names.length === 0 ? [] : [`${AGAIN} ${list(names)}: ${words}`];
+    });
+    return [...lines, ...missed.flat()];
   }
 
   /** The names under which a user may ask for it: the whole, and the short one. */
@@ -266,14 +276,6 @@ export class EvalFill {
     const file = await this.file;
     return file === undefined ? undefined : EvalCache.open(file, this.parts.outputs);
   }
-}
-
-/** Whether Nix knows all names of the set already, or that there is no such set. */
-async function isSealed(file: string, [set]: NamedPath): Promise<boolean> {
-  if (set === undefined) return false;
-  using cache = await EvalCache.open(file, "by name");
-  const sets = cache?.names([]);
-  return sets !== undefined && (!sets.includes(set) || cache?.names([set]) !== undefined);
 }
 
 const yes = () => true;

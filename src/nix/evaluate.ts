@@ -9,7 +9,7 @@ import type {
 import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { parseStorePath, type StorePath } from "../domain/store-path.ts";
-import { byName, selectOutputs } from "./eval-by-name.ts";
+import { type BashFill, byName, selectOutputs } from "./eval-by-name.ts";
 import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
 import { type EvalFill, named } from "./eval-fill.ts";
 import { indirectName, isIndirect, nearestNames } from "./flake.ts";
@@ -36,6 +36,7 @@ export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | 
   readonly door: EvaluationDoor;
   /** Undefined where nothing that was evaluated before may be believed. */
   readonly fill: EvalFill | undefined;
+  readonly ofBash: BashFill | undefined;
   readonly outputs: MemberQuestion["outputs"];
   /** All that the derivation has, in their order. */
   readonly outputsOf: (drvPath: StorePath) => Promise<readonly string[]>;
@@ -93,24 +94,23 @@ class Evaluation {
 
   /** What Nix can keep for later commands is evaluated so that it does; the rest by a question of ours. */
   async all(segments: readonly AttrSegment[]): Promise<Part> {
-    const { fill, flake, system } = this.evaluator;
-    if (!fill || !flake || this.request.flake !== "." || this.request.system !== system) {
-      return this.set(segments);
-    }
-    const { derivations, rest, left } = await byName(
-      { ...this.evaluator, fill },
-      this.request,
-      segments,
-      this.signal,
-    );
-    const part = { ...NOTHING, derivations };
-    if (rest === "none") return part;
+    const { fill, ofBash, flake, system } = this.evaluator;
+    const bash = await ofBash?.give(this.request, this.signal);
+    if (bash) return { ...NOTHING, derivations: [bash] };
+    const isHere = this.request.flake === "." && this.request.system === system;
+    if (!fill || !flake || !isHere) return this.set(segments);
+    const given = await byName({ ...this.evaluator, fill }, this.request, segments, this.signal);
+    const { derivations, rest, left } = given;
+    if (rest === "none") return { ...NOTHING, derivations };
     const asked = await this.set(segments, rest === "all" ? undefined : rest);
+    if (asked.derivations.length > 0) given.otherwise?.();
+    const known = new Set(derivations.map(({ attrPath }) => attrPath));
+    const others = asked.derivations.filter(({ attrPath }) => !known.has(attrPath));
     // What was not come to, as too many others failed, is known to be sound now.
-    const sound = new Set(asked.derivations.map(({ attrPath }) => attrPath));
+    const sound = new Set(others.map(({ attrPath }) => attrPath));
     const again = left.filter((path) => sound.has(formatAttrPath(named(path))));
     await fill.again(again, this.signal);
-    return merge([part, asked]);
+    return { ...asked, derivations: [...derivations, ...others] };
   }
 
   /**

@@ -1,11 +1,9 @@
 /** An evaluation as one file that can be carried to another machine: its results, Nix's eval cache, the derivations. */
 
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import * as z from "zod/mini";
-import { mapLimited } from "../domain/limit.ts";
-import { parseNarInfo } from "../domain/narinfo.ts";
-import type { StorePath } from "../domain/store-path.ts";
+import { contentAddressOf, textPath } from "../domain/content-address.ts";
+import { namePart, type StorePath, storePathFromBaseName } from "../domain/store-path.ts";
+import type { AddressedPath, StoredPath } from "./derivation-closure.ts";
 
 const PATH = z.string().check(z.regex(/^\/[^\s"]{1,400}$/));
 
@@ -23,53 +21,77 @@ const Result = z.object({
 });
 
 const Header = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   /** By what was asked. */
   results: z.array(z.tuple([z.string(), Result])),
   /** What Nix's eval cache has, by the attribute path. */
   kept: z.array(z.tuple([z.string(), z.object({ drvPath: PATH, install: z.array(z.string()) })])),
-  evalCache: z.optional(
-    z.object({ folder: z.string().check(z.regex(/^eval-cache-v\d{1,3}$/)), bytes: z.int() }),
+  /** The flake's own, and those of its inputs that were looked into. */
+  evalCaches: z.array(
+    z.object({
+      flake: z.string(),
+      name: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+      folder: z.string().check(z.regex(/^eval-cache-v\d{1,3}$/)),
+      bytes: z.int(),
+    }),
   ),
-  /** A binary cache's, in a folder: names and sizes. */
-  files: z.array(z.tuple([z.string(), z.int()])),
+  /**
+   * Each behind what it refers to, which is named by its place. The path of a text follows from the rest; of
+   * any other the base name is here, and its content address.
+   */
+  paths: z.array(z.tuple([z.string(), z.array(z.int()), z.string(), z.int()])),
 });
 
 export type CarriedResult = z.infer<typeof Result>;
 type CarriedHeader = z.infer<typeof Header>;
 
-export interface Carried extends Pick<CarriedHeader, "results" | "kept"> {
-  readonly evalCache: { readonly folder: string; readonly content: Uint8Array } | undefined;
-  /** Of a binary cache with the derivations and all that they refer to. */
-  readonly files: readonly (readonly [name: string, content: Uint8Array])[];
+export interface CarriedEvalCache {
+  /** `.`, or the name of an input. */
+  readonly flake: string;
+  /** What Nix calls it: of what was evaluated. */
+  readonly name: string;
+  readonly folder: string;
+  readonly content: Uint8Array;
 }
 
-/** Nothing else is written, and so nowhere else. */
-const NAME = /^(nix-cache-info|[0-9a-z]{32}\.narinfo|nar\/[0-9a-z]{52}\.nar(\.[a-z0-9]+)?)$/;
+export interface Carried extends Pick<CarriedHeader, "results" | "kept"> {
+  readonly evalCaches: readonly CarriedEvalCache[];
+  /** The derivations and all that they refer to, each behind that. */
+  readonly paths: readonly AddressedPath[];
+}
 
-export function pack({ results, kept, evalCache, files }: Carried): Uint8Array {
+export function pack({ results, kept, evalCaches, paths }: Carried): Uint8Array {
+  const places = new Map(paths.map(({ storePath }, place) => [storePath, place]));
   const header = Buffer.from(
     JSON.stringify({
-      version: 1,
+      version: 2,
       results,
       kept,
-      ...(evalCache
-        ? { evalCache: { folder: evalCache.folder, bytes: evalCache.content.length } }
-        : {}),
-      files: files.map(([name, content]) => [name, content.length]),
+      evalCaches: evalCaches.map(({ content, ...of }) => ({ ...of, bytes: content.length })),
+      paths: paths.map(({ storePath, references, contentAddress, content }) => {
+        const isText = contentAddress.startsWith(TEXT);
+        return [
+          isText ? namePart(storePath) : storePath.slice(storePath.lastIndexOf("/") + 1),
+          references.flatMap((one) => places.get(one) ?? []),
+          isText ? "" : contentAddress,
+          content.length,
+        ];
+      }),
     } satisfies CarriedHeader),
   );
   const size = Buffer.alloc(4);
   size.writeUInt32BE(header.length);
-  const content = files.map(([, bytes]) => bytes);
-  return Buffer.concat([size, header, ...(evalCache ? [evalCache.content] : []), ...content]);
+  const contents = [...evalCaches, ...paths].map(({ content }) => content);
+  return Buffer.concat([size, header, ...contents]);
 }
 
-/** Throws for anything that `pack` did not write. */
-export function unpack(content: Uint8Array): Carried {
+const TEXT = "text:";
+
+/** Throws for anything that `pack` did not write. Of no path more is believed than its content says. */
+export function unpack(content: Uint8Array, storeDir: string): Carried {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   let at = 4 + bytes.readUInt32BE(0);
-  const { evalCache, files, results, kept } = Header.parse(
+  const { evalCaches, paths, results, kept } = Header.parse(
     JSON.parse(bytes.subarray(4, at).toString("utf8")),
   );
   const next = (length: number) => {
@@ -79,79 +101,109 @@ export function unpack(content: Uint8Array): Carried {
     at = end;
     return part;
   };
-  const cache = evalCache && { folder: evalCache.folder, content: next(evalCache.bytes) };
-  const all = files.map(([name, length]): [string, Uint8Array] => {
-    if (!NAME.test(name)) throw new Error(`it has a file ${JSON.stringify(name).slice(0, 80)}`);
-    return [name, next(length)];
-  });
+  const caches = evalCaches.map(({ bytes: length, ...of }) => ({ ...of, content: next(length) }));
+  const all: AddressedPath[] = [];
+  for (const [name, places, contentAddress, length] of paths) {
+    const references = places.map((place) => {
+      const path = all[place]?.storePath;
+      if (path === undefined) throw new Error("it lacks what it refers to");
+      return path;
+    });
+    const content = next(length);
+    const of = pathOf({ name, contentAddress, references, content }, storeDir);
+    if (!of) throw new Error(`it has a path ${JSON.stringify(name).slice(0, 80)}`);
+    all.push({ ...of, references, content });
+  }
   if (at !== bytes.length) throw new Error("it does not end where it should");
-  return { results, kept, evalCache: cache, files: all };
+  check({ results, kept, paths: all });
+  return { results, kept, evalCaches: caches, paths: all };
 }
 
-/** Thousands of small files: one after another, each would wait for the one before. */
-const AT_ONCE = 16;
-
-/** Into a folder that nobody reads yet, so that none has to be whole before all are. */
-export async function writeFiles(folder: string, files: Carried["files"]): Promise<void> {
-  await mkdir(join(folder, "nar"), { recursive: true });
-  await mapLimited(files, AT_ONCE, ([name, content]) => writeFile(join(folder, name), content));
+/** Each derivation proves itself by its content; that they are those of these names, the seal says. */
+function check({ results, kept, paths }: Pick<Carried, "results" | "kept" | "paths">): void {
+  const there = new Set<string>(paths.map(({ storePath }) => storePath));
+  const wanted = [
+    ...results.flatMap(([, { derivations }]) => derivations),
+    ...kept.map(([, one]) => one),
+  ];
+  if (wanted.length === 0) throw new Error("it has no derivation");
+  for (const { drvPath } of wanted) {
+    if (!drvPath.endsWith(".drv")) throw new Error(`${drvPath} is no derivation`);
+    if (!there.has(drvPath)) throw new Error(`it lacks ${drvPath}`);
+  }
 }
 
-export async function readFiles(folder: string): Promise<[string, Uint8Array][]> {
-  const names = (await readdir(folder, { recursive: true })).filter((name) => NAME.test(name));
-  return mapLimited(names, AT_ONCE, async (name) => [name, await readFile(join(folder, name))]);
+interface Unnamed extends Pick<AddressedPath, "contentAddress" | "references" | "content"> {
+  readonly name: string;
+}
+
+/** That the content has this address Nix sees when it takes it; that the path has it is seen here. */
+function pathOf(
+  { name, contentAddress, references, content }: Unnamed,
+  storeDir: string,
+): Pick<AddressedPath, "storePath" | "contentAddress"> | undefined {
+  if (contentAddress === "") return textPath(name, content, references, storeDir);
+  const storePath = storePathFromBaseName(name, storeDir);
+  if (!storePath || contentAddress.startsWith(TEXT)) return undefined;
+  const made = { storePath, references, contentAddress };
+  return contentAddressOf(made) === "good" ? { storePath, contentAddress } : undefined;
 }
 
 /**
- * As many of the derivations, the smallest closures first, as fit into `most` bytes; and the files of a
- * binary cache that they need.
+ * As many of the derivations, the smallest closures first, as fit into `most` bytes; and all that they are
+ * made of, each behind what it refers to. What refers to a path that is not there is left out.
  */
 export function fitting(
   derivations: readonly StorePath[],
-  files: Carried["files"],
-  storeDir: string,
+  nodes: Nodes,
   most: number,
-): { readonly derivations: ReadonlySet<StorePath>; readonly files: Carried["files"] } {
-  const content = new Map(files);
-  const nodes = new Map(
-    files.flatMap(([name, bytes]) => {
-      if (!name.endsWith(".narinfo")) return [];
-      const info = parseNarInfo(Buffer.from(bytes).toString("utf8"), name, storeDir);
-      const size = bytes.length + (content.get(info.url)?.length ?? 0);
-      return [[info.storePath, { name, info, size }] as const];
-    }),
-  );
-  const closure = (root: StorePath, has: ReadonlySet<StorePath>) => {
-    const found = new Set<StorePath>();
-    const open = [root];
-    for (let path = open.pop(); path !== undefined; path = open.pop()) {
-      if (found.has(path) || has.has(path)) continue;
-      found.add(path);
-      open.push(...(nodes.get(path)?.info.references ?? []));
-    }
-    return found;
-  };
-  const bytes = (paths: Iterable<StorePath>) =>
-    [...paths].reduce((sum, path) => sum + (nodes.get(path)?.size ?? 0), 0);
-  const none = new Set<StorePath>();
-  const sorted = derivations
-    .map((root) => ({ root, size: bytes(closure(root, none)) }))
-    .sort((a, b) => a.size - b.size);
+): { readonly derivations: ReadonlySet<StorePath>; readonly paths: readonly StorePath[] } {
+  const order = inOrder(derivations, nodes);
+  const whole = new Set(order);
+  const roots = derivations.filter((root) => whole.has(root));
+  if (bytesOf(order, nodes) <= most) return { derivations: new Set(roots), paths: order };
+  const sorted = roots
+    .map((root) => ({ root, closure: inOrder([root], nodes) }))
+    .sort((a, b) => bytesOf(a.closure, nodes) - bytesOf(b.closure, nodes));
   const taken = new Set<StorePath>();
-  const roots = new Set<StorePath>();
+  const fit = new Set<StorePath>();
   let total = 0;
-  for (const { root } of sorted) {
-    const more = closure(root, taken);
-    total += bytes(more);
+  for (const { root, closure } of sorted) {
+    const more = closure.filter((path) => !taken.has(path));
+    total += bytesOf(more, nodes);
     if (total > most) break;
-    roots.add(root);
+    fit.add(root);
     for (const path of more) taken.add(path);
   }
-  const names = new Set(["nix-cache-info"]);
-  for (const path of taken) {
-    const node = nodes.get(path);
-    if (!node) continue;
-    names.add(node.name).add(node.info.url);
+  return { derivations: fit, paths: [...taken] };
+}
+
+type Nodes = ReadonlyMap<StorePath, Pick<StoredPath, "references" | "bytes">>;
+
+function bytesOf(paths: readonly StorePath[], nodes: Nodes): number {
+  return paths.reduce((sum, path) => sum + (nodes.get(path)?.bytes ?? 0), 0);
+}
+
+/** The roots' closures, what is referred to first; without what refers, however far, to a path that is not there. */
+function inOrder(roots: readonly StorePath[], nodes: Nodes): readonly StorePath[] {
+  const done: StorePath[] = [];
+  /** Whether all that it refers to is there; undefined while that is looked at. */
+  const whole = new Map<StorePath, boolean | undefined>();
+  for (const root of roots) {
+    const open = [root];
+    for (let path = open.at(-1); path !== undefined; path = open.at(-1)) {
+      const node = nodes.get(path);
+      if (node && !whole.has(path)) {
+        whole.set(path, undefined);
+        open.push(...node.references.filter((one) => !whole.has(one)));
+        continue;
+      }
+      open.pop();
+      if (whole.get(path) !== undefined) continue;
+      const isWhole = node?.references.every((one) => whole.get(one) === true) === true;
+      whole.set(path, isWhole);
+      if (isWhole) done.push(path);
+    }
   }
-  return { derivations: roots, files: files.filter(([name]) => names.has(name)) };
+  return done;
 }

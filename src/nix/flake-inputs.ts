@@ -25,22 +25,24 @@ export interface LockReading {
 
 interface LockNode {
   readonly locked?: Readonly<Record<string, unknown>>;
+  /** By the input's name: its node, or the inputs to follow from the root. */
+  readonly inputs?: Readonly<Record<string, unknown>>;
+}
+
+interface Lock {
+  readonly root?: unknown;
+  readonly nodes?: Readonly<Record<string, LockNode | undefined>>;
 }
 
 /** Of all nodes of a lock: an input of an input is fetched as well. What has no `narHash` has no known path. */
 export function lockedSources(text: string, { storeDir, hasSecret }: LockReading): LockedSource[] {
-  let nodes: Readonly<Record<string, LockNode>>;
-  try {
-    nodes = (JSON.parse(text) as { nodes?: typeof nodes } | null)?.nodes ?? {};
-  } catch {
-    return []; // Nix itself says what is wrong with it
-  }
+  const { nodes = {} } = parseLock(text);
   const found = new Map<StorePath, LockedSource>();
   for (const [name, node] of Object.entries(nodes)) {
     const narHash = node?.locked?.["narHash"];
     const base = typeof narHash === "string" ? sourceName(narHash, storeDir) : undefined;
     const path = base && parseStorePath(`${storeDir}/${base}`, storeDir);
-    if (!path || !node.locked) continue;
+    if (!path || !node?.locked) continue;
     const readers = isForAll(node.locked, hasSecret) ? "everybody" : "perhaps only some";
     // What is for everybody under one name is so under another.
     if (found.get(path)?.readers !== "everybody") found.set(path, { name, path, readers });
@@ -53,6 +55,35 @@ const FORGES: Readonly<Record<string, string>> = {
   gitlab: "gitlab.com",
   sourcehut: "git.sr.ht",
 };
+
+/** Nix itself says what is wrong with one that is no JSON. */
+function parseLock(text: string): Lock {
+  try {
+    return (JSON.parse(text) as Lock | null) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** What the lock file calls the input that the flake calls so. */
+export function lockedNode(text: string, input: string): string | undefined {
+  const { root, nodes = {} } = parseLock(text);
+  let follow = [input];
+  let at = typeof root === "string" ? root : undefined;
+  // A lock that Nix wrote follows no input twice.
+  for (let steps = 0; at !== undefined && follow.length > 0 && steps < 100; steps++) {
+    const [name = "", ...rest] = follow;
+    const next: unknown = nodes[at]?.inputs?.[name];
+    if (Array.isArray(next)) {
+      follow = [...next.map(String), ...rest];
+      at = String(root);
+    } else {
+      follow = rest;
+      at = typeof next === "string" ? next : undefined;
+    }
+  }
+  return follow.length === 0 ? at : undefined;
+}
 
 /**
  * A token may be what a private repository is read with, and git has helpers that nobody sees: only what is
@@ -91,6 +122,8 @@ export class FlakeInputs {
   private readonly parts: FlakeInputsParts;
   private sources: Promise<readonly LockedSource[]> | undefined;
   private fetched: Promise<void> | undefined;
+  /** All of them, where all were here before the first evaluation. */
+  private here: ReadonlySet<StorePath> | undefined;
 
   constructor(parts: FlakeInputsParts) {
     this.parts = parts;
@@ -108,7 +141,10 @@ export class FlakeInputs {
     if (paths.length === 0) return;
     const before = await valid(paths, signal);
     const absent = paths.filter((path) => !before.has(path));
-    if (absent.length === 0) return;
+    if (absent.length === 0) {
+      this.here = before;
+      return;
+    }
     await fetch(absent, signal);
     const got = (await valid(absent, signal)).size;
     if (got === 0) return;
@@ -116,14 +152,28 @@ export class FlakeInputs {
     log.info(`${all}${count(absent.length, "input")} of the flake fetched from caches`);
   }
 
+  /** The source of the input that the flake calls so; undefined where the lock does not pin it. */
+  async sourceOf(input: string): Promise<StorePath | undefined> {
+    const text = await this.lockText();
+    const node = text === undefined ? undefined : lockedNode(text, input);
+    return (await this.locked()).find(({ name }) => name === node)?.path;
+  }
+
+  /** What a later command looks into, though nothing more is evaluated here. */
+  async fetchOne(input: string, why: string, signal: AbortSignal): Promise<void> {
+    const { valid, fetch, log } = this.parts;
+    const path = await this.sourceOf(input);
+    if (!path || (await valid([path], signal)).size > 0) return;
+    await fetch([path], signal);
+    if ((await valid([path], signal)).size > 0) log.info(`${input} fetched from caches: ${why}`);
+  }
+
   /** Those that are here, so that our cache can have them. */
   async toPush(which: "everybody's" | "all", signal: AbortSignal): Promise<readonly StorePath[]> {
     const { valid, log } = this.parts;
     const sources = await this.locked();
-    const here = await valid(
-      sources.map(({ path }) => path),
-      signal,
-    );
+    const paths = sources.map(({ path }) => path);
+    const here = this.here ?? (await valid(paths, signal));
     const there = sources.filter(({ path }) => here.has(path));
     const fit = there.filter(({ readers }) => which === "all" || readers === "everybody");
     const kept = there.filter((one) => !fit.includes(one)).map(({ name }) => name);
@@ -141,9 +191,12 @@ export class FlakeInputs {
   }
 
   private async read(): Promise<readonly LockedSource[]> {
-    const { flake } = this.parts;
-    if (!flake) return [];
-    const text = await readIfThere(join(flake.directory, "flake.lock"));
+    const text = await this.lockText();
     return text === undefined ? [] : lockedSources(text, this.parts);
+  }
+
+  private async lockText(): Promise<string | undefined> {
+    const { flake } = this.parts;
+    return flake && (await readIfThere(join(flake.directory, "flake.lock")));
   }
 }

@@ -1,8 +1,13 @@
-/** The flake of the working directory: whether there is one and what its lock pins. */
+/** The flake of the working directory: whether there is one, what its lock pins, how Nix is asked for what is in it. */
 
 import { dirname, join } from "node:path";
 import type { EvaluationRequest } from "../domain/evaluation.ts";
-import { type AttrSegment, formatAttrPath, formatInFile } from "../domain/installable.ts";
+import {
+  type AttrSegment,
+  formatAttrPath,
+  formatInFile,
+  formatSegment,
+} from "../domain/installable.ts";
 import { nearest } from "../domain/suggest.ts";
 import { readIfThere } from "../host/disk.ts";
 
@@ -47,6 +52,27 @@ export function isIndirect(flake: string): boolean {
 
 export function indirectName(flake: string): string {
   return flake.replace(/^flake:/, "").split("/")[0] ?? flake;
+}
+
+/** Nix reads the fragment as a part of an address: what an address cannot hold is encoded. */
+export function encodeFragment(segments: readonly AttrSegment[]): string {
+  return segments
+    .map((segment) => {
+      if (segment.kind !== "name") return formatSegment(segment);
+      const plain = formatAttrPath([segment]);
+      return plain.startsWith('"') ? `"${encodeURIComponent(segment.name)}"` : plain;
+    })
+    .join(".");
+}
+
+/** The input this flake's lock pins. What the lock names needs no registry, so none is fetched. */
+export function fromLock(own: Flake, flake: string): string[] {
+  const inLock = own.inputs.has(indirectName(flake));
+  return [
+    "--inputs-from",
+    own.directory,
+    ...(inLock ? ["--option", "flake-registry", "/no-registry"] : []),
+  ];
 }
 
 /** Applies a function to what stands at a path of a flake. */

@@ -31,8 +31,9 @@ export async function measure(
   nix: NixCommand,
   { place, begun, peaks, full, outputs }: Observed,
   signal: AbortSignal,
-): Promise<{ made: StorePath[]; figures: Map<StorePath, BuildFigures> }> {
+): Promise<{ made: StorePath[]; figures: Map<StorePath, BuildFigures>; busySeconds: number }> {
   const made: StorePath[] = [];
+  const spans: Span[] = [];
   const figures = new Map<StorePath, BuildFigures>();
   const outputsOf = new Map<StorePath, readonly StorePath[]>();
   for (const drvPath of begun.keys()) outputsOf.set(drvPath, await outputs(drvPath));
@@ -53,6 +54,7 @@ export async function measure(
       !isMade && full === what ? (free ?? 0) : 0;
     const outputBytes = paths.reduce((sum, path) => sum + (infos.get(path)?.narSize ?? 0), 0);
     const end = isMade ? await finished(paths, place.realStoreDir, now) : now;
+    spans.push({ start, end });
     figures.set(drvPath, {
       name: figuresName(derivationName(drvPath)),
       buildBytes: Math.max(bytes, allOf("build directory", peak?.free?.buildDirectory)),
@@ -63,7 +65,23 @@ export async function measure(
       ...(isMade ? {} : { end: "full disk" as const }),
     });
   }
-  return { made, figures };
+  return { made, figures, busySeconds: busy(spans) / 1000 };
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** How long at least one of them lasted. */
+export function busy(spans: readonly Span[]): number {
+  let until = Number.NEGATIVE_INFINITY;
+  let sum = 0;
+  for (const { start, end } of [...spans].sort((a, b) => a.start - b.start)) {
+    sum += Math.max(0, end - Math.max(start, until));
+    until = Math.max(until, end);
+  }
+  return sum;
 }
 
 /** Nix gives an output its last touch when its build is over; several builds end in one call. */

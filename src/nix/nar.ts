@@ -28,6 +28,15 @@ export async function* narOf(path: string, signal: AbortSignal): AsyncGenerator<
   yield writer.take();
 }
 
+/** The NAR of one file that is no program. */
+export function narOfFile(content: Uint8Array): Uint8Array {
+  const writer = new NarWriter();
+  for (const token of ["nix-archive-1", "(", "type", "regular", "contents"]) writer.string(token);
+  writer.bytes(content);
+  writer.string(")");
+  return writer.take();
+}
+
 async function* node(
   path: Buffer,
   out: NarWriter,
@@ -109,7 +118,8 @@ function realName(name: Buffer): Buffer {
   return hack < 0 ? name : name.subarray(0, hack);
 }
 
-class NarWriter {
+/** Strings and numbers as Nix writes them, into its archives and to other Nixes. */
+export class NarWriter {
   private pieces: Uint8Array[] = [];
   size = 0;
 

@@ -4,12 +4,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { outputPaths, parseDerivation } from "../domain/derivation.ts";
 import { UserError } from "../domain/errors.ts";
+import type { EvaluationResult } from "../domain/evaluation.ts";
 import type { Log, Nix } from "../domain/ports.ts";
+import { realisationReading } from "../domain/realisation.ts";
 import { baseName, type StorePath } from "../domain/store-path.ts";
 import { isMissing } from "../host/disk.ts";
 import { buildEnvironment } from "../host/environment.ts";
 import { build, importFrom, impureVariables, substitute } from "./build.ts";
 import type { CarriedEvaluation } from "./carried-evaluation.ts";
+import { BashFill, isBash } from "./eval-by-name.ts";
 import type { ChosenOutputs } from "./eval-cache.ts";
 import { EvaluationDoor } from "./eval-command.ts";
 import { EvalFill } from "./eval-fill.ts";
@@ -20,6 +23,7 @@ import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
 import { narOf } from "./nar.ts";
 import { fileEnvironment } from "./nix-file.ts";
+import { realisations } from "./realisations.ts";
 import { builtHere, closureOf, descending, onDisk, validPaths } from "./store.ts";
 
 export interface NixParts extends KnownCachesParts {
@@ -53,7 +57,7 @@ export function nixPort(parts: NixParts): Nix {
   // What is built was read before: what its fetches declare is known by then.
   const declared = new Set<string>();
   const derivation = async (path: StorePath) => {
-    const read = parseDerivation(readDrv(real(path)), path);
+    const read = parseDerivation(carried?.text(path) ?? readDrv(real(path)), path);
     for (const name of impureVariables(read)) declared.add(name);
     return read;
   };
@@ -95,23 +99,17 @@ export function nixPort(parts: NixParts): Nix {
   const [major = 0, minor = 0] = setup.version.split(".").map(Number);
   const outputs: ChosenOutputs = major === 2 && minor < 9 ? "by name" : "by meta";
   const { evaluatedBefore: found, carried } = parts;
-  const fill =
-    found === "not looked at"
-      ? undefined
-      : new EvalFill({
-          door,
-          nix: command,
-          version: setup.version,
-          system,
-          realStoreDir,
-          outputs,
-          environment: parts.environment,
-          found,
-          carried,
-        });
+  const namesOf = async (drvPath: StorePath) => [...(await derivation(drvPath)).outputs.keys()];
+  const filling = {
+    ...{ door, nix: command, version: setup.version, system, realStoreDir, outputs },
+    environment: parts.environment,
+  };
+  const reuses = found === "not looked at" ? undefined : { ...filling, found };
+  const fill = reuses && new EvalFill({ ...reuses, carried });
+  const ofBash =
+    reuses && flake && new BashFill({ ...reuses, flake, storeDir, outputsOf: namesOf });
   const evaluator = {
-    ...{ door, fill, storeDir, system, flake, outputs },
-    outputsOf: async (drvPath: StorePath) => [...(await derivation(drvPath)).outputs.keys()],
+    ...{ door, fill, ofBash, storeDir, system, flake, outputs, outputsOf: namesOf },
   };
   const fetched = new Set<string>();
   const valid = async (paths: readonly StorePath[], signal: AbortSignal) =>
@@ -126,16 +124,29 @@ export function nixPort(parts: NixParts): Nix {
       await roots.hold([...(await valid(paths, signal))], signal);
     },
   });
+  /** Of shells' targets `nix develop` starts a bash; a run that recalls its targets evaluates none. */
+  let asked: "for no bash" | "for bash" = "for no bash";
+  const startsBash = async () => asked === "for bash" || ((await carried?.hasOf(NIXPKGS)) ?? false);
+  const bashIsKept = async (signal: AbortSignal) => {
+    const source = (await startsBash()) ? await inputs.sourceOf(NIXPKGS) : undefined;
+    // Without its source Nix would fetch it to see what it has kept.
+    if (!source || (await valid([source], signal)).size === 0) return false;
+    return ofBash?.isKept(signal) ?? false;
+  };
+  const evaluateNow: Nix["evaluate"] = async (request, signal) => {
+    // A file names no flake.
+    if (!request.file) await inputs.fetch(signal);
+    const result = await evaluate(evaluator, request, signal);
+    carried?.add(request, result);
+    return result;
+  };
   let buildDirectory = setup.buildDir;
   let kept: "this run" | "later steps too" | undefined;
   return {
     setup,
     evaluate: async (request, signal) => {
-      const earlier = await carried?.result(request);
-      // A file names no flake, and what is carried needs nothing evaluated.
-      if (!earlier && !request.file) await inputs.fetch(signal);
-      const result = earlier ?? (await evaluate(evaluator, request, signal));
-      if (!earlier) carried?.add(request, result);
+      if (isBash(request)) asked = "for bash";
+      const result = (await carried?.result(request)) ?? (await evaluateNow(request, signal));
       roots.add(result.derivations.map(({ drvPath }) => drvPath));
       if (door.imports === "met") {
         const made = await Promise.all(result.built.map((drvPath) => outputsOf(drvPath)));
@@ -146,8 +157,12 @@ export function nixPort(parts: NixParts): Nix {
     evaluated: {
       inputs: (which, signal) => inputs.toPush(which, signal),
       tell: async (signal) => {
-        const lines = (await fill?.tell(signal)) ?? [];
-        const reused = await carried?.hold();
+        for (const { request, result } of (await carried?.unarrived()) ?? []) {
+          refuseOther(result, await evaluateNow(request, signal));
+        }
+        const bash = (await bashIsKept(signal)) ? "kept" : "evaluated";
+        const lines = (await fill?.tell(bash, signal)) ?? [];
+        const reused = await carried?.hold(ofBash?.names ?? new Map());
         return reused === undefined ? lines : [reused, ...lines];
       },
       ...(carried
@@ -213,6 +228,14 @@ export function nixPort(parts: NixParts): Nix {
       await roots.hold(made.flat(), control.signal);
       return result;
     },
+    ...(realisationReading(setup.version)
+      ? {
+          realisations: (wanted, signal) =>
+            wanted.length === 0
+              ? Promise.resolve([])
+              : realisations(command, storeDir, derivation, wanted, signal),
+        }
+      : {}),
     buildDirectory: () => buildDirectory,
     buildIn: (directory, how) => {
       [buildDirectory, kept] = [directory, how];
@@ -221,9 +244,13 @@ export function nixPort(parts: NixParts): Nix {
     collect: (keep, bytes, signal) => collect(command, setup, keep, bytes, parts.folder, signal),
     ...(laterSteps
       ? {
-          configure: (caches, signal) => {
+          configure: async (caches, signal) => {
             const moved = kept === "later steps too" && setup.buildDirBy === "setting";
-            return known.configure(laterSteps, caches, moved ? buildDirectory : undefined, signal);
+            const directory = moved ? buildDirectory : undefined;
+            const configured = await known.configure(laterSteps, caches, directory, signal);
+            const why = "nix develop looks there for the bash that it starts";
+            if (await startsBash()) await inputs.fetchOne(NIXPKGS, why, signal);
+            return configured;
           },
         }
       : {}),
@@ -236,6 +263,19 @@ export function nixPort(parts: NixParts): Nix {
     },
     nar: (path, signal) => narOf(real(path), signal),
   };
+}
+
+const NIXPKGS = "nixpkgs";
+
+/** What was told of already has to be what this job's own evaluation gives, which is in the store. */
+function refuseOther(told: EvaluationResult, now: EvaluationResult): void {
+  const paths = (of: EvaluationResult) => of.derivations.map(({ drvPath }) => drvPath).join(" ");
+  if (paths(told) === paths(now)) return;
+  throw new UserError(
+    "NCP-138",
+    "what an earlier job of this commit evaluated is not what this job evaluates, and Nix did not take it",
+    { hint: "set reuse-evaluation: off, and name the flake's inputs in its lock" },
+  );
 }
 
 /** That a cache has no input is nothing to tell: Nix fetches it from where it comes from. */

@@ -9,8 +9,33 @@ import { readIfThere } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { runGit } from "../host/programs.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
-import { fingerprint } from "./eval-cache.ts";
+import { type FlakeMetadata, fingerprintIn, flakeMetadata } from "./eval-cache.ts";
 import { type Flake, indirectName, isIndirect } from "./flake.ts";
+
+/** What keys are made of and nobody need know this Nix for: asked while it says how it is set up. */
+export interface Naming {
+  /** Names every tracked byte of the flake; undefined where any was changed. */
+  readonly tree: Promise<string | undefined>;
+  readonly metadata: Promise<FlakeMetadata | undefined>;
+  /** Lix and Determinate Nix say here which they are. */
+  readonly kind: Promise<string>;
+}
+
+export function beginNaming(
+  nix: NixCommand,
+  flake: Flake,
+  environment: Environment,
+  signal: AbortSignal,
+): Naming {
+  const naming = {
+    tree: gitTree(flake.directory, { environment, signal }),
+    metadata: flakeMetadata(nix, signal),
+    kind: nix.run("nix", ["--version"], { signal, deadline: DEADLINES.query }),
+  };
+  // Whoever needs them awaits them: until then another failure may be first.
+  for (const one of Object.values(naming)) one.catch(() => undefined);
+  return naming;
+}
 
 export interface RecordKeyRequest {
   readonly setup: Omit<NixSetup, "flake" | "inputs">;
@@ -21,6 +46,7 @@ export interface RecordKeyRequest {
   /** Whatever else a record must not outlive: the caches asked, our own version. */
   readonly also: readonly string[];
   readonly environment: Environment;
+  readonly naming?: Naming | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -42,7 +68,7 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
     if (installable?.kind === "derivation" || installable?.kind === "file") return undefined;
     const reference = installable?.flake ?? ".";
     if (reference === "." && flake) {
-      tree ??= gitTree(flake.directory, request);
+      tree ??= request.naming?.tree ?? gitTree(flake.directory, request);
       const id = await tree;
       if (id === undefined) return undefined;
       parts.push(id);
@@ -57,15 +83,13 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
 }
 
 export interface EvaluationKeyRequest {
-  readonly nix: NixCommand;
   readonly setup: Omit<NixSetup, "flake" | "inputs">;
   /** Settings that evaluation may depend on. */
   readonly settings: readonly string[];
   readonly flake: Flake;
   /** Whatever else must be the same. */
   readonly also: readonly string[];
-  readonly environment: Environment;
-  readonly signal: AbortSignal;
+  readonly naming: Naming;
 }
 
 /**
@@ -75,13 +99,14 @@ export interface EvaluationKeyRequest {
 export async function evaluationKey(
   request: EvaluationKeyRequest,
 ): Promise<{ readonly key: string; readonly fingerprint: string } | undefined> {
-  const { nix, setup, settings, flake, also, signal } = request;
-  const [kind, name, tree, isOpen] = await Promise.all([
-    nix.run("nix", ["--version"], { signal, deadline: DEADLINES.query }),
-    fingerprint(nix, setup.version, signal),
-    gitTree(flake.directory, request),
+  const { setup, settings, flake, also, naming } = request;
+  const [kind, metadata, tree, isOpen] = await Promise.all([
+    naming.kind,
+    naming.metadata,
+    naming.tree,
     leavesOpen(flake),
   ]);
+  const name = fingerprintIn(metadata, setup.version);
   if (name === undefined || tree === undefined || isOpen) return undefined;
   const { version, system, storeDir } = setup;
   const parts = [kind, version, system, storeDir, name, tree, ...settings, "", ...also];

@@ -12,6 +12,7 @@ import { code, markdown, sentence } from "./page.ts";
 import { pullHeadline, pullSentences } from "./rebuilds.ts";
 import { holdersWords } from "./tables.ts";
 import { recalledWords } from "./text.ts";
+import { scoreWords } from "./timeline.ts";
 
 export function cause(run: Run, builds: readonly SourceBuild[]): string {
   const { survey, result } = run;
@@ -65,7 +66,8 @@ function answerWords({ kind, message }: Finding): string | undefined {
     /\b(?:PUT|POST|PATCH) (\S+) answer(?:s|ed) (\d{3})(.*)/.exec(message.split("\n")[0] ?? "") ??
     [];
   if (kind !== "push" || status === undefined) return undefined;
-  return `${code(cacheHost(url))} answered HTTP ${status}${markdown(sentence(said.split(";")[0] ?? ""))}`;
+  const words = said.split(";")[0] ?? "";
+  return `${code(cacheHost(url))} ${markdown(sentence(`answered HTTP ${status}${words}`).replace(/^A/, "a"))}`;
 }
 
 /** Of a server that is not there: its host and why, without the address that it was asked at. */
@@ -180,9 +182,12 @@ function pushedSentence({ outcome, job }: Run): string[] {
   return pushed === "" ? [] : [`${pushed}.`];
 }
 
-function buildTime({ outcome }: Run): string {
+function buildTime({ outcome, plan }: Run): string {
   const steps = outcome.steps.filter((step) => step.do === "build");
-  return formatSeconds(steps.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000);
+  const took = formatSeconds(steps.reduce((sum, { begin, end }) => sum + end - begin, 0) / 1000);
+  return scoreWords({ plan, outcome }) === ""
+    ? took
+    : `${took} (${formatSeconds(plan.forecast?.seconds ?? 0)} was said)`;
 }
 
 function proved({ outcome, result }: Run): string[] {

@@ -1,10 +1,10 @@
 /** What a run did: a sentence where it went well, and folds with pins, times and disk space. Pure. */
 
 import { cacheHost } from "../domain/location.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import { type Outcome, pinnedTargets, type TimedStep } from "../engine/outcome.ts";
 import type { Run } from "../engine/result.ts";
-import { code, fold, grid, markdown, number } from "./page.ts";
+import { code, fold, grid, markdown } from "./page.ts";
 import { names } from "./tables.ts";
 import { timeline } from "./timeline.ts";
 

@@ -1,7 +1,7 @@
 /** The result in words: the headline that everything shows, what it leaves unsaid, and the log's last line. Pure. */
 
 import type { Finding } from "../domain/finding.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import { shortName } from "../domain/target.ts";
 import { bytesToDownload } from "../engine/plan/disk-space.ts";
 import {
@@ -18,7 +18,6 @@ import { MAY } from "../engine/step.ts";
 import { isSilent } from "../engine/survey/substituters.ts";
 import { auditCounts, auditHeadline } from "./audit-section.ts";
 import { doneFigures } from "./done.ts";
-import { number } from "./page.ts";
 import { LONGEST, pullHeadline } from "./rebuilds.ts";
 import { scoreWords } from "./timeline.ts";
 

@@ -6,9 +6,9 @@ import type { StorePath } from "../domain/store-path.ts";
 import { type Few, holderWords, isHit, isServed, type Verdict } from "../domain/verdict.ts";
 import { isCached, type Run } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
+import type { AnswerCount } from "../engine/survey/answer.ts";
 import { pinsOf } from "../engine/survey/found.ts";
 import { derivationOf } from "../engine/survey/judge.ts";
-import type { AnswerCount } from "../engine/survey/lookup.ts";
 import type { Survey, SurveyedTarget } from "../engine/survey.ts";
 import { diskReport } from "./disk-table.ts";
 import { lastLine } from "./headline.ts";
@@ -58,7 +58,6 @@ export function jsonReport(run: Run) {
     restoreKeys: survey.key.restoreKeys,
     hashes: hashes(survey),
     hitRate: hitRate(run),
-    /** The last line of the log, and what became of each target. */
     result: { line: lastLine(run), states: Object.fromEntries(run.result.states) },
     /** When an evaluation record stood in for the evaluation: the time it was made. */
     recalled: survey.recalled === undefined ? null : new Date(survey.recalled).toISOString(),
@@ -91,11 +90,10 @@ export function jsonReport(run: Run) {
       reachable: state.kind === "reachable",
       milliseconds: state.kind === "reachable" ? state.milliseconds : null,
       priority: state.kind === "reachable" ? state.priority : null,
-      // Why it was left out from the start, or from somewhere on.
       error: state.kind === "down" ? describeError(state.error) : failureOf(count),
       asked: count.asked,
+      absentByIndex: count.byIndex,
       hits: count.hits,
-      // What its hits weigh on the way.
       bytes: count.bytes,
       unknown: count.unknown,
       refused: count.refused,
@@ -144,6 +142,7 @@ export function allFindings(run: Run): Finding[] {
 }
 
 function targetReport(survey: Survey, target: SurveyedTarget) {
+  const answers = (target.outputs ?? []).map((path) => survey.facts.answers.get(path));
   return {
     name: target.name,
     system: target.system,
@@ -152,6 +151,7 @@ function targetReport(survey: Survey, target: SurveyedTarget) {
     local: target.local === "here",
     buildableHere: target.buildable === "here",
     pin: target.pinName,
+    absentByIndex: answers.some((answer) => answer?.how === "by index"),
     verdict: verdictReport(survey, target.verdict),
   };
 }

@@ -1,6 +1,7 @@
 /** The parts of a page: heading, tables, folds, and names in them that nothing takes for Markdown. Pure. */
 
 import { withoutCredentials } from "../domain/location.ts";
+import { number } from "../domain/size.ts";
 
 /** GitHub refuses a step's summary over 1 MiB whole. */
 const BYTES_MOST = 1024 * 1024;
@@ -79,12 +80,8 @@ export function grid(columns: Row, rows: readonly Row[]): string {
   const more = rows.length - shown.length;
   return [
     [line(head), `|${rule.join("|")}|`, ...shown].join("\n"),
-    ...(more > 0 ? [`And ${more.toLocaleString("en-US")} more, in the report.`] : []),
+    ...(more > 0 ? [`And ${number(more)} more, in the report.`] : []),
   ].join("\n\n");
-}
-
-export function number(n: number): string {
-  return n.toLocaleString("en-US");
 }
 
 export function fold(title: string, body: string): string {

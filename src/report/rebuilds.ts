@@ -1,6 +1,6 @@
 /** What a change rebuilds, and why something is missing that the default branch had built: as page, lines and data. Pure. */
 
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { Changes, ExplainedMiss } from "../engine/rebuilds/changes.ts";
 import type { ChangedInput } from "../engine/rebuilds/compare-ledgers.ts";
@@ -12,7 +12,7 @@ import {
 } from "../engine/rebuilds/rebuild-report.ts";
 import { type Run, sources } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
-import { code, fold, grid, number, sentence } from "./page.ts";
+import { code, fold, grid, sentence } from "./page.ts";
 
 const MISSES_SHOWN = 5;
 const FILES_NAMED = 3;
@@ -97,9 +97,8 @@ export function changeParts(run: Run): { readonly open: string; readonly folded:
   const shown = isOwn ? rebuilds.changed.filter(({ needs }) => needs === "none") : rebuilds.changed;
   const n = shown.length;
   if (n === 0) return { open: isOwn ? amounts : "", folded: "" };
-  const title = isOwn
-    ? `${count(n, "changed derivation")} that ${n === 1 ? "needs" : "need"} no build`
-    : `${count(n, "changed derivation")}`;
+  const rest = isOwn ? ` that ${n === 1 ? "needs" : "need"} no build` : "";
+  const title = `${count(n, "changed derivation")}${rest}`;
   const body = [changedTable(shown), ...(isOwn || amounts === "" ? [] : [amounts])];
   return { open: isOwn ? amounts : "", folded: fold(title, body.join("\n\n")) };
 }
@@ -114,9 +113,10 @@ function sentences({ survey, outcome, job }: Run, rebuilds: Rebuilds, names: Nam
     seconds === undefined || seconds < 0.05 || MAY[job.mode].has("build")
       ? ""
       : `${known < builds.length ? `${number(known)} of them` : known === 1 ? "It" : `The ${number(known)}`} took ${formatSeconds(seconds)} last time`;
-  const need = others === 1 ? "needs" : "need";
   const rest =
-    others > 0 && builds.length > 0 ? `the other ${number(others)} ${need} no build` : "";
+    others > 0 && builds.length > 0
+      ? `the other ${number(others)} ${others > 1 ? "need" : "needs"} no build`
+      : "";
   const mine = new Set(builds.map(({ drvPath }) => drvPath));
   const foreign = sources({ survey, outcome }).filter(
     ({ derivation }) => !mine.has(derivation.drvPath),
@@ -249,7 +249,9 @@ function ofDistinctRoots(misses: readonly ExplainedMiss[]): ExplainedMiss[] {
   });
 }
 
+/** A commit, or the sum of what has none. */
 function short(revision: string): string {
+  if (/^sha\d+-/.test(revision)) return `${revision.slice(0, SHORT + 7)}…`;
   return /^[0-9a-f]{40,}$/.test(revision) ? revision.slice(0, SHORT) : revision;
 }
 
@@ -274,7 +276,7 @@ export function rebuildsReport(changes: Changes | undefined, some?: readonly Reb
     builds: changed.filter(({ needs }) => needs === "a build").length,
     gone: gone.length,
     minutes: seconds === undefined ? null : minutesOf(seconds),
-    download,
+    download: download ?? null,
     closure: closure ?? null,
     inputs,
     list: (some ?? changed).map(({ was, seconds: took, ...one }) => ({

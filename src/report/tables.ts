@@ -1,7 +1,7 @@
 /** Tables and folds of a page: what is built from source, what became of the targets, who has them. Pure. */
 
 import { cacheHost } from "../domain/location.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { shortName } from "../domain/target.ts";
 import { answeredBy, type Holder } from "../domain/verdict.ts";
@@ -16,7 +16,7 @@ import {
   secondsOf,
 } from "../engine/result.ts";
 import type { Survey } from "../engine/survey.ts";
-import { code, fold, grid, markdown, number, ROWS_MOST } from "./page.ts";
+import { code, fold, grid, markdown, ROWS_MOST } from "./page.ts";
 
 /** Rows that stand open; the rest folds. */
 export const OPEN = 5;

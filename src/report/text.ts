@@ -3,7 +3,7 @@
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { WorkState } from "../domain/ports.ts";
-import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { type Few, holderWords, isHit, type Verdict } from "../domain/verdict.ts";
 import type { Run } from "../engine/result.ts";
@@ -38,7 +38,7 @@ export function textReport(run: Run): string[] {
     lines.push(`  ${target.name}${here}: ${words}`);
   }
   const left = all.length - told.length;
-  if (left > 0) lines.push(`  and ${left.toLocaleString("en-US")} more, in the report`);
+  if (left > 0) lines.push(`  and ${number(left)} more, in the report`);
   if (survey.targets.length > 0) lines.push("");
   lines.push(...diskLines(plan.diskSpace));
   for (const substituter of survey.substituters) {
@@ -47,7 +47,8 @@ export function textReport(run: Run): string[] {
       state.kind === "reachable"
         ? `, answers in ${Math.round(state.milliseconds)} ms, priority ${state.priority}: ${count.hits} of ${count.asked} paths (${formatBytes(count.bytes)})`
         : `: ${describeError(state.error)}`;
-    lines.push(`  ${name}: ${reachWords(substituter)}${how}`);
+    const index = count.byIndex > 0 ? `, ${count.byIndex} more not there by its index` : "";
+    lines.push(`  ${name}: ${reachWords(substituter)}${how}${index}`);
   }
   lines.push(`  key: ${survey.key.key}`);
   lines.push(...auditLines(run.outcome.audit));
@@ -123,7 +124,7 @@ export function progressWords(state: WorkState, seconds: number): string[] {
   return [
     inAll === undefined
       ? `${count(done, unit)} so far`
-      : `${done.toLocaleString("en-US")} of ${count(inAll, unit)}`,
+      : `${number(done)} of ${count(inAll, unit)}`,
     ...(bytesInAll !== undefined && bytesInAll > 0
       ? [`${formatBytes(bytes)} of ${formatBytes(bytesInAll)}`]
       : bytes > 0

@@ -37,7 +37,6 @@ function target(
     pinName: `${name.slice(2)}-pin`,
     failure: undefined,
     local: "absent",
-    deepMissing: [],
     verdict:
       "kind" in lacks
         ? lacks

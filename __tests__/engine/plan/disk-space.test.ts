@@ -10,7 +10,7 @@ import {
 } from "../../../src/engine/plan/disk-space.ts";
 import type { Estimate } from "../../../src/engine/plan/estimate.ts";
 import { lackOfSpace } from "../../../src/engine/plan/fit.ts";
-import { answerOf } from "../../../src/engine/survey/lookup.ts";
+import { answerOf } from "../../../src/engine/survey/answer.ts";
 import { derivation, narInfo } from "../../support/graph.ts";
 import { storePath } from "../../support/paths.ts";
 import { memoryNix } from "../../support/world.ts";

@@ -19,6 +19,8 @@ interface Options {
   readonly below?: readonly Derivation[];
   /** Seconds that each took last, by name. */
   readonly took: Readonly<Record<string, number>>;
+  /** Seconds of their build steps in which Nix built nothing. */
+  readonly around?: Readonly<Record<string, number>>;
   /** What each takes now, where that is another number. */
   readonly takes?: Readonly<Record<string, number>>;
   readonly atOnce?: number;
@@ -40,7 +42,11 @@ async function warm(options: Options): Promise<Warmed> {
   const own = memoryCache("own", { verbs: ["push", "pin", "pins"] });
   const figures = new Map(
     Object.entries(took).map(([name, seconds]): [string, BuildFigures] => {
-      const figure = { buildBytes: 1, outputBytes: 1, seconds, takenAt: 1 };
+      const aroundSeconds = options.around?.[name];
+      const figure = {
+        ...{ buildBytes: 1, outputBytes: 1, seconds, takenAt: 1 },
+        ...(aroundSeconds === undefined ? {} : { aroundSeconds }),
+      };
       return [figuresName(name), { name: figuresName(name), ...figure }];
     }),
   );
@@ -104,6 +110,12 @@ describe("before the builds", () => {
     const { plan } = await warm({ ...graph, took, atOnce, cores });
     expect(plan.forecast).toMatchObject({ seconds, unmeasured: 0 });
     expect(forecastWords(plan.forecast)).toMatch(/^the builds take .* at a time, as they did last/);
+  });
+
+  test("what Nix itself took beside them is reckoned once a step, as most steps had it", async () => {
+    const around = { root: 3, left: 4, right: 90, top: 4 };
+    const { plan } = await warm({ ...graph, took, around, atOnce: 2 });
+    expect(plan.forecast).toMatchObject({ seconds: 49 });
   });
 
   test("nothing is said where one was never measured", async () => {

@@ -229,11 +229,10 @@ describe("closure=build", () => {
       own: ours,
       substituters: [theirs],
     });
-    const [target] = found.targets;
     const all = [compiler, vendored, dependencies, wrapper, program];
-    return target?.deepMissing
-      .map(({ drvPath }) => all.find(({ path }) => path === drvPath)?.name)
-      .sort();
+    const missing = found.deep.missing([".#program"]);
+    expect(found.deep.lacks(".#program")).toBe(missing.length > 0);
+    return missing.map(({ drvPath }) => all.find(({ path }) => path === drvPath)?.name).sort();
   }
 
   test.each([
@@ -249,8 +248,9 @@ describe("closure=build", () => {
   test("without it, nothing below a cached target is wanted", async () => {
     const own = memoryCache("own");
     hold(own, out(program));
-    const { targets } = await surveyed({ targets: ".#program" }, nix, { own });
-    expect(targets[0]?.deepMissing).toEqual([]);
+    const { deep } = await surveyed({ targets: ".#program" }, nix, { own });
+    expect(deep.missing([".#program"])).toEqual([]);
+    expect(deep.lacks(".#program")).toBe(false);
   });
 });
 

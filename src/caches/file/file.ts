@@ -21,8 +21,17 @@ import { stage, sweep, writeWhole } from "../../host/atomic.ts";
 import { EXTENSIONS, type Packing, packingTrouble } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
-import { parsePacking, parsePriority, parseUrl, signingOf, withoutSlash } from "../address.ts";
+import {
+  hasIndex,
+  parsePacking,
+  parsePriority,
+  parseUrl,
+  signingOf,
+  withoutSlash,
+} from "../address.ts";
 import { BINARY_CACHE_OPTIONS } from "../address-options.ts";
+import type { MemberIndex } from "../index-file.ts";
+import { folderIndex } from "../index-segments.ts";
 import type { BadAddress, CacheKind } from "../kind.ts";
 import { narFile, narInfoFor, pushInOrder, type Uploaded } from "../nar-file.ts";
 import { readPins, writePin } from "./pins.ts";
@@ -37,6 +46,7 @@ export interface FileCacheOptions extends Packing {
   /** Behind its address, for Nix. */
   readonly query?: URLSearchParams;
   readonly signingKey: SigningKey | undefined;
+  readonly index?: MemberIndex | undefined;
 }
 
 const PRIORITY = 30;
@@ -46,7 +56,7 @@ const STALE = 6 * 3_600_000;
 
 /** A cache that can be read; `writableFileCache` adds the verbs. */
 function fileCache(options: FileCacheOptions): CacheClient {
-  const { name, directory, storeDir, policy, signingKey } = options;
+  const { name, directory, storeDir, policy, signingKey, index } = options;
   const query = new URLSearchParams(options.query);
   if (policy.kind === "by location") query.set("trusted", "1");
   return {
@@ -81,6 +91,7 @@ function fileCache(options: FileCacheOptions): CacheClient {
         return { kind: "unknown", cause: asError(error) };
       }
     },
+    ...(index ? { mayHave: (path, signal) => index.has(path, signal) } : {}),
     async realisation(id) {
       try {
         const text = await readIfThere(join(directory, realisationFile(id)));
@@ -91,9 +102,7 @@ function fileCache(options: FileCacheOptions): CacheClient {
       }
     },
     narSize: async (narInfo) => sizeOf(narPath(directory, narInfo)),
-    async *readNar(narInfo, signal) {
-      yield* createReadStream(narPath(directory, narInfo), { signal }) as AsyncIterable<Buffer>;
-    },
+    readNar: (narInfo, signal) => createReadStream(narPath(directory, narInfo), { signal }),
   };
 }
 
@@ -175,8 +184,10 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
       if ((await readIfThere(infoFile)) === undefined) {
         await writeWhole(infoFile, formatCacheInfo(storeDir, PRIORITY));
       }
+      await options.index?.add(paths, signal);
       return pushInOrder(paths, PARALLEL, (info) => upload(info, nar, signal), progress, signal);
     },
+    realise: (made) => writeWhole(join(directory, realisationFile(made.id)), made.text),
     records: fileRecords(directory),
     pin: (pin) => writePin(directory, pin),
     pins: () => readPins(directory, storeDir),
@@ -239,6 +250,7 @@ export const fileKind: CacheKind<FileAddress> = {
       query: new URL(readAt).searchParams,
       ...parsePacking(url),
       signingKey,
+      index: hasIndex(url) ? folderIndex(request.name, directory) : undefined,
     };
     return request.role === "own" ? writableFileCache(options) : fileCache(options);
   },
@@ -281,8 +293,8 @@ export function fileRecords(directory: string): RecordStore {
           }),
       );
       files.sort((a, b) => b.mtimeMs - a.mtimeMs);
-      const old = files.slice(kindOf(key) === "ledger" ? LEDGERS_KEPT : KEPT);
-      for (const { name } of old) await rm(join(folder, name), { force: true });
+      const kept = kindOf(key) === "ledger" ? LEDGERS_KEPT : KEPT;
+      for (const { name } of files.slice(kept)) await rm(join(folder, name), { force: true });
     },
   };
 }

@@ -10,7 +10,8 @@ import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judge, type SignaturePolicy } from "../accept.ts";
 
 const SUFFIX = ".narinfo";
-const FOLDERS = ["nar", "log", "realisations", "memos"];
+const REALISATIONS = "realisations";
+const FOLDERS = ["nar", "log", REALISATIONS, "memos"];
 const PARALLEL = 16;
 
 /** Hash parts of the paths that the cache at `directory` holds. */
@@ -106,6 +107,11 @@ export async function takeIn(
     if (!nars.has(name)) await move(join("nar", name));
   for (const name of await listed(join(folder, "memos"))) await move(join("memos", name));
   for (const file of fresh) await move(file);
+  // Nobody signs them: one could lead to another path that is signed.
+  const there = new Set(await listed(join(directory, REALISATIONS)));
+  for (const [name, hash] of signer ? [] : await realisationsIn(folder)) {
+    if (held.has(hash) && !there.has(name)) await move(join(REALISATIONS, name));
+  }
   if ((await readIfThere(join(directory, "nix-cache-info"))) === undefined)
     await move("nix-cache-info");
   await rm(folder, { recursive: true, force: true });
@@ -134,14 +140,30 @@ export async function layOut(
   for (const name of records) await put(join("memos", name));
   let bytes = 0;
   const linked = new Set<string>();
+  const hashes = new Set<string>();
   for (const { storePath, url, fileSize } of paths) {
     if (!nars.has(url)) continue;
     if (!linked.has(url)) await put(url);
     linked.add(url);
     await put(`${hashPart(storePath)}${SUFFIX}`);
+    hashes.add(hashPart(storePath));
     bytes += fileSize ?? 0;
   }
+  for (const [name, hash] of await realisationsIn(directory)) {
+    if (hashes.has(hash)) await put(join(REALISATIONS, name));
+  }
   return bytes;
+}
+
+/** By file name, the hash part of the path that each leads to; what cannot be read is left out. */
+async function realisationsIn(directory: string): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const name of await listed(join(directory, REALISATIONS))) {
+    const text = await readIfThere(join(directory, REALISATIONS, name)).catch(() => undefined);
+    const [, hash] = /"outPath":"([0-9a-z]{32})-/.exec(text ?? "") ?? [];
+    if (hash !== undefined && /^sha256:[0-9a-f]{64}![^/]+\.doi$/.test(name)) found.set(name, hash);
+  }
+  return found;
 }
 
 async function listed(folder: string): Promise<string[]> {

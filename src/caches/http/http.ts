@@ -22,6 +22,7 @@ import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts"
 import { ASK, isPassing, isSuccess, retry } from "../../host/retry.ts";
 import { judgeNarInfo, narPlace, type SignaturePolicy } from "../accept.ts";
 import {
+  hasIndex,
   narInfoPage,
   parsePacking,
   parsePriority,
@@ -31,6 +32,7 @@ import {
   withoutSlash,
 } from "../address.ts";
 import { HTTP_OPTIONS } from "../address-options.ts";
+import type { MemberIndex } from "../index-file.ts";
 import type { CacheKind } from "../kind.ts";
 import {
   longer,
@@ -40,7 +42,8 @@ import {
   storedMost,
   storedSize,
 } from "../stored-nar.ts";
-import { httpPush } from "./push.ts";
+import { type HttpPushOptions, httpPush, httpRealise } from "./push.ts";
+import { SwappedIndex } from "./swapped.ts";
 
 export interface HttpCacheOptions {
   readonly name: string;
@@ -56,6 +59,7 @@ export interface HttpCacheOptions {
   readonly explain?: (answer: HttpResponse) => UserError | undefined;
   /** What a root without nix-cache-info is; default: no cache. */
   readonly withoutInfo?: "no cache" | "not written yet";
+  readonly index?: MemberIndex | undefined;
 }
 
 /** Milliseconds for one try of a small request. */
@@ -67,7 +71,7 @@ const SMALL = 128 * 1024;
 const ABSENT = new Set([404, 410]);
 
 export function httpCache(options: HttpCacheOptions): CacheClient {
-  const { name, base, http, headers, policy, storeDir } = options;
+  const { name, base, http, headers, policy, storeDir, index } = options;
   const at = (path: string) => below(base, path);
   const request = (path: string, signal: AbortSignal): HttpRequest => ({
     method: "GET",
@@ -151,6 +155,7 @@ export function httpCache(options: HttpCacheOptions): CacheClient {
         return { kind: "unknown", cause: asError(error) };
       }
     },
+    ...(index ? { mayHave: (path, signal) => index.has(path, signal) } : {}),
     async realisation(id, signal) {
       // Escaped, as 2.34 asks for it: a bucket's signature needs one way of writing it.
       const ask = {
@@ -222,14 +227,22 @@ export const httpKind: CacheKind<URL> = {
   open(url, request) {
     const { name, role, token, http, storeDir } = request;
     const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
+    const base = new URL(url.pathname, url.origin);
+    const headers = authorization(
+      role === "own" ? token : undefined,
+      request.netrc?.get(url.hostname),
+    );
+    const at = (path: string) => below(base, path);
+    const index = hasIndex(url) ? new SwappedIndex({ name, at, http, headers }) : undefined;
     const options: HttpCacheOptions = {
       name,
-      base: new URL(url.pathname, url.origin),
+      base,
       substituter: { url: readAt, publicKeys, priority: parsePriority(url) },
       policy,
       storeDir,
       http,
-      headers: authorization(role === "own" ? token : undefined, request.netrc?.get(url.hostname)),
+      headers,
+      index,
       // Who writes first to a folder behind PUT makes the cache, as `nix copy` does.
       withoutInfo: role === "own" && canWrite ? "not written yet" : "no cache",
     };
@@ -239,21 +252,24 @@ export const httpKind: CacheKind<URL> = {
       return token ? { ...cache, describe: (signal) => unsigned(cache, signal) } : cache;
     }
     const packing = parsePacking(url);
+    const pushing: HttpPushOptions = {
+      name,
+      at,
+      http,
+      headers,
+      ...(index ? { index } : {}),
+      ...packing,
+      signingKey,
+      folder: request.folder,
+      isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
+      storeDir,
+    };
     return {
       ...cache,
       // Whether it takes a PUT, only one that writes would show.
       mayPush: async () => packingTrouble(name, packing),
-      push: httpPush({
-        name,
-        at: (path) => below(options.base, path),
-        http,
-        headers: options.headers,
-        ...packing,
-        signingKey,
-        folder: request.folder,
-        isNew: async (signal) => (await cache.describe(signal)).storeDir === undefined,
-        storeDir,
-      }),
+      push: httpPush(pushing),
+      realise: httpRealise(pushing),
     };
   },
 };

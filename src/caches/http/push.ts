@@ -8,6 +8,7 @@ import { UserError } from "../../domain/errors.ts";
 import { formatSha256 } from "../../domain/hash.ts";
 import { ByteBudget } from "../../domain/limit.ts";
 import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
+import { realisationFile } from "../../domain/realisation.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
 import { EXTENSIONS, type Packing } from "../../host/compress.ts";
@@ -16,6 +17,7 @@ import { keepGarbageSmall } from "../../host/environment.ts";
 import { serverWords } from "../../host/http-body.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { isSuccess, RETRY, type RetryPolicy, retry } from "../../host/retry.ts";
+import type { MemberIndex } from "../index-file.ts";
 import {
   isSmall,
   narFile,
@@ -24,6 +26,7 @@ import {
   pushInOrder,
   type Uploaded,
 } from "../nar-file.ts";
+import type { SwappedIndex } from "./swapped.ts";
 
 export interface HttpPushOptions extends Packing {
   readonly name: string;
@@ -41,6 +44,7 @@ export interface HttpPushOptions extends Packing {
   readonly storeDir: string;
   /** Whether the cache has no nix-cache-info yet: whoever pushes first writes it. */
   readonly isNew: (signal: AbortSignal) => Promise<boolean>;
+  readonly index?: MemberIndex & Partial<Pick<SwappedIndex, "begin">>;
 }
 
 /** Two requests a path at 20 ms: 128 side by side bring some 3,000 small paths a second. */
@@ -74,6 +78,7 @@ export function httpPush(given: HttpPushOptions): NonNullable<CacheClient["push"
       begun = undefined;
       throw error;
     });
+    await options.index?.add(paths, signal);
     const upload = async (info: PathInfo) => {
       const memory = isSmall(info) ? 3 * info.narSize : STREAM;
       await budget.take(memory);
@@ -89,11 +94,26 @@ export function httpPush(given: HttpPushOptions): NonNullable<CacheClient["push"
   };
 }
 
+/** As Nix's own client writes it, where it is looked for. */
+export function httpRealise(options: HttpPushOptions): NonNullable<CacheClient["realise"]> {
+  return async ({ id, text }, signal) => {
+    const at = realisationFile(id).replace("!", "%21");
+    const request = { ...put(options, at, "application/json", signal), body: text };
+    const answer = await retry(
+      () => options.http.request(request),
+      signal,
+      options.policy ?? RETRY,
+    );
+    accepted(options, request, answer);
+  };
+}
+
 /** Nix's own for a cache it writes. */
 const PRIORITY = 50;
 
 async function writeInfo(options: HttpPushOptions, signal: AbortSignal): Promise<void> {
   if (!(await options.isNew(signal))) return;
+  await options.index?.begin?.(() => options.isNew(signal), signal);
   const request = {
     ...put(options, "nix-cache-info", "text/x-nix-cache-info", signal),
     body: formatCacheInfo(options.storeDir, PRIORITY),

@@ -64,8 +64,10 @@ export function signedHttp(
   };
   const sign = async (request: HttpRequest): Promise<HttpRequest> => {
     const known = await credentials();
-    const url = inRegion(request.url, first, region);
+    const url = new URL(inRegion(request.url, first, region));
     if (!known) return { ...request, url };
+    // Not every server writes anew what it is asked for before it reckons: it is asked as it is signed.
+    url.pathname = canonicalPath(url);
     const { body } = request;
     if (typeof body === "object" && Symbol.asyncIterator in body) {
       throw new Error("S3 takes no bodies of unknown length");

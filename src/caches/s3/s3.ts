@@ -3,18 +3,23 @@
 import type { CacheDescription } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import { packingTrouble } from "../../host/compress.ts";
-import { ASK, retry } from "../../host/retry.ts";
+import type { HttpRequest, HttpResponse } from "../../host/http-client.ts";
+import { ASK, isSuccess, retry } from "../../host/retry.ts";
 import {
+  hasIndex,
   parseHostUrl,
   parsePacking,
   parsePriority,
   placeAt,
   signedPathsOnly,
   signingOf,
+  withoutSlash,
 } from "../address.ts";
 import { S3_OPTIONS } from "../address-options.ts";
 import { below, httpCache } from "../http/http.ts";
-import { type HttpPushOptions, httpPush } from "../http/push.ts";
+import { type HttpPushOptions, httpPush, httpRealise } from "../http/push.ts";
+import { HEAD_MOST, INDEX_FOLDER, INDEX_MOST } from "../index-file.ts";
+import { SegmentedIndex, type SegmentStore } from "../index-segments.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
 import { PartMemory } from "../parts.ts";
 import { explainS3, parseBucket, signedHttp } from "./client.ts";
@@ -66,9 +71,17 @@ export const s3Kind: CacheKind<URL> = {
         return place.href;
       },
     };
+    const at = (path: string) => below(base, path);
+    const storageClass = url.searchParams.get("storage-class");
+    const headers: Readonly<Record<string, string>> =
+      storageClass === null ? {} : { "x-amz-storage-class": storageClass };
+    const index = hasIndex(url)
+      ? new SegmentedIndex(name, bucketSegments({ at, http, headers }))
+      : undefined;
     const cache = httpCache({
       name,
       base,
+      index,
       substituter,
       policy,
       storeDir,
@@ -90,12 +103,12 @@ export const s3Kind: CacheKind<URL> = {
     };
     if (!canWrite) return { ...cache, describe };
     const memory = new PartMemory(MEMORY);
-    const storageClass = url.searchParams.get("storage-class");
     const options: HttpPushOptions = {
       name,
-      at: (path) => below(base, path),
+      at,
       http,
-      headers: storageClass === null ? {} : { "x-amz-storage-class": storageClass },
+      headers,
+      ...(index ? { index } : {}),
       ...parsePacking(url),
       signingKey,
       explain,
@@ -110,6 +123,7 @@ export const s3Kind: CacheKind<URL> = {
       mayPush: async (signal) =>
         (await refusesParts(options, signal)) ?? packingTrouble(name, options),
       push: httpPush(options),
+      realise: httpRealise(options),
     };
   },
 };
@@ -163,4 +177,76 @@ function noCredentials(name: string): UserError {
   return new UserError("NCP-303", `${name}: there are no AWS credentials`, {
     hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (aws-actions/configure-aws-credentials does), or token to KEYID:SECRET",
   });
+}
+
+/** Of a thousand names each: more are not listed to begin an index. */
+const LISTS_MOST = 200;
+
+/** Beside the narinfos in the bucket; who reads an index, or writes one, needs `s3:ListBucket`. */
+function bucketSegments(bucket: Pick<HttpPushOptions, "at" | "http" | "headers">): SegmentStore {
+  const { at, http, headers } = bucket;
+  const ask = async (
+    method: HttpRequest["method"],
+    url: URL,
+    signal: AbortSignal,
+    body?: Uint8Array,
+  ): Promise<HttpResponse> => {
+    const request = {
+      ...{ method, url, signal, deadline: DEADLINE, maxBytes: HEAD_MOST + INDEX_MOST },
+      ...(body ? { body, headers } : {}),
+    };
+    const answer = await retry(() => http.request(request), signal, ASK);
+    if (isSuccess(answer.status) || (answer.status === 404 && method !== "PUT")) return answer;
+    throw new Error(`${method} ${url.pathname} answers ${answer.status}`);
+  };
+  const names = async (prefix: string, signal: AbortSignal): Promise<string[] | undefined> => {
+    const found: string[] = [];
+    let token: string | undefined;
+    for (let n = 0; n < LISTS_MOST; n++) {
+      const url = at("");
+      // The bucket itself, as AWS's own tools write it: not every server knows it by another name.
+      url.pathname = withoutSlash(url.pathname);
+      // Without the folders' own files: of the bucket's root only the narinfos, and none of the NARs.
+      url.searchParams.set("list-type", "2");
+      url.searchParams.set("delimiter", "/");
+      url.searchParams.set("prefix", prefix);
+      if (token !== undefined) url.searchParams.set("continuation-token", token);
+      const { status, body } = await ask("GET", url, signal);
+      if (status === 404) throw new Error("there is no such bucket");
+      const text = body.toString("utf8");
+      for (const [, key = ""] of text.matchAll(/<Key>([^<]{1,1024})<\/Key>/g)) {
+        if (key !== prefix) found.push(key.slice(prefix.length));
+      }
+      if (!/<IsTruncated>true</.test(text)) return found;
+      token = unescaped(/<NextContinuationToken>([^<]{1,2048})</.exec(text)?.[1]);
+      if (token === undefined) throw new Error("a list has no end");
+    }
+    return undefined;
+  };
+  const file = (name: string) => at(`${INDEX_FOLDER}/${name}`);
+  return {
+    names: async (signal) => (await names(`${INDEX_FOLDER}/`, signal)) ?? ["too many"],
+    async read(name, signal) {
+      const { status, body } = await ask("GET", file(name), signal);
+      return isSuccess(status) ? body : undefined;
+    },
+    write: async (name, content, signal) => {
+      await ask("PUT", file(name), signal, content);
+    },
+    remove: async (name, signal) => {
+      await ask("DELETE", file(name), signal);
+    },
+    members: async (signal) =>
+      (await names("", signal))?.flatMap(
+        (name) => /^([0-9a-z]{32})\.narinfo$/.exec(name)?.[1] ?? [],
+      ),
+  };
+}
+
+function unescaped(text: string | undefined): string | undefined {
+  return text
+    ?.replaceAll("&quot;", '"')
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&amp;", "&");
 }

@@ -4,7 +4,7 @@ import type { BuildFigures } from "../../domain/build-figures.ts";
 import { isFullDisk } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import { floorOf, type Job } from "../../domain/job.ts";
-import type { Nix, World } from "../../domain/ports.ts";
+import type { BuildResult, Nix, World } from "../../domain/ports.ts";
 import { count, formatBytes, formatSeconds } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import type { Built, NotBuilt, Reclaimed } from "../outcome.ts";
@@ -75,7 +75,7 @@ export class Building {
         outputs: [...outputs.values()].flatMap(({ path }) => path ?? []),
       });
     }
-    this.figures.push(...result.figures.values());
+    this.figures.push(...withAround(result, all));
     for (const drvPath of result.stopped) this.notBegun.add(drvPath);
     if (result.stopped.length + result.failed.size > 0) onNotBuilt();
     const { hookFailed } = result;
@@ -196,6 +196,14 @@ export class Building {
       hint: `it builds in ${nix.buildDirectory()} and puts its output into ${nix.setup.realStoreDir}: free disk space there and run it again; what it had is kept, and the next plan foresees it`,
     };
   }
+}
+
+/** With what the step took beside them, where all of it was seen: what failed ran too, and has no figures. */
+function withAround({ figures, busySeconds, failed, stopped }: BuildResult, all: number) {
+  const found = [...figures.values()];
+  if (busySeconds === undefined || failed.size + stopped.length > 0) return found;
+  const aroundSeconds = Math.max(0, all - busySeconds);
+  return found.map((one): BuildFigures => ({ ...one, aroundSeconds }));
 }
 
 /** The derivation that failed by itself, in the words of Nix 2.8 and of later ones. */

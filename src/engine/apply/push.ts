@@ -1,11 +1,18 @@
 /** Which paths a push sends: what the closure holds and no cache has; and how a pin is set and read back. */
 
-import type { Can, Pin, PushProgress } from "../../domain/cache.ts";
+import type { BinaryCache, Can, Pin, PushProgress } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
+import { mapLimited } from "../../domain/limit.ts";
 import { dependencies, type PathInfo } from "../../domain/narinfo.ts";
 import type { Clock, Nix } from "../../domain/ports.ts";
+import {
+  type MadeRealisation,
+  type Realisations,
+  realisationFile,
+} from "../../domain/realisation.ts";
 import { namePart, type StorePath } from "../../domain/store-path.ts";
+import type { PushRoots } from "../step.ts";
 import type { Lookup } from "../survey/lookup.ts";
 
 export interface Pushed {
@@ -70,7 +77,7 @@ export async function push(
   const upstreamOnly: StorePath[] = [];
   const sent = new Set(send.map(({ storePath }) => storePath));
   for (const root of valid) {
-    const answer = await lookup.ask(root);
+    const answer = await lookup.certain(root);
     if (!sent.has(root) && !answer.own && answer.upstream) upstreamOnly.push(root);
   }
   return {
@@ -83,6 +90,45 @@ export async function push(
     absent: roots.filter((root) => !valid.has(root)),
   };
 }
+
+/** What roots are by now: of what is content-addressed Nix knows it only when it is built. */
+export async function rootsMade(
+  { paths, realised = [] }: PushRoots,
+  nix: Pick<Nix, "realisations">,
+  signal: AbortSignal,
+): Promise<{ readonly paths: readonly StorePath[]; readonly made: Realisations }> {
+  const made = realised.length === 0 ? [] : ((await nix.realisations?.(realised, signal)) ?? []);
+  return { paths: [...new Set([...paths, ...made.map(({ path }) => path)])], made };
+}
+
+/**
+ * Writes what became of content-addressed outputs whose paths our cache was sent, as `nix copy` does, and
+ * reads it back: without it nobody knows their paths before they are built.
+ */
+export async function pushRealisations(
+  cache: BinaryCache,
+  made: Realisations,
+  signal: AbortSignal,
+): Promise<void> {
+  const { realise, realisation } = cache;
+  if (!realise || !realisation) return;
+  const isServed = async ({ id, path }: MadeRealisation) => {
+    const answer = await realisation(id, signal);
+    return answer.kind === "hit" && answer.realisation.path === path;
+  };
+  await mapLimited(made, AT_ONCE, async (one) => {
+    if (await isServed(one)) return;
+    await realise(one, signal);
+    if (await isServed(one)) return;
+    throw new UserError(
+      "NCP-305",
+      `${cache.name} took ${realisationFile(one.id)} and does not serve it`,
+    );
+  });
+}
+
+/** Files of some hundred bytes. */
+const AT_ONCE = 16;
 
 async function* counted(
   path: StorePath,
@@ -115,7 +161,7 @@ async function lackingPaths(
   const wanted: PathInfo[] = [];
   await Promise.all(
     [...closure.values()].map(async (info) => {
-      const { own, upstream, refused } = await lookup.ask(info.storePath);
+      const { own, upstream, refused } = await lookup.certain(info.storePath);
       const { storePath } = info;
       const isForced = force === "force" && (!upstream || isRoot.has(storePath));
       if (isForced || again?.has(storePath)) wanted.push(info);

@@ -27,7 +27,8 @@ import {
   pushFindings,
 } from "./apply-findings.ts";
 import { Meter, PushMeter } from "./meter.ts";
-import { type KeptOut, type Pushed, type PushHow, push, setPin, vanished } from "./push.ts";
+import type { KeptOut, Pushed, PushHow } from "./push.ts";
+import { push, pushRealisations, rootsMade, setPin, vanished } from "./push.ts";
 import { type Verification, verify } from "./verify.ts";
 
 const VISIBLE = { path: 120_000, pin: 30_000 };
@@ -41,7 +42,7 @@ export interface TransactionParts {
   >;
   readonly lookup: Lookup;
   readonly world: Pick<World, "clock" | "log" | "decompress">;
-  readonly nix: Pick<Nix, "valid" | "closure" | "nar">;
+  readonly nix: Pick<Nix, "valid" | "closure" | "nar" | "realisations">;
   readonly signal: AbortSignal;
   /** Milliseconds a pushed path and a pin have to become visible. */
   readonly visible?: { readonly path: number; readonly pin: number };
@@ -106,11 +107,13 @@ export class Transaction {
   }
 
   async push({ cache, roots }: Extract<Step, { do: "push" }>): Promise<void> {
-    const { target, paths } = roots;
+    const { target } = roots;
     this.to = cache.name;
     const { job, signal } = this.parts;
+    const { paths, made } = await rootsMade(roots, this.parts.nix, signal);
     try {
       const { failed, absent, keptOut } = await this.send(cache, paths, job);
+      if (failed.size + keptOut.length === 0) await pushRealisations(cache, made, signal);
       if (keptOut.length > 0) this.partly.add(target);
       if (failed.size > 0 || absent.length > 0) this.broken.add(target);
       const lost = this.buildsFailed === "some" ? [] : absent;
@@ -151,6 +154,7 @@ export class Transaction {
       if (this.keptOut.has(one.path)) continue;
       this.keptOut.set(one.path, one);
       world.log.info(`kept out: ${keptOutWords(one)}`);
+      world.log.did?.("Kept out", `${keptOutWords(one)}: push-max`);
     }
     const poisoned = [...result.poisoned].filter(([path]) => !this.poisoned.has(path));
     for (const [path] of poisoned) this.poisoned.add(path);
@@ -173,7 +177,10 @@ export class Transaction {
     if (this.broken.has(target) || this.partly.has(target)) return;
     const { world } = this.parts;
     const begun = world.clock.now();
-    const { outcome, detail, paths, bytes, failing } = await this.proof(step);
+    const made = await rootsMade(step.roots, this.parts.nix, this.parts.signal);
+    if (made.paths.length === 0) return;
+    const roots = { target, paths: made.paths };
+    const { outcome, detail, paths, bytes, failing } = await this.proof({ ...step, roots });
     if (outcome === "gone") for (const path of failing) this.gone.add(path);
     const seconds = (world.clock.now() - begun) / 1000;
     this.verified.set(target, { target, outcome, detail, paths, bytes, seconds });

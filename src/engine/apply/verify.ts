@@ -156,7 +156,7 @@ async function verifyMember(
   }
   if (presence.kind === "refused") return { state: "rejected", why: presence.why };
   if (presence.kind === "gone") return lostNar(cache, presence.narInfo, signal);
-  const { upstream } = await lookup.ask(path);
+  const { upstream } = await lookup.certain(path);
   const served = presence.kind === "hit" ? presence.narInfo : upstream?.narInfo;
   if (served) {
     // A reference may well be another cache's; a root we mean to pin may not.

@@ -187,6 +187,8 @@ const OUR_INPUTS = [
   "nix-sha256",
   "pass-env",
   "summary",
+  "check-runs",
+  "check-runs-token",
   "working-directory",
 ];
 

@@ -35,9 +35,10 @@ export function buildSteps(
   const inARound = new Set(
     (pace.kind === "rounds" ? ordered : timed).map(({ drvPath }) => drvPath),
   );
-  const rest = targets
-    .flatMap((target): DerivationOutputs[] => [...needsOf(target.wanted), ...target.deepMissing])
-    .filter(({ drvPath }) => !inARound.has(drvPath));
+  const deep = survey.deep.missing(targets.map(({ name }) => name));
+  const rest = [...targets.flatMap(({ wanted }) => needsOf(wanted)), ...deep].filter(
+    ({ drvPath }) => !inARound.has(drvPath),
+  );
   const batches = batchesAt(pace, ordered);
   return [
     ...batches.flatMap(({ derivations, push, why }): Step[] => {

@@ -7,7 +7,7 @@ import type { Disk, FileSystem, NixSetup } from "../../domain/ports.ts";
 import { formatBytes } from "../../domain/size.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Facts } from "../survey/facts.ts";
-import { type Estimate, inodesFor } from "./estimate.ts";
+import { type BuildSums, type Estimate, inodesFor, sumsOf } from "./estimate.ts";
 
 export interface Need {
   readonly what:
@@ -97,16 +97,25 @@ export function bytesToDownload(facts: Facts, paths: Iterable<StorePath>): numbe
 const COMPRESSED = 0.5;
 
 /** What the load needs, and where. */
-export function needsOf(
-  load: Load,
+export function needsOf(load: Load, directories: Directories): Need[] {
+  return needsFor(load, sumsOf(load.builds, buildsAtOnce(directories)), directories);
+}
+
+export function buildsAtOnce({ setup }: Directories): number {
+  return setup?.buildsAtOnce ?? 1;
+}
+
+/** The same, of builds that were added up. */
+export function needsFor(
+  load: Omit<Load, "builds">,
+  builds: BuildSums,
   { setup, buildDir, workspace, staging, cache }: Directories,
 ): Need[] {
   const needs: Need[] = [];
+  const outputs = builds.outputBytes;
   if (setup) {
-    const { realStoreDir, buildsAtOnce } = setup;
-    const known = load.builds.filter(({ basis }) => basis !== "rule");
-    const outputs = total(load.builds, "outputBytes");
-    const building = atOnce(load.builds, "bytes", buildsAtOnce);
+    const { realStoreDir } = setup;
+    const building = total(builds.largest.bytes);
     needs.push(
       {
         what: "store",
@@ -121,16 +130,16 @@ export function needsOf(
         directory: realStoreDir,
         bytes: outputs,
         inodes: inodesFor(outputs),
-        guessedBytes: outputs - total(known, "outputBytes"),
-        writes: something(load.builds.length),
+        guessedBytes: outputs - builds.knownOutputBytes,
+        writes: something(builds.count),
       },
       {
         what: "build directory",
         directory: buildDir,
         bytes: building,
-        inodes: atOnce(load.builds, "inodes", buildsAtOnce),
-        guessedBytes: building - atOnce(known, "bytes", buildsAtOnce),
-        writes: something(load.builds.length),
+        inodes: total(builds.largest.inodes),
+        guessedBytes: building - total(builds.largest.knownBytes),
+        writes: something(builds.count),
       },
     );
   }
@@ -145,7 +154,6 @@ export function needsOf(
       writes: something(load.fetchPaths),
     });
   }
-  const outputs = total(load.builds, "outputBytes");
   if (cache && outputs > 0) {
     const nars = Math.round(outputs * COMPRESSED);
     // An archive of all of it is written beside it before it is sent.
@@ -154,7 +162,7 @@ export function needsOf(
       what: "our cache",
       directory: cache.directory,
       bytes,
-      inodes: 2 * load.builds.length,
+      inodes: 2 * builds.count,
       guessedBytes: bytes,
       writes: "something",
     });
@@ -174,14 +182,8 @@ function something(amount: number): Need["writes"] {
   return amount > 0 ? "something" : "nothing";
 }
 
-function total(builds: readonly Estimate[], what: "outputBytes"): number {
-  return builds.reduce((sum, build) => sum + build[what], 0);
-}
-
-/** A build's directory goes when it ends: the largest ones that may run side by side. */
-function atOnce(builds: readonly Estimate[], what: "bytes" | "inodes", most: number): number {
-  const sizes = builds.map((build) => build[what]).sort((a, b) => b - a);
-  return sizes.slice(0, Math.max(1, most)).reduce((sum, size) => sum + size, 0);
+function total(sizes: readonly number[]): number {
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Needs on their file systems; one whose file system could not be asked is on none. */
@@ -243,11 +245,13 @@ export async function measureDiskSpace(
   return { fileSystems: onFileSystems(needs, places), needs, places, load, notices };
 }
 
-/** The disk space of another load in the same places. */
-export function spaceFor(diskSpace: DiskSpace, load: Load, directories: Directories): DiskSpace {
-  const needs = needsOf(load, directories);
-  const freed = new Map(diskSpace.fileSystems.map((one) => [one.fileSystem.id, one.bytesFreed]));
-  return { ...diskSpace, needs, load, fileSystems: onFileSystems(needs, diskSpace.places, freed) };
+/** Other needs in the same places. */
+export function spaceFor(
+  { fileSystems, places }: DiskSpace,
+  needs: readonly Need[],
+): SpaceOnFileSystem[] {
+  const freed = new Map(fileSystems.map((one) => [one.fileSystem.id, one.bytesFreed]));
+  return onFileSystems(needs, places, freed);
 }
 
 /** `downloads 2.1 GB, build outputs 1.1 GB`; what takes nothing is not named. */

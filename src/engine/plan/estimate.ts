@@ -19,6 +19,58 @@ export interface Estimate {
   readonly outputBytes: number;
 }
 
+/** What builds take together, however many they are. */
+export interface BuildSums {
+  readonly count: number;
+  readonly outputBytes: number;
+  /** Without what rests on the rule alone. */
+  readonly knownOutputBytes: number;
+  /** Of each, those of the largest that may run side by side, largest first. */
+  readonly largest: Readonly<Record<"bytes" | "knownBytes" | "inodes", readonly number[]>>;
+}
+
+export function sumsOf(builds: readonly Estimate[], atOnce: number): BuildSums {
+  const known = builds.filter(({ basis }) => basis !== "rule");
+  const outputs = (of: readonly Estimate[]) =>
+    of.reduce((sum, { outputBytes }) => sum + outputBytes, 0);
+  return {
+    count: builds.length,
+    outputBytes: outputs(builds),
+    knownOutputBytes: outputs(known),
+    largest: {
+      bytes: largestOf(
+        builds.map(({ bytes }) => bytes),
+        atOnce,
+      ),
+      knownBytes: largestOf(
+        known.map(({ bytes }) => bytes),
+        atOnce,
+      ),
+      inodes: largestOf(
+        builds.map(({ inodes }) => inodes),
+        atOnce,
+      ),
+    },
+  };
+}
+
+/** Of both together, which have no build in common. */
+export function sumOf(a: BuildSums, b: BuildSums, atOnce: number): BuildSums {
+  const of = (what: keyof BuildSums["largest"]) =>
+    largestOf([...a.largest[what], ...b.largest[what]], atOnce);
+  return {
+    count: a.count + b.count,
+    outputBytes: a.outputBytes + b.outputBytes,
+    knownOutputBytes: a.knownOutputBytes + b.knownOutputBytes,
+    largest: { bytes: of("bytes"), knownBytes: of("knownBytes"), inodes: of("inodes") },
+  };
+}
+
+/** A build's directory goes when it ends: no more of them are there than run side by side. */
+function largestOf(sizes: readonly number[], atOnce: number): readonly number[] {
+  return sizes.toSorted((a, b) => b - a).slice(0, Math.max(1, atOnce));
+}
+
 /** Bytes to a file, on the whole: what a NAR or a build of unknown content is taken to hold. */
 const BYTES_PER_INODE = 32 * 1024;
 

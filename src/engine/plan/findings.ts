@@ -114,7 +114,7 @@ export function lateFindings(
   const { end, now, slots } = times;
   if (!end || left.length === 0) return [];
   const builds = new BuildTimes(survey, work);
-  const all = builds.makespan(builds.below(work.judgement.build.keys(), new Set()), slots);
+  const all = builds.step(builds.below(work.judgement.build.keys(), new Set()), slots);
   const names = left.slice(0, 10).map(({ name }) => name);
   const more = left.length > names.length ? ` and ${left.length - names.length} more` : "";
   const rest = rounds.length === 0 ? "" : "; what most targets need is built first, and pushed";

@@ -1,13 +1,14 @@
 /** Fits the work into the disk space there is: reclaiming, then leaving targets out, then a slower pace. Pure. */
 
+import { BitSet } from "../../domain/bit-set.ts";
 import type { Finding } from "../../domain/finding.ts";
 import type { Job } from "../../domain/job.ts";
 import { count, formatBytes } from "../../domain/size.ts";
-import type { StorePath } from "../../domain/store-path.ts";
 import { MAY, type Reclaim } from "../step.ts";
 import type { Survey } from "../survey.ts";
 import type { Pace } from "./build-order.ts";
 import {
+  buildsAtOnce,
   type Directories,
   type DiskSpace,
   fits,
@@ -15,11 +16,12 @@ import {
   type Load,
   lackOn,
   lacksInodes,
+  needsFor,
   type SpaceOnFileSystem,
   spaceFor,
   usesWords,
 } from "./disk-space.ts";
-import type { Estimate } from "./estimate.ts";
+import { type BuildSums, sumOf, sumsOf } from "./estimate.ts";
 import { NOTHING_TO_RECLAIM, planReclaims, type ReclaimOptions } from "./reclaim.ts";
 import type { Work } from "./work.ts";
 
@@ -98,7 +100,11 @@ export interface Cut {
   readonly left: readonly string[];
 }
 
-/** Takes target by target, by priority, as long as all that is known of them has its space. */
+/**
+ * Takes target by target, by priority, as long as all that is known of them has its space. What several
+ * want takes its space once. What a target has no space for, no other one has that wants the same and
+ * more: none of those is gone through.
+ */
 function cutToFit(
   job: Job,
   survey: Survey,
@@ -106,54 +112,70 @@ function cutToFit(
   diskSpace: DiskSpace,
   directories: Directories,
 ): Cut {
+  const places = new Map([...work.names].map((name, place) => [name, place]));
   const byPriority = [...survey.targets]
     .sort((a, b) => b.target.priority - a.target.priority)
-    .filter(({ name }) => work.names.has(name));
-  const byPath = new Map(work.load.builds.map((estimate) => [estimate.drvPath, estimate]));
+    .filter(({ name }) => places.has(name));
+  const atOnce = buildsAtOnce(directories);
+  let open = work.parts().map(({ by, load }) => ({ by, amount: amountOf(load, atOnce) }));
+  let taken = amountOf({ fetchBytes: 0, fetchPaths: 0, downloadBytes: 0, builds: [] }, atOnce);
+  const hopeless = new BitSet(places.size);
+  const isWithin = ({ load, builds }: Amount) =>
+    fits(spaceFor(diskSpace, needsFor(load, builds, directories)), job.minFree);
   const kept = new Set<string>();
   const left: string[] = [];
-  const taken = new Set<StorePath>();
-  let load: Load = { fetchBytes: 0, fetchPaths: 0, downloadBytes: 0, builds: [] };
   for (const { name } of byPriority) {
-    const judgement = work.judgementOf(name);
-    // What several targets want takes its space once.
-    const paths = [...judgement.fetch].filter((path) => !taken.has(path));
-    const builds = [...judgement.build.keys()].filter((drvPath) => !taken.has(drvPath));
-    const next = added(
-      load,
-      work,
-      paths,
-      builds.flatMap((drvPath) => byPath.get(drvPath) ?? []),
-    );
-    const fresh = paths.length + builds.length > 0;
-    if (fresh && !fits(spaceFor(diskSpace, next, directories).fileSystems, job.minFree)) {
+    const place = places.get(name) ?? 0;
+    if (hopeless.has(place)) {
       left.push(name);
       continue;
     }
-    kept.add(name);
-    load = next;
-    for (const path of [...paths, ...builds]) taken.add(path);
+    const mine: typeof open = [];
+    let next = taken;
+    let verdict: "fits" | "does not" = "fits";
+    // Those that most targets want come first: what has no space for them is found out at once.
+    for (const part of open) {
+      if (!part.by.has(place)) continue;
+      mine.push(part);
+      next = sum(next, part.amount, atOnce);
+      if (isWithin(next)) continue;
+      verdict = "does not";
+      break;
+    }
+    if (verdict === "fits") {
+      kept.add(name);
+      taken = next;
+      open = open.filter(({ by }) => !by.has(place));
+      continue;
+    }
+    left.push(name);
+    const [first, ...others] = mine;
+    if (!first) continue;
+    const same = first.by.copy();
+    for (const { by } of others) same.keepOnly(by);
+    hopeless.addAll(same);
   }
   return { kept, left };
 }
 
-function added(
-  load: Load,
-  work: Work,
-  paths: readonly StorePath[],
-  builds: readonly Estimate[],
-): Load {
-  let { fetchBytes, downloadBytes } = load;
-  for (const path of paths) {
-    const { nar, file } = work.sizeOf(path);
-    fetchBytes += nar;
-    downloadBytes += file;
-  }
+/** What a load takes, so that another one can be added at no more cost than for the first. */
+interface Amount {
+  readonly load: Omit<Load, "builds">;
+  readonly builds: BuildSums;
+}
+
+function amountOf({ builds, ...load }: Load, atOnce: number): Amount {
+  return { load, builds: sumsOf(builds, atOnce) };
+}
+
+function sum(a: Amount, b: Amount, atOnce: number): Amount {
   return {
-    fetchBytes,
-    downloadBytes,
-    fetchPaths: load.fetchPaths + paths.length,
-    builds: builds.length === 0 ? load.builds : [...load.builds, ...builds],
+    load: {
+      fetchBytes: a.load.fetchBytes + b.load.fetchBytes,
+      fetchPaths: a.load.fetchPaths + b.load.fetchPaths,
+      downloadBytes: a.load.downloadBytes + b.load.downloadBytes,
+    },
+    builds: sumOf(a.builds, b.builds, atOnce),
   };
 }
 

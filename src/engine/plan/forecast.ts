@@ -42,6 +42,8 @@ export class BuildTimes {
   private readonly survey: Pick<Survey, "facts">;
   private readonly work: Pick<Work, "judgement" | "builds">;
   private readonly seconds: ReadonlyMap<StorePath, number>;
+  /** Of the steps that they were last built in, what was beside the builds. */
+  private readonly around: ReadonlyMap<StorePath, number>;
   readonly unmeasured: number;
 
   constructor(survey: Pick<Survey, "facts">, work: Pick<Work, "judgement" | "builds">) {
@@ -49,6 +51,11 @@ export class BuildTimes {
     this.work = work;
     const source = work.builds.filter(({ kind }) => kind === "source");
     this.seconds = new Map(source.map(({ drvPath, figures }) => [drvPath, figures?.seconds ?? 0]));
+    this.around = new Map(
+      source.flatMap(({ drvPath, figures }) =>
+        figures?.aroundSeconds === undefined ? [] : [[drvPath, figures.aroundSeconds]],
+      ),
+    );
     // What died of a full disk never ran to its end.
     this.unmeasured = source.filter(({ figures }) => figures?.end !== undefined || !figures).length;
   }
@@ -74,8 +81,14 @@ export class BuildTimes {
     return ordered;
   }
 
-  /** Seconds until all of `paths`, inputs first, are built, `slots` at a time; what else they need is there. */
-  makespan(paths: ReadonlySet<StorePath>, slots: number): number {
+  /** Seconds of a step that builds all of `paths`, inputs first, `slots` at a time: the builds, and Nix itself. */
+  step(paths: ReadonlySet<StorePath>, slots: number): number {
+    const around = [...paths].flatMap((path) => this.around.get(path) ?? []).sort((a, b) => a - b);
+    return this.makespan(paths, slots) + (around[around.length >> 1] ?? 0);
+  }
+
+  /** Seconds until the last one is built; what else they need is there. */
+  private makespan(paths: ReadonlySet<StorePath>, slots: number): number {
     const waiting = new Map<StorePath, number>();
     const dependents = new Map<StorePath, StorePath[]>();
     const ready: StorePath[] = [];
@@ -138,7 +151,7 @@ export function forecast(
       done,
     );
     for (const path of paths) done.add(path);
-    const takes = times.makespan(paths, slots);
+    const takes = times.step(paths, slots);
     seconds += takes;
     return { ...step, takes };
   });
@@ -169,7 +182,7 @@ export function inTime(survey: Pick<Survey, "facts">, work: Work, now: Times): I
   const times = new BuildTimes(survey, work);
   const all = work.builds.filter(({ kind }) => kind === "source");
   const everything = times.below(work.judgement.build.keys(), new Set());
-  if (times.makespan(everything, slots) <= budget) return undefined;
+  if (times.step(everything, slots) <= budget) return undefined;
   const byPath = new Map(all.map((one) => [one.drvPath, one]));
   const byWorth = [...all].sort(
     (a, b) =>
@@ -181,7 +194,7 @@ export function inTime(survey: Pick<Survey, "facts">, work: Work, now: Times): I
   for (const { drvPath } of byWorth) {
     if (kept.has(drvPath)) continue;
     const next = new Set([...kept, ...times.below([drvPath], kept)]);
-    if (times.makespan(next, slots) <= budget) kept = next;
+    if (times.step(next, slots) <= budget) kept = next;
   }
   const ordered = [...kept].flatMap((path) => byPath.get(path) ?? []);
   // A round waits for its slowest: what that costs has to fit, too.
@@ -194,7 +207,7 @@ export function inTime(survey: Pick<Survey, "facts">, work: Work, now: Times): I
       round.map(({ drvPath }) => drvPath),
       done,
     );
-    seconds += times.makespan(paths, slots);
+    seconds += times.step(paths, slots);
     if (seconds > budget) break;
     for (const path of paths) done.add(path);
     rounds.push(round);

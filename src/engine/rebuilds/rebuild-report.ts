@@ -25,7 +25,8 @@ export interface Rebuilds {
   readonly changed: readonly Rebuild[];
   readonly gone: readonly string[];
   readonly inputs: readonly ChangedInput[];
-  readonly download: Amounts;
+  /** Undefined where something needs a build: what it will weigh in a cache is not known. */
+  readonly download: Amounts | undefined;
   /** Undefined where a part of it is in no cache. */
   readonly closure: Amounts | undefined;
 }
@@ -69,6 +70,7 @@ export function rebuildsOf(
       },
     ];
   });
+  const builds = changed.some(({ needs }) => needs === "a build");
   return {
     base: baseOf(base),
     inAll: ledger.nodes.filter(({ kind }) => kind === "source").length,
@@ -78,7 +80,7 @@ export function rebuildsOf(
       return node?.kind === "source" ? [node.name] : [];
     }),
     inputs: comparison.inputs,
-    download: { base: base.download, now: ledger.download },
+    download: builds ? undefined : { base: base.download, now: ledger.download },
     closure:
       base.closure === undefined || ledger.closure === undefined
         ? undefined

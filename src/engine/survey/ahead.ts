@@ -59,6 +59,14 @@ export class Ahead {
     for (const { path } of derivation.outputs.values()) if (path) this.makers.set(path, derivation);
   }
 
+  /**
+   * A target, whose outputs are asked for: so is what it is made of, with the first question instead of behind its
+   * answer. What is served refers to some of that; of what is not, all of it is asked for.
+   */
+  begins(target: Derivation): void {
+    if (this.guessed.size < this.window) void this.guessBelow(target);
+  }
+
   /** `path` is in a closure that is asked for, and refers to something. */
   refers(path: StorePath): void {
     this.below(path);
@@ -73,8 +81,8 @@ export class Ahead {
 
   private below(path: StorePath): void {
     const maker = this.makers.get(path);
-    if (!maker || this.done.has(maker.path)) return;
-    this.sure.push(maker);
+    if (!maker) return;
+    if (!this.done.has(maker.path)) this.sure.push(maker);
     if (!this.isRunning) void this.run();
   }
 

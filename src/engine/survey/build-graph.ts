@@ -48,6 +48,14 @@ export type Tops = Reach;
 export interface Builds {
   readonly graph: BuildGraph;
   readonly tops: ReadonlyMap<string, Tops>;
+  /** What several of them name, each once. */
+  readonly shared?: readonly SharedTops[];
+}
+
+export interface SharedTops {
+  readonly tops: Tops;
+  /** The places of the targets. */
+  readonly by: BitSet;
 }
 
 /** The same decisions as `judge`, for many targets over one graph. `has` says what is here. */
@@ -108,7 +116,10 @@ export class BuildGraph {
   }
 
   /** Which of the targets have it built, by their place: one pass over the graph for all of them. */
-  wanting(targets: readonly Tops[]): ReadonlyMap<BuildNode, BitSet> {
+  wanting(
+    targets: readonly Tops[],
+    shared: readonly SharedTops[] = [],
+  ): ReadonlyMap<BuildNode, BitSet> {
     const wanting = new Map<BuildNode, BitSet>();
     const of = (node: BuildNode) => {
       let set = wanting.get(node);
@@ -121,11 +132,45 @@ export class BuildGraph {
     for (const [place, { build }] of targets.entries()) {
       for (const node of build) of(node).add(place);
     }
+    for (const { tops, by } of shared) for (const node of tops.build) of(node).addAll(by);
     for (const node of this.inputsFirst().toReversed()) {
       const set = wanting.get(node);
       if (set) for (const input of node.inputs) of(input).addAll(set);
     }
     return wanting;
+  }
+
+  /** Which of the targets have it fetched, by their place; what `fetches` says of builds, `tops` of targets. */
+  fetching(
+    targets: readonly Tops[],
+    wanting: ReadonlyMap<BuildNode, BitSet>,
+    shared: readonly SharedTops[] = [],
+  ): ReadonlyMap<StorePath, BitSet> {
+    const { facts, has } = this;
+    const fetching = new Map<StorePath, BitSet>();
+    const comesAlong = (path: StorePath) => has(path) || facts.sources?.has(path) === true;
+    const of = (path: StorePath) => {
+      const set = fetching.get(path) ?? new BitSet(targets.length);
+      fetching.set(path, set);
+      return set;
+    };
+    for (const [place, { fetch }] of targets.entries()) {
+      for (const path of fetch) if (!comesAlong(path)) of(path).add(place);
+    }
+    for (const { tops, by } of shared) {
+      for (const path of tops.fetch) if (!comesAlong(path)) of(path).addAll(by);
+    }
+    for (const [{ fetches }, set] of wanting) {
+      for (const path of fetches) if (!comesAlong(path)) of(path).addAll(set);
+    }
+    const referencesOf = (path: StorePath) =>
+      (facts.answers.get(path)?.served?.narInfo.references ?? []).filter(
+        (reference) => reference !== path && !comesAlong(reference),
+      );
+    for (const path of referencesFirst(fetching.keys(), referencesOf).toReversed()) {
+      for (const reference of referencesOf(path)) of(reference).addAll(of(path));
+    }
+    return fetching;
   }
 
   /** What becomes of outputs that are wanted; the graph below a build is made as it is first met. */
@@ -190,22 +235,30 @@ export function below(nodes: Iterable<BuildNode>): ReadonlySet<BuildNode> {
 
 /** The same, each after its inputs. */
 export function inputsFirst(nodes: Iterable<BuildNode>): readonly BuildNode[] {
-  const ordered = new Set<BuildNode>();
-  const entered = new Set<BuildNode>();
-  const stack: { readonly node: BuildNode; next: number }[] = [];
-  const enter = (node: BuildNode) => {
-    if (entered.has(node)) return;
-    entered.add(node);
-    stack.push({ node, next: 0 });
+  return referencesFirst(nodes, ({ inputs }) => inputs);
+}
+
+/** All that is below the roots and these themselves, each after what it refers to. */
+export function referencesFirst<T>(
+  roots: Iterable<T>,
+  referencesOf: (one: T) => readonly T[],
+): readonly T[] {
+  const ordered = new Set<T>();
+  const entered = new Set<T>();
+  const stack: { readonly one: T; readonly references: readonly T[]; next: number }[] = [];
+  const enter = (one: T) => {
+    if (entered.has(one)) return;
+    entered.add(one);
+    stack.push({ one, references: referencesOf(one), next: 0 });
   };
-  for (const root of nodes) {
+  for (const root of roots) {
     enter(root);
     for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const input = top.node.inputs[top.next++];
-      if (input) enter(input);
+      const reference = top.references[top.next++];
+      if (reference !== undefined) enter(reference);
       else {
         stack.pop();
-        ordered.add(top.node);
+        ordered.add(top.one);
       }
     }
   }

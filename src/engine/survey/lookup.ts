@@ -1,85 +1,27 @@
 /** Asks for paths: every cache at once, no path twice, the first in order that has it wins. */
 
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
-import type { NarInfo } from "../../domain/narinfo.ts";
 import type { WorkState } from "../../domain/ports.ts";
 import type { RealisationAnswer, RealisationId } from "../../domain/realisation.ts";
-import { signatureKeyName } from "../../domain/signature.ts";
 import type { StorePath } from "../../domain/store-path.ts";
-import { answeredBy, type Holder } from "../../domain/verdict.ts";
-
-/** Who has a path, and what is said of it there. */
-export interface Served extends Holder {
-  readonly narInfo: NarInfo;
-}
-
-/** What all caches together say of a path. */
-export interface Answer {
-  /** Our own cache holds it. */
-  readonly own: Served | undefined;
-  /** The first other cache, in order, that serves it. */
-  readonly upstream: Served | undefined;
-  /** Where it is to be had: our own cache before any other. */
-  readonly served: Served | undefined;
-  /** Somebody did not answer, so that "nobody has it" would be a guess. */
-  readonly unknown: Error | undefined;
-  readonly gone: Served | undefined;
-  /** Why our own cache's answer is not believed. */
-  readonly refused: string | undefined;
-}
-
-/**
- * Whether a path can be had from caches together with all it refers to.
- * - `broken`: it is served, and something in its closure is not: Nix would have to build it.
- */
-export type Availability = "whole" | "broken" | "absent" | "unknown";
-
-/** The answer, and what each cache said of it. */
-interface Said {
-  readonly answer: Answer;
-  readonly presences: readonly (readonly [name: string, Presence])[];
-}
-
-export interface AnswerCount {
-  asked: number;
-  hits: number;
-  /** What its hits weigh on the way: as compressed, else unpacked. */
-  bytes: number;
-  unknown: number;
-  /** Why it was asked nothing more. */
-  failure: Error | undefined;
-  readonly refused: string[];
-  /** Those of the refused at which Nix would stop. */
-  corrupt: number;
-}
-
-export function noCount(): AnswerCount {
-  return {
-    asked: 0,
-    hits: 0,
-    bytes: 0,
-    unknown: 0,
-    failure: undefined,
-    refused: [],
-    corrupt: 0,
-  };
-}
+import { answeredBy } from "../../domain/verdict.ts";
+import {
+  type Answer,
+  type AnswerCount,
+  answerOf,
+  type Indexes,
+  isByIndex,
+  joined,
+  noCount,
+  passedOn,
+  type Said,
+  type Served,
+  silentIn,
+} from "./answer.ts";
 
 export interface RankedSubstituter {
   readonly cache: BinaryCache;
   readonly role: "own" | "upstream";
-}
-
-/** Our cache serves it, and another one signed it. */
-function passedOn(via: string, narInfo: NarInfo): Served {
-  const keys = [...new Set(narInfo.signatures.map(signatureKeyName))].join(", ");
-  return { cache: keys || "an unsigned upstream", via, narInfo };
-}
-
-/** An answer whose own parts are given. */
-export function answerOf(parts: Partial<Omit<Answer, "served">>): Answer {
-  const { own, upstream, unknown, gone, refused } = parts;
-  return { own, upstream, served: own ?? upstream, unknown, gone, refused };
 }
 
 /** How a `gone` is counted among the answers that are not believed. */
@@ -103,9 +45,12 @@ export class Lookup {
   private readonly answers = new Map<StorePath, Promise<Answer>>();
   /** What was asked ahead, and nobody wanted to know yet. */
   private readonly expected = new Map<StorePath, Promise<Said>>();
+  /** What was answered by an index, and not confirmed yet. */
+  private readonly byIndex = new Map<StorePath, Said>();
   private readonly realisations = new Map<RealisationId, Promise<RealisationAnswer>>();
   private readonly signal: AbortSignal;
   private readonly refuted: ReadonlySet<StorePath>;
+  private readonly indexes: Indexes;
   private readonly misses = new Map<string, number>();
   /** Those that had something, if only what is not believed. */
   private readonly found = new Set<string>();
@@ -118,9 +63,11 @@ export class Lookup {
     substituters: readonly RankedSubstituter[],
     signal: AbortSignal,
     refuted: ReadonlySet<StorePath> = new Set(),
+    indexes: Indexes = "believed",
   ) {
     this.substituters = substituters;
     this.refuted = refuted;
+    this.indexes = indexes;
     this.signal = signal;
     for (const { cache } of substituters) {
       this.counts.set(cache.name, noCount());
@@ -128,13 +75,32 @@ export class Lookup {
   }
 
   ask(path: StorePath): Promise<Answer> {
-    let answer = this.answers.get(path);
-    if (!answer) {
-      const asked = this.told(this.expected.get(path) ?? this.askAll(path));
-      this.expected.delete(path);
-      answer = this.refuted.has(path) ? asked.then(disproved) : asked;
-      this.answers.set(path, answer);
-    }
+    const known = this.answers.get(path);
+    if (known) return known;
+    const asking = this.expected.get(path) ?? this.askAll(path);
+    this.expected.delete(path);
+    return this.keep(path, asking);
+  }
+
+  /** Not by an index: for what is pushed, and for what is proved. */
+  async certain(path: StorePath): Promise<Answer> {
+    await this.ask(path);
+    const said = this.byIndex.get(path);
+    if (!said) return this.ask(path);
+    this.byIndex.delete(path);
+    const silent = silentIn(said);
+    const asking = this.confirmed(path, said).then(({ answer, presences }) => ({
+      answer,
+      // The others are counted already.
+      presences: presences.filter(([name]) => silent.has(name)),
+    }));
+    return this.keep(path, asking);
+  }
+
+  private keep(path: StorePath, asking: Promise<Said>): Promise<Answer> {
+    const told = this.told(path, asking);
+    const answer = this.refuted.has(path) ? told.then(disproved) : told;
+    this.answers.set(path, answer);
     return answer;
   }
 
@@ -176,6 +142,7 @@ export class Lookup {
     for (const path of paths) {
       this.answers.delete(path);
       this.expected.delete(path);
+      this.byIndex.delete(path);
     }
   }
 
@@ -195,33 +162,53 @@ export class Lookup {
     return this.substituters.find(({ cache }) => cache.name === name)?.cache;
   }
 
-  private async told(asking: Promise<Said>): Promise<Answer> {
-    const { answer, presences } = await asking;
+  private async told(path: StorePath, asking: Promise<Said>): Promise<Answer> {
+    const said = await asking;
+    const { answer, presences } = said;
     for (const [name, presence] of presences) this.count(name, presence);
+    if (answer.how === "by index") this.byIndex.set(path, said);
     this.answered++;
     return answer;
   }
 
   private async askAll(path: StorePath): Promise<Said> {
+    const said = await this.askInOrder(path);
+    return this.indexes === "confirmed" ? this.confirmed(path, said) : said;
+  }
+
+  /** Where nobody serves it, those are asked that only their index spoke for. */
+  private async confirmed(path: StorePath, said: Said): Promise<Said> {
+    if (said.answer.how === "asked") return said;
+    const byIndex = silentIn(said);
+    const silent = this.substituters.filter(({ cache }) => byIndex.has(cache.name));
+    const rest = await this.askSubstituters(silent, path, (cache) =>
+      cache.query(path, this.signal),
+    );
+    const presences = said.presences.filter(([name]) => !byIndex.has(name));
+    return { presences: [...presences, ...rest.presences], answer: joined(said, rest, "asked") };
+  }
+
+  /** What its index does not name, a cache is not asked for. */
+  private readonly askOne = async (cache: BinaryCache, path: StorePath): Promise<Presence> => {
+    if (this.indexes !== "not used" && (await cache.mayHave?.(path, this.signal)) === "absent") {
+      return { kind: "miss", by: "index" };
+    }
+    return cache.query(path, this.signal);
+  };
+
+  private async askInOrder(path: StorePath): Promise<Said> {
     const lively = this.substituters.filter((substituter) => !this.isCold(substituter));
     const first = await this.askSubstituters(lively, path);
     const { answer } = first;
     if (answer.served || lively.length === this.substituters.length) return first;
     // Nobody else has it: now the answer of a cold substituter is the one that counts.
-    const { answer: rest, presences } = await this.askSubstituters(
+    const rest = await this.askSubstituters(
       this.substituters.filter((substituter) => !lively.includes(substituter)),
       path,
     );
-    return {
-      presences: [...first.presences, ...presences],
-      answer: answerOf({
-        own: rest.own,
-        upstream: rest.upstream,
-        unknown: answer.unknown ?? rest.unknown,
-        gone: answer.gone ?? rest.gone,
-        refused: answer.refused ?? rest.refused,
-      }),
-    };
+    const how = answer.how === "asked" ? rest.answer.how : "by index";
+    const presences = [...first.presences, ...rest.presences];
+    return { presences, answer: joined(first, rest, how) };
   }
 
   /**
@@ -237,10 +224,9 @@ export class Lookup {
   private async askSubstituters(
     substituters: readonly RankedSubstituter[],
     path: StorePath,
+    ask: (cache: BinaryCache, path: StorePath) => Promise<Presence> = this.askOne,
   ): Promise<Said> {
-    const presences = await Promise.all(
-      substituters.map(({ cache }) => cache.query(path, this.signal)),
-    );
+    const presences = await Promise.all(substituters.map(({ cache }) => ask(cache, path)));
     let own: Served | undefined;
     let upstream: Served | undefined;
     let foreign: Served | undefined;
@@ -261,9 +247,11 @@ export class Lookup {
       else if (presence.kind === "refused" && role === "own" && presence.form !== "corrupt")
         refused ??= presence.why;
     });
+    const isServed = own ?? upstream ?? foreign;
+    const how = !isServed && presences.some(isByIndex) ? "by index" : "asked";
     // A substituter that serves it itself is the better word for where it is.
     return {
-      answer: answerOf({ own, upstream: upstream ?? foreign, unknown, gone, refused }),
+      answer: answerOf({ own, upstream: upstream ?? foreign, unknown, gone, refused, how }),
       presences: substituters.map(({ cache }, index) => [cache.name, presences[index] as Presence]),
     };
   }
@@ -278,7 +266,8 @@ export class Lookup {
   private count(name: string, presence: Presence): void {
     const count = this.counts.get(name);
     if (!count) return;
-    count.asked++;
+    if (isByIndex(presence)) count.byIndex++;
+    else count.asked++;
     if (presence.kind === "hit") {
       const { fileSize, narSize } = presence.narInfo;
       count.hits++;

@@ -9,7 +9,8 @@ import {
   resolve,
 } from "../../domain/realisation.ts";
 import type { StorePath } from "../../domain/store-path.ts";
-import type { Availability, Lookup } from "./lookup.ts";
+import type { Availability } from "./answer.ts";
+import type { Lookup } from "./lookup.ts";
 
 /**
  * Of a derivation whose outputs no cache is known to have. `by nobody`: every cache said so, and it is built.

@@ -12,7 +12,8 @@ import { isHit } from "../../domain/verdict.ts";
 import { MAY } from "../step.ts";
 import type { AssessedTarget, Assessment } from "./assess.ts";
 import { BuildGraph } from "./build-graph.ts";
-import { Closures, type Facts } from "./facts.ts";
+import { Closures } from "./closures.ts";
+import type { Facts } from "./facts.ts";
 import type { FoundTarget, FoundTargets } from "./found.ts";
 import { nothing } from "./judge.ts";
 import type { Lookup } from "./lookup.ts";
@@ -60,13 +61,12 @@ function recalledTarget(record: RecordTarget): FoundTarget {
 
 /** What a run may leave for the next: only what is cached, whole, and known to be so. */
 export function recordOf(
-  { targets, facts, fresh }: Assessment,
+  { targets, facts, fresh, deep }: Assessment,
   notices: readonly string[],
   now: number,
 ): EvaluationRecord | undefined {
   const fit = targets.every(
-    ({ verdict, outputs, deepMissing }) =>
-      isHit(verdict) && outputs !== undefined && deepMissing.length === 0,
+    ({ name, verdict, outputs }) => isHit(verdict) && outputs !== undefined && !deep.lacks(name),
   );
   if (!fit || targets.length === 0) return undefined;
   const members: RecordMember[] = [];

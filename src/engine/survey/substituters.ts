@@ -10,7 +10,8 @@ import { asError, UserError } from "../../domain/errors.ts";
 import type { Finding } from "../../domain/finding.ts";
 import { plainAddress } from "../../domain/location.ts";
 import type { Untrusted, World } from "../../domain/ports.ts";
-import type { AnswerCount, RankedSubstituter } from "./lookup.ts";
+import type { AnswerCount } from "./answer.ts";
+import type { RankedSubstituter } from "./lookup.ts";
 
 export type SubstituterState =
   | {

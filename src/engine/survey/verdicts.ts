@@ -3,17 +3,16 @@
 import { BitSet } from "../../domain/bit-set.ts";
 import { type BuildFigures, figuresOf } from "../../domain/build-figures.ts";
 import type { UnknownOutputs } from "../../domain/content-address.ts";
-import { type BuildKind, buildKind, outputPaths } from "../../domain/derivation.ts";
+import { type BuildKind, buildKind } from "../../domain/derivation.ts";
 import { describeError } from "../../domain/errors.ts";
 import { isHeavy, isNamedHeavy } from "../../domain/heavy.ts";
 import type { Job } from "../../domain/job.ts";
-import type { DerivationOutputs } from "../../domain/ports.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import { FEW, type Few, type Verdict } from "../../domain/verdict.ts";
 import type { Builds, Tops } from "./build-graph.ts";
 import type { Facts } from "./facts.ts";
 import type { FoundTarget } from "./found.ts";
-import { derivationOf, needsOf } from "./judge.ts";
+import { derivationOf } from "./judge.ts";
 import { holdersOf, type Tally, tallies, tallyOfTops } from "./tally.ts";
 
 /** The verdicts on all targets, which share one graph of what would be built. */
@@ -109,42 +108,6 @@ export const OPEN_WORDS: Readonly<Record<Exclude<UnknownOutputs, "impure">, stri
   dynamic: "is built of a derivation that is built itself: its store path is known only then",
 };
 
-/**
- * For `closure=build`: derivations below the target, itself included, that are built from source or
- * downloaded, and whose outputs neither our cache nor an upstream has. Below what an upstream has,
- * nothing is wanted: it is never built.
- */
-export function deepMissing(target: FoundTarget, facts: Facts): DerivationOutputs[] {
-  const needs = needsOf(target.wanted);
-  const wanted = new Map<StorePath, Set<string>>();
-  const seen = new Set<string>();
-  const missing = new Set<StorePath>();
-  const stack: DerivationOutputs[] = [...needs];
-  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    const { drvPath, outputNames } = next;
-    const key = `${drvPath}!${outputNames.join(",")}`;
-    const derivation = facts.derivations.get(drvPath);
-    if (!derivation || seen.has(key)) continue;
-    seen.add(key);
-    const paths = outputPaths(derivation, outputNames);
-    if (paths?.every((path) => facts.answers.get(path)?.upstream)) continue;
-    if (buildKind(derivation) !== "trivial") {
-      const names = wanted.get(drvPath) ?? new Set();
-      for (const name of outputNames) names.add(name);
-      wanted.set(drvPath, names);
-      const have = paths?.every((path) => facts.availability.get(path) === "whole");
-      if (!have) missing.add(drvPath);
-    }
-    for (const [input, names] of derivation.inputs) {
-      stack.push({ drvPath: input, outputNames: names });
-    }
-  }
-  return [...missing].map((drvPath) => ({
-    drvPath,
-    outputNames: [...(wanted.get(drvPath) ?? [])],
-  }));
-}
-
 export interface SurveyedDerivation {
   readonly drvPath: StorePath;
   readonly name: string;
@@ -168,7 +131,7 @@ export function describeDerivations(
   job: Pick<Job, "heavy">,
   facts: Facts,
   targets: readonly FoundTarget[],
-  { graph, tops }: Builds,
+  { graph, tops, shared }: Builds,
   learnt: ReadonlyMap<string, BuildFigures>,
 ): Map<StorePath, SurveyedDerivation> {
   const spaces = new Map<StorePath, number>();
@@ -180,7 +143,7 @@ export function describeDerivations(
   }
   const names = [...tops.keys()];
   const found: (SurveyedDerivation & { rank: number })[] = [];
-  for (const [{ drvPath, outputs }, wanting] of graph.wanting([...tops.values()])) {
+  for (const [{ drvPath, outputs }, wanting] of graph.wanting([...tops.values()], shared)) {
     const derivation = facts.derivations.get(drvPath);
     if (!derivation) continue;
     // Whoever names it means it, also where it is trivial to build. What has its hash is downloaded all the same.
