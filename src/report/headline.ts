@@ -18,7 +18,8 @@ import { MAY } from "../engine/step.ts";
 import { isSilent } from "../engine/survey/substituters.ts";
 import { auditCounts, auditHeadline } from "./audit-section.ts";
 import { doneFigures } from "./done.ts";
-import { LONGEST, pullHeadline } from "./rebuilds.ts";
+import { LONGEST } from "./page.ts";
+import { pullHeadline } from "./rebuilds.ts";
 import { scoreWords } from "./timeline.ts";
 
 /** Of one target, and of several. */

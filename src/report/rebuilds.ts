@@ -12,7 +12,7 @@ import {
 } from "../engine/rebuilds/rebuild-report.ts";
 import { type Run, sources } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
-import { code, fold, grid, sentence } from "./page.ts";
+import { code, fold, grid, LONGEST, sentence } from "./page.ts";
 
 const MISSES_SHOWN = 5;
 const FILES_NAMED = 3;
@@ -25,9 +25,6 @@ export const plain: Names = (name) => name;
 
 const NO_BASE =
   "What this change rebuilds is not known yet: no run on the default branch has left its graph.";
-
-/** The most that a heading has behind its icon and `Nix cache: `. */
-export const LONGEST = 66;
 
 /**
  * A pull request's own headline: what it changes, and how much of that needs a build. Only where no
