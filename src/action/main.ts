@@ -43,14 +43,13 @@ import { STATE, StateKeeper, sealFor } from "./state.ts";
 const engine = () => import("../engine/run.ts");
 
 async function words() {
-  const [headline, json, summary, text, checks] = await Promise.all([
+  const [headline, json, summary, text] = await Promise.all([
     import("../report/headline.ts"),
     import("../report/json.ts"),
     import("../report/summary.ts"),
     import("../report/text.ts"),
-    import("./check-runs.ts"),
   ]);
-  return { ...headline, ...json, ...summary, ...text, ...checks };
+  return { ...headline, ...json, ...summary, ...text };
 }
 
 export function main(): Promise<void> {
@@ -134,7 +133,7 @@ export function main(): Promise<void> {
             log,
           )
         : undefined;
-    const { lastLine, makeCheckRuns } = await words();
+    const { lastLine } = await words();
     await leave({
       survey: done.survey,
       watcher,

@@ -38,14 +38,13 @@ import { lowerTrust } from "./trust.ts";
 
 /** What acts at the end and tells of it: loaded where there is an end to deal with, while Nix is asked. */
 async function ending() {
-  const [engine, result, page, text, checks] = await Promise.all([
+  const [engine, result, page, text] = await Promise.all([
     import("../engine/post.ts"),
     import("../engine/result.ts"),
     import("../report/post-page.ts"),
     import("../report/text.ts"),
-    import("./check-runs.ts"),
   ]);
-  return { ...engine, ...result, ...page, ...text, ...checks };
+  return { ...engine, ...result, ...page, ...text };
 }
 
 export function post(): Promise<void> {
@@ -104,8 +103,7 @@ async function endJob(
     // Where that fails, whoever waits for it hears of it.
     meanwhile: () => void ending().catch(() => undefined),
   });
-  const { changeCheckRuns, endOf, fresh, linesOf, postLastLine, postSummary, runPost } =
-    await ending();
+  const { endOf, fresh, linesOf, postLastLine, postSummary, runPost } = await ending();
   const { job } = context;
   const memory = { ...state.memory, pushEnded: ended };
   const done = await runPost(job, trust, composed.world, memory, signal);
