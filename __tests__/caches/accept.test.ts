@@ -76,7 +76,9 @@ describe("what a narinfo is worth", () => {
     judgeNarInfo(text, at, about, { kind: "by key", keys });
 
   test("a signature by a trusted key that is none stops Nix before what it would pass over", async () => {
-    const damaged = { ...signed, signatures: ["k-1:AAAA", ...signed.signatures] };
+    const referring = { ...info, references: [storePath("b")] };
+    const signatures = ["k-1:AAAA", key.sign(fingerprint(referring))];
+    const damaged = { ...referring, signatures };
     const other = `CA: text:sha256:${"0".repeat(52)}\n`;
     for (const text of [
       `${formatNarInfo(damaged)}${other}`,
@@ -87,6 +89,29 @@ describe("what a narinfo is worth", () => {
       expect(good).toMatchObject({ kind: "refused" });
       expect(good).not.toHaveProperty("form");
     }
+  });
+
+  test("a CA of another path stops Nix where there are no references, once it trusts the path", async () => {
+    const other = (text: string) => `${text}CA: text:sha256:${"0".repeat(52)}\n`;
+    const of = (text: string, reading: "up to 2.26" | "from 2.34") =>
+      judgeNarInfo(other(text), at, path, { kind: "by key", keys, reading });
+    const [good, unsigned] = [signed, info].map(formatNarInfo);
+    for (const reading of ["up to 2.26", "from 2.34"] as const) {
+      expect(await of(good ?? "", reading)).toMatchObject({ kind: "refused", form: "corrupt" });
+    }
+    expect(await of(unsigned ?? "", "up to 2.26")).toMatchObject({ form: "corrupt" });
+    expect(await of(unsigned ?? "", "from 2.34")).not.toHaveProperty("form");
+    const referring = { ...info, references: [storePath("b")] };
+    const text = formatNarInfo({ ...referring, signatures: [key.sign(fingerprint(referring))] });
+    expect(await of(text, "from 2.34")).not.toHaveProperty("form");
+  });
+
+  test("where it is about another path, 2.34 looks at the signatures first", async () => {
+    const damaged = formatNarInfo({ ...signed, signatures: ["k-1:AAAA"] });
+    const of = (reading: "up to 2.26" | "from 2.34") =>
+      judgeNarInfo(damaged, at, storePath("b"), { kind: "by key", keys, reading });
+    expect(await of("from 2.34")).toMatchObject({ kind: "refused", form: "corrupt" });
+    expect(await of("up to 2.26")).not.toHaveProperty("form");
   });
 
   test("with a good signature it is a hit", async () => {

@@ -46,6 +46,14 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     kind: "narinfo",
+    what: "(no|an empty) Compression|Compression that it is not",
+    nix: "passes over",
+    ours: "fetches",
+    reason: "unknown is not a miss",
+    why: "a NAR that is compressed otherwise than its narinfo says: 2.8 goes by its first bytes, and so do we, who check its sum; later versions throw it away when they have it, which no dry run knows",
+  },
+  {
+    kind: "narinfo",
     what: "a signature with two blanks before",
     ours: "unknown",
     reason: "unknown is not a miss",
@@ -74,7 +82,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     kind: "installables",
-    what: '#([a-z0-9_.-]*\\.)?"?a-path"?$',
+    what: '#([a-z0-9_.-]*\\.)?"?(a|%61)-path"?(\\^[^ ]*)?$',
     ours: "refuses",
     reason: "unknown is not a miss",
     why: "an attribute that is a store path as text: 2.8 refuses it, later versions build it; it is refused by name, as no derivation",
@@ -116,6 +124,14 @@ export const DEVIATIONS: readonly Deviation[] = [
     ours: "cannot",
     reason: "unknown is not a miss",
     why: "the same where nothing in the file can build it: 2.8 tries a host called `@FILE`, and fails",
+  },
+  {
+    kind: "servers",
+    what: "in (x-gzip|deflate|zstd)|as identity",
+    nix: "stops",
+    ours: "fetches",
+    reason: "unknown is not a miss",
+    why: "answers in x-gzip, deflate or zstd, or said to be `identity`, that nobody asked for: 2.8 and 2.26 stop at some of them, 2.34 reads them all, and so do we in every version",
   },
   {
     kind: "realisations",

@@ -10,6 +10,7 @@ import { installables } from "./installables.ts";
 import { type Court, openCourt, serveFolder } from "./judges.ts";
 import { narInfos } from "./narinfos.ts";
 import { realisations } from "./realisations.ts";
+import { serveByManner, servers } from "./servers.ts";
 import { ALLOWED, settings } from "./settings.ts";
 import { daemonWorlds } from "./untrusted-user.ts";
 
@@ -70,6 +71,15 @@ describe("Nix and we decide alike", () => {
   test("of installables", async () => agree(await installables(court, await system())), PATIENCE);
 
   test("of realisations", async () => agree(await realisations(court, await system())), PATIENCE);
+
+  test(
+    "of how servers answer",
+    async () => {
+      await using answering = await serveByManner(court);
+      await agree(servers(court, answering.origin));
+    },
+    PATIENCE,
+  );
 
   test("of narinfos", () => agree(narInfos(court, elsewhere.origin)), PATIENCE);
 });

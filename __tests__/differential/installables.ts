@@ -236,8 +236,12 @@ export async function installables(
   ];
   // Before 2.9 Nix's command line has no `^`, and there as behind `path:` addresses hold few letters: we take
   // everywhere what later versions take behind a folder.
-  const isKnown = (text: string) =>
-    (minor >= 9 && !text.startsWith("path:")) || !/[\^<>{}[\]`|\\]|[^ -~]|^#|#\.$/.test(text);
+  // A `?` in a fragment behind `path:` all of them read as a file's name.
+  const isKnown = (text: string) => {
+    const isPath = text.startsWith("path:");
+    if (isPath && /#.*\?/.test(text)) return false;
+    return (minor >= 9 && !isPath) || !/[\^<>{}[\]`|\\]|[^ -~]|^#|#\.$/.test(text);
+  };
   const ours = await composed(machine.environment, folder, machine.root);
   return {
     name: "installables",

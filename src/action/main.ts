@@ -133,6 +133,7 @@ export function main(): Promise<void> {
             log,
           )
         : undefined;
+    const { lastLine } = await words();
     await leave({
       survey: done.survey,
       watcher,
@@ -143,7 +144,7 @@ export function main(): Promise<void> {
         level === "notice" ? [] : [cause ?? message],
       ),
     });
-    log.info((await words()).lastLine(done));
+    log.info(lastLine(done));
     conclude(done.result.end);
   });
 }

@@ -85,7 +85,10 @@ export async function judge(
   policy: SignaturePolicy,
 ): Promise<Presence> {
   if (narInfo.storePath !== path) {
-    return { kind: "refused", why: `${where} is about ${narInfo.storePath}` };
+    // 2.34 looks at the signatures first.
+    const stops = policy.reading === "from 2.34" && isMalformed(narInfo.signatures, policy);
+    const form = stops ? { form: "corrupt" as const } : {};
+    return { kind: "refused", why: `${where} is about ${narInfo.storePath}`, ...form };
   }
   const distrusted = await distrust(narInfo, policy);
   if (distrusted) return { kind: "refused", ...distrusted, why: `${where} ${distrusted.why}` };
@@ -100,7 +103,7 @@ async function distrust(
   const address = contentAddressOf(narInfo);
   if (address === "impossible") return { why: "has a CA that no path has", form: "corrupt" };
   if (address === "other") {
-    const stops = isMalformed(narInfo.signatures, policy);
+    const stops = isMalformed(narInfo.signatures, policy) || (await fallsOver(narInfo, policy));
     return { why: "has a CA that is another path's", ...(stops ? { form: "corrupt" } : {}) };
   }
   if (policy.kind === "by location") return undefined;
@@ -119,6 +122,18 @@ async function distrust(
         ? `has a wrong signature by ${known.join(", ")}`
         : `is signed by ${names.join(", ")}, which Nix does not trust here`,
   };
+}
+
+/**
+ * Of a path without references whose CA is another's, every Nix reckons what it would be called, and ends
+ * where that is not its name; from 2.34 on only once it trusts the path.
+ */
+async function fallsOver(narInfo: NarInfo, policy: SignaturePolicy): Promise<boolean> {
+  if (narInfo.references.length > 0) return false;
+  if (policy.kind === "by location" || policy.reading === "up to 2.26") return true;
+  const { signatures } = narInfo;
+  const good = await findGoodSignatureAside(fingerprint(narInfo), signatures, policy.keys);
+  return good !== undefined;
 }
 
 function isMalformed(signatures: readonly string[], policy: SignaturePolicy): boolean {
