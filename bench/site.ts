@@ -54,6 +54,7 @@ export class Bench implements AsyncDisposable {
   network: Network = "TLS + HTTP/2";
   private readonly certificate: { readonly key: string; readonly cert: string };
   private homes = 0;
+  private jobs = 0;
 
   private constructor(
     machine: Machine,
@@ -170,6 +171,12 @@ export class Bench implements AsyncDisposable {
     const home = this.folder(`home-of-run-${this.homes++}`);
     await mkdir(home);
     return { ...this.environment, HOME: home };
+  }
+
+  /** A runner empties it before each job: what a step of every round left there is not the next one's to look through. */
+  runnerTemp(which: "of a new job" | "of the last job"): string {
+    if (which === "of a new job") this.jobs++;
+    return this.folder(`runner-temp-${this.jobs}`);
   }
 
   /** Nix as users run it, with nothing remembered. */

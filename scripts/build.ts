@@ -56,6 +56,7 @@ const TOGETHER: Readonly<Record<string, readonly string[]>> = {
   world: ["compose.ts", "compose-setup.ts"],
   terminal: ["cli/display.ts", "cli/setup.ts", "cli/terminal-report.ts"],
   work: [
+    "action/check-runs.ts",
     "engine/background-push.ts",
     "engine/post.ts",
     "engine/result.ts",

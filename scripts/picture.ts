@@ -18,7 +18,7 @@ const PHONE = 390;
 const [given, out = "docs/images/summary", ...names] = process.argv.slice(2);
 if (given === "--pages") {
   const { writePages } = await import("./picture-pages.ts");
-  for (const name of await writePages(out, names)) {
+  for await (const name of writePages(out, names)) {
     const page = join(out, name);
     await draw(await readFile(`${page}.md`, "utf8"), page);
     await picture(

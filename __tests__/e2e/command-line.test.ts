@@ -36,7 +36,7 @@ describe(`in a pipe, ${NIX}`, () => {
     expect(stdout).toMatch(
       /^ {3}From source\n {3}bws-1\.0\.0\n {3}bws-deps-1\.0\.0\n {3}hello-2\.12\n\n/,
     );
-    expect(stdout).toMatch(/\n\n {2}To build homeConfigurations\.alice needs a build; .*\n$/);
+    expect(stdout).toMatch(/\n\n {2}To build homeConfigurations\.alice needs a build\n$/);
     expect(stderr).toMatch(/^ {3}Checked 1 target, \d+ derivations in [\d.]+s\n$/);
     expect(`${stdout}${stderr}`).not.toContain("\u001b");
     expect(code).toBe(0);
@@ -161,7 +161,7 @@ describe(`setup, ${NIX}`, () => {
     await job.machine.forget();
     const args = ["prefetch", target, "--cache", `file://${own}`, "--min-free", "1MB"];
     const fetched = await cli(job, args);
-    expect(fetched).toMatchObject({ code: 0, stdout: expect.stringContaining("downloaded") });
+    expect(fetched).toMatchObject({ code: 0, stderr: expect.stringContaining("Downloaded") });
     await expect(readFile(conf)).rejects.toThrow("ENOENT");
     const state = join(job.machine.environment["HOME"] ?? "", ".local/state/nix-cache-preflight");
     expect(await readdir(state)).toEqual([]);
@@ -245,8 +245,8 @@ describe(`in a terminal, ${NIX}`, () => {
           "^ {3}Checked 3 targets, \\d+ derivations in [\\d.]+s",
           " {5}Built hello-2\\.12 in [\\d.]+s",
           "(?: {5}Built .*\n)+ {4}Pushed .*\n(?: .*\n)* {2}Verified 3 targets",
-          " {2}Finished all 3 targets are now cached; .*",
-          "(?: .*\n)*ended with 0",
+          " {2}Finished all 3 targets are now cached in [\\d.]+s",
+          "ended with 0",
         ].join("\n"),
         "m",
       ),
@@ -261,7 +261,7 @@ describe(`in a terminal, ${NIX}`, () => {
     await using terminal = await open(job, 40);
     const lines = (await terminal.shows(/ended with 0/)).split("\n");
     expect(lines).toContain("Verified 3 targets");
-    expect(lines).toContain("Finished all 3 targets are now cached;");
+    expect(lines).toContain("Finished all 3 targets are now cached");
     expect(lines.filter((line) => line.length > 40)).toEqual([]);
   });
 

@@ -5,13 +5,32 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "@jest/globals";
-import { lockedSources } from "../../src/nix/flake-inputs.ts";
+import { lockedNode, lockedSources } from "../../src/nix/flake-inputs.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { STORE } from "../support/paths.ts";
 
 const run = promisify(execFile);
 const SUM = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const hasSecret = (host: string) => host.endsWith("secret.example.org");
+
+test("an input is found in the lock by what the flake calls it", () => {
+  const text = JSON.stringify({
+    root: "root",
+    nodes: {
+      root: { inputs: { a: "a_2", nixpkgs: ["a", "b", "nixpkgs"], round: ["round"] } },
+      a_2: { inputs: { b: ["c"], nixpkgs: "other" } },
+      other: {},
+    },
+  });
+  expect(lockedNode(text, "a")).toBe("a_2");
+  // What is followed is named from the root on.
+  const followed = text
+    .replace('"round"', '"c":"c_1","round"')
+    .replace('"other":{}', '"c_1":{"inputs":{"nixpkgs":"deep"}}');
+  expect(lockedNode(followed, "nixpkgs")).toBe("deep");
+  for (const name of ["nixpkgs", "round", "none"]) expect(lockedNode(text, name)).toBeUndefined();
+  expect(lockedNode("no JSON", "a")).toBeUndefined();
+});
 
 function readersOf(locked: object): string | undefined {
   const text = JSON.stringify({ nodes: { a: { locked: { narHash: SUM, ...locked } }, root: {} } });

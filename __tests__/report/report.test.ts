@@ -100,9 +100,9 @@ describe("the log", () => {
     ).toMatchInlineSnapshot(`
 "Nix cache: 2 of 3 targets need a build
 
-  .#homes.alice: missing: from source: bws-1.0.0; 1 to build locally
-  .#homes.bob: missing: from source: bws-1.0.0; 1 to build locally
-  .#homes.carol: own (file:///cache), 1 to build locally
+  .#homes.alice: needs a build: bws-1.0.0 from source; 1 to build locally
+  .#homes.bob: needs a build: bws-1.0.0 from source; 1 to build locally
+  .#homes.carol: cached (file:///cache), 1 to build locally
 
   /: 100 GB free, 100 GB after (store 1 kB, build outputs 5 MB, build directory 50 MB)
   1 build estimated (half the closure of its inputs, at least 50 MB)

@@ -23,7 +23,7 @@ export async function step(
     action: resolve("."),
     inputs: { "min-free": "10MB", "key-files": "", ...inputs },
     workspace,
-    temp: bench.folder("runner-temp"),
+    temp: bench.runnerTemp(stage === "main" ? "of a new job" : "of the last job"),
     eventName: "push",
     event: { repository: { default_branch: "main" } },
     environment: { ...bench.environment, ...environment },

@@ -43,7 +43,7 @@ async function stage(
     action: resolve("."),
     inputs: { "min-free": "10MB", "key-files": "", ...inputs },
     workspace,
-    temp: bench.folder("runner-temp"),
+    temp: bench.runnerTemp("of a new job"),
     eventName: event,
     event: JSON.parse(payload(event === "push" ? "push" : "pull_request-own-branch")),
     ref: event === "push" ? "refs/heads/main" : "refs/pull/7/merge",

@@ -20,7 +20,8 @@ import type { Context } from "./context.ts";
 export interface CheckRun {
   readonly target: string;
   readonly id: number;
-  readonly state: FinalState;
+  /** What became of the target by then. */
+  readonly state: string;
 }
 
 /** One request each, and 1,000 an hour of all jobs of a repository together: the most severe have them. */

@@ -19,7 +19,7 @@ import { folderOf } from "../host/programs.ts";
 import { annotations } from "../report/annotations.ts";
 import type { LinkTo } from "../report/page.ts";
 import { runnerOfJob, startBackground } from "./background-push.ts";
-import { type CheckRun, makeCheckRuns } from "./check-runs.ts";
+import type { CheckRun } from "./check-runs.ts";
 import {
   annotate,
   conclude,
@@ -43,13 +43,14 @@ import { STATE, StateKeeper, sealFor } from "./state.ts";
 const engine = () => import("../engine/run.ts");
 
 async function words() {
-  const [headline, json, summary, text] = await Promise.all([
+  const [headline, json, summary, text, checks] = await Promise.all([
     import("../report/headline.ts"),
     import("../report/json.ts"),
     import("../report/summary.ts"),
     import("../report/text.ts"),
+    import("./check-runs.ts"),
   ]);
-  return { ...headline, ...json, ...summary, ...text };
+  return { ...headline, ...json, ...summary, ...text, ...checks };
 }
 
 export function main(): Promise<void> {
@@ -133,19 +134,31 @@ export function main(): Promise<void> {
             log,
           )
         : undefined;
+    const { lastLine, makeCheckRuns } = await words();
     await leave({
       survey: done.survey,
       watcher,
       alsoSilent: own && !isThere ? [own.name] : [],
       pushEnded: ended && describeError(ended),
-      checks: await makeCheckRuns(context, trust, done, signal),
+      checks: await checkRuns(context, trust, done, signal),
       told: done.result.findings.flatMap(({ level, cause, message }) =>
         level === "notice" ? [] : [cause ?? message],
       ),
     });
-    log.info((await words()).lastLine(done));
+    log.info(lastLine(done));
     conclude(done.result.end);
   });
+}
+
+async function checkRuns(
+  context: Context,
+  trust: Trust,
+  done: Run,
+  signal: AbortSignal,
+): Promise<readonly CheckRun[]> {
+  if (context.checkRuns === "off") return [];
+  const { makeCheckRuns } = await import("./check-runs.ts");
+  return makeCheckRuns(context, trust, done, signal);
 }
 
 interface Known {

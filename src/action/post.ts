@@ -19,7 +19,6 @@ import {
   endBackground,
   stopBackground,
 } from "./background-push.ts";
-import { changeCheckRuns } from "./check-runs.ts";
 import {
   annotate,
   conclude,
@@ -39,13 +38,14 @@ import { lowerTrust } from "./trust.ts";
 
 /** What acts at the end and tells of it: loaded where there is an end to deal with, while Nix is asked. */
 async function ending() {
-  const [engine, result, page, text] = await Promise.all([
+  const [engine, result, page, text, checks] = await Promise.all([
     import("../engine/post.ts"),
     import("../engine/result.ts"),
     import("../report/post-page.ts"),
     import("../report/text.ts"),
+    import("./check-runs.ts"),
   ]);
-  return { ...engine, ...result, ...page, ...text };
+  return { ...engine, ...result, ...page, ...text, ...checks };
 }
 
 export function post(): Promise<void> {
@@ -104,7 +104,8 @@ async function endJob(
     // Where that fails, whoever waits for it hears of it.
     meanwhile: () => void ending().catch(() => undefined),
   });
-  const { endOf, fresh, linesOf, postLastLine, postSummary, runPost } = await ending();
+  const { changeCheckRuns, endOf, fresh, linesOf, postLastLine, postSummary, runPost } =
+    await ending();
   const { job } = context;
   const memory = { ...state.memory, pushEnded: ended };
   const done = await runPost(job, trust, composed.world, memory, signal);
@@ -126,7 +127,10 @@ async function endJob(
   for (const line of linesOf(findings)) log.info(line);
   for (const annotation of annotations(fresh(findings, page.told))) annotate(annotation);
   await writeSummary(postSummary(page, context.summary));
-  await changeCheckRuns(context, trust, state.checks ?? [], page.done, signal);
+  if (state.checks?.length) {
+    const { changeCheckRuns } = await import("./check-runs.ts");
+    await changeCheckRuns(context, trust, state.checks, page.done, signal);
+  }
   log.info(postLastLine(page));
   conclude(endOf(outcome.findings));
 }

@@ -7,7 +7,6 @@ import * as z from "zod/mini";
 import type { Trust } from "../domain/job.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import type { JobMemory } from "../engine/post.ts";
-import { FINAL_STATES } from "../engine/result.ts";
 import type { WantedPin } from "../engine/survey/found.ts";
 import { writeWhole } from "../host/atomic.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
@@ -64,7 +63,7 @@ const State = z.object({
       z.object({
         target: z.string(),
         id: z.int().check(z.positive()),
-        state: z.enum(FINAL_STATES),
+        state: z.string(),
       }),
     ),
   ),

@@ -10,7 +10,7 @@ import { type Audit, type AuditKind, kindsOf } from "../engine/audit/check.ts";
 import { isCached, type Run, type SourceBuild, type StepEnd, sources } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
 import { auditCounts, auditLines } from "../report/audit-section.ts";
-import { isCounted, lastLine, subject } from "../report/headline.ts";
+import { isCounted, lastLine, shortLine, subject } from "../report/headline.ts";
 import { plainLine } from "../report/page.ts";
 import { rebuildLines } from "../report/rebuilds.ts";
 import { cachedByHost } from "../report/tables.ts";
@@ -57,6 +57,13 @@ export function hung(line: string, sheet: Sheet, indent: number, style?: Style):
   return painted.join(`\n${" ".repeat(indent)}`);
 }
 
+/** An indented line, its further ones two columns deeper. */
+function hungBelow(line: string, sheet: Sheet): string {
+  const text = line.trimStart();
+  const indent = line.length - text.length;
+  return `${" ".repeat(indent)}${hung(text, sheet, indent + 2)}`;
+}
+
 export function runLines(run: Run, sheet: Sheet, how: "all" | "quiet"): string[] {
   const { outcome } = run;
   const body =
@@ -67,10 +74,10 @@ export function runLines(run: Run, sheet: Sheet, how: "all" | "quiet"): string[]
         : [
             ...cachedLine(run, sheet),
             ...spaced(table(run, sheet)),
-            ...rebuildLines(run).map((line) => hung(plainLine(line), sheet, 4)),
+            ...rebuildLines(run).map((line) => hungBelow(plainLine(line), sheet)),
           ];
   const told = findingBlocks(run.result.findings, sheet, outcome.audit);
-  return led([...body, ...told], resultLine(run, sheet), sheet);
+  return led([...body, ...told], resultLine(run, sheet, how), sheet);
 }
 
 /** The result stands last, below an empty line where there are more than one above it. */
@@ -82,13 +89,14 @@ export function led(lines: readonly string[], last: string, { width }: Sheet): s
 
 const VERBS = { cached: "Cached", "needs a build": "To build" } as const;
 
-/** The same words as the log's last line, behind a verb instead of the subject. */
-export function resultLine(run: Run, sheet: Sheet): string {
+/** The log's last line behind a verb instead of the subject; without what stands above, where something does. */
+export function resultLine(run: Run, sheet: Sheet, how: "all" | "quiet" = "all"): string {
   const { result, outcome } = run;
   const { worst, end } = result;
-  const words = plainLine(lastLine(run)).slice(subject(run).length + 2);
+  const all = plainLine(lastLine(run)).slice(subject(run).length + 2);
   const { audit } = outcome;
-  if (audit) return auditResult(end, words.replace(`; ${auditCounts(audit)}`, ""), sheet);
+  if (audit) return auditResult(end, all.replace(`; ${auditCounts(audit)}`, ""), sheet);
+  const words = how === "quiet" ? all : plainLine(shortLine(run));
   if (end === "fails") return verbLine("Failed", words, sheet, ["bold", "red"]);
   const verb = worst === "cached" || worst === "needs a build" ? VERBS[worst] : "Finished";
   const said =
@@ -193,7 +201,7 @@ export function auditBody(audit: Audit, sheet: Sheet): string[] {
   const stored = auditLines({ ...audit, checks: [] })
     .slice(2)
     .map(plainLine);
-  return [...passed, ...spaced(stored.map((line) => hung(line, sheet, 4)))];
+  return [...passed, ...spaced(stored.map((line) => hungBelow(line, sheet)))];
 }
 
 /** Errors and warnings, each after an empty line; notices are the report's. */
@@ -231,9 +239,15 @@ function auditBlock(finding: Finding, { title, places }: AuditKind, sheet: Sheet
   );
 }
 
-function findingBlock({ level, message, code, hint }: Finding, sheet: Sheet): string[] {
-  const [title = "", ...said] = message.split("\n");
-  return problem({ level, title, code, lines: [], said, hint }, sheet);
+function findingBlock({ level, message, code, hint, title }: Finding, sheet: Sheet): string[] {
+  const [first = "", ...said] = message.split("\n");
+  const status = /exit code (\d+)/.exec(first)?.[1];
+  if (code === "NCP-206" && title !== undefined && status !== undefined) {
+    const lines = [`its builder ended with exit code ${status}`];
+    const log = said.map((line) => line.replace(/^> /, ""));
+    return problem({ level, title, code, lines, said: log, hint }, sheet);
+  }
+  return problem({ level, title: first, code, lines: [], said, hint }, sheet);
 }
 
 export interface Problem {

@@ -48,6 +48,23 @@ export function figuresOf(
   return figures.get(figuresName(derivationName));
 }
 
+/** When a build ran, in milliseconds since the epoch. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** How long at least one of them lasted. */
+export function busy(spans: readonly Span[]): number {
+  let until = Number.NEGATIVE_INFINITY;
+  let sum = 0;
+  for (const { start, end } of [...spans].sort((a, b) => a.start - b.start)) {
+    sum += Math.max(0, end - Math.max(start, until));
+    until = Math.max(until, end);
+  }
+  return sum;
+}
+
 const VERSION = 1;
 /** Names kept; the oldest figures go first. */
 const KEPT = 5_000;

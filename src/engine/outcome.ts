@@ -6,7 +6,7 @@ import type { Finding } from "../domain/finding.ts";
 import type { Deed } from "../domain/job.ts";
 import { cacheHost } from "../domain/location.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
-import { derivationName, type StorePath } from "../domain/store-path.ts";
+import type { StorePath } from "../domain/store-path.ts";
 import { isHit, type VerificationOutcome, type VerifiedTarget } from "../domain/verdict.ts";
 import type { Audit } from "./audit/check.ts";
 import type { Step } from "./step.ts";
@@ -138,6 +138,8 @@ const BUILDS_TOLD = 30;
 const PINS_TOLD = 4;
 
 /** What a phase has done, of the outcome before it and after it, in few words each. */
+const FAILED: ReadonlySet<string> = new Set(["NCP-206", "NCP-407"]);
+
 export function deedsSince(
   before: Outcome,
   after: Outcome,
@@ -149,7 +151,13 @@ export function deedsSince(
   const { substituted } = after;
   const fetched = substituted === before.substituted ? 0 : substituted.paths;
   const built = since((outcome) => outcome.built);
-  const failed = since(({ notBuilt }) => notBuilt).filter(({ why }) => why !== "cut");
+  // Of what was not built, what failed by itself; each once, however many needed it.
+  const causes = new Set(before.findings.map(({ cause }) => cause));
+  const failed = since(({ findings }) => findings).filter(({ code, cause, title }) => {
+    const isNew = FAILED.has(code ?? "") && title !== undefined && !causes.has(cause);
+    causes.add(cause);
+    return isNew;
+  });
   const pushed = since((outcome) => outcome.pushed);
   const bytes = pushed.reduce((all, one) => all + one.bytes, 0);
   const verified = since((outcome) => outcome.verified).filter((one) => one.outcome === "verified");
@@ -173,7 +181,7 @@ export function deedsSince(
     ["Built", more > 0 ? count(more, "more derivation") : ""],
     ...failed
       .slice(0, BUILDS_TOLD)
-      .map(({ drvPath }) => ["Failed", derivationName(drvPath)] as const),
+      .map(({ title = "" }) => ["Failed", title.split(" ")[0] ?? ""] as const),
     [
       "Pushed",
       pushed.length > 0

@@ -59,7 +59,8 @@ const FORGES: Readonly<Record<string, string>> = {
 /** Nix itself says what is wrong with one that is no JSON. */
 function parseLock(text: string): Lock {
   try {
-    return (JSON.parse(text) as Lock | null) ?? {};
+    const lock = JSON.parse(text) as Lock | null;
+    return { root: lock?.root, nodes: lock?.nodes ?? {} };
   } catch {
     return {};
   }

@@ -2,7 +2,7 @@
 
 import { lstat, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type BuildFigures, figuresName } from "../domain/build-figures.ts";
+import { type BuildFigures, busy, figuresName, type Span } from "../domain/build-figures.ts";
 import { baseName, derivationName, type StorePath } from "../domain/store-path.ts";
 import { disk, folderSize } from "../host/disk.ts";
 import type { NixCommand } from "./command.ts";
@@ -66,22 +66,6 @@ export async function measure(
     });
   }
   return { made, figures, busySeconds: busy(spans) / 1000 };
-}
-
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** How long at least one of them lasted. */
-export function busy(spans: readonly Span[]): number {
-  let until = Number.NEGATIVE_INFINITY;
-  let sum = 0;
-  for (const { start, end } of [...spans].sort((a, b) => a.start - b.start)) {
-    sum += Math.max(0, end - Math.max(start, until));
-    until = Math.max(until, end);
-  }
-  return sum;
 }
 
 /** Nix gives an output its last touch when its build is over; several builds end in one call. */

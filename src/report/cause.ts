@@ -55,9 +55,19 @@ function leadWords(run: Run): string[] {
   // The sum stands below, as a table.
   const disks = run.result.findings.filter(({ code: one }) => one === "NCP-401").length;
   if (lead.code === "NCP-401" && disks === 1 && diskTable(run) !== "") {
-    return ["This run would not leave free what is to be left free."];
+    return ["This run needs more disk space than there is, with `min-free` left free."];
   }
-  return [silenceWords(lead) ?? markdown(sentence(first))];
+  return [silenceWords(lead) ?? answerWords(lead) ?? markdown(sentence(first))];
+}
+
+/** Of a server that refused a push: its host and what it said; paths and addresses stand in a fold. */
+function answerWords({ kind, message }: Finding): string | undefined {
+  const [, url = "", status, said = ""] =
+    /\b(?:PUT|POST|PATCH) (\S+) answer(?:s|ed) (\d{3})(.*)/.exec(message.split("\n")[0] ?? "") ??
+    [];
+  if (kind !== "push" || status === undefined) return undefined;
+  const words = said.split(";")[0] ?? "";
+  return `${code(cacheHost(url))} ${markdown(sentence(`answered HTTP ${status}${words}`).replace(/^A/, "a"))}`;
 }
 
 /** Of a server that is not there: its host and why, without the address that it was asked at. */

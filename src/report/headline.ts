@@ -18,7 +18,8 @@ import { MAY } from "../engine/step.ts";
 import { isSilent } from "../engine/survey/substituters.ts";
 import { auditCounts, auditHeadline } from "./audit-section.ts";
 import { doneFigures } from "./done.ts";
-import { LONGEST, pullHeadline } from "./rebuilds.ts";
+import { LONGEST } from "./page.ts";
+import { pullHeadline } from "./rebuilds.ts";
 import { scoreWords } from "./timeline.ts";
 
 /** Of one target, and of several. */
@@ -183,6 +184,25 @@ export function lastLine(run: Run): string {
     formatSeconds((end - begin) / 1000),
   ];
   return `${subject(run)}: ${parts.join("; ")}`;
+}
+
+/** The headline, and of the last line what a terminal has not said above it. */
+export function shortLine(run: Run): string {
+  const { job, survey, result, begin, end } = run;
+  const { worst } = result;
+  const words = headline(run);
+  const counted = isCounted(run);
+  if (worst === "cached" && counted) {
+    const download = MAY[job.mode].has("substitute") ? undefined : downloadWords({ survey });
+    return download === undefined ? words : `${words}; ${download} to download`;
+  }
+  const left = secondsOf(sources(run).filter(({ done }) => done === "not built"));
+  const time = left === undefined || left < 0.05 ? "" : `, ${formatSeconds(left)} last time`;
+  if (worst === "needs a build" && result.end !== "fails") return `${words}${time}`;
+  const others = worst === undefined ? "" : othersWords(result, counted ? worst : "none");
+  const rest = others === "" || result.states.size === 1 ? "" : `; ${others.replace(/\.$/, "")}`;
+  const said = rest.replace(/^; [AOT](?=f|ll|he)/, (one) => one.toLowerCase());
+  return `${words}${said} in ${formatSeconds((end - begin) / 1000)}`;
 }
 
 function figures(run: Run): string[] {

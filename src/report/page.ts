@@ -8,6 +8,9 @@ const BYTES_MOST = 1024 * 1024;
 /** Rows of a table that folds; what is beyond stands in the report. */
 export const ROWS_MOST = 100;
 
+/** The most that a heading has behind its icon and `Nix cache: `. */
+export const LONGEST = 66;
+
 /** Where a file's line can be looked at; undefined where nobody knows. */
 export type LinkTo = (file: string, line: number) => string | undefined;
 

@@ -12,7 +12,7 @@ import {
 } from "../engine/rebuilds/rebuild-report.ts";
 import { type Run, sources } from "../engine/result.ts";
 import { MAY } from "../engine/step.ts";
-import { code, fold, grid, sentence } from "./page.ts";
+import { code, fold, grid, LONGEST, sentence } from "./page.ts";
 
 const MISSES_SHOWN = 5;
 const FILES_NAMED = 3;
@@ -25,9 +25,6 @@ export const plain: Names = (name) => name;
 
 const NO_BASE =
   "What this change rebuilds is not known yet: no run on the default branch has left its graph.";
-
-/** The most that a heading has behind its icon and `Nix cache: `. */
-export const LONGEST = 66;
 
 /**
  * A pull request's own headline: what it changes, and how much of that needs a build. Only where no
@@ -87,17 +84,18 @@ export function changeParts(run: Run): { readonly open: string; readonly folded:
   const { rebuilds, misses, dirty } = changes;
   if (!rebuilds) {
     const all = ofDistinctRoots(misses).slice(0, MISSES_SHOWN);
+    if (all.length === 0) return { open: "", folded: "" };
     const lines = all.map((miss) => `- ${missWords(miss, dirty, code)}`).join("\n");
-    return { open: "", folded: lines === "" ? "" : fold("Why it is in no binary cache", lines) };
+    const title = `Why ${all.length === 1 ? "it is" : "they are"} in no binary cache`;
+    return { open: "", folded: fold(title, lines) };
   }
   const isOwn = pullHeadline(run) !== undefined;
   const amounts = amountsTable(rebuilds);
   const shown = isOwn ? rebuilds.changed.filter(({ needs }) => needs === "none") : rebuilds.changed;
   const n = shown.length;
   if (n === 0) return { open: isOwn ? amounts : "", folded: "" };
-  const title = isOwn
-    ? `${count(n, "changed derivation")} that ${n === 1 ? "needs" : "need"} no build`
-    : `${count(n, "changed derivation")}`;
+  const rest = isOwn ? ` that ${n === 1 ? "needs" : "need"} no build` : "";
+  const title = `${count(n, "changed derivation")}${rest}`;
   const body = [changedTable(shown), ...(isOwn || amounts === "" ? [] : [amounts])];
   return { open: isOwn ? amounts : "", folded: fold(title, body.join("\n\n")) };
 }
@@ -109,12 +107,13 @@ function sentences({ survey, outcome, job }: Run, rebuilds: Rebuilds, names: Nam
   const seconds = secondsOf(changed);
   const others = changed.length - builds.length;
   const took =
-    seconds === undefined || seconds < 0.05
+    seconds === undefined || seconds < 0.05 || MAY[job.mode].has("build")
       ? ""
       : `${known < builds.length ? `${number(known)} of them` : known === 1 ? "It" : `The ${number(known)}`} took ${formatSeconds(seconds)} last time`;
-  const need = others === 1 ? "needs" : "need";
   const rest =
-    others > 0 && builds.length > 0 ? `the other ${number(others)} ${need} no build` : "";
+    others > 0 && builds.length > 0
+      ? `the other ${number(others)} ${others > 1 ? "need" : "needs"} no build`
+      : "";
   const mine = new Set(builds.map(({ drvPath }) => drvPath));
   const foreign = sources({ survey, outcome }).filter(
     ({ derivation }) => !mine.has(derivation.drvPath),

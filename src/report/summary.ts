@@ -177,6 +177,9 @@ export function fixWords(hint: string): string {
     : `${markdown(first)}\n\n${verbatim(rest)}`;
 }
 
+/** What stands above says it without paths and addresses. */
+const isAnswer = (line: string) => /\b(?:PUT|POST|PATCH) \S+ answer/.test(line);
+
 const LINES = { eval: 6, build: 10 };
 
 /** What Nix, a builder or a server said: the lines below a finding's first one, without colours. */
@@ -202,7 +205,7 @@ function extract({
     const shown = (from < 0 ? log : log.slice(from)).slice(-LINES.build);
     return shown.length === 0 ? undefined : { open: true, title: "", lines: shown };
   }
-  const rest = lines.slice(1).filter((line) => line !== "");
+  const rest = lines.slice(isAnswer(lines[0] ?? "") ? 0 : 1).filter((line) => line !== "");
   if (rest.length === 0) return undefined;
   return {
     open: false,

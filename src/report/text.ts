@@ -4,6 +4,7 @@ import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
 import type { WorkState } from "../domain/ports.ts";
 import { count, formatBytes, formatSeconds, number } from "../domain/size.ts";
+import type { StorePath } from "../domain/store-path.ts";
 import { type Few, holderWords, isHit, type Verdict } from "../domain/verdict.ts";
 import type { Run } from "../engine/result.ts";
 import { isSilent, type SurveyedSubstituter } from "../engine/survey/substituters.ts";
@@ -32,7 +33,7 @@ export function textReport(run: Run): string[] {
     const here = target.local === "here" ? " [here]" : "";
     const isNew = run.result.states.get(target.name) === "now cached";
     const words = isNew
-      ? `cached now; was ${verdictWords(survey, target.verdict, "short")}`
+      ? `now cached${neededWords(survey, target.verdict)}`
       : verdictWords(survey, target.verdict);
     lines.push(`  ${target.name}${here}: ${words}`);
   }
@@ -142,42 +143,43 @@ export function progressLine(what: string, state: WorkState, seconds: number): s
   );
 }
 
-/** `own (file:///cache)`, `missing: bws-1.0.0 and 3 more`, …: the verdict in a few words. */
-export function verdictWords(
-  survey: Survey,
-  verdict: Verdict,
-  how: "whole" | "short" = "whole",
-): string {
-  const nameOf = (path: string) => survey.derivations.get(path as never)?.name ?? path;
+/** `cached (file:///cache)`, `needs a build: bws-1.0.0 and 3 more from source`, …: the verdict in a few words. */
+export function verdictWords(survey: Survey, verdict: Verdict): string {
+  const nameOf = namer(survey);
   switch (verdict.kind) {
     case "own":
     case "upstream": {
       const from =
-        how === "whole" && verdict.holders.length > 0
-          ? ` (${verdict.holders.map(holderWords).join(", ")})`
-          : "";
+        verdict.holders.length > 0 ? ` (${verdict.holders.map(holderWords).join(", ")})` : "";
       const trivial = verdict.trivial > 0 ? `, ${verdict.trivial} to build locally` : "";
-      return `${verdict.kind}${from}${trivial}`;
+      return `cached${from}${trivial}`;
     }
     case "missing": {
       const { source, download, trivial } = verdict.missing;
-      if (how === "short" && source.length > 0) {
-        return `missing: ${fewNames(source, nameOf, 2)}`;
-      }
       const parts = [
-        ...(source.length > 0 ? [`from source: ${fewNames(source, nameOf)}`] : []),
+        ...(source.length > 0 ? [`${fewNames(source, nameOf)} from source`] : []),
         ...(download.length > 0 ? [`to download: ${fewNames(download, nameOf)}`] : []),
         ...(trivial > 0 ? [`${trivial} to build locally`] : []),
       ];
-      return `missing${parts.length > 0 ? `: ${parts.join("; ")}` : ""}`;
+      return `needs a build${parts.length > 0 ? `: ${parts.join("; ")}` : ""}`;
     }
     case "unknown":
-      return `unknown: ${verdict.why}`;
+      return `could not be checked: ${verdict.why}`;
     case "failed":
-      return `failed: ${verdict.message.split("\n")[0] ?? ""}`;
+      return `does not evaluate: ${verdict.message.split("\n")[0] ?? ""}`;
     default:
       return verdict satisfies never;
   }
+}
+
+function namer({ derivations }: Survey) {
+  return (path: string) => derivations.get(path as StorePath)?.name ?? path;
+}
+
+/** `; it needed bws-1.0.0`: what was in no cache before. */
+function neededWords(survey: Survey, verdict: Verdict): string {
+  if (verdict.kind !== "missing" || verdict.missing.source.length === 0) return "";
+  return `; it needed ${fewNames(verdict.missing.source, namer(survey), 2)}`;
 }
 
 function fewNames<T>({ first, length }: Few<T>, nameOf: (one: T) => string, most = 3): string {

@@ -1,0 +1,2 @@
+import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
+import{d as a,e as b}from"./chunk-3S4VK6RB.js";import"./chunk-YPM5FXSW.js";import"./chunk-JKNAZSTQ.js";import"./chunk-GZHIFXW6.js";import"./chunk-HMTOPTZJ.js";import"./chunk-XIFCEKX4.js";import"./chunk-7ORI5MTM.js";import"./chunk-EQQ3TLQN.js";import"./chunk-KNWA7CBA.js";import"./chunk-QA55TPRG.js";export{a as compose,b as openProject};

@@ -1,0 +1,2 @@
+import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
+import{n as a,o as b,p as c,q as d,r as e,s as f,t as g,u as h,v as i,w as j}from"./chunk-BX63KIFJ.js";import"./chunk-YBRVP7WV.js";import"./chunk-GZHIFXW6.js";import"./chunk-XIFCEKX4.js";import"./chunk-7ORI5MTM.js";import"./chunk-EQQ3TLQN.js";import"./chunk-KNWA7CBA.js";import"./chunk-QA55TPRG.js";export{b as barLine,g as cut,a as display,c as isLively,e as painter,i as plainLog,h as rowsOf,f as signsFor,j as steadyLine,d as widthOf};
