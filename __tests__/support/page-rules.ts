@@ -47,6 +47,7 @@ function faultsOfOne(page: string): string[] {
   if (banned) faults.push(`the word ${banned[0]}`);
   const breakable = /\d (?:GB|MB|kB)\b|\d[mh] \d+[ms]\b/.exec(own);
   if (breakable) faults.push(`a number that can break: ${breakable[0]}`);
+  if (/\b0\.0s last time/.test(own)) faults.push("a time of nothing");
   const odd = /\b1 (paths|targets|derivations|checks|answers|caches|pins)\b/.exec(own);
   if (odd) faults.push(odd[0]);
   if (/undefined|NaN|\[object/.test(own)) faults.push("a value that is none");
@@ -68,6 +69,9 @@ function faultsOfTable(table: string, open: string): string[] {
   const [head = [], , ...cells] = rows;
   if (head.length > 3) faults.push(`${head.length} columns`);
   if (rows.some((row) => row.length !== head.length)) faults.push(`uneven rows: ${table}`);
+  if (head[0] === "State" && cells.some(([state = ""]) => /^[^,]* /.test(state))) {
+    faults.push("a state that can break");
+  }
   if (open.includes(table) && cells.length > 5) faults.push(`${cells.length} rows stand open`);
   head.forEach((title, at) => {
     const said = new Set(cells.map((row) => row[at]));

@@ -135,7 +135,7 @@ function ahead(run: Run, builds: readonly SourceBuild[]): string[] {
   const will = result.end === "fails" ? "would be" : "will be";
   const left = builds.filter(({ done }) => done === "not built");
   const seconds = secondsOf(left);
-  const time = seconds === undefined ? "" : `, which took ${formatSeconds(seconds)} last time`;
+  const time = !seconds || seconds < 0.05 ? "" : `, which took ${formatSeconds(seconds)} last time`;
   const fetched = fetchedSentence(run);
   const one = left.length === 1;
   if (left.length > 0) {

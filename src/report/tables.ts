@@ -154,8 +154,13 @@ export function stateTable({ survey, result }: Run): string {
   if (onlyEvaluation && countOf(result, "not evaluated") === 1) return "";
   const rows = states
     .filter((state) => state !== "cached" || isShort(result))
-    .map((state) => [SIGNS[state], few(names(namesOf(result, state), survey))]);
+    .map((state) => [sign(state), few(names(namesOf(result, state), survey))]);
   return rows.length === 0 ? "" : grid(["State", "Targets"], rows.slice(0, OPEN));
+}
+
+/** On a phone the column would be as narrow as its longest word. */
+function sign(state: FinalState): string {
+  return SIGNS[state].replace(/^[^,]+/, (words) => words.replaceAll(" ", "\u00a0"));
 }
 
 /** So few are cached that the table of states names them. */

@@ -164,8 +164,16 @@ describe("too little disk space", () => {
         code: "NCP-401",
         message:
           "not enough disk space on /: this run needs 5 GB there (store 2 GB, build directory 3 GB) and 1 GB is to stay free, and 5 GB is free",
-        hint: "make 1 GB free there, name fewer targets, or lower min-free or space=; reclaim: auto frees what it can",
+        hint: "make 1 GB free on / (reclaim: auto frees what it can), name fewer targets, or lower min-free or space=",
       },
+    ]);
+  });
+
+  test("counts no build that takes none of it", async () => {
+    const what = load({ builds: [build("a", 3e9), build("b", 2e9), build("link", 0)] });
+    const diskSpace = await measureDiskSpace(disk({ "/": 1e9 }), places(), what);
+    expect(lackOfSpace(diskSpace, 1e9, "error")).toMatchObject([
+      { title: "not enough disk space to build a and 1 more" },
     ]);
   });
 

@@ -21,7 +21,7 @@ import {
   spaceFor,
   usesWords,
 } from "./disk-space.ts";
-import { type BuildSums, sumOf, sumsOf } from "./estimate.ts";
+import { type BuildSums, type Estimate, sumOf, sumsOf } from "./estimate.ts";
 import { NOTHING_TO_RECLAIM, planReclaims, type ReclaimOptions } from "./reclaim.ts";
 import type { Work } from "./work.ts";
 
@@ -194,12 +194,13 @@ export function lackOfSpace(
   ]);
 }
 
-/** `to build bws-1.0.0`, by what takes most. */
+/** `to build bws-1.0.0 and 2 more`, by what takes most; more that takes nothing is not counted. */
 function whatFor({ load }: DiskSpace): string {
-  const [most, ...more] = [...load.builds].sort(
-    (a, b) => b.bytes + b.outputBytes - a.bytes - a.outputBytes,
-  );
+  const taking = ({ bytes, outputBytes }: Estimate) => bytes + outputBytes;
+  const [most, ...others] = [...load.builds].sort((a, b) => taking(b) - taking(a));
+  if (!most && load.fetchPaths === 0) return "for min-free";
   if (!most) return `to download ${count(load.fetchPaths, "store path")}`;
+  const more = others.filter((one) => taking(one) > 0);
   return more.length === 0
     ? `to build ${most.name}`
     : `to build ${most.name} and ${more.length} more`;
@@ -228,7 +229,7 @@ function lackOfBytes(
       message: `not enough disk space on ${fileSystem.mountPoint}: this run needs ${formatBytes(bytesNeeded)} there (${uses}${guess}) and ${formatBytes(floorOn(one, minFree))} is to stay free, and ${formatBytes(fileSystem.freeBytes + bytesFreed)} is free${freed}`,
       hint: guessed
         ? "say space= on the target, or let it build once: the next plan uses what it took"
-        : `make ${formatBytes(lack)} free there, name fewer targets, or lower min-free or space=; reclaim: auto frees what it can`,
+        : `make ${formatBytes(lack)} free on ${fileSystem.mountPoint} (reclaim: auto frees what it can), name fewer targets, or lower min-free or space=`,
     },
   ];
 }
