@@ -13,7 +13,7 @@ import {
   kindsOf,
 } from "../engine/audit/check.ts";
 import type { Result } from "../engine/result.ts";
-import { code, fold, grid, type LinkTo, markdown, placed, sentence } from "./page.ts";
+import { capital, code, fold, grid, type LinkTo, markdown, placed, sentence } from "./page.ts";
 
 const WORST: readonly CheckStatus[] = ["fail", "warn", "unknown", "pass"];
 
@@ -95,9 +95,9 @@ function block({ title, places, mend }: AuditKind, sign: string, linkTo: LinkTo)
   const open = at.length <= PLACES_OPEN ? at.map((where) => placed(where, linkTo)).join(", ") : "";
   const messages = new Set(places.map(({ message }) => message));
   const [only = ""] = messages;
-  const why = messages.size === 1 && only !== title ? [markdown(only)] : [];
+  const why = messages.size === 1 && only !== title ? [markdown(capital(only))] : [];
   return [
-    `**${sign} ${markdown(title)}**${open === "" ? "" : ` (${open})`}`,
+    `**${sign} ${markdown(capital(title))}**${open === "" ? "" : ` (${open})`}`,
     ...why,
     ...(mend === undefined ? [] : [`Fix: ${markdown(mend)}${END.test(mend) ? "" : "."}`]),
   ].join("<br>\n");

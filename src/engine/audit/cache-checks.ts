@@ -194,7 +194,7 @@ function unvouched(
       if (isLocal(url) || !URL.canParse(url)) return [];
       const { searchParams, hostname, protocol } = new URL(url);
       if (searchParams.get("trusted") === "1") {
-        const message = `${hostname} is read without signatures (?trusted=1): who holds it holds this machine`;
+        const message = `${hostname} is read without signatures (?trusted=1): whoever controls it controls this machine`;
         const mend = "take out ?trusted=1 and trust its public key instead";
         return [{ message, mend, where, nature: "security" }];
       }
@@ -204,7 +204,7 @@ function unvouched(
           const message = `${hostname} is read over http, and require-sigs is off: anybody between can change it`;
           return [{ message, mend, where, nature: "security" }];
         }
-        const message = `${hostname} is read with require-sigs off: who holds it holds this machine`;
+        const message = `${hostname} is read with require-sigs off: whoever controls it controls this machine`;
         return [{ status: "warn", message, mend: "require-sigs = true", where }];
       }
       const signs = hostname.endsWith(".cachix.org") || hostname === "cache.nixos.org";
