@@ -105,7 +105,7 @@ function adviceOn({ message, nearest }: { message: string; nearest: readonly str
   if (LIMITED.test(message)) {
     return {
       code: "NCP-135",
-      hint: "without a token GitHub answers 60 questions an hour for all who share an address: give Nix the job's own, access-tokens = github.com=TOKEN in NIX_CONFIG (docs/private-inputs.md)",
+      hint: "without a token GitHub answers 60 requests an hour for all who share an address: give Nix the job's own, access-tokens = github.com=TOKEN in NIX_CONFIG (docs/private-inputs.md)",
     };
   }
   const refused = REFUSED.exec(message);
