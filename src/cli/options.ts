@@ -76,7 +76,7 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   "push-max": {
     group: "Caches",
     takes: "SIZE",
-    means: "sizes not to push",
+    means: "no path above it",
     values: ["a size, such as 1GB: a larger store path is not pushed, nor what refers to it"],
     again: "is refused",
   },

@@ -103,7 +103,7 @@ function nothingLookedAt(job: Job, { system, targets, flake }: Survey): Finding[
       ? `nothing is left of ${named}`
       : flake === "here"
         ? "the flake has none of packages, checks, devShells and configurations for this system"
-        : "there is no flake.nix in the working directory, nor above it in this repository, and targets is empty";
+        : "there is no flake.nix in the working directory, nor above it in this repository, and no target is named";
   return [
     {
       kind: "notice",
