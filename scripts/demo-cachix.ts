@@ -50,7 +50,7 @@ export async function demoCachix(): Promise<void> {
     { mode: "warm", targets: BITWARDEN, force: "true" },
   );
   await machine.forget();
-  const after = await step("4. prefetch on a fresh machine", "4-prefetch", { mode: "prefetch" });
+  const after = await step("4. prefetch on another machine", "4-prefetch", { mode: "prefetch" });
 
   heading("what it came to");
   const tell = (when: string, { report }: typeof warm) => {

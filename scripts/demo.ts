@@ -49,12 +49,17 @@ async function demo(): Promise<void> {
   const before = await step("1-check", { mode: "check" });
   await step("2-warm", { mode: "warm" });
   await machine.forget();
-  const after = await step("3-prefetch-on-a-fresh-machine", { mode: "prefetch" });
+  const after = await step("3-prefetch-on-another-machine", { mode: "prefetch" });
 
   console.log("\n===== what it came to =====\n");
-  console.log(`before: hit-rate ${before.outputs["hit-rate"]}, missing ${names(before)}`);
-  console.log(`after:  hit-rate ${after.outputs["hit-rate"]}, missing ${names(after)}`);
+  console.log(`before: ${cached(before)}; to build from source: ${names(before)}`);
+  console.log(`after:  ${cached(after)}; to build from source: ${names(after)}`);
   console.log(`\nlogs, summaries and the cache are in ${out}`);
+}
+
+function cached(result: StageResult): string {
+  const all = Object.keys(JSON.parse(result.outputs["store-paths"] ?? "{}")).length;
+  return `${Math.round(Number(result.outputs["hit-rate"]) * all)} of ${all} targets cached`;
 }
 
 function names(result: StageResult): string {

@@ -230,7 +230,7 @@ export function renderManPage(): string {
     ...commands,
     ".SH TARGETS",
     roff(
-      "An installable of Nix's (.#hello, nixpkgs#bws), or an attribute with file=default.nix; * stands for every name. Without one: all packages, checks and devShells of the flake here.",
+      "An installable of Nix's (.#hello, nixpkgs#bws), or an attribute with file=default.nix; * stands for every name. Without one: the packages, checks and devShells of the flake here; where it has none of these, its configurations.",
     ),
     ".SH OPTIONS",
     "An option that adds up may be given more than once; any other is refused a second time.",

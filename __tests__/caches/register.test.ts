@@ -43,6 +43,11 @@ describe("the address of a cache", () => {
     },
   );
 
+  test("a cache to read is not said to be none, nor GitHub's", () => {
+    const { hint } = userError(() => register.parse("shelf:a", "substituters"));
+    expect(hint).toMatch(/^write one of cachix:NAME, .*, ssh-ng:\/\/HOST$/);
+  });
+
   test("none is no cache", () => {
     expect(register.parse("none", "cache")).toBeUndefined();
   });

@@ -45,6 +45,11 @@ test.each([
     "run this action with mode: warm on the default branch",
     "run nix-cache-preflight warm on the default branch",
   ],
+  [
+    "write each on a line of its own: targets: |, and below it .#a and .#b",
+    "write each as an argument of its own: .#a .#b",
+  ],
+  ["write one of github, cachix:NAME, none", "write one of cachix:NAME, none"],
   ["the push: it was refused", "the push: it was refused"],
 ])("%s: %s", (hint, expected) => {
   expect(typed(hint)).toBe(expected);

@@ -24,7 +24,7 @@ const RULES: readonly Rule[] = [
   {
     pattern: /^\.\/scripts\/demo$/,
     where: "here",
-    output: /after: {2}hit-rate 1, missing nothing/,
+    output: /after: {2}4 of 4 targets cached; to build from source: nothing/,
   },
   { pattern: /^\.\/scripts\/demo --cachix$/, where: "here" },
   { pattern: /^\.\/scripts\/setup$/, where: "here" },

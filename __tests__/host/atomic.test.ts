@@ -24,6 +24,10 @@ describe("a file that is written whole", () => {
     expect(await readdir(folder.at("a", "b"))).toEqual(["file"]);
   });
 
+  test("ends where the kernel lets nobody make a folder, and calls it absent", async () => {
+    await expect(writeWhole("/proc/a/b/file", "content")).rejects.toThrow("ENOENT");
+  });
+
   test("is not seen before its end, and the old one until then", async () => {
     await using folder = await temporaryFolder();
     const file = await folder.write("file", "old");

@@ -155,7 +155,7 @@ From <code>file&#58;///cache</code>: <code>.&#35;homes.carol</code>
     expect(page(await ran({ cached: [bws, tool] }))).toMatchInlineSnapshot(`
 "### ✅ Nix cache: all 3 targets are cached
 
-Nothing needs to be built from source. They come from <code>file&#58;///cache</code>. To download: 2 store paths, 2 kB.
+Nothing needs to be built from source. The targets come from <code>file&#58;///cache</code>. To download: 2 store paths, 2 kB.
 
 <details><summary>3 cached targets</summary>
 

@@ -1,11 +1,11 @@
 /** A membership index in many files, one for each writer: for caches whose files can be listed (docs/adr/0025). */
 
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, UserError } from "../domain/errors.ts";
 import { mapLimited } from "../domain/limit.ts";
 import type { StorePath } from "../domain/store-path.ts";
-import { sweep, writeWhole } from "../host/atomic.ts";
+import { makeFolder, sweep, writeWhole } from "../host/atomic.ts";
 import { isMissing } from "../host/disk.ts";
 import {
   formatIndex,
@@ -173,7 +173,7 @@ function folderSegments(directory: string): SegmentStore {
         return (await stat(file)).size > HEAD_MOST + INDEX_MOST ? NOTHING : readFile(file);
       }),
     async write(name, content) {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await sweep(folder, STALE);
       await writeWhole(join(folder, name), content);
     },

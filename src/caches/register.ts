@@ -116,6 +116,8 @@ function unknownKind(text: string, bad: BadAddress): UserError {
 
 function badAddress(text: string, input: string, kinds: readonly CacheKind[]): BadAddress {
   const forms = [...kinds.map(({ form }) => form), "none"];
+  // GitHub's cache is a job's own, and never among the others.
+  const read = kinds.filter(({ facts }) => facts.keeper !== "GitHub").map(({ form }) => form);
   // What stands in capitals is the user's own.
   const beginnings = forms.map((form) => form.replace(/[A-Z].*$/, ""));
   const word = /^[A-Za-z0-9-]*:?\/*/.exec(text)?.[0] ?? text;
@@ -128,7 +130,7 @@ function badAddress(text: string, input: string, kinds: readonly CacheKind[]): B
     new UserError(
       "NCP-103",
       `${input}: "${withoutPassword(text)}" cannot be used: ${why}${empty}.${instead}`,
-      { hint: `write one of ${forms.join(", ")}` },
+      { hint: `write one of ${(USES.get(input) === "substituter" ? read : forms).join(", ")}` },
     );
 }
 

@@ -102,7 +102,7 @@ function wide(): string[] {
   return [
     `Usage: ${NAME} COMMAND [TARGET...] [OPTIONS]`,
     ...COMMANDS.map((name) => `  ${name.padEnd(11)} ${COMMAND_FACTS[name].means}`),
-    "Targets: .#hello nixpkgs#bws '.#packages.SYSTEM.*' (default: all packages)",
+    "Targets: .#hello '.#packages.SYSTEM.*' (default: packages, checks, devShells)",
     "",
     ...rows,
     `Tokens are read from ${SECRETS.token} and ..._SIGNING_KEY.`,

@@ -67,7 +67,7 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   "push-filter": {
     group: "Caches",
     takes: "RE",
-    means: "names to leave out",
+    means: "names not to push",
     values: [
       "a regular expression: store paths with such a name are not pushed, unless a pushed one refers to them",
     ],
@@ -76,14 +76,14 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   "push-max": {
     group: "Caches",
     takes: "SIZE",
-    means: "paths to leave out",
+    means: "no path above it",
     values: ["a size, such as 1GB: a larger store path is not pushed, nor what refers to it"],
     again: "is refused",
   },
   "push-inputs": {
     group: "Caches",
     takes: "X",
-    means: "the flake's inputs",
+    means: "inputs to push",
     values: [
       "auto  push the sources of the flake's inputs that everybody can read, where no cache has them",
       "all   push them all",
@@ -94,7 +94,7 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   verify: {
     group: "Caches",
     takes: "HOW",
-    means: "how to check it",
+    means: "check after a push",
     values: [
       "narinfo  the cache has its narinfo, as it was pushed",
       "nar      and its NAR can be downloaded",
@@ -119,7 +119,7 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   "on-push-failure": {
     group: "Caches",
     takes: "X",
-    means: "error, warn, ...",
+    means: "if a push fails",
     values: [
       "error   a push that failed is an error: exit status 1",
       "warn    it is a warning",
@@ -137,14 +137,14 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   "key-prefix": {
     group: "Cache key",
     takes: "TEXT",
-    means: "put before it",
+    means: "the key's beginning",
     values: ["up to 128 characters, without commas and white space"],
     again: "is refused",
   },
   "key-suffix": {
     group: "Cache key",
     takes: "TEXT",
-    means: "put after it",
+    means: "the key's end",
     values: ["a further part of the key"],
     again: "adds up",
   },

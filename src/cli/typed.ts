@@ -12,6 +12,12 @@ const TYPED: readonly (readonly [RegExp, string])[] = [
     /the checkout belongs to another user than the one of this step, as in a container: (.*)"\$GITHUB_WORKSPACE", in a step before this one/g,
     'the folder belongs to another user: $1"$PWD"',
   ],
+  [
+    /write each on a line of its own: targets: \|, and below it \.#a and \.#b/g,
+    "write each as an argument of its own: .#a .#b",
+  ],
+  // The cache of a job is no machine's.
+  [/\bwrite one of github, /g, "write one of "],
   [/\brun this action with mode: (\w+)/g, "run nix-cache-preflight $1"],
   [
     /put the checkout before this step, or say where the flake is: working-directory: FOLDER/g,

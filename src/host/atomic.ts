@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { isMissing } from "./disk.ts";
 
 /**
  * Writes `content` beside `path` and moves it there when it is whole. A run that is
@@ -41,6 +42,32 @@ async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
   }
 }
 
+/**
+ * Makes a folder and those above it. Node's own way asks for ever where a folder cannot be made in one that is
+ * there, and the kernel calls it absent (`/proc`, an automount without a server).
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await makeOne(path);
+  } catch (error) {
+    if (!isMissing(error) || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await makeOne(path);
+  }
+}
+
+async function makeOne(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const isThere = await stat(path).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
+    if (!isThere) throw error;
+  }
+}
+
 export interface Staged {
   /** Moves the file to `path` (or to its first, staged target). */
   commit(path?: string): Promise<void>;
@@ -53,7 +80,7 @@ export async function stage(
   content: AsyncIterable<Uint8Array>,
   mode = 0o644,
 ): Promise<Staged> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temporary = `${path}.tmp-${randomBytes(6).toString("hex")}`;
   let file: FileHandle | undefined;
   try {
@@ -68,7 +95,7 @@ export async function stage(
   }
   return {
     commit: async (to = path) => {
-      await mkdir(dirname(to), { recursive: true });
+      await makeFolder(dirname(to));
       await rename(temporary, to);
     },
     discard: () => rm(temporary, { force: true }),

@@ -35,6 +35,8 @@ export function auditHeadline({ findings }: Pick<Result, "findings">, audit: Aud
 export function auditCounts({ checks }: Pick<Audit, "checks">): string {
   const passed = checks.filter(({ status }) => status === "pass").length;
   const all = count(checks.length, "check");
+  const [only, ...others] = checks;
+  if (others.length === 0 && only?.status === "unknown") return "the one check could not be made";
   if (passed === checks.length) return passed === 1 ? "the one check passes" : `all ${all} pass`;
   return `${passed} of ${all} ${passed === 1 ? "passes" : "pass"}`;
 }

@@ -262,8 +262,8 @@ export function holdersWords({ survey, result }: Run): string {
   const [first, ...more] = all;
   if (!first) return "";
   if (more.length === 0) {
-    if (result.states.size === 1) return `It comes from ${code(first[0])}.`;
-    return first[1] === result.states.size ? `They come from ${code(first[0])}.` : "";
+    if (result.states.size === 1) return `The target comes from ${code(first[0])}.`;
+    return first[1] === result.states.size ? `The targets come from ${code(first[0])}.` : "";
   }
   if (all.reduce((sum, [, n]) => sum + n, 0) !== result.states.size) return "";
   const rest = more.map(([host, n]) => `${number(n)} from ${code(host)}`);

@@ -142,6 +142,14 @@ describe("what a finding says", () => {
     });
   });
 
+  test("a word that is looked up in a registry nobody reaches may be an output of the flake here", async () => {
+    const message =
+      "unable to download 'https://github.com/NixOS/flake-registry/raw/master/flake-registry.json': Couldn't resolve host name (6)";
+    const failures = [{ attrPath: "", message, nearest: [] }];
+    const [found] = await findings({ targets: "myapp" }, { nix: { failures } });
+    expect(found?.hint).toBe("an output of the flake here begins with .#: write .#myapp");
+  });
+
   test("no flake has a code of its own", async () => {
     const message = "there is no flake.nix here (nor above, in this repository)";
     const failures = [{ attrPath: "x", message, nearest: [] }];
@@ -288,7 +296,7 @@ describe("what a finding says", () => {
       );
     };
     expect(await ask({}, { flake: "absent" })).toEqual([
-      "warning: there is no flake.nix in the working directory, nor above it in this repository, and targets is empty",
+      "warning: there is no flake.nix in the working directory, nor above it in this repository, and no target is named",
     ]);
     expect(await ask({ targets: ".#packages.SYSTEM.*" })).toEqual([
       "warning: nothing is left of .#packages.SYSTEM.*",

@@ -1,7 +1,7 @@
 /** The caches `file://`: a directory in the layout of Nix's own binary caches, and pins beside it. */
 
 import { constants, createReadStream } from "node:fs";
-import { access, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { access, readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   type CacheClient,
@@ -17,7 +17,7 @@ import { formatNarInfo, type NarInfo, type PathInfo } from "../../domain/narinfo
 import { parseRealisation, realisationFile } from "../../domain/realisation.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
-import { stage, sweep, writeWhole } from "../../host/atomic.ts";
+import { makeFolder, stage, sweep, writeWhole } from "../../host/atomic.ts";
 import { EXTENSIONS, type Packing, packingTrouble } from "../../host/compress.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judgeNarInfo, type SignaturePolicy } from "../accept.ts";
@@ -178,7 +178,7 @@ export function writableFileCache(options: FileCacheOptions): CacheClient {
       await sweep(join(directory, "nar"), STALE);
       // Nix makes these folders when it reads a cache without them: then reading would be writing.
       for (const name of ["nar", "log", "realisations"]) {
-        await mkdir(join(directory, name), { recursive: true });
+        await makeFolder(join(directory, name));
       }
       const infoFile = join(directory, "nix-cache-info");
       if ((await readIfThere(infoFile)) === undefined) {

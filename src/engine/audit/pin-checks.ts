@@ -9,7 +9,7 @@ import type { SurveyedTarget } from "../survey.ts";
 import { type AuditRequest, type Check, type PinSizes, rule } from "./check.ts";
 
 const DAY = 86_400_000;
-const MEND = "run this action with mode: warm on the default branch: it moves the pin";
+const MEND = "run this action with mode: warm on the default branch: it sets the pin";
 
 export function pinChecks(request: AuditRequest): Check[] {
   const { survey, pins, job, sizes } = request;

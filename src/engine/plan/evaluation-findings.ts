@@ -46,7 +46,7 @@ export function evaluationFindings(
     }
     const place = PLACE.exec(message);
     const many = rest.length === 0 ? " does" : ` and ${count(rest.length, "more target")} do`;
-    const { code, hint = builtOf(first.name, message) } = adviceOn(first.verdict);
+    const { code, hint = builtOf(first.name, message) } = adviceOn(first.name, first.verdict);
     return [
       {
         ...common,
@@ -93,19 +93,23 @@ const REFUSED =
 const NO_LOGIN =
   /could not read (?:Username|Password) for|Authentication failed for|Permission denied \(publickey|Host key verification failed|remote: Repository not found|The requested URL returned error: 40[13]/i;
 
-function adviceOn({ message, nearest }: { message: string; nearest: readonly string[] }): Advice {
+/** The registry of flakes, where a word is looked up that no machine nearer by knows. */
+const NO_REGISTRY = /unable to download '[^']*flake-registry[^']*'/;
+
+function adviceOn(
+  name: string,
+  { message, nearest }: { message: string; nearest: readonly string[] },
+): Advice {
   if (message.startsWith("there is no flake")) return { code: "NCP-204", hint: undefined };
   if (nearest.length > 0) {
     return { code: "NCP-205", hint: `did you mean ${nearest.join(" or ")}?` };
   }
   const [, id] = /cannot find flake 'flake:([\w-]+)' in the flake registries/.exec(message) ?? [];
-  if (id !== undefined) {
-    return { code: "NCP-205", hint: `an output of the flake here begins with .#: write .#${id}` };
-  }
+  if (id !== undefined) return { code: "NCP-205", hint: outputHere(id) };
   if (LIMITED.test(message)) {
     return {
       code: "NCP-135",
-      hint: "without a token GitHub answers 60 questions an hour for all who share an address: give Nix the job's own, access-tokens = github.com=TOKEN in NIX_CONFIG (docs/private-inputs.md)",
+      hint: "without a token GitHub answers 60 requests an hour for all who share an address: give Nix the job's own, access-tokens = github.com=TOKEN in NIX_CONFIG (docs/private-inputs.md)",
     };
   }
   const refused = REFUSED.exec(message);
@@ -125,7 +129,14 @@ function adviceOn({ message, nearest }: { message: string; nearest: readonly str
   if (/dubious ownership|not owned by current user/.test(message)) {
     return { code: "NCP-205", hint: OTHER_OWNER };
   }
+  if (NO_REGISTRY.test(message) && /^[\w-]+$/.test(name)) {
+    return { code: "NCP-205", hint: outputHere(name) };
+  }
   return { code: "NCP-205", hint: UNTRACKED.test(message) ? ADD_IT : undefined };
+}
+
+function outputHere(name: string): string {
+  return `an output of the flake here begins with .#: write .#${name}`;
 }
 
 const ADD_IT = "of a git repository Nix sees only the files that git knows: git add it";

@@ -46,7 +46,8 @@ function missingFindings(job: Job, survey: Survey, intent: Intent): Finding[] {
     const isDownload = first.kind === "download";
     const some = rest.length === 0 ? first.name : `${first.name} and ${rest.length} more`;
     const verb = isDownload ? "downloads" : "builds";
-    const then = intent === "builds" ? `; this run ${verb} it` : "";
+    const them = rest.length === 0 ? "it" : "them";
+    const then = intent === "builds" ? `; this run ${verb} ${them}` : "";
     const how = isDownload ? "downloaded from its origin" : "built from source";
     return [
       {
@@ -102,7 +103,7 @@ function nothingLookedAt(job: Job, { system, targets, flake }: Survey): Finding[
       ? `nothing is left of ${named}`
       : flake === "here"
         ? "the flake has none of packages, checks, devShells and configurations for this system"
-        : "there is no flake.nix in the working directory, nor above it in this repository, and targets is empty";
+        : "there is no flake.nix in the working directory, nor above it in this repository, and no target is named";
   return [
     {
       kind: "notice",
