@@ -95,7 +95,7 @@ export async function makeCheckRuns(
   const made = await checks.each(told, signal, async ([name, state], inner) => {
     const verdict = verdicts.get(name);
     const words = [
-      ...(verdict ? [markdown(verdictWords(survey, verdict))] : []),
+      ...(verdict ? [markdown(redacted(verdictWords(survey, verdict)))] : []),
       ...whyOf(name, result.findings),
     ];
     const id = await checks.send(
@@ -138,13 +138,24 @@ function checkName(target: string): string {
 }
 
 /** The first thing that is told of it, in the words of the log. */
-function whyOf(target: string, findings: readonly Finding[]): string[] {
+export function whyOf(target: string, findings: readonly Finding[]): string[] {
   const found = findings.find(
-    ({ level, message }) => level !== "notice" && message.includes(target),
+    ({ level, message, names }) =>
+      level !== "notice" && (names?.includes(target) || isNamedIn(message, target)),
   );
   if (!found) return [];
   const lines = redacted(found.message).split("\n").slice(0, 20);
   return [verbatim(lines), ...(found.code ? [code(found.code)] : [])];
+}
+
+/** Not as the beginning or the end of another name: `.#web` in `.#web-tests was not built`. */
+function isNamedIn(message: string, target: string): boolean {
+  for (let at = message.indexOf(target); at >= 0; at = message.indexOf(target, at + 1)) {
+    const before = message.slice(0, at);
+    const after = message.slice(at + target.length);
+    if (!/[\w.:/#^+-]$/.test(before) && !/^(?:[\w^+-]|\.[\w"])/.test(after)) return true;
+  }
+  return false;
 }
 
 /** In a pull request GitHub shows what is said of its own last commit, and not of the one it is merged in. */
