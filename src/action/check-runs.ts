@@ -6,6 +6,7 @@ import type { Finding } from "../domain/finding.ts";
 import { codeOf, type Job, type Trust } from "../domain/job.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { count } from "../domain/size.ts";
+import { isNamedIn } from "../domain/target.ts";
 import type { PostRun } from "../engine/post.ts";
 import { type FinalState, postResult, type Run } from "../engine/result.ts";
 import { serverWords } from "../host/http-body.ts";
@@ -146,16 +147,6 @@ export function whyOf(target: string, findings: readonly Finding[]): string[] {
   if (!found) return [];
   const lines = redacted(found.message).split("\n").slice(0, 20);
   return [verbatim(lines), ...(found.code ? [code(found.code)] : [])];
-}
-
-/** Not as the beginning or the end of another name: `.#web` in `.#web-tests was not built`. */
-function isNamedIn(message: string, target: string): boolean {
-  for (let at = message.indexOf(target); at >= 0; at = message.indexOf(target, at + 1)) {
-    const before = message.slice(0, at);
-    const after = message.slice(at + target.length);
-    if (!/[\w.:/#^+-]$/.test(before) && !/^(?:[\w^+-]|\.[\w"])/.test(after)) return true;
-  }
-  return false;
 }
 
 /** In a pull request GitHub shows what is said of its own last commit, and not of the one it is merged in. */
