@@ -400,6 +400,7 @@ export function graphs(court: Court): Comparison<GraphWorld> {
       if (mode.length > 0) {
         return code === 0 ? saysDry(world, text) : `ends with ${code}: ${text.slice(-300)}`;
       }
+      if (/: Assertion `.*' failed/.test(text)) return "crashes";
       const { built, said } = saysReal(world, text);
       return code !== 0 && built === 0 ? `ends: ${text.slice(-300)}` : said;
     },
