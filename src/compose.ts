@@ -88,9 +88,11 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
     for (const host of location ? register.hosts(location) : []) http.connect(host);
   }
   request.meanwhile?.();
+  const over = new AbortController();
   try {
-    return await composeWith(request, { command, reading, http, moved });
+    return await composeWith(request, { command, reading, http, moved, over });
   } catch (error) {
+    over.abort();
     http.close();
     throw error;
   }
@@ -116,15 +118,21 @@ interface Begun {
   readonly http: HttpClient;
   /** What was told where Nix's own cache folder had to be another one. */
   readonly moved: readonly string[];
+  /** Ends what was asked of Nix beside the run and nobody waited for: the process would wait for it. */
+  readonly over: AbortController;
 }
 
 async function composeWith(
   request: ComposeRequest,
-  { command, reading, http, moved }: Begun,
+  { command, reading, http, moved, over }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const [machine, named] = await Promise.all([reading, nameFlake(request, command)]);
-  const { flake, naming } = named;
+  const naming = nameFlake(
+    { ...request, signal: AbortSignal.any([request.signal, over.signal]) },
+    command,
+  );
+  const [machine, named] = await Promise.all([reading, naming]);
+  const { flake } = named;
   const { settings, refused } = await settingsHere(request, machine, flake);
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
@@ -142,7 +150,7 @@ async function composeWith(
           without: job.without.map(({ line }) => line),
           also: [...also, ...settings.substituters],
           environment,
-          naming,
+          naming: named.naming,
           signal: request.signal,
         })
       : undefined;
@@ -229,7 +237,10 @@ async function composeWith(
           : undefined,
     },
     storeNames: () => storeNames(machine.setup.realStoreDir),
-    [Symbol.asyncDispose]: async () => http.close(),
+    [Symbol.asyncDispose]: async () => {
+      over.abort();
+      http.close();
+    },
   };
 }
 

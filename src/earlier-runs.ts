@@ -56,7 +56,8 @@ export interface Named {
 export async function nameFlake(request: EvaluationRequest, command: NixCommand): Promise<Named> {
   const { environment, workspace, signal } = request;
   const flake = request.needs === "store" ? undefined : await findFlake(workspace);
-  if (!flake || !reusesEvaluation(request)) return { flake, naming: undefined };
+  const isNamed = reusesEvaluation(request) && writerOf(request) !== undefined;
+  if (!flake || !isNamed) return { flake, naming: undefined };
   return { flake, naming: beginNaming(command, flake, environment, signal) };
 }
 
@@ -94,12 +95,15 @@ function evaluationPlace(
   own: RecordStore | undefined,
   elsewhere: RecordStore | undefined,
 ): { readonly store: RecordStore; readonly by: string } | undefined {
-  const { secrets, environment } = request;
   const place = sharedPlace(request, own, elsewhere);
-  const secret = recordSecret(secrets);
-  const run = environment["GITHUB_RUN_ID"];
-  const by = secret === undefined ? run && `run ${run}` : "a secret";
-  return place && by ? { store: sealed(place, secret), by } : undefined;
+  const by = writerOf(request);
+  return place && by ? { store: sealed(place, recordSecret(request.secrets)), by } : undefined;
+}
+
+/** Undefined on a command line without a secret: nobody could be told apart from others. */
+function writerOf({ secrets, environment }: OpenCachesRequest): string | undefined {
+  const run = environment["GITHUB_RUN_ID"] || undefined;
+  return recordSecret(secrets) === undefined ? run && `run ${run}` : "a secret";
 }
 
 /** Beside our cache, where other jobs can read it there as soon as it is written; else in GitHub's cache. */

@@ -53,6 +53,29 @@ describe("a cache that stops answering", () => {
     expect((await cache.query(storePath("path-1"), SIGNAL)).kind).toBe("unknown");
   });
 
+  test("calls nothing absent by its index, and is not waited for over that", async () => {
+    let reads = 0;
+    const base: CacheClient = {
+      ...memoryCache("lan"),
+      query: async () => ({ kind: "unknown", cause: new Error("502") }),
+      mayHave: (path, signal) => {
+        reads++;
+        if (path === paths[0]) return Promise.resolve("absent");
+        return new Promise((_, reject) =>
+          signal.addEventListener("abort", () => reject(signal.reason)),
+        );
+      },
+    };
+    const cache = guarded(base, PATIENCE);
+    const [first, second, third] = paths as [StorePath, StorePath, StorePath];
+    expect(await cache.mayHave?.(first, SIGNAL)).toBe("absent");
+    const waiting = cache.mayHave?.(second, SIGNAL);
+    expect((await cache.query(third, SIGNAL)).kind).toBe("unknown");
+    expect(await waiting).toBe("perhaps");
+    expect(await cache.mayHave?.(first, SIGNAL)).toBe("perhaps");
+    expect(reads).toBe(2);
+  });
+
   test("is not there any more for whoever wants to hand it to Nix", async () => {
     const { cache } = subject(never);
     expect((await cache.describe(SIGNAL)).storeDir).toBe("/nix/store");

@@ -391,6 +391,21 @@ describe("the one file of an http:// index", () => {
     expect(server.files.has(FILE)).toBe(false);
   });
 
+  test("one that a cache on the way has kept is not believed, and the next push deletes it", async () => {
+    await using server = await fresh("heeded");
+    await send(open(server), many("there", 1));
+    const body = server.files.get(FILE) as Buffer;
+    await send(open(server), many("later", 1));
+    const stale = { status: 200, headers: { etag: '"kept"', age: "300" }, body };
+    server.spoil = (method, path) => (method === "GET" && path === FILE ? stale : undefined);
+    expect(await mayHave(open(server), many("later", 1))).toEqual(["perhaps"]);
+    // That there is none is kept as well: a writer that believed it would name nothing.
+    const none = { status: 404, headers: { age: "20" } };
+    server.spoil = (method, path) => (method === "GET" && path === FILE ? none : undefined);
+    await send(open(server), many("last", 1));
+    expect(server.files.has(FILE)).toBe(false);
+  });
+
   test("where it can be neither changed nor deleted nothing is pushed", async () => {
     await using server = await fresh("heeded");
     await send(open(server), many("there", 1));

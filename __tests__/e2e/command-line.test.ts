@@ -3,6 +3,7 @@ import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
+import { listen } from "../servers/http.ts";
 import { openTerminal } from "../servers/terminal.ts";
 import { HOME, NIX, NIXPKGS, startJob, type TestJob } from "./job.ts";
 
@@ -54,6 +55,16 @@ describe(`in a pipe, ${NIX}`, () => {
     });
     expect(stdout).toMatch(/^ {3}From source\n0\n$/);
     expect(stderr).toMatch(/^ {3}Checked .*\n$/);
+  });
+
+  test("what the run does not need is not waited for: an input that nobody answers for", async () => {
+    await using job = await startJob(undefined);
+    await using silent = await listen(async () => "hang");
+    const flake = `{ inputs.a.url = "${silent.origin}/a.tar.gz"; outputs = _: { }; }`;
+    await writeFile(join(job.workspace, "flake.nix"), flake);
+    const path = `/nix/store/${"0".repeat(32)}-nowhere`;
+    const { stdout } = await cli(job, ["check", path]);
+    expect(stdout).toContain("needs a build");
   });
 
   test("warm says what push-max keeps out", async () => {

@@ -105,6 +105,17 @@ describe("a closure of derivations", () => {
     await expect(addToStore(nix, unpack(tree, storeDir).paths, SIGNAL)).rejects.toThrow(/mismatch/);
   });
 
+  test("of a size that nobody wrote is not even read", () => {
+    const text = '{"version":2,"results":[],"kept":[],"evalCaches":[],"paths":[]}';
+    const file = (bytes: number) => {
+      const size = Buffer.alloc(4);
+      size.writeUInt32BE(bytes);
+      return Buffer.concat([size, Buffer.from(text.padEnd(bytes))]);
+    };
+    expect(() => unpack(file(1_000), "/nix/store")).toThrow("it has no derivation");
+    expect(() => unpack(file(33 * 1024 * 1024), "/nix/store")).toThrow(/its header has \d+ bytes/);
+  });
+
   test("leaves out what refers to what is not there", () => {
     const [a, b, c] = ["a.drv", "b.drv", "c.drv"] as StorePath[] as [
       StorePath,

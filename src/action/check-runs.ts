@@ -6,6 +6,7 @@ import type { Finding } from "../domain/finding.ts";
 import { codeOf, type Job, type Trust } from "../domain/job.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { count } from "../domain/size.ts";
+import { isNamedIn } from "../domain/target.ts";
 import type { PostRun } from "../engine/post.ts";
 import { type FinalState, postResult, type Run } from "../engine/result.ts";
 import { serverWords } from "../host/http-body.ts";
@@ -95,7 +96,7 @@ export async function makeCheckRuns(
   const made = await checks.each(told, signal, async ([name, state], inner) => {
     const verdict = verdicts.get(name);
     const words = [
-      ...(verdict ? [markdown(verdictWords(survey, verdict))] : []),
+      ...(verdict ? [markdown(redacted(verdictWords(survey, verdict)))] : []),
       ...whyOf(name, result.findings),
     ];
     const id = await checks.send(
@@ -138,9 +139,10 @@ function checkName(target: string): string {
 }
 
 /** The first thing that is told of it, in the words of the log. */
-function whyOf(target: string, findings: readonly Finding[]): string[] {
+export function whyOf(target: string, findings: readonly Finding[]): string[] {
   const found = findings.find(
-    ({ level, message }) => level !== "notice" && message.includes(target),
+    ({ level, message, names }) =>
+      level !== "notice" && (names?.includes(target) || isNamedIn(message, target)),
   );
   if (!found) return [];
   const lines = redacted(found.message).split("\n").slice(0, 20);

@@ -10,7 +10,7 @@ import { steadyWatch } from "../host/clock.ts";
 import type { Environment } from "../host/environment.ts";
 import { showTrace } from "../host/trace.ts";
 import { type Annotation, errorAnnotation } from "../report/annotations.ts";
-import { plainLine } from "../report/page.ts";
+import { markdown, plainLine } from "../report/page.ts";
 import type { Failure } from "../report/post-page.ts";
 import type { Request } from "./inputs.ts";
 
@@ -55,7 +55,10 @@ export function hide(values: readonly string[]): void {
 /** For files and outputs: the runner masks the log alone. */
 export function redacted(text: string): string {
   let shown = withoutCredentials(text);
-  for (const value of hidden) shown = shown.replaceAll(value, "***");
+  // A page has it as Markdown has to have it, too.
+  for (const value of hidden) {
+    for (const one of new Set([value, markdown(value)])) shown = shown.replaceAll(one, "***");
+  }
   return shown;
 }
 

@@ -59,7 +59,7 @@ export function guarded(
   const nars = new ByteBudget(cache.narsAtOnce ?? Number.MAX_SAFE_INTEGER);
   let pushEnded: Error | undefined;
   const { push } = cache;
-  const { realisation } = cache;
+  const { realisation, mayHave } = cache;
   const writing: Pick<CacheClient, "push" | "pushEnded"> | undefined = push && {
     async push(paths, nar, progress, signal) {
       try {
@@ -127,6 +127,21 @@ export function guarded(
                 return { kind: "unknown", cause: down ?? asError(error) };
               }
             }),
+        }
+      : {}),
+    ...(mayHave
+      ? {
+          // Of one that is down nothing is known, whatever its index said: `query` says so.
+          async mayHave(path, signal) {
+            if (down) return "perhaps";
+            try {
+              const said = await mayHave(path, either(signal));
+              return down ? "perhaps" : said;
+            } catch {
+              signal.throwIfAborted();
+              return "perhaps";
+            }
+          },
         }
       : {}),
     query: (path, signal) =>

@@ -268,3 +268,13 @@ export function shortName(name: string, system: string | undefined): string {
   const flake = name.slice(0, hash);
   return flake === "." && OUTPUT.test(path) ? path : `${flake}#${path}`;
 }
+
+/** Whether the text names the target, and not as the beginning or the end of another name: `.#web` in `.#web-tests was not built`. */
+export function isNamedIn(message: string, target: string): boolean {
+  for (let at = message.indexOf(target); at >= 0; at = message.indexOf(target, at + 1)) {
+    const before = message.slice(0, at);
+    const after = message.slice(at + target.length);
+    if (!/[\w.:/#^+-]$/.test(before) && !/^(?:[\w^+-]|\.[\w"])/.test(after)) return true;
+  }
+  return false;
+}

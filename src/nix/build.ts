@@ -90,6 +90,7 @@ export async function build(
   { signal, mayBegin, told }: BuildControl,
 ): Promise<BuildResult> {
   const begun = new Map<StorePath, number>();
+  let elsewhere: "some" | "none" = "none";
   const gate = new AbortController();
   const sampler = new BuildSampler(place.directory, place.realStoreDir);
   let result: Realised | undefined;
@@ -114,7 +115,7 @@ export async function build(
           if (machine === "") {
             begun.set(drvPath, Date.now());
             sampler.begun(drvPath);
-          }
+          } else elsewhere = "some";
           // Nix cannot be told to begin nothing more: what it begins now has lost nothing yet.
           if (mayBegin?.() === false) gate.abort();
         },
@@ -146,15 +147,14 @@ export async function build(
     else stopped.push(drvPath);
   }
   const full = whatWasFull(result?.stderr ?? "", place);
-  const observed = { place, begun, peaks: sampler.peaks(), full, outputs };
-  const { made, figures, busySeconds } = await measure(nix, observed, signal);
+  const observed = { place, begun, elsewhere, peaks: sampler.peaks(), full, outputs };
+  const { made, ...measured } = await measure(nix, observed, signal);
   const built = result ? [...result.built.keys()] : made;
   return {
     built: built.filter((drvPath) => !failed.has(drvPath)),
     failed,
     stopped,
-    figures,
-    busySeconds,
+    ...measured,
     seconds: result?.built ?? new Map(),
     ...(hookFailed === undefined ? {} : { hookFailed }),
   };

@@ -86,11 +86,14 @@ export function pack({ results, kept, evalCaches, paths }: Carried): Uint8Array 
 }
 
 const TEXT = "text:";
+/** Of a header that is read: as objects it takes many times as much, and that of 100,000 paths has 10 MB. */
+const HEADER_MOST = 32 * 1024 * 1024;
 
 /** Throws for anything that `pack` did not write. Of no path more is believed than its content says. */
 export function unpack(content: Uint8Array, storeDir: string): Carried {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   let at = 4 + bytes.readUInt32BE(0);
+  if (at > HEADER_MOST) throw new Error(`its header has ${at} bytes`);
   const { evalCaches, paths, results, kept } = Header.parse(
     JSON.parse(bytes.subarray(4, at).toString("utf8")),
   );

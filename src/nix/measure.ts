@@ -20,18 +20,27 @@ export interface Observed {
   readonly place: BuildPlace;
   /** When Nix said that it begins, in milliseconds since the epoch. */
   readonly begun: ReadonlyMap<StorePath, number>;
+  /** Whether other machines built, too: when those builds ended nobody sees. */
+  readonly elsewhere: "some" | "none";
   readonly peaks: ReadonlyMap<StorePath, Peak>;
   /** Where the disk was full, where a build died of that. */
   readonly full: "store" | "build directory" | undefined;
   readonly outputs: (drvPath: StorePath) => Promise<readonly StorePath[]>;
 }
 
+export interface Measured {
+  readonly made: StorePath[];
+  readonly figures: Map<StorePath, BuildFigures>;
+  /** Left out where not all that ran was seen. */
+  readonly busySeconds?: number;
+}
+
 /** What was begun and is made; and the figures of that and of what died of a full disk. */
 export async function measure(
   nix: NixCommand,
-  { place, begun, peaks, full, outputs }: Observed,
+  { place, begun, elsewhere, peaks, full, outputs }: Observed,
   signal: AbortSignal,
-): Promise<{ made: StorePath[]; figures: Map<StorePath, BuildFigures>; busySeconds: number }> {
+): Promise<Measured> {
   const made: StorePath[] = [];
   const spans: Span[] = [];
   const figures = new Map<StorePath, BuildFigures>();
@@ -65,7 +74,8 @@ export async function measure(
       ...(isMade ? {} : { end: "full disk" as const }),
     });
   }
-  return { made, figures, busySeconds: busy(spans) / 1000 };
+  const isSeen = elsewhere === "none" && spans.length === begun.size;
+  return { made, figures, ...(isSeen ? { busySeconds: busy(spans) / 1000 } : {}) };
 }
 
 /** Nix gives an output its last touch when its build is over; several builds end in one call. */

@@ -44,7 +44,7 @@ export async function realisations(
   return [...found.values()];
 }
 
-/** Of all at once; where one is not built, of each by itself. */
+/** Of many at once; where one is not built, of each by itself. */
 async function madeOf(
   nix: NixCommand,
   storeDir: string,
@@ -62,7 +62,14 @@ async function madeOf(
     const { code, stdout } = await nix.try("nix", args, { signal, deadline: DEADLINES.query });
     return code === 0 ? parseMade(stdout, storeDir) : undefined;
   };
-  const all = await ask(each);
-  if (all) return all;
-  return (await mapLimited(each, 2, (one) => ask([one]))).flatMap((made) => made ?? []);
+  const made: MadeRealisation[] = [];
+  for (let at = 0; at < each.length; at += ASKED_MOST) {
+    const some = each.slice(at, at + ASKED_MOST);
+    const apart = () => mapLimited(some, 2, (one) => ask([one]));
+    made.push(...((await ask(some)) ?? (await apart()).flatMap((one) => one ?? [])));
+  }
+  return made;
 }
+
+/** No argument of a process is longer than 128 kB: each takes up to 300 bytes of the expression. */
+const ASKED_MOST = 400;

@@ -179,6 +179,8 @@ export class SwappedIndex implements MemberIndex {
     };
     const answer = await this.ask("GET", FILE, signal, { headers });
     const { status, body, headers: told } = answer;
+    // Kept all the same, or said to be as it was by who kept it: another may stand there by now, or one at all.
+    if (Number(told.age ?? 0) > 0) throw new Error("a cache on the way answers for the server");
     if (status === 304 && last) return last;
     this.last = undefined;
     if (ABSENT.has(status)) return { kind: "absent" };

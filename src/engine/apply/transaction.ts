@@ -110,10 +110,13 @@ export class Transaction {
     const { target } = roots;
     this.to = cache.name;
     const { job, signal } = this.parts;
-    const { paths, made } = await rootsMade(roots, this.parts.nix, signal);
+    // What became of it only Nix can tell: until then it goes by what it is built from.
+    let paths = [...roots.paths, ...(roots.realised ?? []).map(({ drvPath }) => drvPath)];
     try {
+      const now = await rootsMade(roots, this.parts.nix, signal);
+      paths = [...now.paths];
       const { failed, absent, keptOut } = await this.send(cache, paths, job);
-      if (failed.size + keptOut.length === 0) await pushRealisations(cache, made, signal);
+      if (failed.size + keptOut.length === 0) await pushRealisations(cache, now.made, signal);
       if (keptOut.length > 0) this.partly.add(target);
       if (failed.size > 0 || absent.length > 0) this.broken.add(target);
       const lost = this.buildsFailed === "some" ? [] : absent;
