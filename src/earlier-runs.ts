@@ -2,11 +2,11 @@
 
 import { ledgerStore, sealed } from "./caches/records.ts";
 import type { RecordStore } from "./domain/evaluation-record.ts";
-import { recordSecret } from "./domain/job.ts";
+import { type Code, recordSecret } from "./domain/job.ts";
 import type { History } from "./domain/ledger.ts";
 import type { Log } from "./domain/ports.ts";
 import { VERSION } from "./domain/version.ts";
-import { isHosted, secretOf } from "./host/environment.ts";
+import { isHosted, secretOf, showsInputs } from "./host/environment.ts";
 import { CarriedEvaluation } from "./nix/carried-evaluation.ts";
 import type { NixCommand } from "./nix/command.ts";
 import { type Flake, findFlake } from "./nix/flake.ts";
@@ -18,6 +18,7 @@ import type { OpenCachesRequest } from "./open-caches.ts";
 /** As much of what a run is put together from as bears on what earlier runs left. */
 interface EvaluationRequest extends OpenCachesRequest {
   readonly laterSteps?: unknown;
+  readonly code: Code;
   readonly needs: "store and checkout" | "store";
   readonly evaluationRecords?: RecordStore | undefined;
   readonly log: Log;
@@ -56,7 +57,8 @@ export interface Named {
 export async function nameFlake(request: EvaluationRequest, command: NixCommand): Promise<Named> {
   const { environment, workspace, signal } = request;
   const flake = request.needs === "store" ? undefined : await findFlake(workspace);
-  const isNamed = reusesEvaluation(request) && writerOf(request) !== undefined;
+  const isNamed =
+    reusesEvaluation(request) && writerOf(request) !== undefined && !showsInputs(request);
   if (!flake || !isNamed) return { flake, naming: undefined };
   return { flake, naming: beginNaming(command, flake, environment, signal) };
 }

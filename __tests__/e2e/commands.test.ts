@@ -48,6 +48,7 @@ const RULES: readonly Rule[] = [
   { pattern: /^npm run bench( -- .+)?$/, notRun: "minutes, and figures of a busy machine" },
   { pattern: /^npm run (soak|test:slow)\b/, notRun: "hours" },
   { pattern: /^eval "\$\(nix-cache-preflight /, where: "project" },
+  { pattern: /^\.\/scripts\/picture /, notRun: "ten minutes, and a browser" },
   { pattern: /^git (clone|tag|push)\b/, notRun: "it asks the server of the repository" },
   { pattern: /^cd nix-cache-preflight$/, notRun: "goes into the clone" },
 ];

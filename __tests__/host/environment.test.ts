@@ -6,6 +6,7 @@ import {
   exposedSecret,
   isSecretName,
   secretOf,
+  showsInputs,
 } from "../../src/host/environment.ts";
 
 const names = (environment: object) => Object.keys(environment).sort();
@@ -122,5 +123,8 @@ test("a key that the system goes on showing ends the run of a stranger's code", 
   const machine = { builder: "daemon", sandbox: "on" } as const;
   expect(exposedSecret(started, machine, "a key")).toEqual({ secret: "token", to: "inputs" });
   expect(exposedSecret(started, machine, "no key")).toBeUndefined();
+  expect(showsInputs(started, "a key")).toBe(true);
+  expect(showsInputs(started, "no key")).toBe(false);
+  expect(showsInputs({ ...started, code: "ours" }, "a key")).toBe(false);
   expect(exposedSecret({ ...started, code: "ours" }, machine, "a key")).toBeUndefined();
 });

@@ -22,7 +22,8 @@ export const log: Log = {
   },
   debug: (line) => core.debug(plainLine(line)),
   watch: steadyWatch<Promise<string>>(
-    (line) => void line.then((text) => core.info(text)),
+    // A line that cannot be written ends nothing.
+    (line) => void line.then(core.info, () => undefined),
     // Loaded where it is needed: most runs are over before there is anything to say.
     async (...far) => (await import("../report/text.ts")).progressLine(...far),
   ),

@@ -156,8 +156,14 @@ async function checkRuns(
   signal: AbortSignal,
 ): Promise<readonly CheckRun[]> {
   if (context.checkRuns === "off") return [];
-  const { makeCheckRuns } = await import("./check-runs.ts");
-  return makeCheckRuns(context, trust, done, signal);
+  try {
+    const { makeCheckRuns } = await import("./check-runs.ts");
+    return await makeCheckRuns(context, trust, done, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.info(`no check runs were made: ${describeError(error)}`);
+    return [];
+  }
 }
 
 interface Known {

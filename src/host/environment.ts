@@ -158,10 +158,18 @@ export function exposedSecret(
 ): World["exposed"] {
   const secret = code === "strange" ? secretOf(secrets, environment) : undefined;
   if (secret === undefined) return undefined;
-  if (shown === "a key") return { secret, to: "inputs" };
+  if (showsInputs({ code, secrets, environment }, shown)) return { secret, to: "inputs" };
   const isFile = job.targets.some(({ installable }) => installable.kind === "file");
   if (isFile) return { secret, to: "evaluation" };
   return builder === "ourselves" && sandbox === "off" ? { secret, to: "builds" } : undefined;
+}
+
+/** Whether a flake's inputs would show a stranger the job's keys: then nothing of it is even named. */
+export function showsInputs(
+  { code, secrets, environment }: Omit<Started, "job">,
+  shown: "a key" | "no key" = shownInProc(),
+): boolean {
+  return code === "strange" && shown === "a key" && secretOf(secrets, environment) !== undefined;
 }
 
 interface Started {
