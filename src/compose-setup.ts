@@ -60,11 +60,6 @@ export async function setUp(request: Omit<ComposeRequest, "needs">): Promise<Set
     );
     for (const notice of notices) log.info(notice);
     const all = [...(own ? [own] : []), ...substituters];
-    if (all.length === 0) {
-      throw new UserError("NCP-642", "setup: no cache is named", {
-        hint: "write --cache cachix:NAME, or --substituters 'https://CACHE PUBLIC-KEY'",
-      });
-    }
     const { found, troubles } = await ask(all, signal);
     const [first] = troubles;
     if (found.length === 0 && first) throw first;

@@ -71,6 +71,7 @@ describe("the command line", () => {
     [["check", "--token", "x"], "NCP-640", "there is no option --token."],
     [["check", "--cache", "github"], "NCP-103", "GitHub's cache is there for its jobs alone"],
     [["setup", "x"], "NCP-640", '"x" is one word too many'],
+    [["setup"], "NCP-642", "setup: no cache is named"],
     [["completion"], "NCP-640", "for which shell?"],
     [["completion", "bsh"], "NCP-640", '"bsh" is not a shell it knows. Did you mean "bash"?'],
   ])("%j is refused", (args, code, message) => {

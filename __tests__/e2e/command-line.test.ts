@@ -218,13 +218,13 @@ describe(`setup, ${NIX}`, () => {
   });
 
   test.each([
-    [["setup"], "NCP-642"],
-    [["setup", "--cache", "http://127.0.0.1:1"], "NCP-302"],
-  ])("%j writes nothing and says %s", async (args, code) => {
+    [["setup"], "NCP-642", 2],
+    [["setup", "--cache", "http://127.0.0.1:1"], "NCP-302", 1],
+  ])("%j writes nothing, says %s and exits with %d", async (args, says, code) => {
     const { job, conf } = await withCache();
     await using _job = job;
     const ended = await cli(job, args);
-    expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining(code) });
+    expect(ended).toMatchObject({ code, stderr: expect.stringContaining(says) });
     await expect(readFile(conf)).rejects.toThrow("ENOENT");
   });
 });

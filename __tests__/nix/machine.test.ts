@@ -153,6 +153,10 @@ describe("Nix's own message", () => {
     ["building '/nix/store/x'...\nerror: x\nerror: y", "x\ny"],
     ["error:\n       … while evaluating\n\n       error: undefined variable", "undefined variable"],
     ["something else went wrong\n", "something else went wrong"],
+    [
+      "warning: Not a git repository. Use --no-index\nusage: git diff --no-index\nerror: program 'git' failed with exit code 129",
+      "program 'git' failed with exit code 129\nwarning: Not a git repository. Use --no-index",
+    ],
     ["", "it failed without a message"],
     ["warning: only warned", "it failed without a message"],
     [`error: ${"x".repeat(100_000)}`, "x".repeat(7_993)],

@@ -85,6 +85,11 @@ export function parseCommand(args: readonly string[], environment: Environment):
         hint: "leave --cache and --substituters out; setup adds again what is to stay",
       });
     }
+    if (!takeBack && inputs.cache === "none" && inputs.substituters.trim() === "") {
+      throw new UserError("NCP-642", "setup: no cache is named", {
+        hint: "write --cache cachix:NAME, or --substituters 'https://CACHE PUBLIC-KEY'",
+      });
+    }
     return { kind: takeBack ? "take back" : "setup", inputs, format, log };
   }
   const inputs = inputsOf(given, environment);

@@ -118,7 +118,8 @@ export function nixErrors(stderr: string): string[] {
 }
 
 /** Nix says that git failed; why, git and ssh say before it, in lines of their own. */
-const FETCHERS = /^(fatal: |remote: |ssh: |Host key verification failed|\S+: Permission denied)/;
+const FETCHERS =
+  /^(fatal: |remote: |ssh: |Host key verification failed|\S+: Permission denied|warning: Not a git repository)/;
 
 export function nixMessage(stderr: string): string {
   const said = stderr.split("\n").filter((line) => FETCHERS.test(line));

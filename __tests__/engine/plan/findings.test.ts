@@ -185,6 +185,12 @@ describe("what a finding says", () => {
       "NCP-137",
       "ssh-agent",
     ],
+    [
+      "a checkout that git does not take for one",
+      "program 'git' failed with exit code 129\nwarning: Not a git repository. Use --no-index to compare two paths outside a working tree",
+      "NCP-205",
+      "git config --global --add safe.directory",
+    ],
   ])("%s has a code and a hint", async (_, message, code, hint) => {
     const failures = [{ attrPath: "x", message, nearest: [] }];
     const [found] = await findings({ targets: ".#x" }, { nix: { failures } });

@@ -129,6 +129,10 @@ function adviceOn(
   if (/dubious ownership|not owned by current user/.test(message)) {
     return { code: "NCP-205", hint: OTHER_OWNER };
   }
+  // What Nix 2.8 asks of git, git answers in a checkout of somebody else's with how it is used.
+  if (message.includes("Not a git repository")) {
+    return { code: "NCP-205", hint: `git sees no repository here, as where ${OTHER_OWNER}` };
+  }
   if (NO_REGISTRY.test(message) && /^[\w-]+$/.test(name)) {
     return { code: "NCP-205", hint: outputHere(name) };
   }
