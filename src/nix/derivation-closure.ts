@@ -128,7 +128,7 @@ export async function addToStore(
   pieces.push(writer.take());
   const told = await nix.run("nix-store", ["--serve", "--write"], {
     signal,
-    deadline: DEADLINES.query,
+    deadline: DEADLINES.import,
     input: pieces,
   });
   if (!told.endsWith(DONE.repeat(paths.length))) throw new Error("Nix did not take all of it");

@@ -116,7 +116,8 @@ export class Transaction {
       const now = await rootsMade(roots, this.parts.nix, signal);
       paths = [...now.paths];
       const { failed, absent, keptOut } = await this.send(cache, paths, job);
-      if (failed.size + keptOut.length === 0) await pushRealisations(cache, now.made, signal);
+      const isWhole = failed.size + absent.length + keptOut.length === 0;
+      if (isWhole) await pushRealisations(cache, now.made, signal);
       if (keptOut.length > 0) this.partly.add(target);
       if (failed.size > 0 || absent.length > 0) this.broken.add(target);
       const lost = this.buildsFailed === "some" ? [] : absent;
