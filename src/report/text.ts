@@ -66,8 +66,9 @@ export function whyLines({ survey, changes, job }: Run): string[] {
         return [`${name} is cached: ${verdict.holders.map(({ cache }) => cache).join(", ")}`];
       case "unknown":
         return [`${name} could not be checked: ${verdict.why}`];
+      // An error or a warning tells it, with what helps.
       case "failed":
-        return [`${name} does not evaluate: ${verdict.message.split("\n")[0] ?? ""}`];
+        return [];
       case "missing":
         break;
       default:
