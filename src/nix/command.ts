@@ -9,7 +9,12 @@ import { childEnvironment, type Environment } from "../host/environment.ts";
 import { type ExecResult, exec } from "../host/exec.ts";
 
 /** Milliseconds. Questions to the store and evaluations are quick; a build may take the whole job. */
-export const DEADLINES = { query: 120_000, import: 600_000, evaluate: 1_800_000, build: 6 * 3_600_000 } as const;
+export const DEADLINES = {
+  query: 120_000,
+  import: 600_000,
+  evaluate: 1_800_000,
+  build: 6 * 3_600_000,
+} as const;
 
 export interface NixCommand {
   /** Runs it and gives what it printed; a failure is a UserError with Nix's own message. */
