@@ -8,8 +8,8 @@ import { expression } from "../fixture.ts";
 import { spread } from "../measure.ts";
 import type { Result, Row } from "../row.ts";
 import type { Bench } from "../site.ts";
+import { step } from "../step.ts";
 import { commit, SYSTEM } from "./evaluation.ts";
-import { step } from "./prefetch.ts";
 
 const run = promisify(execFile);
 

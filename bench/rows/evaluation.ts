@@ -9,7 +9,7 @@ import { expression, newSigningKey } from "../fixture.ts";
 import { inTurn } from "../measure.ts";
 import { pairResult, type Result, type Row } from "../row.ts";
 import type { Bench } from "../site.ts";
-import { step } from "./prefetch.ts";
+import { step } from "../step.ts";
 
 const run = promisify(execFile);
 

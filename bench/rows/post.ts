@@ -2,8 +2,8 @@
 
 import { spread } from "../measure.ts";
 import type { Row } from "../row.ts";
+import { step } from "../step.ts";
 import { PATHS } from "./lookup.ts";
-import { step } from "./prefetch.ts";
 
 export const post: Row = {
   name: "post",

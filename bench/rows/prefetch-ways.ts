@@ -4,7 +4,7 @@ import type { StorePath } from "../../src/domain/store-path.ts";
 import { inTurn } from "../measure.ts";
 import { DELAY, pairResult, type Result, type Row } from "../row.ts";
 import type { Bench } from "../site.ts";
-import { step } from "./prefetch.ts";
+import { step } from "../step.ts";
 
 interface Closure {
   readonly what: string;

@@ -1,39 +1,10 @@
 /** Owns the rows `prefetch`: a whole step of the action against `nix build`, on a store without outputs. */
 
-import { mkdir } from "node:fs/promises";
-import { resolve } from "node:path";
-import { runStage } from "../../scripts/runner.ts";
 import { inTurn } from "../measure.ts";
 import { DELAY, pairResult, type Result, type Row } from "../row.ts";
 import type { Bench } from "../site.ts";
+import { step } from "../step.ts";
 import { substituters } from "./verdicts.ts";
-
-/** Runs a stage of the bundled action; its milliseconds and what it said. */
-export async function step(
-  bench: Bench,
-  stage: "main" | "post",
-  inputs: Readonly<Record<string, string>>,
-  state: Readonly<Record<string, string>> = {},
-  workspace = bench.folder("workspace"),
-  environment: Readonly<Record<string, string>> = {},
-) {
-  await mkdir(workspace, { recursive: true });
-  const begun = performance.now();
-  const result = await runStage(stage, {
-    action: resolve("."),
-    inputs: { "min-free": "10MB", "key-files": "", ...inputs },
-    workspace,
-    temp: bench.runnerTemp(stage === "main" ? "of a new job" : "of the last job"),
-    eventName: "push",
-    event: { repository: { default_branch: "main" } },
-    environment: { ...bench.environment, ...environment },
-    state,
-  });
-  const ms = performance.now() - begun;
-  if (result.exitCode !== 0)
-    throw new Error(`${stage} ended with ${result.exitCode}\n${result.log}`);
-  return { ms, ...result };
-}
 
 async function prefetch(bench: Bench, n: number, atLeast: number): Promise<Result> {
   const cache = await bench.derivations();

@@ -6,8 +6,8 @@ import type { StorePath } from "../../src/domain/store-path.ts";
 import { inTurn } from "../measure.ts";
 import { DELAY, pairResult, type Row } from "../row.ts";
 import type { Bench } from "../site.ts";
+import { step } from "../step.ts";
 import { largePath } from "./large.ts";
-import { step } from "./prefetch.ts";
 
 export async function pushOurs(bench: Bench, url: string, root: StorePath) {
   const inputs = { mode: "warm", cache: url, targets: root, token: "bench" };

@@ -8,8 +8,8 @@ import { expression } from "../fixture.ts";
 import { spread, timeProcess } from "../measure.ts";
 import type { Result, Row } from "../row.ts";
 import type { Bench } from "../site.ts";
+import { step } from "../step.ts";
 import { commit, SYSTEM } from "./evaluation.ts";
-import { step } from "./prefetch.ts";
 
 const PACKAGES = 50;
 /** As 50 packages of nixpkgs 15.09 were over (831 store paths), and as the heavy flake of `evaluation` is. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { flakeOf } from "../fixture.ts";
 import { inTurn } from "../measure.ts";
 import { pairResult, type Row } from "../row.ts";
-import { step } from "./prefetch.ts";
+import { step } from "../step.ts";
 
 const TARGETS = 1_000;
 const BELOW = 2_000;

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { quickstart } from "../../scripts/machine.ts";
 import { inTurn } from "../measure.ts";
 import { pairResult, type Row } from "../row.ts";
-import { step } from "./prefetch.ts";
+import { step } from "../step.ts";
 
 const run = promisify(execFile);
 

@@ -3,7 +3,7 @@
 import { inTurn } from "../measure.ts";
 import { DELAY, pairResult, type Result, type Row } from "../row.ts";
 import type { Bench } from "../site.ts";
-import { step } from "./prefetch.ts";
+import { step } from "../step.ts";
 
 /** The folders of `n` substituters of which only the last has anything. */
 export async function substituters(bench: Bench, n: number, full: string): Promise<string[]> {
