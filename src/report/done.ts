@@ -94,7 +94,7 @@ export function pinsFold({ survey, outcome }: Run): string {
           others.map(({ target }) => target),
           survey,
         ).join(", ")}`;
-  const title = `${count(good.length, "target")} verified${whole.size === good.length ? " and pinned" : `, ${whole.size} pinned`}`;
+  const title = `${count(good.length, "target")} verified${whole.size === good.length ? " and pinned" : `, ${whole.size} newly pinned`}`;
   return fold(title, `${grid(["Target", "Pin"], rows)}${also}`);
 }
 
