@@ -230,7 +230,7 @@ describe(`bad input, on ${NIX}`, () => {
     expect(error?.message).toMatch(
       /build directory 6 GB.* 900 TB is to stay free, and .*B is free/,
     );
-    expect(error?.message).toMatch(/make .*TB free there, name fewer targets, or lower min-free/);
+    expect(error?.message).toMatch(/make .*TB free on \/.* name fewer targets, or lower min-free/);
     expect(step.building).toEqual([]);
     expect(step.report().steps).toEqual([]);
     expect(step.log).not.toContain("copying path");
