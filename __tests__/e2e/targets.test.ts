@@ -7,6 +7,7 @@ import {
   cached,
   flake,
   HOME,
+  type Inputs,
   MINOR,
   NIX,
   NIXPKGS,
@@ -252,6 +253,36 @@ describe(`targets, on ${NIX}`, () => {
     const { targets } = step.report();
     expect(targets.slice(2, 6).map(({ outputs }) => outputs)).toEqual(Array(4).fill([path]));
     expect(targets.at(-1)?.outputs?.[0]).toMatch(/-default-1$/);
+  });
+
+  test("of every output the pin's name is out's, whether Nix's eval cache, an evaluation or a .drv says which there are", async () => {
+    await using job = await startJob(undefined);
+    const { machine, workspace } = job;
+    const ask = ["eval", "--impure", "--raw", "--expr", "builtins.currentSystem"];
+    const system = await machine.nix("nix", ask);
+    await writeFile(
+      join(workspace, "flake.nix"),
+      `{ outputs = _: { packages.${system}.lib = derivation {
+        name = "lib"; system = "${system}"; outputs = [ "dev" "out" "bin" ]; builder = "/bin/sh";
+        args = [ "-c" "echo o > $out; echo d > $dev; echo b > $bin" ];
+      }; }; }`,
+    );
+    await machine.nix("git", ["init", "--quiet"], workspace);
+    await machine.nix("git", ["add", "."], workspace);
+    const drv = await machine.nix("nix", ["eval", "--raw", ".#lib.drvPath"], workspace);
+    const bases = { lib: /-lib$/, "lib^bin": /-lib-bin$/, "lib^dev": /-lib-dev$/ };
+    const expected = Object.fromEntries(
+      Object.entries(bases).map(([name, path]) => [name, expect.stringMatching(path)]),
+    );
+    const lines: Inputs[] = [
+      { targets: ".#lib^* pin=lib" },
+      { targets: ".#lib^* pin=lib", force: "true" },
+      { targets: `${drv}^* pin=lib` },
+    ];
+    for (const line of lines) {
+      const warm = await job.main({ mode: "warm", ...line });
+      expect([warm.exitCode, await pins(job.cache)]).toEqual([0, expected]);
+    }
   });
 
   test("what is no derivation, and an output that is none, are said", async () => {

@@ -23,6 +23,7 @@ describe("a command that cannot be started", () => {
     const error = await laterError(() => nix.run("nix", ["--version"], how));
     expect(error.code).toBe("NCP-350");
     expect(error.message).toBe(`${folder.at(name)}: there is no such folder to work in`);
+    expect(error.hint).toContain("working-directory");
   });
 });
 

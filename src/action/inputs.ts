@@ -290,9 +290,9 @@ function keyPart(text: string, input: string): string {
 function below(text: string): string {
   const path = normalize(text === "" ? "." : text);
   if (!isAbsolute(path) && path !== ".." && !path.startsWith("../")) return path;
-  throw new UserError("NCP-101", `working-directory: "${text}" is not inside the checkout`, {
-    hint: "name a folder below it, as run: steps do: working-directory: nix",
-  });
+  const wrong = isAbsolute(path) ? "an absolute path" : "not inside the checkout";
+  const hint = "name a folder below the checkout, by its path from there: working-directory: nix";
+  throw new UserError("NCP-101", `working-directory: "${text}" is ${wrong}`, { hint });
 }
 
 function lines(text: string): string[] {

@@ -23,7 +23,10 @@ const TYPED: readonly (readonly [RegExp, string])[] = [
     /put the checkout before this step, or say where the flake is: working-directory: FOLDER/g,
     "say where the flake is: --working-directory FOLDER",
   ],
-  [/put the checkout before this step; in a job it is GITHUB_WORKSPACE/g, "name one that is there"],
+  [
+    /put the checkout before this step, which is GITHUB_WORKSPACE, or mend working-directory/g,
+    "name one that is there: --working-directory FOLDER",
+  ],
   [/\bgive them a job of their own \(the output matrix\), or /g, "give them "],
   [/ before this step\b/g, ""],
   [/the runner's temporary folder/g, "the folder for temporary files"],

@@ -15,6 +15,15 @@ export type OutputSelection =
   | { readonly kind: "all" }
   | { readonly kind: "named"; readonly names: readonly string[] };
 
+/**
+ * What `^*` stands for: `out`, then the others by name. A `.drv` has them by name, the package as it was
+ * written: in one order, what `pin=` names does not hang on which of the two was read.
+ */
+export function everyOutput(names: Iterable<string>): readonly string[] {
+  const rest = new Set(names);
+  return [...(rest.delete("out") ? ["out"] : []), ...[...rest].sort()];
+}
+
 export type Installable =
   | {
       readonly kind: "flake";

@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import type { Evaluated, EvaluationRequest } from "../domain/evaluation.ts";
 import {
   type AttrSegment,
+  everyOutput,
   formatAttrPath,
   isNameable,
   type OutputSelection,
@@ -164,7 +165,7 @@ export function selectOutputs(
   selection: OutputSelection,
   of: { readonly outputs: readonly string[]; readonly install: readonly string[] },
 ): readonly string[] {
-  if (selection.kind === "all") return of.outputs;
+  if (selection.kind === "all") return everyOutput(of.outputs);
   return selection.kind === "named" ? selection.names : of.install;
 }
 

@@ -1,7 +1,12 @@
 /** Turns the job's target lines into targets: one evaluation for a whole set, each target once. */
 
 import type { EvaluationResult } from "../../domain/evaluation.ts";
-import { formatInFile, formatOutputs, type Installable } from "../../domain/installable.ts";
+import {
+  everyOutput,
+  formatInFile,
+  formatOutputs,
+  type Installable,
+} from "../../domain/installable.ts";
 import type { Job } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
 import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
@@ -283,7 +288,7 @@ async function fromDerivation(
     const derivation = await nix.derivation(path);
     if (target.develop === "shell") return await withShell(named, path, [], nix);
     // A `.drv` says nothing of what is installed by default: all its outputs, as Nix takes them.
-    const names = outputs.kind === "named" ? outputs.names : [...derivation.outputs.keys()];
+    const names = outputs.kind === "named" ? outputs.names : everyOutput(derivation.outputs.keys());
     return await withDerivation(named, path, names, nix);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
