@@ -20,6 +20,8 @@ test(`a folder with an index is read by ${NIX}, and what is not named in it is n
   expect(warmed.exitCode).toBe(0);
   expect(warmed.report().verified).toMatchObject([{ outcome: "verified" }]);
   expect(await readdir(join(job.cache, "nix-cache-index"))).toHaveLength(2);
+  // Until the job ends, what is built is pushed in the background.
+  await job.post({ mode: "warm", targets: ".#here", cache }, { state: warmed.state });
 
   // Beside the action: what the page says is not seen.
   const store = ["--extra-experimental-features", "nix-command flakes"];
