@@ -67,6 +67,20 @@ describe(`in a pipe, ${NIX}`, () => {
     expect(stdout).toContain("needs a build");
   });
 
+  test("caches that the flake names and Nix does not take from it are told, with what to add", async () => {
+    await using job = await startJob(undefined);
+    const own = "http://127.0.0.1:9";
+    const flake = `{ nixConfig.extra-substituters = "${own}"; outputs = _: { packages.x86_64-linux.a = derivation {
+      name = "a"; system = "x86_64-linux"; builder = "/bin/sh"; }; }; }`;
+    await writeFile(join(job.workspace, "flake.nix"), flake);
+    const told = await cli(job, ["check", "path:.#a"]);
+    expect(told.stdout + told.stderr).not.toContain("note:");
+    const { stdout } = await cli(job, ["check", ".#a"]);
+    expect(stdout).toContain(`note: flake.nix names caches that Nix does not take from it here`);
+    expect(stdout).toContain(`add --substituters "${own}", or write accept-flake-config = true`);
+    expect((await cli(job, ["check", ".#a", "--quiet"])).stdout).not.toContain("note:");
+  });
+
   test("warm says what push-max keeps out", async () => {
     await using job = await start();
     const cache = `file://${job.machine.root}/c`;

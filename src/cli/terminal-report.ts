@@ -77,7 +77,16 @@ export function runLines(run: Run, sheet: Sheet, how: "all" | "quiet"): string[]
             ...rebuildLines(run).map((line) => hungBelow(plainLine(line), sheet)),
           ];
   const told = findingBlocks(run.result.findings, sheet, outcome.audit);
-  return led([...body, ...told], resultLine(run, sheet, how), sheet);
+  const notes = how === "quiet" ? [] : run.survey.notices.flatMap((one) => noteBlock(one, sheet));
+  return led([...body, ...told, ...notes], resultLine(run, sheet, how), sheet);
+}
+
+/** Of what was noticed, what has a page in docs/troubleshooting.md: there is something to do. */
+function noteBlock(notice: string, sheet: Sheet): string[] {
+  const [, code, words] = /^(NCP-\d+) (.+)$/.exec(notice) ?? [];
+  if (code === undefined || words === undefined) return [];
+  const text = `${plainLine(typed(words))} (${code})`;
+  return ["", `${sheet.paint("bold", "note:")} ${hung(text, sheet, 6)}`];
 }
 
 /** The result stands last, below an empty line where there are more than one above it. */

@@ -16,6 +16,7 @@ const TYPED: readonly (readonly [RegExp, string])[] = [
     /write each on a line of its own: targets: \|, and below it \.#a and \.#b/g,
     "write each as an argument of its own: .#a .#b",
   ],
+  [/write ("[^"]+") on a line of substituters, or /g, "add --substituters $1, or write "],
   // The cache of a job is no machine's.
   [/\bwrite one of github, /g, "write one of "],
   [/\brun this action with mode: (\w+)/g, "run nix-cache-preflight $1"],
