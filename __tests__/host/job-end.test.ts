@@ -19,7 +19,7 @@ async function end({ workflow, environment = {} }: Given) {
   const event = folder.at("event.json");
   await writeFile(event, "{}");
   await utimes(event, BEGUN, BEGUN);
-  return jobEnd(folder.path, {
+  return await jobEnd(folder.path, {
     GITHUB_JOB: "build",
     GITHUB_WORKFLOW_REF: `acme/web/${FILE}@refs/heads/main`,
     GITHUB_EVENT_PATH: event,

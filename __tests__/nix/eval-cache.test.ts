@@ -13,7 +13,7 @@ async function told(metadata: object, version: string): Promise<string | undefin
   await using folder = await temporaryFolder();
   const nix = await folder.write("bin/nix", `#!/bin/sh\necho '${JSON.stringify(metadata)}'\n`);
   await chmod(nix, 0o755);
-  return fingerprint(nixCommand({ PATH: folder.at("bin") }, folder.path), version, signal);
+  return await fingerprint(nixCommand({ PATH: folder.at("bin") }, folder.path), version, signal);
 }
 
 test("the name of an evaluation is what Nix tells, also of a tree that is not in the store", async () => {

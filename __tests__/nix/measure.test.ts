@@ -29,7 +29,7 @@ async function measured(of: Partial<Observed>) {
     outputs: async (drvPath) => (drvPath === one.path ? [out(one)] : []),
     ...of,
   };
-  return measure({ run } as unknown as NixCommand, observed, new AbortController().signal);
+  return await measure({ run } as unknown as NixCommand, observed, new AbortController().signal);
 }
 
 test("how long builds ran is told where all that ran was seen, and else left open", async () => {

@@ -74,10 +74,10 @@ async function endJob(
   mask(given);
   using _trace = traceJob(given);
   const state = await loadState(text, sealFor(given));
-  if (!state) return refuseRecord(given);
+  if (!state) return await refuseRecord(given);
   const trust = lowerTrust(state.trust, contextTrust(given));
   if (codeOf(trust) === "strange" && secretOf(given.secrets, environment) !== undefined) {
-    return endStrange(state, trust, given);
+    return await endStrange(state, trust, given);
   }
   const context = { ...given, environment: withPrograms(environment, state) };
   const { pushed: ahead, ended = state.memory.pushEnded } = await endWatcher(

@@ -25,7 +25,7 @@ const TYPED: readonly (readonly [RegExp, string])[] = [
     "say where the flake is: --working-directory FOLDER",
   ],
   [
-    /put the checkout before this step, which is GITHUB_WORKSPACE, or mend working-directory/g,
+    /put the checkout before this step, which is GITHUB_WORKSPACE, or correct working-directory/g,
     "name one that is there: --working-directory FOLDER",
   ],
   [/\bgive them a job of their own \(the output matrix\), or /g, "give them "],

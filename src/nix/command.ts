@@ -63,7 +63,7 @@ export function nixCommand(environment: Environment, cwd: string): NixCommand {
       // A program and a working folder that are not there give the same error.
       if (await isFolder(cwd)) throw noNix();
       throw new UserError("NCP-350", `${cwd}: there is no such folder to work in`, {
-        hint: "put the checkout before this step, which is GITHUB_WORKSPACE, or mend working-directory",
+        hint: "put the checkout before this step, which is GITHUB_WORKSPACE, or correct working-directory",
       });
     }
   };

@@ -254,7 +254,7 @@ export class EvalFill {
     all: readonly (readonly [string, NamedPath])[],
   ): Promise<(KeptDerivation | undefined)[]> {
     using cache = await this.open();
-    return Promise.all(
+    return await Promise.all(
       all.map(async ([, path]) => {
         const at = this.candidates(path).find((one) => cache?.has(one));
         const kept = at && cache?.derivation(at);
