@@ -114,7 +114,7 @@ describe("the summary, as GitHub's parser reads it", () => {
       .slice(1)
       .filter(
         (line) =>
-          !/^ {2}(dateFormat|axisFormat|tickInterval|section) \S/.test(line) &&
+          !/^ {2}(dateFormat|axisFormat|tickInterval|todayMarker|section) \S/.test(line) &&
           !/^ {4}(?!section|title|click)[^:;\n]*(#35;[^:;\n]*)* :\d+, \d+$/.test(line),
       );
     expect(odd).toEqual([]);

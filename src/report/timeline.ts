@@ -52,10 +52,10 @@ const TICKS = [
   { most: Number.POSITIVE_INFINITY, interval: "1hour", format: "%H:%M" },
 ] as const;
 
-/** Times of day, as whoever looks at it has them. */
+/** Times of day, as whoever looks at it has them; no line for the day on which it is looked at. */
 function axis(seconds: number): string[] {
   const ticks = TICKS.find(({ most }) => seconds <= most) ?? TICKS[4];
-  return [`  axisFormat ${ticks.format}`, `  tickInterval ${ticks.interval}`];
+  return [`  axisFormat ${ticks.format}`, `  tickInterval ${ticks.interval}`, "  todayMarker off"];
 }
 
 /** The longest steps, in the order of time. */
