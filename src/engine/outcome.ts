@@ -137,9 +137,9 @@ export function isHad(outcome: Outcome, target: SurveyedTarget): boolean {
 const BUILDS_TOLD = 30;
 const PINS_TOLD = 4;
 
-/** What a phase has done, of the outcome before it and after it, in few words each. */
 const FAILED: ReadonlySet<string> = new Set(["NCP-206", "NCP-407"]);
 
+/** What a phase has done, of the outcome before it and after it, in few words each. */
 export function deedsSince(
   before: Outcome,
   after: Outcome,
