@@ -3,7 +3,7 @@
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, UserError } from "../domain/errors.ts";
-import { mapLimited } from "../domain/limit.ts";
+import { limiter, mapLimited } from "../domain/limit.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { makeFolder, sweep, writeWhole } from "../host/atomic.ts";
 import { isMissing } from "../host/disk.ts";
@@ -54,7 +54,8 @@ export class SegmentedIndex implements MemberIndex {
   private readonly reader: IndexReader;
   private readonly known = new Map<string, IndexFile>();
   private own: string | undefined;
-  private adding: Promise<void> = Promise.resolve();
+  /** One after the other. */
+  private readonly inTurn = limiter(1);
 
   /** `name`: the cache's, for errors. */
   constructor(name: string, store: SegmentStore) {
@@ -73,9 +74,7 @@ export class SegmentedIndex implements MemberIndex {
 
   add(paths: readonly Named[], signal: AbortSignal): Promise<void> {
     if (paths.length === 0) return Promise.resolve();
-    const turn = this.adding.then(() => this.addNow(paths, signal));
-    this.adding = turn.catch(() => undefined);
-    return turn;
+    return this.inTurn(() => this.addNow(paths, signal));
   }
 
   private async addNow(paths: readonly Named[], signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 /** A membership index in one file behind PUT, changed only by who has read what stands in it (docs/adr/0025). */
 
 import { describeError, UserError } from "../../domain/errors.ts";
+import { limiter } from "../../domain/limit.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../host/http-client.ts";
 import { isSuccess } from "../../host/retry.ts";
@@ -50,7 +51,8 @@ export class SwappedIndex implements MemberIndex {
   /** What was read last, for the server to say that it is still so. */
   private last: Extract<Found, { kind: "index" }> | undefined;
   private heeds: Promise<boolean> | undefined;
-  private adding: Promise<void> = Promise.resolve();
+  /** One after the other. */
+  private readonly inTurn = limiter(1);
 
   constructor(options: SwappedIndexOptions) {
     this.options = options;
@@ -87,9 +89,7 @@ export class SwappedIndex implements MemberIndex {
 
   add(paths: readonly Named[], signal: AbortSignal): Promise<void> {
     if (paths.length === 0) return Promise.resolve();
-    const turn = this.adding.then(() => this.addNow(paths, signal));
-    this.adding = turn.catch(() => undefined);
-    return turn;
+    return this.inTurn(() => this.addNow(paths, signal));
   }
 
   private async addNow(paths: readonly Named[], signal: AbortSignal): Promise<void> {
