@@ -92,6 +92,21 @@ export async function writeSummary(text: string): Promise<void> {
     .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
 }
 
+/** What only tells of a run fails no job: where it cannot be done, that is a line. */
+export async function spared<T>(
+  failed: string,
+  task: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  try {
+    return await task();
+  } catch (error) {
+    signal.throwIfAborted();
+    log.info(redacted(`${failed}: ${describeError(error)}`));
+    return undefined;
+  }
+}
+
 export function conclude(end: StepEnd): void {
   if (end === "fails") process.exitCode = core.ExitCode.Failure;
 }
