@@ -86,6 +86,7 @@ function runWith(
       substituted: { paths: 0 },
       pushed: [],
       unpushed: [],
+      keptOut: [],
       verified: [],
       pinned: [],
       steps: [],

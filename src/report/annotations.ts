@@ -98,7 +98,9 @@ function telling(message: string, most: number): string[] {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  const [first = "", ...rest] = lines;
+  const [first = "", ...all] = lines;
+  // What announces the next line tells nothing without it.
+  const rest = all.filter((line, at) => !line.endsWith(":") || at === all.length - 1);
   const told = rest.find((line) => /\b(error|fatal|failed)\b/i.test(line)) ?? rest[0];
   return told === undefined || most < 2 ? [first] : [first, told.replace(/^> /, "")];
 }
