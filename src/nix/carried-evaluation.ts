@@ -16,6 +16,7 @@ import {
   addToStore,
   type ClosurePlace,
   readClosure,
+  type Taking,
 } from "./derivation-closure.ts";
 import {
   cacheFolder,
@@ -34,7 +35,7 @@ import {
 } from "./evaluation-file.ts";
 import { indirectName, isIndirect } from "./flake.ts";
 
-export interface CarriedParts extends ClosurePlace {
+export interface CarriedParts extends ClosurePlace, Taking {
   /** Of the flake's lock. */
   readonly inputs: ReadonlySet<string>;
   readonly environment: Environment;
@@ -256,7 +257,7 @@ export class CarriedEvaluation {
   /** Throws for the signal alone. */
   private async take(carried: Carried, fingerprint: string, signal: AbortSignal): Promise<Arrival> {
     try {
-      await addToStore(this.parts.nix, carried.paths, signal);
+      await addToStore(this.parts, carried.paths, signal);
       // Who reads them from now on reads the store.
       this.texts.clear();
       const own = carried.evalCaches.find(({ flake }) => flake === ITSELF);
