@@ -1,9 +1,9 @@
 /** Child processes: no shell, no secret in their environment, a deadline on every one. */
 
-import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import type { Readable, Writable } from "node:stream";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { UserError } from "../domain/errors.ts";
 import { beginTrace, commandName, traced } from "./trace.ts";
@@ -139,7 +139,7 @@ function execute(
   });
 }
 
-type Started = ChildProcessByStdio<Writable | null, Readable, Readable>;
+type Started = ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
 
 function started(command: string, args: readonly string[], options: ExecOptions): Started {
   const { cwd, env, input = "" } = options;
