@@ -89,7 +89,9 @@ test(`nix run reads what was kept, too, and nothing is run for that, on ${NIX}`,
   // However busy this machine is.
   const lines = await toldLater(job, [["a"], [], ["b"], ["c"], ["old"]], 60_000);
   // By the name of b an app would be run, at once: an app needs no build.
-  expect(lines).toContain("later steps need no evaluation for nix run of .#a, .#, .#c, .#old");
+  expect(lines).toContain(
+    "later steps need no evaluation for nix run of .#a, .#default, .#c, .#old",
+  );
   await expect(access(`${ran}.proof`)).rejects.toThrow(/ENOENT/);
   for (const name of ["a", "c", "old"]) {
     expect([name, await served(job, `run .#${name}`)]).toEqual([

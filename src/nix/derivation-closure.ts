@@ -1,8 +1,8 @@
 /** Closures of derivations as content-addressed files: read out of the store, and put into another one. */
 
 import { createHash, randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { contentAddressOf, textPath } from "../domain/content-address.ts";
 import { parseDerivation } from "../domain/derivation.ts";
@@ -132,10 +132,15 @@ export async function addToStore(
     if (writer.size > FLUSH) pieces.push(writer.take());
   }
   pieces.push(writer.take());
-  // Nix reads a file at its own pace, whatever else this process is busy with.
+  // Nix reads a file at its own pace, whatever else this process is busy with; at once, before that begins.
   const file = join(folder, `taking-${randomUUID()}`);
-  await writeFile(file, pieces, { flag: "wx", mode: 0o600 });
+  const out = openSync(file, "wx", 0o600);
   try {
+    try {
+      for (const piece of pieces) writeFileSync(out, piece);
+    } finally {
+      closeSync(out);
+    }
     const told = await nix.run("nix-store", ["--serve", "--write"], {
       signal,
       deadline: DEADLINES.import,

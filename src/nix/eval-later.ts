@@ -124,10 +124,10 @@ interface RunParts extends LaterParts {
 const RUNS_MOST = 16;
 
 /**
- * Which of these packages `nix run` needs no evaluation for. It takes one installable a process, reads `name`,
- * `pname` and `meta.mainProgram` of it, has it built, and runs it. It is given a store in which nothing can be
- * built (`dummy://`): there it ends before it runs anything, having put what it read where Nix keeps that. What is
- * an app is run without a build: it is not asked for.
+ * The names of the packages among them for which `nix run` needs no evaluation. It takes one installable a process,
+ * reads `name`, `pname` and `meta.mainProgram` of it, has it built, and runs it. It is given a store in which nothing
+ * can be built (`dummy://`): there it ends before it runs anything, having put what it read where Nix keeps that.
+ * What is an app is run without a build: it is not asked for.
  */
 async function keepForRun(
   parts: RunParts,
@@ -138,11 +138,8 @@ async function keepForRun(
   const packages = await packagesAmong(parts, paths);
   const isAnyRead = await fill.alone(() => readAll(parts, packages.slice(0, RUNS_MOST), signal));
   if (isAnyRead && !isAtLeast(version, 11)) await fill.again(paths, signal);
-  return (await keptAmong(parts, packages)).map(({ path }) => path);
+  return (await keptAmong(parts, packages)).map(({ name }) => name);
 }
-
-/** Below 2.11 Nix forgets all it kept, once, when it first looks at all members of a set for this: it is read again. */
-const ROUNDS = 2;
 
 /** Whether any was read. */
 async function readAll(
@@ -155,8 +152,10 @@ async function readAll(
   // Nix looks below the apps first: all of their names are to be known.
   await parts.door.keep([named(["apps", parts.system, NOBODY])], signal);
   const sound = await withoutApps(parts, packages);
+  // Below 2.11 Nix forgets all it kept, once, when it first looks at all members of a set for this.
+  const rounds = isAtLeast(parts.version, 11) ? 1 : 2;
   let isAnyRead = false;
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const one of sound) {
       const left = end - performance.now();
       if (left <= 0 || (await keptAmong(parts, [one])).length > 0) continue;
@@ -168,7 +167,6 @@ async function readAll(
 }
 
 interface Package {
-  readonly path: NamedPath;
   /** The whole of it: `packages`, SYSTEM, NAME. */
   readonly at: NamedPath;
   /** By which it is run: NAME. */
@@ -184,7 +182,7 @@ async function packagesAmong(
     const at = fill.candidates(path).find((one) => cache?.has(one)) ?? [];
     const [set, of, ...name] = at;
     const isPackage = /^(?:legacyP|p)ackages$/.test(set ?? "") && of === system;
-    return isPackage ? [{ path, at, name }] : [];
+    return isPackage ? [{ at, name }] : [];
   });
 }
 
