@@ -1,6 +1,6 @@
 /** Closures of derivations as content-addressed files: read out of the store, and put into another one. */
 
-import { createHash, randomUUID } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -122,7 +122,7 @@ export async function addToStore(
     writer.length(ADD_TO_STORE);
     writer.string(storePath);
     writer.string("");
-    writer.string(`sha256:${createHash("sha256").update(nar).digest("hex")}`);
+    writer.string(`sha256:${hash("sha256", nar)}`);
     writer.length(references.length);
     for (const one of references) writer.string(one);
     // When it was registered, its size, no claim that it was built here, no signatures.
