@@ -86,12 +86,15 @@ test(`nix run reads what was kept, too, and nothing is run for that, on ${NIX}`,
   await writeFile(ran, '#!/bin/sh\necho > "$0.proof"\n', { mode: 0o755 });
   await writeFile(join(job.workspace, "flake.nix"), flake);
   await commit(job);
+  await job.machine.nix("nix", ["build", "--out-link", "built", ".#a"], job.workspace);
   // However busy this machine is.
   const lines = await toldLater(job, [["a"], [], ["b"], ["c"], ["old"]], 60_000);
   // By the name of b an app would be run, at once: an app needs no build.
   expect(lines).toContain(
     "later steps need no evaluation for nix run of .#a, .#default, .#c, .#old",
   );
+  // Nix deletes what it is to build anew.
+  await access(join(job.workspace, "built", "bin", "tool"));
   await expect(access(`${ran}.proof`)).rejects.toThrow(/ENOENT/);
   for (const name of ["a", "c", "old"]) {
     expect([name, await served(job, `run .#${name}`)]).toEqual([

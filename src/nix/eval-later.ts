@@ -125,9 +125,9 @@ const RUNS_MOST = 16;
 
 /**
  * The names of the packages among them for which `nix run` needs no evaluation. It takes one installable a process,
- * reads `name`, `pname` and `meta.mainProgram` of it, has it built, and runs it. It is given a store in which nothing
- * can be built (`dummy://`): there it ends before it runs anything, having put what it read where Nix keeps that.
- * What is an app is run without a build: it is not asked for.
+ * reads `name`, `pname` and `meta.mainProgram` of it, has it built, and runs it. It is given a daemon to build with
+ * that cannot be there: so it ends before it runs anything, having put what it read where Nix keeps that. What is an
+ * app is run without a build: it is not asked for.
  */
 async function keepForRun(
   parts: RunParts,
@@ -215,6 +215,12 @@ function isKept(cache: EvalCache, path: NamedPath): boolean {
   return program === null ? has("pname") !== undefined : program !== undefined;
 }
 
+/**
+ * The address of a socket that nobody can make. Not `dummy://`: to build in that, Nix (2.8, 2.26) first deletes
+ * from the real store folder what the dummy does not know.
+ */
+const NO_DAEMON = "unix:///dev/null/none";
+
 /** Throws for the signal alone: that nothing can be built is how it ends. */
 async function readAsRun(
   { nix }: RunParts,
@@ -223,7 +229,7 @@ async function readAsRun(
   signal: AbortSignal,
 ): Promise<void> {
   const name = `.#${encodeFragment(named(path))}`;
-  const store = ["--eval-store", "auto", "--store", "dummy://"];
+  const store = ["--eval-store", "auto", "--store", NO_DAEMON];
   try {
     await nix.try("nix", ["run", ...store, ...COMMON, ...NO_IMPORT, name], { signal, deadline });
   } catch (error) {
