@@ -3,7 +3,7 @@
  * Source: nix/src/libstore/content-address.cc (text) and store-api.cc (`makeFixedOutputPath`, `makeTextPath`).
  */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Derivation } from "./derivation.ts";
 import { encodeNix32, parsePrefixedSum, type Sum, sumOf } from "./hash.ts";
 import { namePart, type StorePath, storeDirOf, storePathFromBaseName } from "./store-path.ts";
@@ -78,7 +78,7 @@ export function textPath(
   references: readonly StorePath[],
   storeDir: string,
 ): { readonly storePath: StorePath; readonly contentAddress: string } | undefined {
-  const sum = createHash("sha256").update(content).digest("hex");
+  const sum = hash("sha256", content);
   const type = ["text", ...[...references].sort()].join(":");
   const storePath = storePathOf(type, `sha256:${sum}`, storeDir, name);
   return storePath && { storePath, contentAddress: `text:sha256:${sum}` };
@@ -130,12 +130,14 @@ export function storePathOf(
 /** The 32 characters of a store path's name that follow from what it is. */
 function folded(text: string): string {
   const bytes = Buffer.alloc(20);
-  for (const [index, byte] of sha256(text).entries()) {
-    bytes[index % 20] = (bytes[index % 20] ?? 0) ^ byte;
+  let index = 0;
+  for (const byte of sha256(text)) {
+    bytes[index] = (bytes[index] ?? 0) ^ byte;
+    index = (index + 1) % 20;
   }
   return encodeNix32(bytes);
 }
 
 function sha256(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+  return hash("sha256", text, "buffer");
 }

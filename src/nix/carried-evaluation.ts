@@ -16,6 +16,7 @@ import {
   addToStore,
   type ClosurePlace,
   readClosure,
+  type Taking,
 } from "./derivation-closure.ts";
 import {
   cacheFolder,
@@ -34,7 +35,7 @@ import {
 } from "./evaluation-file.ts";
 import { indirectName, isIndirect } from "./flake.ts";
 
-export interface CarriedParts extends ClosurePlace {
+export interface CarriedParts extends ClosurePlace, Taking {
   /** Of the flake's lock. */
   readonly inputs: ReadonlySet<string>;
   readonly environment: Environment;
@@ -257,7 +258,7 @@ export class CarriedEvaluation {
   private async take(carried: Carried, fingerprint: string, signal: AbortSignal): Promise<Arrival> {
     let arrival: Arrival = "failed";
     try {
-      await addToStore(this.parts.nix, carried.paths, signal);
+      await addToStore(this.parts, carried.paths, signal);
       // Who reads them from now on reads the store.
       this.texts.clear();
       arrival = "derivations";
