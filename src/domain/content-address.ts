@@ -45,14 +45,19 @@ export function parseContentAddress(text: string): ContentAddress | undefined {
 /**
  * What a path's `CA` is worth. `good`: it is this path's, and its name vouches for the content. `other`: it is
  * not; Nix does not take the path then, whoever signed it. `impossible`: Nix knows no such path, and stops.
+ * `of itself`: the same, but for 2.8, which takes it for another's.
  */
 export function contentAddressOf(info: {
   readonly storePath: StorePath;
   readonly references: readonly StorePath[];
   readonly contentAddress: string | undefined;
-}): "none" | "good" | "other" | "impossible" {
+}): "none" | "good" | "other" | "impossible" | "of itself" {
   const address = info.contentAddress && parseContentAddress(info.contentAddress);
   if (!address) return "none";
+  if (info.references.includes(info.storePath)) {
+    const isAlone = info.references.length === 1;
+    if (address.method === "text" || (isAlone && !isSource(address))) return "of itself";
+  }
   const path = addressedPath(address, info);
   if (path === undefined) return "impossible";
   return path === info.storePath ? "good" : "other";
@@ -89,11 +94,8 @@ function addressedPath(
   const others = references.filter((path) => path !== storePath).sort();
   const itself = others.length < references.length;
   const hex = Buffer.from(sum.bytes).toString("hex");
-  if (method === "text") {
-    const type = ["text", ...others, ...(itself ? ["self"] : [])].join(":");
-    return made(storePath, type, `sha256:${hex}`);
-  }
-  if (method === "recursive" && sum.algorithm === "sha256") {
+  if (method === "text") return made(storePath, ["text", ...others].join(":"), `sha256:${hex}`);
+  if (isSource({ method, sum })) {
     const type = ["source", ...others, ...(itself ? ["self"] : [])].join(":");
     return made(storePath, type, `sha256:${hex}`);
   }
@@ -102,6 +104,11 @@ function addressedPath(
   const prefix = method === "recursive" ? "r:" : "";
   const inner = sha256(`fixed:out:${prefix}${sum.algorithm}:${hex}:`).toString("hex");
   return made(storePath, "output:out", `sha256:${inner}`);
+}
+
+/** The one kind of content that may refer to itself. */
+function isSource({ method, sum }: ContentAddress): boolean {
+  return method === "recursive" && sum.algorithm === "sha256";
 }
 
 /** The path in the same store and of the same name that such content has. */

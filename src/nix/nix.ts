@@ -156,7 +156,7 @@ export function nixPort(parts: NixParts): Nix {
       return result;
     },
     evaluated: {
-      inputs: (which, signal) => inputs.toPush(which, signal),
+      inputs: (signal) => inputs.present(signal),
       tell: async (signal) => {
         for (const { request, result } of (await carried?.unarrived()) ?? []) {
           refuseOther(result, await evaluateNow(request, signal));

@@ -205,7 +205,9 @@ export function shortLine(run: Run): string {
   const { verified } = run.outcome;
   const isVerified = verified.length > 0 && verified.every(({ outcome }) => outcome === "verified");
   const proof = worst === "now cached" && said === "" && isVerified ? " and verified" : "";
-  return `${words}${proof}${said} in ${formatSeconds((end - begin) / 1000)}`;
+  // Of what was not done it would read as if it had been for so long.
+  const behind = worst === "now cached" ? " in " : "; ";
+  return `${words}${proof}${said}${behind}${formatSeconds((end - begin) / 1000)}`;
 }
 
 function figures(run: Run): string[] {
