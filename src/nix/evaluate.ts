@@ -12,7 +12,7 @@ import { parseStorePath, type StorePath } from "../domain/store-path.ts";
 import { type BashFill, byName, selectOutputs } from "./eval-by-name.ts";
 import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
 import { type EvalFill, named } from "./eval-fill.ts";
-import { indirectName, isIndirect, nearestNames } from "./flake.ts";
+import { isLacking, type KnownNames, nearestNames, ofRegistry, plainNames } from "./flake.ts";
 import {
   type Found,
   filled,
@@ -37,6 +37,8 @@ export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | 
   /** Undefined where nothing that was evaluated before may be believed. */
   readonly fill: EvalFill | undefined;
   readonly ofBash: BashFill | undefined;
+  /** Of a set of the flake here. */
+  readonly names: (set: readonly string[], signal: AbortSignal) => Promise<KnownNames>;
   readonly outputs: MemberQuestion["outputs"];
   /** All that the derivation has, in their order. */
   readonly outputsOf: (drvPath: StorePath) => Promise<readonly string[]>;
@@ -55,25 +57,16 @@ export async function evaluate(
   signal: AbortSignal,
 ): Promise<EvaluationResult> {
   const { flake } = evaluator;
-  const notices: string[] = [];
   if (!flake && request.flake === ".") {
     const attrPath = formatAttrPath(request.attrPath) || ".";
     const message = "there is no flake.nix here (nor above, in this repository)";
     return { ...NOTHING, failures: [{ attrPath, message, nearest: [] }] };
   }
-  if (isIndirect(request.flake) && !flake?.inputs.has(indirectName(request.flake))) {
-    const why = flake
-      ? `this flake's lock has no input "${indirectName(request.flake)}"`
-      : "there is no flake here";
-    notices.push(
-      `${request.flake}: ${why}, so the registry's is used: its store paths may not be those of your own builds`,
-    );
-  }
   const before = new Set(evaluator.door.built);
   const run = new Evaluation(evaluator, request, signal);
   const part = await run.all(meantBy(request));
   const built = [...evaluator.door.built].filter((path) => !before.has(path));
-  return { ...part, notices: [...notices, ...part.notices], built };
+  return { ...part, notices: [...ofRegistry(request.flake, flake), ...part.notices], built };
 }
 
 /** A member that ended its evaluation, and that evaluation's message. */
@@ -98,6 +91,11 @@ class Evaluation {
     const bash = await ofBash?.give(this.request, this.signal);
     if (bash) return { ...NOTHING, derivations: [bash] };
     const isHere = this.request.flake === "." && this.request.system === system;
+    const { absent, look } = this.request;
+    const names = async (set: readonly string[]) =>
+      flake && isHere ? this.evaluator.names(set, this.signal) : undefined;
+    if (absent && (await isLacking(names, segments))) return NOTHING;
+    if (look) return this.names(segments, await names(plainNames(segments)));
     if (!fill || !flake || !isHere) return this.set(segments);
     const given = await byName({ ...this.evaluator, fill }, this.request, segments, this.signal);
     const { derivations, rest, left } = given;
@@ -111,6 +109,16 @@ class Evaluation {
     const again = left.filter((path) => sound.has(formatAttrPath(named(path))));
     await fill.again(again, this.signal);
     return { ...asked, derivations: [...derivations, ...others] };
+  }
+
+  /** Of a set, none of whose members is evaluated; `known` where Nix's eval cache has its names. */
+  private async names(segments: readonly AttrSegment[], known: KnownNames): Promise<Part> {
+    const apply = "s: if builtins.isAttrs s then builtins.attrNames s else [ ]";
+    const isKnown = typeof known === "object";
+    const answer = isKnown ? { value: known } : await this.ask<string[]>(segments, apply);
+    if (!("value" in answer)) return this.failure(segments, answer);
+    const passedOver = answer.value.map((attrPath) => ({ attrPath, why: "it is not looked at" }));
+    return { ...NOTHING, passedOver };
   }
 
   /**
@@ -262,7 +270,7 @@ class Evaluation {
     const near =
       absent && this.request.absent !== "is nothing"
         ? await nearestNames(
-            (flake, path, apply) => this.askIn(flake, path, apply),
+            (flake, path, apply) => this.ask(path, apply, undefined, flake),
             this.request,
             segments,
           )
@@ -281,15 +289,7 @@ class Evaluation {
     segments: readonly AttrSegment[],
     apply: string,
     begin?: () => (message: string) => void,
-  ): Promise<Answer<T>> {
-    return this.askIn(this.request.flake, segments, apply, begin);
-  }
-
-  private askIn<T>(
-    flake: string,
-    segments: readonly AttrSegment[],
-    apply: string,
-    begin?: () => (message: string) => void,
+    flake = this.request.flake,
   ): Promise<Answer<T>> {
     const { system, file } = this.request;
     const { door } = this.evaluator;

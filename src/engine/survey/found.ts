@@ -5,8 +5,10 @@ import { hindrance } from "../../domain/builders.ts";
 import type { Pin } from "../../domain/cache.ts";
 import { type Derivation, outputPaths } from "../../domain/derivation.ts";
 import { UserError } from "../../domain/errors.ts";
+import type { EvaluationResult } from "../../domain/evaluation.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs, Nix } from "../../domain/ports.ts";
+import { count } from "../../domain/size.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Target } from "../../domain/target.ts";
 import type { Wanted } from "./judge.ts";
@@ -223,6 +225,22 @@ export function eachOnce(lines: readonly FoundLine[], here: string): FoundTarget
         `${what} ${first}${rest.length > 0 ? ` and ${rest.length} more` : ""} already, and its attributes count`,
     ),
   };
+}
+
+export function passedOverNotice(
+  of: { readonly flake: string } | { readonly file: string },
+  members: EvaluationResult["passedOver"],
+): string[] {
+  if (members.length === 0) return [];
+  const byWhy = new Map<string, string[]>();
+  for (const { attrPath, why } of members) byWhy.set(why, [...(byWhy.get(why) ?? []), attrPath]);
+  const words = [...byWhy].map(([why, paths]) => {
+    const shown = paths.slice(0, 5).join(", ");
+    return `${why}: ${shown}${paths.length > 5 ? ` and ${paths.length - 5} more` : ""}`;
+  });
+  return [
+    `${count(members.length, "member")} of ${"file" in of ? of.file : of.flake} skipped, as they cannot be evaluated here (${words.join("; ")})`,
+  ];
 }
 
 /**
