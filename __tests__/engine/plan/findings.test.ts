@@ -171,7 +171,13 @@ describe("what a finding says", () => {
       "a host that refuses",
       "unable to download 'https://git.example.org/api/v4/projects/o%2Fr': HTTP error 401",
       "NCP-137",
-      "git.example.org=TOKEN",
+      "git.example.org=PAT:TOKEN",
+    ],
+    [
+      "a project of GitLab's that it does not show",
+      "unable to download 'https://git.example.org/api/v4/projects/o%2Fr/repository/archive.tar.gz?sha=0': HTTP error 404",
+      "NCP-137",
+      "git.example.org=PAT:TOKEN (or OAuth2:TOKEN)",
     ],
     [
       "a file that is not there",

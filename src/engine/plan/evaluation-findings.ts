@@ -88,7 +88,7 @@ interface Advice {
 const LIMITED = /API rate limit exceeded|secondary rate limit|HTTP error 429\b/i;
 /** GitHub and GitLab call a repository that one may not see absent. */
 const REFUSED =
-  /unable to download '(?:[a-z+]+:\/\/)(?:[^'/]*@)?([^'/:]+)[^']*': HTTP error (?:401|403)\b|unable to download 'https:\/\/((?:api\.)?github\.com|codeload\.github\.com|[^'/]*gitlab[^'/]*)\/[^']*': HTTP error 404\b/i;
+  /unable to download '(?:[a-z+]+:\/\/)(?:[^'/]*@)?([^'/:]+)[^']*': HTTP error (?:401|403)\b|unable to download 'https:\/\/((?:api\.)?github\.com|codeload\.github\.com|[^'/]*gitlab[^'/]*|[^'/]+(?=\/api\/v4\/projects\/))\/[^']*': HTTP error 404\b/i;
 /** What git and ssh say, who are asked for inputs by `git+https:` and `git+ssh:`. */
 const NO_LOGIN =
   /could not read (?:Username|Password) for|Authentication failed for|Permission denied \(publickey|Host key verification failed|remote: Repository not found|The requested URL returned error: 40[13]/i;
@@ -115,9 +115,11 @@ function adviceOn(
   const refused = REFUSED.exec(message);
   if (refused) {
     const host = (refused[1] ?? refused[2] ?? "").replace(/^(?:api|codeload)\./, "");
+    // Of what is not called one or the other, Nix sends GitLab nothing.
+    const token = /\/api\/v4\/projects\//.test(message) ? "PAT:TOKEN (or OAuth2:TOKEN)" : "TOKEN";
     return {
       code: "NCP-137",
-      hint: `where it is private, Nix needs a token: access-tokens = ${host}=TOKEN for an input by github:, gitlab: or sourcehut:, else an entry for ${host} in the netrc file (docs/private-inputs.md)`,
+      hint: `where it is private, Nix needs a token: access-tokens = ${host}=${token} for an input by github:, gitlab: or sourcehut:, else an entry for ${host} in the netrc file (docs/private-inputs.md)`,
     };
   }
   if (NO_LOGIN.test(message)) {
