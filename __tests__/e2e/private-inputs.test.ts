@@ -178,6 +178,27 @@ describe(`private inputs, on ${NIX}`, () => {
     expect(step.raw).not.toContain(SECRET);
   });
 
+  test("that cannot be had are not tried for for each member of a set", async () => {
+    await using job = await startJob(undefined);
+    await using site = await privateRepository(job);
+    const set = `builtins.listToAttrs (builtins.genList (n: { name = "m\${toString n}"; value = library.make "m"; }) 12)`;
+    await writeFile(
+      join(job.workspace, "flake.nix"),
+      `{ inputs.library.url = "${site.origin}/library.tar.gz"; outputs = { library, ... }: { packages.x86_64-linux = ${set}; }; }`,
+    );
+    site.instead = undefined;
+    await job.machine.nix("nix", ["flake", "lock", `path:${job.workspace}`]);
+    await job.machine.forget();
+    let asked = 0;
+    site.instead = () => {
+      asked++;
+      return { status: 404 };
+    };
+    const step = await job.main({ ...CHECK, targets: "path:.#packages.SYSTEM.*" });
+    expect(told(step).join("\n")).toContain("do not evaluate");
+    expect(asked).toBeLessThan(12);
+  });
+
   test("a host that limits how often it is asked is called that", async () => {
     await using job = await startJob(undefined);
     await using site = await privateRepository(job);

@@ -17,6 +17,7 @@ import {
   type Found,
   filled,
   flatten,
+  Lacks,
   type Member,
   type MemberQuestion,
   meantBy,
@@ -48,8 +49,6 @@ export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | 
 const PARALLEL = 2;
 /** As many members that throw are asked for their message, each in an evaluation of its own. */
 const MESSAGES_MOST = 24;
-/** Members that need one and the same import from derivation, and it is not to be had: then no more are tried. */
-const SAME_NEED_MOST = 8;
 
 export async function evaluate(
   evaluator: Evaluator,
@@ -132,7 +131,7 @@ class Evaluation {
     const found: Found[] = [];
     const ended: Ended[] = [];
     const odd: (string | null)[] = [];
-    const needs = new Map<StorePath, number>();
+    const lacks = new Lacks();
     const mark = `preflight-${randomUUID()}`;
     const { outputs } = this.evaluator;
     for (let after: readonly string[] | undefined; ; ) {
@@ -169,11 +168,7 @@ class Evaluation {
       }
       ended.push({ segments: this.at(fixed, open, at), matched: at, failure: answer });
       after = at;
-      if (!("needs" in answer) || !answer.needs) continue;
-      const times = (needs.get(answer.needs) ?? 0) + 1;
-      needs.set(answer.needs, times);
-      if (times < SAME_NEED_MOST) continue;
-      // What the rest would say is known, and each would cost an evaluation.
+      if (!lacks.isKnown(answer)) continue;
       ended.push({ segments, matched: [], failure: answer });
       break;
     }
