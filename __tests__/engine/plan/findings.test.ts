@@ -165,7 +165,19 @@ describe("what a finding says", () => {
       "NCP-135",
       "access-tokens = github.com=TOKEN",
     ],
+    [
+      "the limit of a token",
+      `${API}/tarball/0': HTTP error 403\n\nresponse body:\n\n{"message":"API rate limit exceeded for installation ID 1."}`,
+      "NCP-135",
+      "this token",
+    ],
     ["a limit by its status", `${API}/tarball/0': HTTP error 429 ('')`, "NCP-135", "github.com"],
+    [
+      "a token that is over",
+      `${API}/tarball/0': HTTP error 401\n\nresponse body:\n\n{"message":"Bad credentials"}`,
+      "NCP-137",
+      "replace it in access-tokens",
+    ],
     ["a private repository", `${API}/tarball/0': HTTP error 404`, "NCP-137", "github.com=TOKEN"],
     [
       "a host that refuses",

@@ -106,11 +106,22 @@ function adviceOn(
   }
   const [, id] = /cannot find flake 'flake:([\w-]+)' in the flake registries/.exec(message) ?? [];
   if (id !== undefined) return { code: "NCP-205", hint: outputHere(id) };
+  if (/rate limit exceeded for (?:user|installation) ID/i.test(message)) {
+    return {
+      code: "NCP-135",
+      hint: "what GitHub answers this token in an hour is used up: have the inputs pushed to a cache (push-inputs), or give Nix another token (docs/private-inputs.md)",
+    };
+  }
   if (LIMITED.test(message)) {
     return {
       code: "NCP-135",
       hint: "without a token GitHub answers 60 requests an hour for all who share an address: give Nix the job's own, access-tokens = github.com=TOKEN in NIX_CONFIG (docs/private-inputs.md)",
     };
+  }
+  if (/"Bad credentials"/.test(message)) {
+    const hint =
+      "GitHub does not know the token that Nix has for it, or no more: replace it in access-tokens; a public input needs none (docs/private-inputs.md)";
+    return { code: "NCP-137", hint };
   }
   const refused = REFUSED.exec(message);
   if (refused) {
