@@ -150,6 +150,12 @@ describe("what a finding says", () => {
     expect(found?.hint).toBe("an output of the flake here begins with .#: write .#myapp");
   });
 
+  test("what a name begins with is no capital", async () => {
+    const failures = [{ attrPath: "hello", message: "it does not exist", nearest: [] }];
+    const [found] = await findings({ targets: "hello file=default.nix" }, { nix: { failures } });
+    expect(found?.title).toBe('"hello file=default.nix" does not evaluate');
+  });
+
   test("no flake has a code of its own", async () => {
     const message = "there is no flake.nix here (nor above, in this repository)";
     const failures = [{ attrPath: "x", message, nearest: [] }];

@@ -45,6 +45,8 @@ export function evaluationFindings(
       ];
     }
     const place = PLACE.exec(message);
+    // A title begins with a capital, where it begins with a word: a name is none.
+    const called = /^[a-z]+( |$)/.test(short) ? `"${short}"` : short;
     const many = rest.length === 0 ? " does" : ` and ${count(rest.length, "more target")} do`;
     const { code, hint = builtOf(first.name, message) } = adviceOn(first.name, first.verdict);
     return [
@@ -55,7 +57,7 @@ export function evaluationFindings(
         code,
         title:
           rest.length === 0
-            ? `${short} does not evaluate`
+            ? `${called} does not evaluate`
             : `${names.length} targets do not evaluate`,
         message: `${first.name}${many} not evaluate: ${message}`,
         ...(hint === undefined ? {} : { hint }),
