@@ -148,6 +148,9 @@ describe("what a finding says", () => {
     const failures = [{ attrPath: "", message, nearest: [] }];
     const [found] = await findings({ targets: "myapp" }, { nix: { failures } });
     expect(found?.hint).toBe("an output of the flake here begins with .#: write .#myapp");
+    const absent = { failures, setup: { flake: "absent" as const } };
+    const [file] = await findings({ targets: "myapp" }, { nix: absent });
+    expect(file?.hint).toContain("name the file, too: myapp file=default.nix");
   });
 
   test("what a name begins with is no capital", async () => {

@@ -48,7 +48,11 @@ export function evaluationFindings(
     // A title begins with a capital, where it begins with a word: a name is none.
     const called = /^[a-z]+( |$)/.test(short) ? `"${short}"` : short;
     const many = rest.length === 0 ? " does" : ` and ${count(rest.length, "more target")} do`;
-    const { code, hint = builtOf(first.name, message) } = adviceOn(first.name, first.verdict);
+    const { code, hint = builtOf(first.name, message) } = adviceOn(
+      first.name,
+      first.verdict,
+      survey.flake,
+    );
     return [
       {
         ...common,
@@ -101,13 +105,14 @@ const NO_REGISTRY = /unable to download '[^']*flake-registry[^']*'/;
 function adviceOn(
   name: string,
   { message, nearest }: { message: string; nearest: readonly string[] },
+  flake: Survey["flake"],
 ): Advice {
   if (message.startsWith("there is no flake")) return { code: "NCP-204", hint: undefined };
   if (nearest.length > 0) {
     return { code: "NCP-205", hint: `did you mean ${nearest.join(" or ")}?` };
   }
   const [, id] = /cannot find flake 'flake:([\w-]+)' in the flake registries/.exec(message) ?? [];
-  if (id !== undefined) return { code: "NCP-205", hint: outputHere(id) };
+  if (id !== undefined) return { code: "NCP-205", hint: outputHere(id, flake) };
   if (/rate limit exceeded for (?:user|installation) ID/i.test(message)) {
     return {
       code: "NCP-135",
@@ -149,12 +154,14 @@ function adviceOn(
     return { code: "NCP-205", hint: `git sees no repository here, as where ${OTHER_OWNER}` };
   }
   if (NO_REGISTRY.test(message) && /^[\w-]+$/.test(name)) {
-    return { code: "NCP-205", hint: outputHere(name) };
+    return { code: "NCP-205", hint: outputHere(name, flake) };
   }
   return { code: "NCP-205", hint: UNTRACKED.test(message) ? ADD_IT : undefined };
 }
 
-function outputHere(name: string): string {
+function outputHere(name: string, flake: Survey["flake"]): string {
+  if (flake === "absent")
+    return `where there is no flake, name the file, too: ${name} file=default.nix`;
   return `an output of the flake here begins with .#: write .#${name}`;
 }
 
