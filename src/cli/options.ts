@@ -219,7 +219,7 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   "pass-env": {
     group: "Running",
     takes: "NAMES",
-    means: "variables for builds and fetches",
+    means: "variables passed on",
     values: [
       "names of environment variables that builds or fetches need, besides those that Nix reads",
     ],
