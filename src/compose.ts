@@ -13,6 +13,7 @@ import {
   carriedEvaluation,
   evaluatedBefore,
   historyIn,
+  type Named,
   nameFlake,
   reusesEvaluation,
 } from "./earlier-runs.ts";
@@ -88,10 +89,14 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
   for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
     for (const host of location ? register.hosts(location) : []) http.connect(host);
   }
-  request.meanwhile?.();
   const over = new AbortController();
+  const ended = AbortSignal.any([request.signal, over.signal]);
+  const naming = nameFlake({ ...request, signal: ended }, command);
+  // Awaited below: until then another failure may be first.
+  naming.catch(() => undefined);
+  request.meanwhile?.();
   try {
-    return await composeWith(request, { command, reading, http, moved, over });
+    return await composeWith(request, { command, reading, naming, http, moved, over });
   } catch (error) {
     over.abort();
     http.close();
@@ -116,6 +121,7 @@ function baseOf({ code, log, workspace }: ComposeRequest) {
 interface Begun {
   readonly command: NixCommand;
   readonly reading: Promise<NixMachine>;
+  readonly naming: Promise<Named>;
   readonly http: HttpClient;
   /** What was told where Nix's own cache folder had to be another one. */
   readonly moved: readonly string[];
@@ -125,13 +131,9 @@ interface Begun {
 
 async function composeWith(
   request: ComposeRequest,
-  { command, reading, http, moved, over }: Begun,
+  { command, reading, naming, http, moved, over }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const naming = nameFlake(
-    { ...request, signal: AbortSignal.any([request.signal, over.signal]) },
-    command,
-  );
   const [machine, named] = await Promise.all([reading, naming]);
   const { flake } = named;
   const { settings, refused } = await settingsHere(request, machine, flake);
