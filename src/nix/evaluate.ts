@@ -127,7 +127,7 @@ class Evaluation {
     const needs = new Map<StorePath, number>();
     const mark = `preflight-${randomUUID()}`;
     const { outputs } = this.evaluator;
-    for (let after: readonly string[] | undefined; ; ) {
+    for (let after: MemberQuestion["after"]; ; ) {
       let progress = new Progress(mark);
       const question = memberExpression(open, { mark, after, only, outputs, file });
       const answer = await this.ask<Member>(fixed, question, () => {
@@ -160,7 +160,7 @@ class Evaluation {
         break;
       }
       ended.push({ segments: this.at(fixed, open, at), matched: at, failure: answer });
-      after = at;
+      after = progress.after;
       if (!("needs" in answer) || !answer.needs) continue;
       const times = (needs.get(answer.needs) ?? 0) + 1;
       needs.set(answer.needs, times);
@@ -231,7 +231,7 @@ class Evaluation {
             : NOTHING;
         case "other":
           if (how === "named")
-            return this.failure(segments, { message: noDerivation(this.request) });
+            return this.failure(segments, { message: noDerivation(this.request, member.is) });
           // What the `*` itself was to look into is no set.
           if (matched.length > 0 || asked.length === 0) return NOTHING;
           return this.failure(segments, {
