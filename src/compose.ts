@@ -131,9 +131,10 @@ async function composeWith(
     { ...request, signal: AbortSignal.any([request.signal, over.signal]) },
     command,
   );
-  const [machine, named] = await Promise.all([reading, naming]);
+  const [read, named] = await Promise.all([reading, naming]);
   const { flake } = named;
-  const { settings, refused } = await settingsHere(request, machine, flake);
+  const { settings, substitution, refused } = await settingsHere(request, read);
+  const machine = { ...read, setup: { ...read.setup, substitution } };
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);
