@@ -134,9 +134,10 @@ async function composeWith(
   { command, reading, naming, http, moved, over }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const [machine, named] = await Promise.all([reading, naming]);
+  const [read, named] = await Promise.all([reading, naming]);
   const { flake } = named;
-  const { settings, refused } = await settingsHere(request, machine, flake);
+  const { settings, substitution, refused } = await settingsHere(request, read);
+  const machine = { ...read, setup: { ...read.setup, substitution } };
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);

@@ -6,6 +6,7 @@ import type { JobEnd } from "../domain/ports.ts";
 import type { CacheConfiguration, LockFile, Project } from "../domain/workflow.ts";
 import { readIfThere } from "./disk.ts";
 import { childEnvironment, type Environment, isHosted } from "./environment.ts";
+import { needsLock, nixConfigOf } from "./flake-text.ts";
 import { runGit } from "./programs.ts";
 
 export interface ProjectOptions {
@@ -150,80 +151,6 @@ async function trackedFiles(
   }
 }
 
-const BYTES_MOST = 1024 * 1024;
-
-type Token = { readonly kind: "word" | "text" | "sign"; readonly text: string };
-
-/** Nix's words, strings and signs; comments are left out. */
-function tokensOf(source: string): Token[] {
-  const tokens: Token[] = [];
-  const pattern =
-    /\s+|#[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|"((?:[^"\\]|\\[\s\S])*)"|''((?:[^']|'(?!'))*)''|([A-Za-z_][\w'-]*(?:\.[A-Za-z_][\w'-]*)*)|([\s\S])/g;
-  for (const [, quoted, indented, word, sign] of source.slice(0, BYTES_MOST).matchAll(pattern)) {
-    const text = quoted ?? indented;
-    if (text !== undefined) tokens.push({ kind: "text", text });
-    else if (word !== undefined) tokens.push({ kind: "word", text: word });
-    else if (sign !== undefined) tokens.push({ kind: "sign", text: sign });
-  }
-  return tokens;
-}
-
-const OPEN = new Set(["{", "[", "("]);
-const CLOSE = new Set(["}", "]", ")"]);
-
-interface Attribute {
-  readonly name: string;
-  readonly value: readonly Token[];
-}
-
-/** `name = value;` of the set that begins at `from`, one level deep. */
-function attributesOf(tokens: readonly Token[], from: number): Attribute[] {
-  const found: Attribute[] = [];
-  let name: string | undefined;
-  let begin = -1;
-  let depth = 0;
-  for (let at = from + 1; at < tokens.length; at++) {
-    const { kind, text } = tokens[at] ?? { kind: "sign", text: "" };
-    const isSign = kind === "sign";
-    if (isSign && OPEN.has(text)) depth++;
-    else if (isSign && CLOSE.has(text)) {
-      if (depth === 0) break;
-      depth--;
-    } else if (depth === 0 && begin < 0 && kind === "word") name = text;
-    else if (depth === 0 && begin < 0 && isSign && text === "=" && name !== undefined)
-      begin = at + 1;
-    else if (depth === 0 && isSign && text === ";") {
-      if (name !== undefined && begin >= 0) found.push({ name, value: tokens.slice(begin, at) });
-      name = undefined;
-      begin = -1;
-    }
-  }
-  return found;
-}
-
-function attributesAtTop(source: string): Attribute[] | undefined {
-  const tokens = tokensOf(source);
-  // A flake is a set; one that is written otherwise is not read here.
-  return tokens[0]?.text === "{" ? attributesOf(tokens, 0) : undefined;
-}
-
-/**
- * `nixConfig` of a flake, each setting as the one text that Nix makes of it; what is not written out is
- * left out. Nix evaluates no more than that there either.
- */
-export function nixConfigOf(source: string): ReadonlyMap<string, string> {
-  const settings = (attributesAtTop(source) ?? []).flatMap(({ name, value }): Attribute[] => {
-    if (name === "nixConfig") return value[0]?.text === "{" ? attributesOf(value, 0) : [];
-    return name.startsWith("nixConfig.") ? [{ name: name.slice("nixConfig.".length), value }] : [];
-  });
-  return new Map(
-    settings.map(({ name, value }) => {
-      const texts = value.flatMap(({ kind, text }) => (kind === "text" ? [text] : []));
-      return [name, texts.filter((text) => !text.includes("${")).join(" ")];
-    }),
-  );
-}
-
 function flakeConfiguration(source: string): CacheConfiguration[] {
   const config = nixConfigOf(source);
   const words = (setting: string) =>
@@ -234,20 +161,4 @@ function flakeConfiguration(source: string): CacheConfiguration[] {
   const publicKeys = words("trusted-public-keys");
   if (substituters.length + publicKeys.length === 0) return [];
   return [{ where: "flake.nix", substituters, publicKeys }];
-}
-
-/** A flake without inputs has no lock: Nix writes none. */
-function needsLock(source: string): "yes" | "no" | "unknown" {
-  const top = attributesAtTop(source);
-  if (!top) return "unknown";
-  const inputs = top.filter(({ name }) => name === "inputs" || name.startsWith("inputs."));
-  if (inputs.some(({ value, name }) => name !== "inputs" || value.length !== 2)) return "yes";
-  const outputs = top.find(({ name }) => name === "outputs")?.value ?? [];
-  const [first, second] = outputs;
-  if (first?.kind === "word" && second?.text === ":") return "no";
-  if (first?.text !== "{") return "unknown";
-  const end = outputs.findIndex(({ text }) => text === "}");
-  const names = outputs.slice(1, end).flatMap(({ kind, text }) => (kind === "word" ? [text] : []));
-  // What it takes and does not name comes from the registry, and is locked.
-  return names.every((name) => name === "self") ? "no" : "yes";
 }

@@ -134,7 +134,7 @@ class Evaluation {
     const lacks = new Lacks();
     const mark = `preflight-${randomUUID()}`;
     const { outputs } = this.evaluator;
-    for (let after: readonly string[] | undefined; ; ) {
+    for (let after: MemberQuestion["after"]; ; ) {
       let progress = new Progress(mark);
       const question = memberExpression(open, { mark, after, only, outputs, file });
       const answer = await this.ask<Member>(fixed, question, () => {
@@ -167,7 +167,7 @@ class Evaluation {
         break;
       }
       ended.push({ segments: this.at(fixed, open, at), matched: at, failure: answer });
-      after = at;
+      after = progress.after;
       if (!lacks.isKnown(answer)) continue;
       ended.push({ segments, matched: [], failure: answer });
       break;
@@ -234,7 +234,7 @@ class Evaluation {
             : NOTHING;
         case "other":
           if (how === "named")
-            return this.failure(segments, { message: noDerivation(this.request) });
+            return this.failure(segments, { message: noDerivation(this.request, member.is) });
           // What the `*` itself was to look into is no set.
           if (matched.length > 0 || asked.length === 0) return NOTHING;
           return this.failure(segments, {

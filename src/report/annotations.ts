@@ -5,8 +5,10 @@
 
 import type { ErrorCode } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
+
 import type { Job } from "../domain/job.ts";
 import type { FinalState } from "../engine/result.ts";
+import { capital } from "./page.ts";
 
 /** A list that is longer is read by nobody. */
 const MOST = 3;
@@ -107,10 +109,6 @@ function telling(message: string, most: number): string[] {
 
 function cut(text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1)).trimEnd()}…`;
-}
-
-function capital(text: string): string {
-  return /^[a-z]+[ ,]/.test(text) ? `${text.charAt(0).toUpperCase()}${text.slice(1)}` : text;
 }
 
 type Conclusion = "success" | "failure" | "neutral" | "skipped";

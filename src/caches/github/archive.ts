@@ -19,11 +19,24 @@ export async function unpack(
   directory: string,
   folder: string,
 ): Promise<void> {
+  await refuseAnswer(archive);
   for await (const member of members(archive, form)) check(member, folder);
   await rm(join(directory, folder), { recursive: true, force: true });
   for await (const member of members(archive, form)) {
     check(member, folder);
     await write(member, directory);
+  }
+}
+
+/** The client writes whatever the storage sends into the archive's place, its refusals as well. */
+async function refuseAnswer(archive: string): Promise<void> {
+  const file = await open(archive);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(BLOCK), 0, BLOCK, 0);
+    const code = /<Error>.*<Code>(\w{1,80})<\/Code>/s.exec(buffer.toString("latin1", 0, bytesRead));
+    if (code) throw new Error(`the storage answered ${code[1]} in place of the archive`);
+  } finally {
+    await file.close();
   }
 }
 

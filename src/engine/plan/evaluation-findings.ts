@@ -165,6 +165,7 @@ function outputHere(name: string, flake: Survey["flake"]): string {
   return `an output of the flake here begins with .#: write .#${name}`;
 }
 
-const ADD_IT = "of a git repository Nix sees only the files that git knows: git add it";
+const ADD_IT =
+  "of a git repository Nix sees only the files that git knows: git add it; those of a submodule it sees where the target says .?submodules=1#NAME";
 const OTHER_OWNER =
   'the checkout belongs to another user than the one of this step, as in a container: git config --global --add safe.directory "$GITHUB_WORKSPACE", in a step before this one';
