@@ -12,12 +12,18 @@ import { parseStorePath, type StorePath } from "../domain/store-path.ts";
 import { type BashFill, byName, selectOutputs } from "./eval-by-name.ts";
 import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
 import { type EvalFill, named } from "./eval-fill.ts";
-import { isLacking, type KnownNames, nearestNames, ofRegistry, plainNames } from "./flake.ts";
+import {
+  isLacking,
+  type KnownNames,
+  Lacks,
+  nearestNames,
+  ofRegistry,
+  plainNames,
+} from "./flake.ts";
 import {
   type Found,
   filled,
   flatten,
-  Lacks,
   type Member,
   type MemberQuestion,
   meantBy,
