@@ -1,6 +1,6 @@
 /** Owns our side of the bench: one task of the engine a process, over the real caches and the real Nix. */
 
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openAt } from "../__tests__/support/open-cache.ts";
@@ -120,6 +120,7 @@ async function evaluation(request: EvaluationRequest): Promise<string> {
   const { key, version, storeDir, workspace } = request;
   const environment = processEnvironment();
   const folder = join(tmpdir(), "nix-cache-preflight-bench");
+  await mkdir(folder, { recursive: true });
   const store = githubRecords({ environment, folder, log: reasons }, []);
   if (!store) throw new Error("this job has no cache of GitHub's");
   const command = nixCommand(environment, workspace);
@@ -139,7 +140,12 @@ async function evaluation(request: EvaluationRequest): Promise<string> {
   const carried = new CarriedEvaluation(
     {
       ...{ nix, version, storeDir, realStoreDir: storeDir, environment, log: reasons },
-      ...{ inputs: new Set<string>(), found: "believed", takesAway: "nothing" },
+      ...{
+        folder,
+        inputs: new Set<string>(),
+        found: "believed",
+        takesAway: "nothing",
+      },
       store: { ...inner, read: (name, end) => timed("restore", inner.read(name, end)) },
       key: async () => {
         const name = await timed("nix flake metadata", fingerprint(nix, version, signal));

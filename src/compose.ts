@@ -13,16 +13,17 @@ import {
   carriedEvaluation,
   evaluatedBefore,
   historyIn,
+  type Named,
   nameFlake,
   reusesEvaluation,
 } from "./earlier-runs.ts";
-import { clock } from "./host/clock.ts";
+import { clock, jobEnd } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
 import { type Environment, exposedSecret, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { jobEnd, project } from "./host/project.ts";
+import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
@@ -87,10 +88,14 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
   for (const location of [job.cache, ...job.substituters.map((one) => one.location)]) {
     for (const host of location ? register.hosts(location) : []) http.connect(host);
   }
-  request.meanwhile?.();
   const over = new AbortController();
+  const ended = AbortSignal.any([request.signal, over.signal]);
+  const naming = nameFlake({ ...request, signal: ended }, command);
+  // Awaited below: until then another failure may be first.
+  naming.catch(() => undefined);
+  request.meanwhile?.();
   try {
-    return await composeWith(request, { command, reading, http, moved, over });
+    return await composeWith(request, { command, reading, naming, http, moved, over });
   } catch (error) {
     over.abort();
     http.close();
@@ -115,6 +120,7 @@ function baseOf({ code, log, workspace }: ComposeRequest) {
 interface Begun {
   readonly command: NixCommand;
   readonly reading: Promise<NixMachine>;
+  readonly naming: Promise<Named>;
   readonly http: HttpClient;
   /** What was told where Nix's own cache folder had to be another one. */
   readonly moved: readonly string[];
@@ -124,13 +130,9 @@ interface Begun {
 
 async function composeWith(
   request: ComposeRequest,
-  { command, reading, http, moved, over }: Begun,
+  { command, reading, naming, http, moved, over }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const naming = nameFlake(
-    { ...request, signal: AbortSignal.any([request.signal, over.signal]) },
-    command,
-  );
   const [read, named] = await Promise.all([reading, naming]);
   const { flake } = named;
   const { settings, substitution, refused } = await settingsHere(request, read);

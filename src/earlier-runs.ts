@@ -79,6 +79,7 @@ export function carriedEvaluation(
     {
       ...{ nix: command, environment, log, store: place.store, inputs: flake.inputs },
       ...{ version: setup.version, storeDir: setup.storeDir, realStoreDir: setup.realStoreDir },
+      folder: request.folder,
       key: () => evaluationKey({ setup, settings: settings.evaluation, flake, also, naming }),
       found: evaluatedBefore(request) === "removed" ? "removed" : "believed",
       takesAway: job.without.length > 0 ? "something" : "nothing",

@@ -304,3 +304,12 @@ test("Nix is looked for on PATH alone", async () => {
 test("each sum of the release is a SHA-256", () => {
   for (const sum of Object.values(RELEASE.sha256)) expect(sum).toMatch(/^[0-9a-f]{64}$/);
 });
+
+test("the page of the kinds of Nix has a row for the release that is installed", async () => {
+  const page = await readFile("docs/kinds-of-nix.md", "utf8");
+  const [minor = ""] = /^\d+\.\d+/.exec(RELEASE.version) ?? [];
+  const rows = page.split("\n").filter((line) => line.startsWith("| Nix "));
+  expect(rows.filter((row) => row.includes(minor))).toEqual([
+    expect.stringContaining("`install-nix`"),
+  ]);
+});

@@ -99,19 +99,49 @@ describe("what a narinfo is worth", () => {
     for (const reading of ["up to 2.26", "from 2.34"] as const) {
       expect(await of(good ?? "", reading)).toMatchObject({ kind: "refused", form: "corrupt" });
     }
-    expect(await of(unsigned ?? "", "up to 2.26")).toMatchObject({ form: "corrupt" });
-    expect(await of(unsigned ?? "", "from 2.34")).not.toHaveProperty("form");
+    for (const reading of ["up to 2.26", "from 2.34"] as const) {
+      expect(await of(unsigned ?? "", reading)).not.toHaveProperty("form");
+    }
     const referring = { ...info, references: [storePath("b")] };
     const text = formatNarInfo({ ...referring, signatures: [key.sign(fingerprint(referring))] });
     expect(await of(text, "from 2.34")).not.toHaveProperty("form");
   });
 
-  test("where it is about another path, 2.34 looks at the signatures first", async () => {
+  test.each(["k-1:!!!!", "k-1:", "other-1:!!!!", "other-1:", "garbage"])(
+    "a Sig %j from 2.34 on stops Nix when it reads it, whatever the narinfo is about",
+    async (signature) => {
+      const good = formatNarInfo(signed);
+      const damaged = `${good}Sig: ${signature}\n`;
+      const of = (text: string, about: StorePath, reading: "up to 2.26" | "from 2.34") =>
+        judgeNarInfo(text, at, about, { kind: "by key", keys, reading });
+      const long = damaged.replace(/^NarHash: .*$/m, `NarHash: sha512:${"0".repeat(103)}`);
+      for (const [text, about] of [
+        [damaged, path],
+        [damaged, storePath("b")],
+        [long, storePath("b")],
+      ] as const) {
+        expect(await of(text, about, "from 2.34")).toMatchObject({ form: "corrupt" });
+      }
+      for (const text of [damaged, long]) {
+        const passed = await of(text, storePath("b"), "up to 2.26");
+        expect(passed).toMatchObject({ kind: "refused" });
+        expect(passed).not.toHaveProperty("form");
+      }
+    },
+  );
+
+  test("a signature that is none is nothing to Nix where the narinfo is about another path", async () => {
     const damaged = formatNarInfo({ ...signed, signatures: ["k-1:AAAA"] });
-    const of = (reading: "up to 2.26" | "from 2.34") =>
-      judgeNarInfo(damaged, at, storePath("b"), { kind: "by key", keys, reading });
-    expect(await of("from 2.34")).toMatchObject({ kind: "refused", form: "corrupt" });
-    expect(await of("up to 2.26")).not.toHaveProperty("form");
+    const long = damaged.replace(/^NarHash: .*$/m, `NarHash: sha512:${"0".repeat(103)}`);
+    for (const reading of ["up to 2.26", "from 2.34"] as const) {
+      const policy = { kind: "by key", keys, reading } as const;
+      for (const text of [damaged, long]) {
+        expect(await judgeNarInfo(text, at, path, policy)).toMatchObject({ form: "corrupt" });
+        const passed = await judgeNarInfo(text, at, storePath("b"), policy);
+        expect(passed).toMatchObject({ kind: "refused" });
+        expect(passed).not.toHaveProperty("form");
+      }
+    }
   });
 
   test("with a good signature it is a hit", async () => {
@@ -183,6 +213,18 @@ describe("what a narinfo is worth", () => {
     test("that no path can have it is corrupt", async () => {
       const text = formatNarInfo(addressed(`fixed:sha256:${sum}`, [storePath("b")]));
       expect(await judged(text)).toMatchObject({ kind: "refused", form: "corrupt" });
+    });
+
+    test.each([
+      ["text:sha256", [path]],
+      ["text:sha256", [path, storePath("b")]],
+      ["fixed:sha256", [path]],
+    ])("%s of %j, which refers to itself, is read as this version reads it", async (kind, to) => {
+      const text = formatNarInfo(addressed(`${kind}:${sum}`, to));
+      const read = (reading: "up to 2.26" | "from 2.34") =>
+        judgeNarInfo(text, at, path, { kind: "by key", keys, reading });
+      expect(await read("up to 2.26")).toMatchObject({ kind: "unknown", of: "this path" });
+      expect(await read("from 2.34")).toMatchObject({ kind: "refused", form: "corrupt" });
     });
 
     test("that is its own it needs no signature, unless it is asked who signed", async () => {

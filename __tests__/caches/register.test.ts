@@ -39,7 +39,8 @@ describe("the address of a cache", () => {
     "%s without a name says that it is missing, and does not offer itself",
     (text) => {
       const error = userError(() => register.parse(text, "cache"));
-      expect(error.message).toMatch(/; its name is missing, as where a variable is empty\.$/);
+      const why = "its name is missing, as where a variable is empty";
+      expect(error.message).toBe(`cache: "${text}" cannot be used: ${why}.`);
     },
   );
 
@@ -60,18 +61,13 @@ describe("the address of a cache", () => {
     ["/a/b", "it is not a kind of cache"],
     ["http:/host", "it is not a kind of cache"],
     ["HTTPS://host", "it is not a kind of cache"],
-    ["https://", "it is not a URL"],
     ["https://a b", "it is not a URL"],
     ["https://host/#part", "it holds a #"],
     ["ftp://host/a", '"ftp://" is not a kind of cache'],
     ["javascript://host", "is not a kind of cache"],
     ["file://host/a", "a file cache needs an absolute directory"],
-    ["file:///", "a file cache needs an absolute directory"],
     ["file:///a%zz", "its directory is not percent-encoded text"],
     ["file:///a%00b", "its directory is not percent-encoded text"],
-    ["s3://", "there is no name behind the //"],
-    ["ssh-ng://", "there is no name behind the //"],
-    ["cachix:", '"" is not the name of a Cachix cache'],
     ["cachix:a b", '"a b" is not the name of a Cachix cache'],
     ["cachix:../a", '"../a" is not the name'],
     ["cachix:a?hots=x", '"hots" is not an option of cachix:NAME?host=URL'],

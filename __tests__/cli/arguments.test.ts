@@ -70,6 +70,8 @@ describe("the command line", () => {
     [["warm", "--min-free", "1GB", "--min-free", "2GB"], "NCP-640", "--min-free is given twice"],
     [["check", "--token", "x"], "NCP-640", "there is no option --token."],
     [["check", "--cache", "github"], "NCP-103", "GitHub's cache is there for its jobs alone"],
+    [["audit", "--files-only", "pins"], "NCP-640", 'and "pins" is one word too many'],
+    [["check", "--files-only"], "NCP-640", "check: --files-only belongs to audit"],
     [["setup", "x"], "NCP-640", '"x" is one word too many'],
     [["setup"], "NCP-642", "setup: no cache is named"],
     [["completion"], "NCP-640", "for which shell?"],

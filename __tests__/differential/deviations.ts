@@ -67,6 +67,13 @@ export const DEVIATIONS: readonly Deviation[] = [
     why: "a reference whose name is a dot or two: 2.8 takes it, 2.26 does not take the narinfo, and the version between is not known",
   },
   {
+    kind: "narinfo",
+    what: "(?=.*a reference to itself)(?=.*a (text|flat) CA)",
+    ours: "unknown",
+    reason: "unknown is not a miss",
+    why: "a text or a file that its CA names and that refers to itself, which nobody can make: 2.8 passes over it, 2.26 stops, and the version between is not known",
+  },
+  {
     kind: "installables",
     what: "[^.]\\.$",
     ours: "refuses",

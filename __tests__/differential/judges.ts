@@ -122,10 +122,16 @@ const NOWHERE =
 /** It took the narinfo, and threw away what it downloaded: told as an error where no other cache is left. */
 const OTHER_BYTES = /(hash|size) mismatch|importing path|does not exist in binary cache/;
 
+/** Nobody it trusts has signed it: up to 2.26 that is all it says where no other cache is left. */
+const NOT_SIGNED = /not signed by any of the keys|does not have a valid signature/;
+
 /** The same of a cache that is the only one: 2.34 stops at what it cannot read only where nobody has it. */
 export function realisedAlone({ code, text }: Ended): string {
   if (code === 0) return "fetches";
-  return NOWHERE.test(text) || OTHER_BYTES.test(text) ? "passes over" : "stops";
+  // Killed by an assertion of its own.
+  if (code === null) return "stops";
+  const over = [NOWHERE, OTHER_BYTES, NOT_SIGNED].some((words) => words.test(text));
+  return over ? "passes over" : "stops";
 }
 
 /** What our reader of a cache says of a path; what it would fetch, it is made to fetch. */

@@ -347,6 +347,8 @@ const CHANGES: Readonly<Record<string, Change>> = {
     "before Sig",
   ),
   "a signature of our key that is empty": add(() => "Sig: k-1:"),
+  "a signature of another key that is no base 64": add(() => "Sig: other-1:!!!!", "before Sig"),
+  "a signature of another key that is empty": add(() => "Sig: other-1:"),
   "a signature with a blank at its end": raw((text) => text.replace(SIGNATURE, `${SIGNATURE} `)),
   "a signature with two blanks before": raw((text) => text.replace(SIGNATURE, ` ${SIGNATURE}`)),
   "a signature twice": add(() => `Sig: ${SIGNATURE}`),
@@ -359,6 +361,9 @@ const CHANGES: Readonly<Record<string, Change>> = {
   "NUL in a field": set("Compression", (old) => `${old}\u0000`),
   "bytes that are no UTF-8": add(() => "X-Foo: \ud800"),
 };
+
+/** What Nix looks at before, and behind, the signatures: each with every one of them. */
+const BESIDE_SIGNATURES = ["StorePath of another name", "NarHash of SHA-512"];
 
 const PASSES = "passes over";
 
@@ -464,7 +469,12 @@ export function narInfos(court: Court, elsewhere: string): Comparison<NarInfoWor
     name: "narinfo",
     usual: 60,
     share: 35,
-    always: names.flatMap((name) => [make([name], "good", once), make([name], "bad", once)]),
+    always: [
+      ...names.flatMap((name) => [make([name], "good", once), make([name], "bad", once)]),
+      ...names
+        .filter((name) => name.startsWith("a signature of"))
+        .flatMap((name) => BESIDE_SIGNATURES.map((beside) => make([beside, name], "bad", once))),
+    ],
     make(next) {
       const count = 1 + next(3);
       const what = Array.from({ length: count }, () => names[next(names.length)] ?? "nothing");

@@ -31,6 +31,7 @@ const OTHERWISE: Readonly<Record<string, readonly string[]>> = {
   "cache-warming.yml": ["fail-on", "force"],
   "plan-matrix-verify.yml": [],
 };
+const SHARED = ["working-directory", "targets", "cache", "push-max", "push-inputs", "check-runs"];
 /** What only a step that pushes has a use for. */
 const PUSHING = [
   "push-max",
@@ -50,8 +51,7 @@ describe.each(Object.keys(OTHERWISE))("%s", (file) => {
   test("has the action's inputs with the action's defaults", async () => {
     const { inputs } = (await read()).on.workflow_call;
     const shared = Object.keys(inputs).filter((name) => name in ACTION.inputs);
-    for (const name of ["targets", "cache", "push-max", "push-inputs", "check-runs"])
-      expect(shared).toContain(name);
+    for (const name of SHARED) expect(shared).toContain(name);
     for (const name of shared) {
       if (OTHERWISE[file]?.includes(name)) continue;
       expect([name, inputs[name]?.default]).toEqual([name, ACTION.inputs[name]?.default]);

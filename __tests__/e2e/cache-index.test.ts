@@ -1,6 +1,6 @@
 /** Owns the proof that a cache with an index is one that Nix reads as any other, and that a miss by it fails no job. */
 
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { NIX, startJob } from "./job.ts";
@@ -48,6 +48,20 @@ test(`a folder with an index is read by ${NIX}, and what is not named in it is n
     [".#absent", "missing", true],
   ]);
   expect(caches).toMatchObject([{ asked: 1, absentByIndex: 2, hits: 1 }]);
+  // One file too many, and all is asked: that is said, once.
+  const foreign = join(job.cache, "nix-cache-index", "README");
+  await writeFile(foreign, "somebody's");
+  const spoilt = await job.main({ mode: "check", targets: all, cache });
+  expect(spoilt.exitCode).toBe(0);
+  expect(spoilt.report().caches).toMatchObject([{ asked: 3, absentByIndex: 0, hits: 2 }]);
+  const told = spoilt.report().findings.filter(({ code }) => code === "NCP-318");
+  expect(told).toMatchObject([
+    { level: "warning", message: expect.stringContaining("README is none of its files") },
+  ]);
+  expect(spoilt.annotations.map(({ title }) => title)).toEqual([
+    expect.stringMatching(/^The index of .* is not used$/),
+  ]);
+  await rm(foreign);
   // Where a job may fail for it the cache itself is asked.
   const failing = await job.main({ mode: "check", targets: all, cache, "fail-on": "missing" });
   expect(failing.report().targets.map(({ verdict }) => verdict.kind)).toEqual([

@@ -164,6 +164,24 @@ test(`what Nix does not take is evaluated here, on ${NIX}`, async () => {
   ).not.toContain(NOT_ALLOWED);
 });
 
+test(`where Nix's eval cache cannot be written, what was carried is not evaluated again, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  await job.main(INPUTS);
+  const { XDG_CACHE_HOME: before = "", HOME = "" } = job.machine.environment;
+  const all = await readdir(join(before || join(HOME, ".cache"), "nix"));
+  const folders = all.filter((name) => name.startsWith("eval-cache-v"));
+  expect(folders).not.toEqual([]);
+  const caches = join(job.machine.root, "another-cache");
+  await mkdir(join(caches, "nix"), { recursive: true });
+  // Files where there should be folders.
+  for (const name of folders) await writeFile(join(caches, "nix", name), "");
+  await moveInputsAway(job);
+  const second = await next(job, INPUTS, { XDG_CACHE_HOME: caches, NIX_CACHE_HOME: "" });
+  expect(second.step.log).toContain(`${REUSED} 2 lines`);
+  expect(second.evaluated).toBe(0);
+  expect(found(second)).toEqual(["ok", "other"]);
+});
+
 test(`a stranger's job leaves nothing, on ${NIX}`, async () => {
   await using server = await startGithubCache();
   await using job = await startEvaluation();

@@ -160,6 +160,41 @@ describe(`a check run for each target, on ${NIX}`, () => {
     expect(done.annotations).toEqual([]);
   });
 
+  test.each([
+    [403, "API rate limit exceeded for installation ID 7.", { "x-ratelimit-remaining": "0" }],
+    [403, "You have exceeded a secondary rate limit.", { "retry-after": "60" }],
+    [429, "Too many requests.", {}],
+  ])(
+    "a server that is asked too often (%i %s) is no missing permission",
+    async (status, message, headers) => {
+      await using started = await start(`good = build "good" "echo good > $out";`);
+      const { job, github, how } = started;
+      github.instead = () => ({ status, headers, body: JSON.stringify({ message }) });
+      const done = await job.main({ mode: "check", targets: ".#good", ...INPUTS }, how);
+      expect(done.exitCode).toBe(0);
+      const line = done.log.split("\n").find((one) => one.includes("check runs:"));
+      expect(line).toContain(
+        `GitHub answers ${status} (${message}): it limits how often it is asked`,
+      );
+      expect(line).not.toContain("checks: write");
+    },
+  );
+
+  test("is red for what is heavy where the job is red for it, and only then", async () => {
+    await using started = await start(`heavy = build "heavy" ""; light = build "light" "";`);
+    const { job, github, how } = started;
+    const inputs = { mode: "check", targets: ".#heavy\n.#light", ...INPUTS, heavy: "heavy" };
+    const red = await job.main({ ...inputs, "fail-on": "heavy" }, how);
+    expect(red.exitCode).toBe(1);
+    expect(shown(github)).toEqual({
+      ".#heavy": "failure: Needs a build",
+      ".#light": "neutral: Needs a build",
+    });
+    github.runs.clear();
+    expect((await job.main(inputs, how)).exitCode).toBe(0);
+    expect(shown(github)).toMatchObject({ ".#heavy": "neutral: Needs a build" });
+  });
+
   test("one that GitHub does not take leaves the others; a server that does not answer ends them", async () => {
     await using started = await start(`a = build "a" "a"; b = build "b" "b"; c = build "c" "c";`);
     const { job, github, how } = started;

@@ -270,7 +270,7 @@ describe(`in a terminal, ${NIX}`, () => {
           "^ {3}Checked 3 targets, \\d+ derivations in [\\d.]+s",
           " {5}Built hello-2\\.12 in [\\d.]+s",
           "(?: {5}Built .*\n)+ {4}Pushed .*\n(?: .*\n)* {2}Verified 3 targets",
-          " {2}Finished all 3 targets are now cached in [\\d.]+s",
+          " {2}Finished all 3 targets are now cached and verified in [\\d.]+s",
           "ended with 0",
         ].join("\n"),
         "m",

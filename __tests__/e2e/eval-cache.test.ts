@@ -1,9 +1,15 @@
 /** Owns the proof that later commands evaluate nothing of what the step evaluated, and are told no lie. */
 
-import { appendFile, rename, writeFile } from "node:fs/promises";
+import { access, appendFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
+import { nixCommand } from "../../src/nix/command.ts";
+import { EvaluationDoor } from "../../src/nix/eval-command.ts";
+import { EvalFill, type NamedPath } from "../../src/nix/eval-fill.ts";
+import { tellLater } from "../../src/nix/eval-later.ts";
+import { findFlake } from "../../src/nix/flake.ts";
 import { generateSecretKey } from "../servers/cachix-state.ts";
+import { SIGNAL } from "../support/world.ts";
 import {
   commit,
   evalCache,
@@ -14,7 +20,7 @@ import {
   startEvaluation,
   systemOf,
 } from "./evaluated.ts";
-import { MINOR, NIX, startJob } from "./job.ts";
+import { MINOR, NIX, startJob, type TestJob } from "./job.ts";
 import { evaluations, recordNix } from "./recorder.ts";
 
 test(`what the step evaluated by name, later commands evaluate no more, on ${NIX}`, async () => {
@@ -53,6 +59,89 @@ test(`what the step evaluated by name, later commands evaluate no more, on ${NIX
   // Not named, so not promised.
   expect(await served(job, "build --dry-run .#other")).toContain(NOT_ALLOWED);
 });
+
+test(`nix run reads what was kept, too, and nothing is run for that, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const system = await systemOf(job);
+  const ran = join(job.machine.root, "ran");
+  const flake = `{ inputs.dep.url = "path:/nowhere"; outputs = { self, dep }: let
+    mk = name: more: derivation ({
+      inherit name; system = "${system}"; builder = "/bin/sh";
+      args = [ "-c" "/bin/mkdir -p $out/bin; printf '#!/bin/sh\\necho ran\\n' > $out/bin/tool; /bin/chmod +x $out/bin/tool" ];
+    } // { outputs = [ "out" ]; }) // more;
+  in {
+    packages.${system} = {
+      a = mk "tool-1.0" { };
+      b = mk "b" { pname = "tool"; };
+      c = mk "c" { pname = "c"; meta = { mainProgram = "tool"; description = "c"; }; };
+      default = mk "d" { meta.mainProgram = "tool"; };
+    };
+    legacyPackages.${system}.old = mk "tool-0.9" { };
+    apps.${system} = {
+      other = { type = "app"; program = "/bin/true"; };
+      b = { type = "app"; program = "${ran}"; };
+      packages.${system}.c = { type = "app"; program = "${ran}"; };
+    };
+  }; }`;
+  await writeFile(ran, '#!/bin/sh\necho > "$0.proof"\n', { mode: 0o755 });
+  await writeFile(join(job.workspace, "flake.nix"), flake);
+  await commit(job);
+  await job.machine.nix("nix", ["build", "--out-link", "built", ".#a"], job.workspace);
+  // However busy this machine is.
+  const lines = await toldLater(job, [["a"], [], ["b"], ["c"], ["old"]], 60_000);
+  // By the name of b an app would be run, at once: an app needs no build.
+  expect(lines).toContain(
+    "later steps need no evaluation for nix run of .#a, .#default, .#c, .#old",
+  );
+  // Nix deletes what it is to build anew.
+  await access(join(job.workspace, "built", "bin", "tool"));
+  await expect(access(`${ran}.proof`)).rejects.toThrow(/ENOENT/);
+  for (const name of ["a", "c", "old"]) {
+    expect([name, await served(job, `run .#${name}`)]).toEqual([
+      name,
+      expect.stringMatching(/^ran$/m),
+    ]);
+    expect(await served(job, `build --dry-run .#${name}`)).not.toContain(NOT_ALLOWED);
+  }
+  expect(await served(job, "run")).toMatch(/^ran$/m);
+});
+
+test(`nix run of what is costly evaluates again, and that is told, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const lines = await toldLater(job, [["ok"]], 0);
+  expect(lines).toEqual([
+    "later steps need no evaluation for nix build and nix shell of .#ok (but for nix run, nix eval and --impure)",
+  ]);
+  expect(await served(job, "run .#ok")).toContain(NOT_ALLOWED);
+});
+
+/** What is told of these where as much patience is had, in milliseconds. */
+async function toldLater(
+  { machine, workspace }: TestJob,
+  paths: readonly NamedPath[],
+  patience: number,
+): Promise<readonly string[]> {
+  const { environment, storeDir } = machine;
+  const nix = nixCommand(environment, workspace);
+  const flake = await findFlake(workspace);
+  const version = (await machine.nix("nix", ["--version"])).trim().split(" ").at(-1) ?? "";
+  const system = await systemOf({ machine });
+  const door = new EvaluationDoor({
+    ...{ nix, storeDir, system, flake, builds: "forbidden", forFiles: () => ({}) },
+    substituters: () => Promise.reject(new Error("nothing is imported")),
+    isBuilt: async () => false,
+  });
+  const filling = {
+    ...{ door, nix, version, system, realStoreDir: storeDir, environment, carried: undefined },
+    found: "believed" as const,
+    outputs: MINOR < 9 ? ("by name" as const) : ("by meta" as const),
+  };
+  const fill = new EvalFill(filling);
+  const given = await fill.give(paths, SIGNAL);
+  expect(given.size).toBe(paths.length);
+  const later = { ...filling, fill, patience: { evaluation: patience, more: patience } };
+  return tellLater(later, "kept", SIGNAL);
+}
 
 test(`a set is evaluated once, and each member is served, on ${NIX}`, async () => {
   await using job = await startEvaluation();

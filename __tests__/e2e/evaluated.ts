@@ -69,7 +69,7 @@ export async function startEvaluation(): Promise<TestJob> {
   return job;
 }
 
-export async function systemOf({ machine }: TestJob): Promise<string> {
+export async function systemOf({ machine }: Pick<TestJob, "machine">): Promise<string> {
   return machine.nix("nix", ["eval", "--impure", "--raw", "--expr", "builtins.currentSystem"]);
 }
 

@@ -99,6 +99,8 @@ describe(`inputs of a flake, on ${NIX}`, () => {
     expect(await names(job)).toEqual(["hello"]);
     await job.main({ ...WARM, "push-inputs": "all" }, how);
     expect(await names(job)).toEqual(["hello", "source"]);
+    // What the cache has by now is no longer kept from it.
+    expect((await job.main(WARM, how)).log).not.toContain("may be private");
   });
 
   test("are pushed by no read-only run", async () => {

@@ -59,6 +59,19 @@ describe(`the incident, on ${NIX}`, () => {
     expect(warm.summary).toContain(
       "are above push-max and not pushed, nor 3 paths that refer to that.",
     );
+    for (const { log } of [warm, post]) {
+      expect(log).toMatch(/^Push \.#homeConfigurations\.bob/m);
+      expect(log).not.toMatch(/^(Verify|Pin) \.?#?homeConfigurations/m);
+      expect(log).toMatch(/^Verify \.#hello$/m);
+    }
+    expect(warm.log.trim()).toMatch(
+      /Nix cache: 3 of 4 targets needed a build; .*, 1 of 4 targets verified and pinned, 3 kept out by push-max; [^;]*$/,
+    );
+    expect(post.log.trim()).toMatch(
+      /Nix cache: push-max kept 3 of 4 targets out of the cache; 1 of 4 targets verified; [^;]*$/,
+    );
+    const again = await job.main({ ...inputs, targets: HOMES });
+    expect(again.log.trim()).toMatch(/; 3 targets kept out by push-max; [^;]*$/);
     const out = warm.report().findings.filter(({ code }) => code === "NCP-314");
     expect(out.map(({ level, message }) => [level, message])).toEqual([
       [

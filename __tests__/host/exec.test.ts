@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { UserError } from "../../src/domain/errors.ts";
 import { childEnvironment, processEnvironment } from "../../src/host/environment.ts";
@@ -28,6 +29,15 @@ describe("a child process", () => {
   test("reads its input, or need not", async () => {
     expect((await sh("cat", { input: "ünï" })).stdout).toBe("ünï");
     expect((await sh("exit 0", { input: "x".repeat(10_000_000) })).code).toBe(0);
+  });
+
+  test("reads a file, or need not; one that is not there is named", async () => {
+    await using folder = await temporaryFolder();
+    const file = folder.at("input");
+    await writeFile(file, "ünï".repeat(1_000_000));
+    expect((await sh("tail -c 5", { input: { file } })).stdout).toBe("ünï");
+    expect((await sh("exit 0", { input: { file } })).code).toBe(0);
+    await expect(sh("cat", { input: { file: folder.at("none") } })).rejects.toThrow(/none/);
   });
 
   test("starts where it is told", async () => {

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { type Machine, startMachine } from "../../scripts/machine.ts";
@@ -70,7 +70,9 @@ describe("a closure of derivations", () => {
     const before = await closure();
     await machine.forget();
     const { paths } = unpack(bytes, machine.storeDir);
-    await addToStore(nix, paths, SIGNAL);
+    const folder = join(machine.root, "job");
+    await mkdir(folder);
+    await addToStore({ nix, folder }, paths, SIGNAL);
     expect(await closure()).toEqual(before);
     expect(before.filter((path) => path !== "")).toHaveLength(5);
     await machine.nix("nix-store", ["--verify", "--check-contents"]);
@@ -78,7 +80,8 @@ describe("a closure of derivations", () => {
     const info = await machine.nix("nix", ["path-info", "--derivation", "--json", top]);
     expect(info).toMatch(/text:sha256|"method":"text"/);
     // What is there already is no trouble.
-    await addToStore(nix, paths, SIGNAL);
+    await addToStore({ nix, folder }, paths, SIGNAL);
+    expect(await readdir(folder)).toEqual([]);
   });
 
   test("is as much as fits, the smallest first", async () => {
@@ -102,7 +105,9 @@ describe("a closure of derivations", () => {
     const tree = Buffer.from(bytes);
     tree.write("#!/bin/ps", tree.indexOf("#!/bin/sh\n"));
     await machine.forget();
-    await expect(addToStore(nix, unpack(tree, storeDir).paths, SIGNAL)).rejects.toThrow(/mismatch/);
+    const taking = { nix, folder: machine.root };
+    const { paths } = unpack(tree, storeDir);
+    await expect(addToStore(taking, paths, SIGNAL)).rejects.toThrow(/mismatch/);
   });
 
   test("of a size that nobody wrote is not even read", () => {

@@ -55,6 +55,13 @@ describe("annotations", () => {
     });
   });
 
+  test("do not end where a line announces the next one", () => {
+    const said = '{"message":"API rate limit exceeded for 192.0.2.1."}';
+    const message = `it does not evaluate: HTTP error 403\n\nresponse body:\n\n${said}`;
+    const [made] = annotations([{ kind: "eval", level: "error", code: "NCP-135", message }]);
+    expect(made?.message).toBe(`it does not evaluate: HTTP error 403\n${said} (NCP-135)`);
+  });
+
   test("keep to three lines and 300 characters, and to the line that tells of the error", () => {
     const lines = ["builder failed", ...Array<string>(50).fill("> noise"), "> error: no such file"];
     const message = lines.join("\n");

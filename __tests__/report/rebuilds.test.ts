@@ -86,6 +86,7 @@ function runWith(
       substituted: { paths: 0 },
       pushed: [],
       unpushed: [],
+      keptOut: [],
       verified: [],
       pinned: [],
       steps: [],
@@ -196,8 +197,11 @@ test("the outputs count what needs a build, and minutes only where they are know
   expect(rebuildMinutes(given)).toBe("3.5");
   expect(rebuildsReport(given)).toMatchObject({ changed: 3, builds: 2, minutes: 3.5, gone: 0 });
   expect(rebuildsReport(given, [WEB])?.list).toHaveLength(1);
-  expect(rebuildMinutes(changes([{ ...WEB, seconds: undefined }]))).toBe("");
-  expect(rebuildMinutes(changes([OPENSSL]))).toBe("0");
+  const said = (given: Changes) => [rebuildMinutes(given), rebuildsReport(given)?.minutes];
+  expect(said(changes([{ ...WEB, seconds: undefined }]))).toEqual(["", null]);
+  expect(said(changes([{ ...WEB, seconds: 1 }]))).toEqual(["0", 0]);
+  // What needs no build takes none.
+  for (const none of [[OPENSSL], []]) expect(said(changes(none))).toEqual(["0", 0]);
   expect(rebuildMinutes(undefined)).toBe("");
 });
 

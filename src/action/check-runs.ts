@@ -7,11 +7,14 @@ import { codeOf, type Job, type Trust } from "../domain/job.ts";
 import { mapLimited } from "../domain/limit.ts";
 import { count } from "../domain/size.ts";
 import { isNamedIn } from "../domain/target.ts";
+import type { Verdict } from "../domain/verdict.ts";
 import type { PostRun } from "../engine/post.ts";
 import { type FinalState, postResult, type Run } from "../engine/result.ts";
+import type { Survey } from "../engine/survey.ts";
 import { serverWords } from "../host/http-body.ts";
-import { HttpClient } from "../host/http-client.ts";
+import { HttpClient, type HttpResponse } from "../host/http-client.ts";
 import { isSuccess } from "../host/retry.ts";
+import { CHECK_TITLES, conclusionOf } from "../report/annotations.ts";
 import { code, markdown, verbatim } from "../report/page.ts";
 import { verdictWords } from "../report/text.ts";
 import { log, redacted } from "./console.ts";
@@ -34,52 +37,6 @@ const PATIENCE = 120_000;
 /** Of a name, of which GitHub shows the beginning. */
 const NAME_MOST = 200;
 
-type Conclusion = "success" | "failure" | "neutral" | "skipped";
-
-/** `skipped`: there was nothing to do for it. A red one stands where the job is red for it. */
-export function conclusionOf(
-  state: FinalState,
-  { failOn, onPushFailure }: Pick<Job, "failOn" | "onPushFailure">,
-): Conclusion {
-  const red = (fails: boolean) => (fails ? "failure" : "neutral");
-  switch (state) {
-    case "build failed":
-      return "failure";
-    case "not evaluated":
-      return red(failOn.includes("eval"));
-    case "no disk space":
-      return red(failOn.includes("disk"));
-    case "not pushed":
-      return red(onPushFailure === "error");
-    case "not verified":
-      return red(failOn.includes("unverified"));
-    case "needs a build":
-      return red(failOn.includes("missing"));
-    case "unknown":
-      return "neutral";
-    case "built":
-    case "now cached":
-      return "success";
-    case "cached":
-      return "skipped";
-    default:
-      return state satisfies never;
-  }
-}
-
-const TITLES: Readonly<Record<FinalState, string>> = {
-  "not evaluated": "It does not evaluate",
-  "build failed": "Its build failed",
-  "no disk space": "Not built: not enough disk space",
-  "not pushed": "Not pushed to the cache",
-  "not verified": "Pushed, and not verified",
-  unknown: "Could not be checked: a cache did not answer",
-  "needs a build": "Needs a build",
-  built: "Built, and not pushed",
-  "now cached": "Cached now",
-  cached: "Cached",
-};
-
 /** Those that were made. Whatever GitHub says to it, no job fails for them. */
 export async function makeCheckRuns(
   context: Context,
@@ -101,13 +58,23 @@ export async function makeCheckRuns(
     ];
     const id = await checks.send(
       { name: checkName(name), head_sha: headOf(context) },
-      { state, job, summary: words.join("\n\n") },
+      { state, job, weight: weightOf(survey, verdict), summary: words.join("\n\n") },
       inner,
     );
     return { target: redacted(name), id, state };
   });
   checks.tell(made.length, "made", states.length - told.length);
   return made;
+}
+
+/** Heavy ones come first in both lists. */
+function weightOf({ derivations }: Survey, verdict: Verdict | undefined): "heavy" | "light" {
+  if (verdict?.kind !== "missing") return "light";
+  const { source, download } = verdict.missing;
+  const weights = [source, download].map(
+    ({ first: [path] }) => path && derivations.get(path)?.heavy,
+  );
+  return weights.includes("heavy") ? "heavy" : "light";
 }
 
 /** What the end of the job made of main's. */
@@ -194,6 +161,7 @@ function serviceOf(context: Context, trust: Trust): CheckService | undefined {
 interface Told {
   readonly state: FinalState;
   readonly job: Pick<Job, "failOn" | "onPushFailure">;
+  readonly weight?: "heavy" | "light";
   /** Markdown. */
   readonly summary: string;
 }
@@ -246,16 +214,16 @@ class CheckService implements AsyncDisposable {
   /** A new one, or by its number one that is there. Its number. */
   async send(
     which: number | { readonly name: string; readonly head_sha: string },
-    { state, job, summary }: Told,
+    { state, job, weight, summary }: Told,
     signal: AbortSignal,
   ): Promise<number> {
     const isNew = typeof which !== "number";
     const body = JSON.stringify({
       ...(isNew ? which : {}),
       status: "completed",
-      conclusion: conclusionOf(state, job),
+      conclusion: conclusionOf(state, job, weight),
       details_url: this.details,
-      output: { title: TITLES[state], summary: redacted(summary) || TITLES[state] },
+      output: { title: CHECK_TITLES[state], summary: redacted(summary) || CHECK_TITLES[state] },
     });
     const answer = await this.http.request({
       method: isNew ? "POST" : "PATCH",
@@ -271,6 +239,11 @@ class CheckService implements AsyncDisposable {
       deadline: DEADLINE,
     });
     const { status } = answer;
+    if (isLimited(answer)) {
+      throw new Error(
+        `GitHub answers ${status} (${serverWords(answer, this.token)}): it limits how often it is asked, and others ask with the same token; the permission is not at fault`,
+      );
+    }
     if (status === 401 || status === 403 || status === 404) {
       throw new Error(
         `GitHub answers ${status} (${serverWords(answer, this.token)}): check-runs needs \`checks: write\` in the job's permissions, and the token of this repository`,
@@ -294,6 +267,15 @@ class CheckService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.http.close();
   }
+}
+
+/** 403 is also what GitHub says to who asks too often. */
+function isLimited(answer: HttpResponse): boolean {
+  const { status, headers } = answer;
+  if (status === 429) return true;
+  if (status !== 403) return false;
+  const isSpent = headers["x-ratelimit-remaining"] === "0" || headers["retry-after"] !== undefined;
+  return isSpent || /rate limit/i.test(serverWords(answer));
 }
 
 class BadCheckRun extends Error {}

@@ -42,13 +42,14 @@ export function annotate({ level, title, message, place }: Annotation): void {
   else core.warning(text, properties);
 }
 
-const hidden = new Set<string>();
+/** Each with what finds it, however a page or a file had to write it. */
+const hidden = new Map<string, RegExp>();
 
 /** From now on the runner takes them out of every line, and we out of what it does not read. */
 export function hide(values: readonly string[]): void {
   for (const value of values) {
-    if (hidden.has(value)) continue;
-    hidden.add(value);
+    if (value === "" || hidden.has(value)) continue;
+    hidden.set(value, anyFormOf(value));
     core.setSecret(value);
   }
 }
@@ -56,11 +57,26 @@ export function hide(values: readonly string[]): void {
 /** For files and outputs: the runner masks the log alone. */
 export function redacted(text: string): string {
   let shown = withoutCredentials(text);
-  // A page has it as Markdown has to have it, too.
-  for (const value of hidden) {
-    for (const one of new Set([value, markdown(value)])) shown = shown.replaceAll(one, "***");
-  }
+  for (const form of hidden.values()) shown = shown.replace(form, "***");
   return shown;
+}
+
+/** Its signs as they are, or as Markdown, JSON and addresses have them, and broken where a page breaks a long name. */
+function anyFormOf(value: string): RegExp {
+  const signs = value.match(/\s+|\S/gu) ?? [];
+  const forms = signs.map((sign) => {
+    if (/^\s/.test(sign)) return "(?:\\s|\\\\[nrtf]|%20|%0[9AD])+";
+    if (/^[0-9A-Za-z]$/.test(sign)) return sign;
+    const forms = new Set([
+      sign,
+      markdown(sign),
+      `&#${sign.codePointAt(0)};`,
+      JSON.stringify(sign).slice(1, -1),
+      encodeURIComponent(sign.toWellFormed()),
+    ]);
+    return `(?:${[...forms].map((form) => form.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|")})`;
+  });
+  return new RegExp(forms.join("(?:<wbr>)?"), "gu");
 }
 
 /** Before anything is printed. */
@@ -90,6 +106,21 @@ export async function writeSummary(text: string): Promise<void> {
     .addRaw(redacted(text))
     .write()
     .catch((error) => log.info(`the job summary was not written: ${describeError(error)}`));
+}
+
+/** What only tells of a run fails no job: where it cannot be done, that is a line. */
+export async function spared<T>(
+  failed: string,
+  task: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  try {
+    return await task();
+  } catch (error) {
+    signal.throwIfAborted();
+    log.info(redacted(`${failed}: ${describeError(error)}`));
+    return undefined;
+  }
 }
 
 export function conclude(end: StepEnd): void {

@@ -28,6 +28,7 @@ import {
   log,
   mask,
   redacted,
+  spared,
   traceJob,
   world,
   writeSummary,
@@ -156,14 +157,11 @@ async function checkRuns(
   signal: AbortSignal,
 ): Promise<readonly CheckRun[]> {
   if (context.checkRuns === "off") return [];
-  try {
+  const make = async () => {
     const { makeCheckRuns } = await import("./check-runs.ts");
-    return await makeCheckRuns(context, trust, done, signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    log.info(`no check runs were made: ${describeError(error)}`);
-    return [];
-  }
+    return makeCheckRuns(context, trust, done, signal);
+  };
+  return (await spared("no check runs were made", make, signal)) ?? [];
 }
 
 interface Known {

@@ -29,6 +29,7 @@ import {
   isDebugging,
   log,
   mask,
+  spared,
   traceJob,
   world,
   writeSummary,
@@ -135,9 +136,13 @@ async function endJob(
   for (const line of linesOf(findings)) log.info(line);
   for (const annotation of annotations(fresh(findings, page.told))) annotate(annotation);
   await writeSummary(postSummary(page, context.summary));
-  if (state.checks?.length) {
-    const { changeCheckRuns } = await import("./check-runs.ts");
-    await changeCheckRuns(context, trust, state.checks, page.done, signal);
+  const { checks = [] } = state;
+  if (checks.length > 0) {
+    const change = async () => {
+      const { changeCheckRuns } = await import("./check-runs.ts");
+      await changeCheckRuns(context, trust, checks, page.done, signal);
+    };
+    await spared("check runs were not changed", change, signal);
   }
   log.info(postLastLine(page));
   conclude(endOf(outcome.findings));

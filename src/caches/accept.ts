@@ -14,6 +14,7 @@ import {
 import {
   findGoodSignatureAside,
   hasMalformed,
+  isSignature,
   keyOfName,
   type PublicKey,
   signatureKeyName,
@@ -50,7 +51,7 @@ export async function judgeNarInfo(
   path: StorePath,
   policy: SignaturePolicy,
 ): Promise<Presence> {
-  let narInfo: NarInfo;
+  let narInfo: NarInfo | undefined;
   try {
     narInfo = parseNarInfo(text, where, storeDirOf(path));
     checkTaken(narInfo, where, policy.reading);
@@ -60,9 +61,8 @@ export async function judgeNarInfo(
   } catch (error) {
     const taking = error instanceof NotTakenError ? error.taking : "stops";
     if (taking === "unknown") return { kind: "unknown", cause: asError(error), of: "this path" };
-    // What it passes over it does when it fetches, and before that it looks at the signatures.
-    const signatures = [...text.matchAll(/^Sig: (.*)$/gm)].map(([, signature = ""]) => signature);
-    const stops = taking === "stops" || isMalformed(signatures, policy);
+    const read = narInfo ?? (error instanceof NotTakenError ? error.read : undefined);
+    const stops = taking === "stops" || (read && stopsAtSignature(read, path, policy));
     const form = stops ? { form: "corrupt" as const } : {};
     return { kind: "refused", why: describeError(error), ...form };
   }
@@ -85,10 +85,7 @@ export async function judge(
   policy: SignaturePolicy,
 ): Promise<Presence> {
   if (narInfo.storePath !== path) {
-    // 2.34 looks at the signatures first.
-    const stops = policy.reading === "from 2.34" && isMalformed(narInfo.signatures, policy);
-    const form = stops ? { form: "corrupt" as const } : {};
-    return { kind: "refused", why: `${where} is about ${narInfo.storePath}`, ...form };
+    return { kind: "refused", why: `${where} is about ${narInfo.storePath}` };
   }
   const distrusted = await distrust(narInfo, policy);
   if (distrusted) return { kind: "refused", ...distrusted, why: `${where} ${distrusted.why}` };
@@ -101,7 +98,9 @@ async function distrust(
   policy: SignaturePolicy,
 ): Promise<{ readonly why: string; readonly form?: "corrupt" } | undefined> {
   const address = contentAddressOf(narInfo);
-  if (address === "impossible") return { why: "has a CA that no path has", form: "corrupt" };
+  if (address === "impossible" || address === "of itself") {
+    return { why: "has a CA that no path has", form: "corrupt" };
+  }
   if (address === "other") {
     const stops = isMalformed(narInfo.signatures, policy) || (await fallsOver(narInfo, policy));
     return { why: "has a CA that is another path's", ...(stops ? { form: "corrupt" } : {}) };
@@ -125,15 +124,28 @@ async function distrust(
 }
 
 /**
- * Of a path without references whose CA is another's, every Nix reckons what it would be called, and ends
- * where that is not its name; from 2.34 on only once it trusts the path.
+ * Of a path without references whose CA is another's, Nix reckons what it would be called once it trusts the
+ * path, and ends where that is not its name.
  */
 async function fallsOver(narInfo: NarInfo, policy: SignaturePolicy): Promise<boolean> {
   if (narInfo.references.length > 0) return false;
-  if (policy.kind === "by location" || policy.reading === "up to 2.26") return true;
+  if (policy.kind === "by location") return true;
   const { signatures } = narInfo;
   const good = await findGoodSignatureAside(fingerprint(narInfo), signatures, policy.keys);
   return good !== undefined;
+}
+
+/**
+ * Whether Nix stops at a signature of what it would pass over. 2.34 reads all of them with the narinfo. Who
+ * made them every version asks of the path it wants alone, and before it fetches, which is where it passes over.
+ */
+function stopsAtSignature(
+  { storePath, signatures }: Pick<NarInfo, "storePath" | "signatures">,
+  path: StorePath,
+  policy: SignaturePolicy,
+): boolean {
+  if (policy.reading === "from 2.34" && !signatures.every(isSignature)) return true;
+  return storePath === path && isMalformed(signatures, policy);
 }
 
 function isMalformed(signatures: readonly string[], policy: SignaturePolicy): boolean {
@@ -188,11 +200,14 @@ function checkTaken(info: NarInfo, where: string, reading?: NixReading): void {
       "unknown",
     );
   }
-  if (!info.signatures.every((signature) => signature.indexOf(":") > 0)) {
-    part("a Sig names no key", "taken", "stops");
-  }
+  // Earlier versions read those of their keys alone, and only of the path they want.
+  if (!info.signatures.every(isSignature)) part("a Sig is no signature", "taken", "stops");
   if (info.signatures.some((signature) => /^\s/.test(signature))) {
     part("a Sig begins with a blank", "taken", "unknown");
+  }
+  if (contentAddressOf(info) === "of itself") {
+    // 2.8 passes over it, 2.26 and 2.34 stop.
+    part("what its CA is of cannot refer to itself", "unknown", "stops");
   }
   if (info.references.some((path) => /^\.\.?(?:-|$)/.test(namePart(path)))) {
     part("the name of a reference begins with a dot", "unknown", "stops");

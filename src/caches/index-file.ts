@@ -1,6 +1,7 @@
 /** A cache's membership index: the form of its files, and how a reader keeps one (docs/adr/0025). */
 
 import { createHash, randomBytes } from "node:crypto";
+import { describeError, UserError } from "../domain/errors.ts";
 import { decodeNix32 } from "../domain/hash.ts";
 import type { PathInfo } from "../domain/narinfo.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
@@ -10,8 +11,11 @@ export const INDEX_FOLDER = "nix-cache-index";
 
 /** What a cache's client does with its index, if it has one. */
 export interface MemberIndex {
-  /** `absent` only where the index is whole and does not name it. Never throws but for the signal. */
-  has(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent">;
+  /**
+   * `absent` only where the index is whole and does not name it; an error where somebody should look at it.
+   * Never throws but for the signal.
+   */
+  has(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent" | UserError>;
   /** Names paths that are about to be served. Throws where that cannot be done, and then none of them may be. */
   add(paths: readonly Named[], signal: AbortSignal): Promise<void>;
 }
@@ -107,30 +111,46 @@ const FRESH = 60_000;
 /** Milliseconds until a reader goes on without one. */
 const PATIENCE = 10_000;
 
+/** Of an index that is there and says nothing: without a word, who asked for one would wonder why all is slow. */
+export function unusable(cache: string, why: string, hint: string): UserError {
+  return new UserError(
+    "NCP-318",
+    `${cache}: its index is not used, and every path is asked for: ${why}`,
+    { hint },
+  );
+}
+
 /** What an index that is read by `load` says of a path. A reader that cannot read it knows nothing. */
 export class IndexReader {
+  private readonly name: string;
   private readonly load: (signal: AbortSignal) => Promise<Uint32Array | undefined>;
   private readonly now: () => number;
   private loaded:
-    | { readonly at: number; readonly prefixes: Promise<Uint32Array | undefined> }
+    | { readonly at: number; readonly prefixes: Promise<Uint32Array | UserError | undefined> }
     | undefined;
   /** What this process pushes, whatever the index that was read says. */
   private readonly own = new Set<number>();
 
-  /** `load`: all that is in the cache, and perhaps more; undefined where that is not known. */
+  /**
+   * `name`: the cache's. `load`: all that is in it, and perhaps more; undefined where that is not known yet.
+   * Throws where the index cannot be read, or is not one.
+   */
   constructor(
+    name: string,
     load: (signal: AbortSignal) => Promise<Uint32Array | undefined>,
     now: () => number = () => performance.now(),
   ) {
+    this.name = name;
     this.load = load;
     this.now = now;
   }
 
-  async has(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent"> {
+  async has(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent" | UserError> {
     const prefix = prefixOf(hashPart(path));
     if (prefix === undefined || this.own.has(prefix)) return "perhaps";
     const prefixes = await this.current(signal);
     signal.throwIfAborted();
+    if (prefixes instanceof UserError) return prefixes;
     // It may have been added while the index was read.
     if (!prefixes || this.own.has(prefix)) return "perhaps";
     return holds(prefixes, prefix) ? "perhaps" : "absent";
@@ -143,11 +163,19 @@ export class IndexReader {
     return Uint32Array.from(this.own).sort();
   }
 
-  private current(signal: AbortSignal): Promise<Uint32Array | undefined> {
+  private current(signal: AbortSignal): Promise<Uint32Array | UserError | undefined> {
     const now = this.now();
     if (!this.loaded || now - this.loaded.at > FRESH) {
       const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]);
-      const prefixes = this.load(patience).catch(() => undefined);
+      const prefixes = this.load(patience).catch((error) =>
+        error instanceof UserError && error.code === "NCP-318"
+          ? error
+          : unusable(
+              this.name,
+              `it cannot be read: ${describeError(error)}`,
+              `${INDEX_FOLDER}/ has to be readable, and kept by nothing on the way; or leave ?index=yes away`,
+            ),
+      );
       this.loaded = { at: now, prefixes };
     }
     return this.loaded.prefixes;

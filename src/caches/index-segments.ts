@@ -20,6 +20,7 @@ import {
   parseIndex,
   prefixesOf,
   union,
+  unusable,
 } from "./index-file.ts";
 
 /** Where a cache keeps the files of its index. */
@@ -61,14 +62,14 @@ export class SegmentedIndex implements MemberIndex {
   constructor(name: string, store: SegmentStore) {
     this.name = name;
     this.store = store;
-    this.reader = new IndexReader(async (signal) => {
+    this.reader = new IndexReader(name, async (signal) => {
       const segments = await this.segments(signal);
       if (!segments?.some(({ state }) => state === "whole")) return undefined;
       return union(segments.map(({ prefixes }) => prefixes));
     });
   }
 
-  has(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent"> {
+  has(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent" | UserError> {
     return this.reader.has(path, signal);
   }
 
@@ -123,15 +124,20 @@ export class SegmentedIndex implements MemberIndex {
     return name;
   }
 
-  /** All of them; undefined where one cannot be read, or is of another version: it may name what no other does. */
+  /**
+   * All of them; undefined while others put new ones in their place. Throws where one cannot be read, is foreign, or
+   * is of another version: it may name what no other does.
+   */
   private async segments(signal: AbortSignal): Promise<readonly IndexFile[] | undefined> {
     for (let tries = 0; tries < TRIES; tries++) {
       const names = (await this.store.names(signal)).filter((name) => !TEMPORARY.test(name));
-      if (names.length > SEGMENTS_MOST || !names.every((name) => NAME.test(name))) return undefined;
+      const foreign = names.find((name) => !NAME.test(name));
+      if (foreign !== undefined) throw this.unusable("is none of its files", foreign);
+      if (names.length > SEGMENTS_MOST) throw this.unusable(`has ${names.length} files`);
       const found = new Map<string, IndexFile>();
       let lost = 0;
       let bytes = 0;
-      let bad = 0;
+      let bad: string | undefined;
       await mapLimited(names, AT_ONCE, async (name) => {
         const known = this.known.get(name);
         const content =
@@ -140,16 +146,27 @@ export class SegmentedIndex implements MemberIndex {
         if (file && `${file.id}.1` === name) {
           bytes += 4 * file.prefixes.length;
           found.set(name, file);
-        } else if (content) bad++;
+        } else if (content) bad = name;
         else lost++;
       });
-      if (bad > 0 || bytes > INDEX_MOST) return undefined;
+      if (bad) throw this.unusable("is damaged, or of another version", bad);
+      if (bytes > INDEX_MOST) throw this.unusable("is larger than 16 MB");
       if (lost > 0) continue;
       this.known.clear();
       for (const [name, file] of found) this.known.set(name, file);
       return [...found.values()];
     }
     return undefined;
+  }
+
+  private unusable(why: string, file?: string): UserError {
+    const what = `${INDEX_FOLDER}/${file?.slice(0, 80) ?? ""}`;
+    const mend = "and the next push begins the index anew";
+    return unusable(
+      this.name,
+      `${what} ${why}`,
+      `while nothing pushes delete ${INDEX_FOLDER}/ there, ${mend}; or leave ?index=yes away`,
+    );
   }
 }
 

@@ -124,17 +124,17 @@ function badAddress(text: string, input: string, kinds: readonly CacheKind[]): B
   // Who wrote a beginning that there is meant it: the fault is behind it.
   const isKnown = kinds.some(({ begins }) => begins.some(isBeginningOf(text)));
   const instead = isKnown ? "" : didYouMean(word, beginnings);
+  // A variable may be empty in a fork, and whole names are made of them.
   const empty =
-    isKnown && word === text ? "; its name is missing, as where a variable is empty" : "";
+    isKnown && word === text ? "its name is missing, as where a variable is empty" : undefined;
   return (why) =>
     new UserError(
       "NCP-103",
-      `${input}: "${withoutPassword(text)}" cannot be used: ${why}${empty}.${instead}`,
+      `${input}: "${withoutPassword(text)}" cannot be used: ${empty ?? why}.${instead}`,
       { hint: `write one of ${(USES.get(input) === "substituter" ? read : forms).join(", ")}` },
     );
 }
 
-/** A variable may be empty in a fork, and whole names are made of them. */
 /** What cannot be read may hold a password all the same, and errors are printed. */
 function withoutPassword(text: string): string {
   const at = text.lastIndexOf("@");

@@ -69,7 +69,11 @@ export function parseCommand(args: readonly string[], environment: Environment):
     if (word === "audit" && rest.length === 0) {
       return { kind: "files", inputs: inputsOf(given, environment), format, log };
     }
-    throw new UserError("NCP-640", "--files-only is for audit, without targets", {
+    const why =
+      word === "audit"
+        ? `audit: --files-only has no targets, and "${rest[0]}" is one word too many`
+        : `${word}: --files-only belongs to audit`;
+    throw new UserError("NCP-640", why, {
       hint: "write audit --files-only: it looks at the project's files, evaluates nothing and asks no cache",
     });
   }

@@ -125,8 +125,8 @@ export interface CacheClient {
   mayPush?(signal: AbortSignal): Promise<UserError | undefined>;
   /** Never throws but for the signal; asks the cache itself, past any local lookup cache. */
   query(path: StorePath, signal: AbortSignal): Promise<Presence>;
-  /** By its index alone, where it has one; `perhaps` where that cannot be read. Throws for the signal alone. */
-  mayHave?(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent">;
+  /** By its index alone, where it has one; an error where that says nothing: why. Throws for the signal alone. */
+  mayHave?(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent" | UserError>;
   /** What it says of a content-addressed derivation's output; throws for the signal alone. Missing: it is not asked. */
   realisation?(id: RealisationId, signal: AbortSignal): Promise<RealisationAnswer>;
   /** Bytes the NAR has there, as stored; `not told` where only reading it shows that; undefined: it is gone. */

@@ -3,7 +3,7 @@
  * Source: nix/src/libstore/content-address.cc (text) and store-api.cc (`makeFixedOutputPath`, `makeTextPath`).
  */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Derivation } from "./derivation.ts";
 import { encodeNix32, parsePrefixedSum, type Sum, sumOf } from "./hash.ts";
 import { namePart, type StorePath, storeDirOf, storePathFromBaseName } from "./store-path.ts";
@@ -45,14 +45,19 @@ export function parseContentAddress(text: string): ContentAddress | undefined {
 /**
  * What a path's `CA` is worth. `good`: it is this path's, and its name vouches for the content. `other`: it is
  * not; Nix does not take the path then, whoever signed it. `impossible`: Nix knows no such path, and stops.
+ * `of itself`: the same, but for 2.8, which takes it for another's.
  */
 export function contentAddressOf(info: {
   readonly storePath: StorePath;
   readonly references: readonly StorePath[];
   readonly contentAddress: string | undefined;
-}): "none" | "good" | "other" | "impossible" {
+}): "none" | "good" | "other" | "impossible" | "of itself" {
   const address = info.contentAddress && parseContentAddress(info.contentAddress);
   if (!address) return "none";
+  if (info.references.includes(info.storePath)) {
+    const isAlone = info.references.length === 1;
+    if (address.method === "text" || (isAlone && !isSource(address))) return "of itself";
+  }
   const path = addressedPath(address, info);
   if (path === undefined) return "impossible";
   return path === info.storePath ? "good" : "other";
@@ -73,7 +78,7 @@ export function textPath(
   references: readonly StorePath[],
   storeDir: string,
 ): { readonly storePath: StorePath; readonly contentAddress: string } | undefined {
-  const sum = createHash("sha256").update(content).digest("hex");
+  const sum = hash("sha256", content);
   const type = ["text", ...[...references].sort()].join(":");
   const storePath = storePathOf(type, `sha256:${sum}`, storeDir, name);
   return storePath && { storePath, contentAddress: `text:sha256:${sum}` };
@@ -89,11 +94,8 @@ function addressedPath(
   const others = references.filter((path) => path !== storePath).sort();
   const itself = others.length < references.length;
   const hex = Buffer.from(sum.bytes).toString("hex");
-  if (method === "text") {
-    const type = ["text", ...others, ...(itself ? ["self"] : [])].join(":");
-    return made(storePath, type, `sha256:${hex}`);
-  }
-  if (method === "recursive" && sum.algorithm === "sha256") {
+  if (method === "text") return made(storePath, ["text", ...others].join(":"), `sha256:${hex}`);
+  if (isSource({ method, sum })) {
     const type = ["source", ...others, ...(itself ? ["self"] : [])].join(":");
     return made(storePath, type, `sha256:${hex}`);
   }
@@ -102,6 +104,11 @@ function addressedPath(
   const prefix = method === "recursive" ? "r:" : "";
   const inner = sha256(`fixed:out:${prefix}${sum.algorithm}:${hex}:`).toString("hex");
   return made(storePath, "output:out", `sha256:${inner}`);
+}
+
+/** The one kind of content that may refer to itself. */
+function isSource({ method, sum }: ContentAddress): boolean {
+  return method === "recursive" && sum.algorithm === "sha256";
 }
 
 /** The path in the same store and of the same name that such content has. */
@@ -123,12 +130,14 @@ export function storePathOf(
 /** The 32 characters of a store path's name that follow from what it is. */
 function folded(text: string): string {
   const bytes = Buffer.alloc(20);
-  for (const [index, byte] of sha256(text).entries()) {
-    bytes[index % 20] = (bytes[index % 20] ?? 0) ^ byte;
+  let index = 0;
+  for (const byte of sha256(text)) {
+    bytes[index] = (bytes[index] ?? 0) ^ byte;
+    index = (index + 1) % 20;
   }
   return encodeNix32(bytes);
 }
 
 function sha256(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+  return hash("sha256", text, "buffer");
 }

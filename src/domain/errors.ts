@@ -37,6 +37,7 @@ export type ErrorCode =
   | "NCP-315" // a cache's index cannot be written
   | "NCP-316" // a cache's index can be neither kept nor deleted
   | "NCP-317" // check runs were not made
+  | "NCP-318" // a cache's index says nothing
   | "NCP-330" // this Nix cannot open a cache of this kind
   | "NCP-331" // an SSH host's key is not known here
   | "NCP-332" // this machine's clock is too far off

@@ -57,6 +57,15 @@ export interface AfterEvaluation {
   tell(signal: AbortSignal): Promise<readonly string[]>;
   /** Leaves for other jobs of the commit what was evaluated by the time of `tell`. */
   leave?(signal: AbortSignal): Promise<void>;
-  /** Sources of the flake's inputs that are valid here; `everybody's`: those for which Nix needs no secret. */
-  inputs?(which: "everybody's" | "all", signal: AbortSignal): Promise<readonly StorePath[]>;
+  /** Sources of the flake's inputs that are valid here. */
+  inputs?(signal: AbortSignal): Promise<readonly InputSource[]>;
+}
+
+export interface InputSource {
+  /** As the lock file calls it. */
+  readonly name: string;
+  /** Where Nix has it once it is fetched, as its `narHash` says. */
+  readonly path: StorePath;
+  /** Whether everybody can fetch it from where it comes from; unknown counts as no. */
+  readonly readers: "everybody" | "perhaps only some";
 }

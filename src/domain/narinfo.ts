@@ -42,10 +42,13 @@ export type Taking = "taken" | "passed over" | "stops" | "unknown";
 /** A narinfo that the parser took, and not every Nix does. */
 export class NotTakenError extends UserError {
   readonly taking: Taking;
+  /** What Nix looks at before it passes over a narinfo. */
+  readonly read: Pick<NarInfo, "storePath" | "signatures"> | undefined;
 
-  constructor(message: string, taking: Taking) {
+  constructor(message: string, taking: Taking, read?: NotTakenError["read"]) {
     super("NCP-354", message, { hint: "ask whoever runs the cache to write it as nix copy does" });
     this.taking = taking;
+    this.read = read;
   }
 }
 
@@ -150,7 +153,8 @@ export function parseNarInfo(text: string, where: string, storeDir: string): Nar
   if (narSize === 0) fail("there is no NarSize, or it is 0");
   const sha256 = sha256Of(narHash);
   if (!sha256) {
-    throw new NotTakenError(`${where}: its NarHash is not of SHA-256`, "passed over");
+    const read = { storePath, signatures: [...signatures] };
+    throw new NotTakenError(`${where}: its NarHash is not of SHA-256`, "passed over", read);
   }
   return {
     storePath,

@@ -129,6 +129,12 @@ export async function findGoodSignatureAside(
   return found;
 }
 
+/** Whether it has a key's name and bytes behind it, however many: what 2.34 reads as a signature. */
+export function isSignature(text: string): boolean {
+  const name = signatureKeyName(text);
+  return name !== "" && (decodeBase64(text.slice(name.length + 1))?.length ?? 0) > 0;
+}
+
 /** Whether a signature by one of `keys` is none at all. */
 export function hasMalformed(signatures: readonly string[], keys: readonly PublicKey[]): boolean {
   for (const { bytes } of candidates(signatures, keys)) if (!bytes) return true;

@@ -60,7 +60,6 @@ const STEPS = { unit: "step", bytes: 0, bytesInAll: undefined, now: [] };
 class Application {
   private readonly world: World;
   private readonly seen: Seen;
-  private readonly lookup: Lookup;
   private readonly signal: AbortSignal;
   private readonly nix: Nix;
   private readonly steps: TimedStep[] = [];
@@ -80,14 +79,12 @@ class Application {
 
   constructor(job: Job, seen: Seen, world: World, signal: AbortSignal, until?: number) {
     if (!world.nix) throw new UserError("NCP-201", "a plan with steps needs Nix");
-    const { lookup } = seen;
     this.job = job;
     this.world = world;
     this.seen = seen;
-    this.lookup = lookup;
     this.signal = signal;
     this.nix = world.nix;
-    this.transaction = new Transaction({ job, lookup, world, nix: world.nix, signal });
+    this.transaction = new Transaction({ job, lookup: seen.lookup, world, nix: world.nix, signal });
     const onNotBuilt = () => this.transaction.notBuilt();
     this.building = new Building({ job, world, nix: world.nix, signal, until, onNotBuilt });
   }
@@ -104,8 +101,10 @@ class Application {
           ? log.watch?.(describePhase(steps), () => ({ ...STEPS, done, inAll: steps.length }))
           : undefined;
       for (const step of steps) {
-        if (steps.length > 1) log.info(describeStep(step));
-        await this.step(step);
+        if (!this.transaction.passesOver(step)) {
+          if (steps.length > 1) log.info(describeStep(step));
+          await this.step(step);
+        }
         done++;
       }
     } finally {
@@ -145,7 +144,8 @@ class Application {
       reclaimed,
       freeAfter: this.world.disk.freeNow(this.nix.setup.realStoreDir)?.freeBytes,
       pushed: [...transaction.pushed.values()],
-      notPushed: transaction.notPushed,
+      notPushed: transaction.partlyPushed("failed"),
+      keptOut: transaction.partlyPushed("kept out"),
       unpushed: transaction.unpushed,
       verified: [...transaction.verified.values()],
       pinned: transaction.pinned,
@@ -250,7 +250,8 @@ class Application {
   }
 
   private async substitute(paths: readonly StorePath[], bytes: number): Promise<void> {
-    const { world, nix, lookup, signal } = this;
+    const { world, nix, signal } = this;
+    const { lookup } = this.seen;
     const begun = world.clock.now();
     const meter = new Meter("path", paths.length, bytes);
     using _shown = world.log.watch?.("Fetch", meter.state);

@@ -86,9 +86,11 @@ export interface Outcome {
   /** Bytes free in the store's file system when all was done; undefined where nobody could say. */
   readonly freeAfter: number | undefined;
   readonly pushed: readonly PushedPath[];
-  /** Targets whose push failed, in part or whole; the paths are `unpushed`. */
+  /** Targets, and what several share, whose push failed, in part or whole; the paths are `unpushed`. */
   readonly notPushed: readonly string[];
   readonly unpushed: readonly StorePath[];
+  /** The same that `push-max` keeps out of the cache, in part or whole. */
+  readonly keptOut: readonly string[];
   readonly verified: readonly VerifiedTarget[];
   readonly pinned: readonly PinnedTarget[];
   /** What an audit found; undefined in every other run. */
@@ -110,6 +112,7 @@ export const NOTHING_DONE: Outcome = {
   pushed: [],
   notPushed: [],
   unpushed: [],
+  keptOut: [],
   verified: [],
   pinned: [],
   findings: [],

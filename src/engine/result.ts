@@ -16,7 +16,7 @@ import type { Survey, SurveyedTarget } from "./survey.ts";
  * The most severe first; each target ends in exactly one.
  * - `no disk space`: it was not built, or not evaluated, for want of it.
  * - `unknown`: it could not be checked; never a miss.
- * - `built`: in no binary cache, built here, and by design not pushed (read-only, `push: off`, no cache)
+ * - `built`: in no binary cache, built here, and by design not pushed (read-only, `push: off`, `push-max`, no cache)
  *   or not yet (its store path is known only now; the end of the job pushes it).
  */
 export const FINAL_STATES = [
@@ -69,12 +69,13 @@ export interface Run extends Ran {
 
 /** Everything that a person or a machine is told of a run's end is read from this. */
 export function resultOf(run: Ran): Result {
-  const { notBuilt, built, verified, notPushed } = run.outcome;
+  const { notBuilt, built, verified, notPushed, keptOut } = run.outcome;
   const done: Done = {
     failed: new Map(notBuilt.map((one) => [one.drvPath, one.why])),
     made: new Set(built.map(({ drvPath }) => drvPath)),
     proofs: new Map(verified.map((one) => [one.target, one.outcome])),
     notPushed: new Set(notPushed),
+    keptOut: new Set(keptOut),
   };
   const states = run.survey.targets.map(
     (target) => [target.name, stateOf(run, target, done)] as const,
@@ -161,12 +162,13 @@ interface Done {
   readonly made: ReadonlySet<StorePath>;
   readonly proofs: ReadonlyMap<string, VerificationOutcome>;
   readonly notPushed: ReadonlySet<string>;
+  readonly keptOut: ReadonlySet<string>;
 }
 
 function stateOf(
   { job, survey, plan, outcome }: Ran,
   target: SurveyedTarget,
-  { failed, made, proofs, notPushed }: Done,
+  { failed, made, proofs, notPushed, keptOut }: Done,
 ): FinalState {
   const { name, verdict } = target;
   if (verdict.kind === "failed") return "not evaluated";
@@ -181,6 +183,7 @@ function stateOf(
     return hit && isHad(outcome, target) ? "cached" : "now cached";
   }
   if (hit) return isHad(outcome, target) ? "cached" : "needs a build";
+  if (keptOut.has(name)) return "built";
   if (needs.length > 0 && needs.every(({ drvPath }) => made.has(drvPath))) {
     return wasToBePushed(job, survey) ? "not pushed" : "built";
   }
@@ -257,6 +260,7 @@ export function secondsOf(builds: readonly SourceBuild[]): number | undefined {
 export function postResult(outcome: Outcome, targets: readonly string[]): Result {
   const states = targets.map((name): readonly [string, FinalState] => {
     if (outcome.notPushed.includes(name)) return [name, "not pushed"];
+    if (outcome.keptOut.includes(name)) return [name, "built"];
     const proof = outcome.verified.find((one) => one.target === name);
     if (!proof) return [name, "not pushed"];
     return [name, isServed(proof.outcome) ? "now cached" : "not verified"];

@@ -5,6 +5,7 @@ import { foreignSystem, hindrance } from "../domain/builders.ts";
 import { can, type StoredPin } from "../domain/cache.ts";
 import { type CacheKey, cacheKey, type KeyFile } from "../domain/cache-key.ts";
 import { asError } from "../domain/errors.ts";
+import type { InputSource } from "../domain/evaluation.ts";
 import type { EvaluationRecord } from "../domain/evaluation-record.ts";
 import type { Job, Trust } from "../domain/job.ts";
 import type { Untrusted, World } from "../domain/ports.ts";
@@ -148,18 +149,26 @@ function indexesOf(job: Job): Indexes {
 async function inputsToPush(
   job: Job,
   trust: Trust,
-  { nix }: World,
+  { nix, log }: World,
   lookup: Lookup,
   signal: AbortSignal,
 ): Promise<readonly StorePath[]> {
   const { push, pushInputs } = job;
   const pushes = MAY[job.mode].has("push") || MAY_IN_POST[job.mode].has("push");
   if (!pushes || trust.kind !== "write" || push !== "auto" || pushInputs === "off") return [];
-  const which = pushInputs === "all" ? "all" : "everybody's";
-  const here = (await nix?.evaluated?.inputs?.(which, signal)) ?? [];
-  if (job.force === "force") return here;
-  const answers = await Promise.all(here.map((path) => lookup.ask(path)));
-  return here.filter((_, at) => !answers[at]?.served);
+  const here = (await nix?.evaluated?.inputs?.(signal)) ?? [];
+  const isAbsent = async ({ path }: InputSource) =>
+    job.force === "force" || !(await lookup.ask(path)).served;
+  const asked = await Promise.all(here.map(async (one) => ((await isAbsent(one)) ? [one] : [])));
+  const absent = asked.flat();
+  const fit = absent.filter(({ readers }) => pushInputs === "all" || readers === "everybody");
+  const kept = absent.filter((one) => !fit.includes(one)).map(({ name }) => name);
+  if (kept.length > 0) {
+    log.info(
+      `inputs of the flake that may be private are not pushed: ${kept.join(", ")} (push-inputs: all pushes them)`,
+    );
+  }
+  return fit.map(({ path }) => path);
 }
 
 /** A run that builds in order to push asks first whether it may. */

@@ -1,7 +1,9 @@
 /** Child processes: no shell, no secret in their environment, a deadline on every one. */
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { UserError } from "../domain/errors.ts";
 import { beginTrace, commandName, traced } from "./trace.ts";
@@ -14,7 +16,12 @@ export interface ExecOptions {
   readonly deadline: number;
   /** Each line of standard error as it comes, without its newline. */
   readonly onErrorLine?: (line: string) => void;
-  readonly input?: string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  /** A file is read by the child itself, whatever else this process is busy with. */
+  readonly input?: string | Iterable<Uint8Array> | AsyncIterable<Uint8Array> | InputFile;
+}
+
+export interface InputFile {
+  readonly file: string;
 }
 
 export interface ExecResult {
@@ -53,11 +60,7 @@ function execute(
 ): Promise<ExecResult> {
   return new Promise((resolve, reject) => {
     options.signal.throwIfAborted();
-    const child = spawn(command, args, {
-      cwd: options.cwd,
-      env: options.env as NodeJS.ProcessEnv,
-      stdio: ["pipe", "pipe", "pipe"],
-    });
+    const child = started(command, args, options);
     const out: Buffer[] = [];
     let outBytes = 0;
     let stderr = "";
@@ -121,10 +124,11 @@ function execute(
       else
         resolve({ code: code ?? undefined, stdout: Buffer.concat(out).toString("utf8"), stderr });
     });
-    child.stdin.on("error", () => {
+    child.stdin?.on("error", () => {
       // A child that ends without reading its input says so by its exit code.
     });
     const { input = "" } = options;
+    if (!child.stdin || isFile(input)) return;
     if (typeof input === "string") child.stdin.end(input);
     else {
       pipeline(input, child.stdin).catch((error: NodeJS.ErrnoException) => {
@@ -133,6 +137,25 @@ function execute(
       });
     }
   });
+}
+
+type Started = ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
+
+function started(command: string, args: readonly string[], options: ExecOptions): Started {
+  const { cwd, env, input = "" } = options;
+  const how = { cwd, env: env as NodeJS.ProcessEnv };
+  if (!isFile(input)) return spawn(command, args, { ...how, stdio: ["pipe", "pipe", "pipe"] });
+  const file = openSync(input.file, "r");
+  try {
+    // A number is not among the types of which it knows that the others are pipes.
+    return spawn(command, args, { ...how, stdio: [file, "pipe", "pipe"] }) as Started;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function isFile(input: NonNullable<ExecOptions["input"]>): input is InputFile {
+  return typeof input === "object" && "file" in input;
 }
 
 function reason(signal: AbortSignal): Error {

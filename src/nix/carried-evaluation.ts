@@ -16,6 +16,7 @@ import {
   addToStore,
   type ClosurePlace,
   readClosure,
+  type Taking,
 } from "./derivation-closure.ts";
 import {
   cacheFolder,
@@ -34,7 +35,7 @@ import {
 } from "./evaluation-file.ts";
 import { indirectName, isIndirect } from "./flake.ts";
 
-export interface CarriedParts extends ClosurePlace {
+export interface CarriedParts extends ClosurePlace, Taking {
   /** Of the flake's lock. */
   readonly inputs: ReadonlySet<string>;
   readonly environment: Environment;
@@ -255,25 +256,27 @@ export class CarriedEvaluation {
 
   /** Throws for the signal alone. */
   private async take(carried: Carried, fingerprint: string, signal: AbortSignal): Promise<Arrival> {
+    let arrival: Arrival = "failed";
     try {
-      await addToStore(this.parts.nix, carried.paths, signal);
+      await addToStore(this.parts, carried.paths, signal);
       // Who reads them from now on reads the store.
       this.texts.clear();
+      arrival = "derivations";
       const own = carried.evalCaches.find(({ flake }) => flake === ITSELF);
-      if (own?.name !== fingerprint || !(await this.takeEvalCache(own))) return "derivations";
+      if (own?.name !== fingerprint || !(await this.takeEvalCache(own))) return arrival;
+      arrival = "eval cache too";
       for (const one of carried.evalCaches) if (one !== own) await this.takeEvalCache(one);
-      return "eval cache too";
     } catch (error) {
       signal.throwIfAborted();
-      this.ignored(error);
-      return "failed";
+      this.ignored(error, arrival === "failed" ? "evaluation" : "eval cache");
     }
+    return arrival;
   }
 
   /** It may quote what somebody else wrote, and that may be long. */
-  private ignored(error: unknown): void {
+  private ignored(error: unknown, what = "evaluation"): void {
     const why = describeError(error).slice(0, 500);
-    this.parts.log.debug(`an earlier job's evaluation is ignored: ${why}`);
+    this.parts.log.debug(`an earlier job's ${what} is ignored: ${why}`);
   }
 
   /** Whether Nix has it now: its user's own stays. */

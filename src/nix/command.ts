@@ -6,7 +6,7 @@ import { withoutCredentials } from "../domain/location.ts";
 import { clock } from "../host/clock.ts";
 import { isMissing } from "../host/disk.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
-import { type ExecResult, exec } from "../host/exec.ts";
+import { type ExecResult, exec, type InputFile } from "../host/exec.ts";
 
 /** Milliseconds. Questions to the store and evaluations are quick; a build may take the whole job. */
 export const DEADLINES = {
@@ -30,7 +30,7 @@ export interface RunOptions {
   readonly deadline: number;
   readonly onErrorLine?: (line: string) => void;
   /** What its standard input gives, from the start where the process is tried again. */
-  readonly input?: readonly Uint8Array[];
+  readonly input?: InputFile;
   /** More variables, for this process alone. */
   readonly environment?: Environment;
 }

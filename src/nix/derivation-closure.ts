@@ -1,7 +1,8 @@
 /** Closures of derivations as content-addressed files: read out of the store, and put into another one. */
 
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { hash, randomUUID } from "node:crypto";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { contentAddressOf, textPath } from "../domain/content-address.ts";
 import { parseDerivation } from "../domain/derivation.ts";
@@ -97,13 +98,18 @@ const VERSION = (2 << 8) | 6;
 const ADD_TO_STORE = 9;
 const DONE = "\u0001".padEnd(8, "\0");
 
+export interface Taking extends Pick<ClosurePlace, "nix"> {
+  /** Of the job; what is put there is removed. */
+  readonly folder: string;
+}
+
 /**
  * Puts them into the store, each behind what it refers to. `nix-store --serve` is what Nix starts at the
- * other end of SSH: one process takes them all, and no file is written beside the store. It takes the content
- * only where it is that of its address, from users too that the daemon does not trust.
+ * other end of SSH: one process takes them all. It takes the content only where it is that of its address,
+ * from users too that the daemon does not trust.
  */
 export async function addToStore(
-  nix: NixCommand,
+  { nix, folder }: Taking,
   paths: readonly AddressedPath[],
   signal: AbortSignal,
 ): Promise<void> {
@@ -116,7 +122,7 @@ export async function addToStore(
     writer.length(ADD_TO_STORE);
     writer.string(storePath);
     writer.string("");
-    writer.string(`sha256:${createHash("sha256").update(nar).digest("hex")}`);
+    writer.string(`sha256:${hash("sha256", nar)}`);
     writer.length(references.length);
     for (const one of references) writer.string(one);
     // When it was registered, its size, no claim that it was built here, no signatures.
@@ -126,12 +132,24 @@ export async function addToStore(
     if (writer.size > FLUSH) pieces.push(writer.take());
   }
   pieces.push(writer.take());
-  const told = await nix.run("nix-store", ["--serve", "--write"], {
-    signal,
-    deadline: DEADLINES.import,
-    input: pieces,
-  });
-  if (!told.endsWith(DONE.repeat(paths.length))) throw new Error("Nix did not take all of it");
+  // Nix reads a file at its own pace, whatever else this process is busy with; at once, before that begins.
+  const file = join(folder, `taking-${randomUUID()}`);
+  const out = openSync(file, "wx", 0o600);
+  try {
+    try {
+      for (const piece of pieces) writeFileSync(out, piece);
+    } finally {
+      closeSync(out);
+    }
+    const told = await nix.run("nix-store", ["--serve", "--write"], {
+      signal,
+      deadline: DEADLINES.import,
+      input: { file },
+    });
+    if (!told.endsWith(DONE.repeat(paths.length))) throw new Error("Nix did not take all of it");
+  } finally {
+    await rm(file, { force: true });
+  }
 }
 
 const FLUSH = 1024 * 1024;

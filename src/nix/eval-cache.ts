@@ -19,21 +19,6 @@ export interface KeptDerivation {
   readonly install: readonly string[];
 }
 
-/** Settings of Nix's that what is evaluated may depend on. */
-export const BEAR_ON_EVALUATION = [
-  "allow-import-from-derivation",
-  "allow-unsafe-native-code-during-evaluation",
-  "allowed-uris",
-  "eval-system",
-  "experimental-features",
-  "lazy-trees",
-  "plugin-files",
-  "pure-eval",
-  "restrict-eval",
-  "sandbox-paths",
-  "tarball-ttl",
-];
-
 const Metadata = z.object({
   fingerprint: z.optional(z.string().check(z.regex(/^[0-9a-f]{64}$/))),
   /** Lazy trees (Determinate Nix) are not in the store. */
@@ -141,6 +126,8 @@ export async function isSealed(file: string, [set]: readonly string[]): Promise<
   return sets !== undefined && (!sets.includes(set) || cache?.names([set]) !== undefined);
 }
 
+/** Of which all names are known. */
+const SET = 1;
 const TEXT = 2;
 const MISSING = 3;
 const FAILED = 5;
@@ -187,6 +174,19 @@ export class EvalCache implements Disposable {
     return at !== undefined && at.type !== MISSING;
   }
 
+  /** The string that stands there; null: nothing does; undefined: Nix has not looked, or it is no string. */
+  string(path: readonly string[]): string | null | undefined {
+    return this.asked(() => {
+      let row = this.find(0, "");
+      for (const name of path) {
+        const next = row && this.find(row.id, name);
+        if (next?.type === MISSING || (!next && row?.type === SET)) return null;
+        row = next;
+      }
+      return row?.type === TEXT ? row.value : undefined;
+    });
+  }
+
   derivation(path: readonly string[]): KeptDerivation | undefined {
     return this.asked(() => {
       const at = this.at(path);
@@ -200,7 +200,7 @@ export class EvalCache implements Disposable {
   names(path: readonly string[]): readonly string[] | undefined {
     return this.asked(() => {
       const at = this.at(path);
-      if (at?.type !== 1) return undefined;
+      if (at?.type !== SET) return undefined;
       const rows = this.database.prepare("select name from Attributes where parent = ?").all(at.id);
       return rows.map(({ name }) => String(name));
     });

@@ -61,9 +61,9 @@ const NAMED = /Cannot build '([^'^!]+\.drv)/;
 const TRYING = /building of '([^'^!]+\.drv)[^']*' from \.drv file: (?:trying to build|wait)/g;
 
 const NOTHING_IS_BUILT = ["--option", "max-jobs", "0", "--option", "builders", ""];
-const NO_IMPORT = ["--option", "allow-import-from-derivation", "false"];
+export const NO_IMPORT = ["--option", "allow-import-from-derivation", "false"];
 
-const COMMON = [
+export const COMMON = [
   ...["--log-format", "internal-json"],
   // The checkout is not ours to change, and a flake may not configure the Nix that reads it.
   "--no-write-lock-file",

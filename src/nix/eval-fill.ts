@@ -2,9 +2,8 @@
 
 import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type AttrSegment, formatAttrPath } from "../domain/installable.ts";
+import type { AttrSegment } from "../domain/installable.ts";
 import { limiter } from "../domain/limit.ts";
-import { count } from "../domain/size.ts";
 import type { Environment } from "../host/environment.ts";
 import type { CarriedEvaluation } from "./carried-evaluation.ts";
 import { isAtLeast, type NixCommand } from "./command.ts";
@@ -38,27 +37,25 @@ export type NamedPath = readonly string[];
 
 /** As many that fail are each found and left out, at the price of a process; the rest is then asked otherwise. */
 const FAILURES_MOST = 3;
-/** As many are shown to be there at the end. */
-const SHOWN_MOST = 40;
 
 /** As many members of a set are asked of Nix by name: each costs it some 7 ms, and of more no job builds all. */
 export const MEMBERS_MOST = 400;
 
-/** Of what `nix develop` starts, beside the shell itself. */
-const BASH = {
-  kept: "",
-  evaluated: "the bash it starts, for which it may fetch nixpkgs, ",
-} as const;
-
 /** Why the members of a set are not asked for by their names. */
-const NOT_NAMED = {
-  "each apart": "this Nix would evaluate each member apart",
-  "not before": "what is in it can be named only after it was evaluated",
-  "too many": `it has more than ${MEMBERS_MOST} members, each of which would cost Nix a question`,
-} as const;
-export type NotNamed = keyof typeof NOT_NAMED;
+export type NotNamed = "each apart" | "not before" | "too many";
 
-const AGAIN = "later commands evaluate again";
+/** What a fill came to. */
+export interface Filled {
+  /** Nix's eval cache of the flake. */
+  readonly file: string | undefined;
+  /** Why Nix keeps nothing of this flake, where that is so. */
+  readonly why: string | undefined;
+  readonly paths: readonly NamedPath[];
+  /** What could not be asked by name, and will be evaluated again by later commands; and why. */
+  readonly missed: ReadonlyMap<string, NotNamed>;
+  /** Milliseconds of evaluation. */
+  readonly spent: number | "carried";
+}
 
 /** A name that no set has: to say so, Nix looks at all the names there are, and keeps them. */
 export const NOBODY = "__none__";
@@ -83,10 +80,10 @@ export class EvalFill {
   private readonly waiting = new Map<string, NamedPath>();
   private readonly given = new Map<string, KeptDerivation | undefined>();
   private file: Promise<string | undefined> | undefined;
-  /** What could not be asked by name, and will be evaluated again by later commands; and why. */
   readonly missed = new Map<string, NotNamed>();
   /** Why Nix keeps nothing of this flake, where that is so. */
   private why: string | undefined;
+  private spent = 0;
 
   constructor(parts: EvalFillParts) {
     this.parts = parts;
@@ -140,44 +137,32 @@ export class EvalFill {
     return new Map([...this.given].flatMap(([key, one]) => (one ? [[key, one] as const] : [])));
   }
 
-  /** What later commands need not evaluate, shown by asking Nix with evaluation forbidden; and what they do, and why. */
-  async tell(bash: "kept" | "evaluated", signal: AbortSignal): Promise<readonly string[]> {
-    if (this.why !== undefined) return [`${AGAIN}: ${this.why}`];
-    const lines: string[] = [];
-    await this.takeOver();
-    const paths = [...this.kept().keys()].map((key) => JSON.parse(key) as NamedPath);
-    const shells = paths.filter(([set]) => set === "devShells");
-    const others = paths.filter(([set]) => set !== "devShells");
-    for (const [some, commands, but] of [
-      [others, "nix build and nix shell", "nix run, nix eval and --impure"],
-      [shells, "nix develop", `${BASH[bash]}nix eval and --impure`],
-    ] as const) {
-      if (some.length === 0) continue;
-      const names = wordsFor(some.map((path) => this.ways(path).at(-1) ?? path));
-      const asked = some.slice(0, SHOWN_MOST).flatMap((path) => this.ways(path));
-      const isKept = await this.turn(() => this.parts.door.isKept(asked.map(named), signal));
-      lines.push(
-        isKept
-          ? `later steps need no evaluation for ${commands} of ${names} (but for ${but})`
-          : `${AGAIN} ${names}: this Nix does not find in its eval cache what it has just put there`,
-      );
+  /** What came of it, by now. */
+  async soFar(signal: AbortSignal): Promise<Filled> {
+    const isCarried = await this.takeOver();
+    const isBegun = this.file !== undefined || isCarried;
+    if (this.why !== undefined || !isBegun || !(await this.begun(signal))) {
+      return { file: undefined, why: this.why, paths: [], missed: this.missed, spent: "carried" };
     }
-    const missed = Object.entries(NOT_NAMED).map(([why, words]) => {
-      const names = [...this.missed].flatMap(([name, of]) => (of === why ? [name] : []));
-      return names.length === 0 ? [] : [`${AGAIN} ${list(names)}: ${words}`];
-    });
-    return [...lines, ...missed.flat()];
+    const paths = [...this.kept().keys()].map((key) => JSON.parse(key) as NamedPath);
+    const spent = isCarried ? "carried" : this.spent;
+    return { file: await this.file, why: undefined, paths, missed: this.missed, spent };
+  }
+
+  /** For what else is asked of this flake: one process at a time. */
+  alone<T>(task: () => Promise<T>): Promise<T> {
+    return this.turn(task);
   }
 
   /** The names under which a user may ask for it: the whole, and the short one. */
-  private ways(path: NamedPath): readonly NamedPath[] {
+  ways(path: NamedPath): readonly NamedPath[] {
     const [set, system, ...rest] = path;
     const isShort = set === "packages" && system === this.parts.system && rest.length > 0;
     return isShort ? [path, rest] : [path];
   }
 
   /** Where Nix looks for such a path, in its order (nix/src/libcmd/installables.cc). */
-  private candidates(path: NamedPath): readonly NamedPath[] {
+  candidates(path: NamedPath): readonly NamedPath[] {
     const { system } = this.parts;
     if (path.length === 0) {
       return [
@@ -231,10 +216,12 @@ export class EvalFill {
     let left = all;
     for (let failures = 0; left.length > 0; ) {
       if (!(await this.begun(signal))) break;
+      const begun = performance.now();
       await this.parts.door.keep(
         left.map(([, path]) => named(path)),
         signal,
       );
+      this.spent += performance.now() - begun;
       const got = await this.read(left);
       await this.forgetFailures();
       // It ends at the first that fails, so those before it are done.
@@ -287,14 +274,4 @@ function keyOf(path: NamedPath): string {
 
 export function named(path: NamedPath): AttrSegment[] {
   return path.map((name) => ({ kind: "name", name }));
-}
-
-function wordsFor(paths: readonly NamedPath[]): string {
-  return list(paths.map((path) => `.#${formatAttrPath(named(path))}`));
-}
-
-function list(all: readonly string[]): string {
-  const names = [...new Set(all)];
-  const shown = names.slice(0, 5).join(", ");
-  return names.length > 5 ? `${shown} and ${count(names.length - 5, "other")}` : shown;
 }

@@ -2,20 +2,12 @@
 
 import { join } from "node:path";
 import { sourceName } from "../domain/content-address.ts";
+import type { InputSource } from "../domain/evaluation.ts";
 import type { Log } from "../domain/ports.ts";
 import { count } from "../domain/size.ts";
 import { parseStorePath, type StorePath } from "../domain/store-path.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Flake } from "./flake.ts";
-
-export interface LockedSource {
-  /** As the lock file calls it. */
-  readonly name: string;
-  /** Where Nix has it once it is fetched, as its `narHash` says. */
-  readonly path: StorePath;
-  /** Whether everybody can fetch it from where it comes from; unknown counts as no. */
-  readonly readers: "everybody" | "perhaps only some";
-}
 
 export interface LockReading {
   readonly storeDir: string;
@@ -35,9 +27,9 @@ interface Lock {
 }
 
 /** Of all nodes of a lock: an input of an input is fetched as well. What has no `narHash` has no known path. */
-export function lockedSources(text: string, { storeDir, hasSecret }: LockReading): LockedSource[] {
+export function lockedSources(text: string, { storeDir, hasSecret }: LockReading): InputSource[] {
   const { nodes = {} } = parseLock(text);
-  const found = new Map<StorePath, LockedSource>();
+  const found = new Map<StorePath, InputSource>();
   for (const [name, node] of Object.entries(nodes)) {
     const narHash = node?.locked?.["narHash"];
     const base = typeof narHash === "string" ? sourceName(narHash, storeDir) : undefined;
@@ -121,7 +113,7 @@ export interface FlakeInputsParts extends LockReading {
 
 export class FlakeInputs {
   private readonly parts: FlakeInputsParts;
-  private sources: Promise<readonly LockedSource[]> | undefined;
+  private sources: Promise<readonly InputSource[]> | undefined;
   private fetched: Promise<void> | undefined;
   /** All of them, where all were here before the first evaluation. */
   private here: ReadonlySet<StorePath> | undefined;
@@ -170,28 +162,19 @@ export class FlakeInputs {
   }
 
   /** Those that are here, so that our cache can have them. */
-  async toPush(which: "everybody's" | "all", signal: AbortSignal): Promise<readonly StorePath[]> {
-    const { valid, log } = this.parts;
+  async present(signal: AbortSignal): Promise<readonly InputSource[]> {
     const sources = await this.locked();
     const paths = sources.map(({ path }) => path);
-    const here = this.here ?? (await valid(paths, signal));
-    const there = sources.filter(({ path }) => here.has(path));
-    const fit = there.filter(({ readers }) => which === "all" || readers === "everybody");
-    const kept = there.filter((one) => !fit.includes(one)).map(({ name }) => name);
-    if (kept.length > 0) {
-      log.info(
-        `inputs of the flake that may be private are not pushed: ${kept.join(", ")} (push-inputs: all pushes them)`,
-      );
-    }
-    return fit.map(({ path }) => path);
+    const here = this.here ?? (await this.parts.valid(paths, signal));
+    return sources.filter(({ path }) => here.has(path));
   }
 
-  private locked(): Promise<readonly LockedSource[]> {
+  private locked(): Promise<readonly InputSource[]> {
     this.sources ??= this.read();
     return this.sources;
   }
 
-  private async read(): Promise<readonly LockedSource[]> {
+  private async read(): Promise<readonly InputSource[]> {
     const text = await this.lockText();
     return text === undefined ? [] : lockedSources(text, this.parts);
   }

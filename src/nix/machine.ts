@@ -10,7 +10,7 @@ import { type PublicKey, parsePublicKey, parseSigningKey } from "../domain/signa
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { DEADLINES, type NixCommand, type RunOptions } from "./command.ts";
-import { BEAR_ON_EVALUATION } from "./eval-cache.ts";
+import { BEAR_ON_EVALUATION } from "./record-key.ts";
 import {
   asksDaemon,
   type Builder,

@@ -120,18 +120,21 @@ function realName(name: Buffer): Buffer {
 
 /** Strings and numbers as Nix writes them, into its archives and to other Nixes. */
 export class NarWriter {
-  private pieces: Uint8Array[] = [];
+  private buffer = Buffer.alloc(0);
   size = 0;
 
   raw(bytes: Uint8Array): void {
-    this.pieces.push(bytes);
+    this.reserve(bytes.length);
+    this.buffer.set(bytes, this.size);
     this.size += bytes.length;
   }
 
   string(text: string): void {
-    const known = TOKENS.get(text);
-    if (known) this.raw(known);
-    else this.bytes(Buffer.from(text));
+    const length = Buffer.byteLength(text);
+    this.length(length);
+    this.reserve(length);
+    this.size += this.buffer.write(text, this.size);
+    this.pad(length);
   }
 
   bytes(content: Uint8Array): void {
@@ -141,31 +144,33 @@ export class NarWriter {
   }
 
   length(n: number): void {
-    const prefix = Buffer.alloc(8);
-    prefix.writeBigUInt64LE(BigInt(n));
-    this.raw(prefix);
+    this.reserve(8);
+    this.buffer.writeUInt32LE(n % WORD, this.size);
+    this.buffer.writeUInt32LE(Math.floor(n / WORD), this.size + 4);
+    this.size += 8;
   }
 
   pad(n: number): void {
     if (n % 8 !== 0) this.raw(ZEROS.subarray(0, 8 - (n % 8)));
   }
 
+  /** What was written since; it is the caller's. */
   take(): Uint8Array {
-    const all = Buffer.concat(this.pieces);
-    this.pieces = [];
+    const all = this.buffer.subarray(0, this.size);
+    this.buffer = Buffer.alloc(0);
     this.size = 0;
     return all;
+  }
+
+  private reserve(bytes: number): void {
+    const least = this.size + bytes;
+    if (least <= this.buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(least, 2 * this.buffer.length, SMALLEST));
+    larger.set(this.buffer.subarray(0, this.size));
+    this.buffer = larger;
   }
 }
 
 const ZEROS = Buffer.alloc(8);
-const TOKENS = new Map(
-  "( ) type regular directory symlink target contents executable entry name node nix-archive-1"
-    .split(" ")
-    .concat("")
-    .map((token) => {
-      const writer = new NarWriter();
-      writer.bytes(Buffer.from(token));
-      return [token, writer.take()];
-    }),
-);
+const WORD = 2 ** 32;
+const SMALLEST = 1024;

@@ -16,6 +16,7 @@ import { BashFill, isBash } from "./eval-by-name.ts";
 import type { ChosenOutputs } from "./eval-cache.ts";
 import { EvaluationDoor } from "./eval-command.ts";
 import { EvalFill } from "./eval-fill.ts";
+import { PATIENCE, tellLater } from "./eval-later.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Flake } from "./flake.ts";
 import { FlakeInputs } from "./flake-inputs.ts";
@@ -155,13 +156,14 @@ export function nixPort(parts: NixParts): Nix {
       return result;
     },
     evaluated: {
-      inputs: (which, signal) => inputs.toPush(which, signal),
+      inputs: (signal) => inputs.present(signal),
       tell: async (signal) => {
         for (const { request, result } of (await carried?.unarrived()) ?? []) {
           refuseOther(result, await evaluateNow(request, signal));
         }
         const bash = (await bashIsKept(signal)) ? "kept" : "evaluated";
-        const lines = (await fill?.tell(bash, signal)) ?? [];
+        const later = fill && { ...filling, fill, patience: PATIENCE };
+        const lines = later ? await tellLater(later, bash, signal) : [];
         const reused = await carried?.hold(ofBash?.names ?? new Map());
         return reused === undefined ? lines : [reused, ...lines];
       },

@@ -82,6 +82,21 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
   return sum(parts);
 }
 
+/** Settings of Nix's that what is evaluated may depend on. */
+export const BEAR_ON_EVALUATION = [
+  "allow-import-from-derivation",
+  "allow-unsafe-native-code-during-evaluation",
+  "allowed-uris",
+  "eval-system",
+  "experimental-features",
+  "lazy-trees",
+  "plugin-files",
+  "pure-eval",
+  "restrict-eval",
+  "sandbox-paths",
+  "tarball-ttl",
+];
+
 export interface EvaluationKeyRequest {
   readonly setup: Omit<NixSetup, "flake" | "inputs">;
   /** Settings that evaluation may depend on. */

@@ -1,7 +1,12 @@
-/** Which findings become annotations: what asks somebody to do something, one for each cause, three of a level. Pure. */
+/**
+ * What GitHub shows beside the page. Annotations: what asks somebody to do something, one for each cause, three
+ * of a level; and how a target's check run ends. Pure.
+ */
 
 import type { ErrorCode } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
+import type { Job } from "../domain/job.ts";
+import type { FinalState } from "../engine/result.ts";
 import { capital } from "./page.ts";
 
 /** A list that is longer is read by nobody. */
@@ -94,7 +99,9 @@ function telling(message: string, most: number): string[] {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  const [first = "", ...rest] = lines;
+  const [first = "", ...all] = lines;
+  // What announces the next line tells nothing without it.
+  const rest = all.filter((line, at) => !line.endsWith(":") || at === all.length - 1);
   const told = rest.find((line) => /\b(error|fatal|failed)\b/i.test(line)) ?? rest[0];
   return told === undefined || most < 2 ? [first] : [first, told.replace(/^> /, "")];
 }
@@ -102,3 +109,54 @@ function telling(message: string, most: number): string[] {
 function cut(text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1)).trimEnd()}…`;
 }
+
+type Conclusion = "success" | "failure" | "neutral" | "skipped";
+
+/**
+ * `skipped`: there was nothing to do for it. A red one stands where the job is red for it. `weight`: of
+ * what it needs built, the heaviest.
+ */
+export function conclusionOf(
+  state: FinalState,
+  { failOn, onPushFailure }: Pick<Job, "failOn" | "onPushFailure">,
+  weight: "heavy" | "light" = "light",
+): Conclusion {
+  const red = (fails: boolean) => (fails ? "failure" : "neutral");
+  switch (state) {
+    case "build failed":
+      return "failure";
+    case "not evaluated":
+      return red(failOn.includes("eval"));
+    case "no disk space":
+      return red(failOn.includes("disk"));
+    case "not pushed":
+      return red(onPushFailure === "error");
+    case "not verified":
+      return red(failOn.includes("unverified"));
+    case "needs a build":
+      return red(failOn.includes("missing") || (weight === "heavy" && failOn.includes(weight)));
+    case "unknown":
+      return "neutral";
+    case "built":
+    case "now cached":
+      return "success";
+    case "cached":
+      return "skipped";
+    default:
+      return state satisfies never;
+  }
+}
+
+/** Of a check run. */
+export const CHECK_TITLES: Readonly<Record<FinalState, string>> = {
+  "not evaluated": "It does not evaluate",
+  "build failed": "Its build failed",
+  "no disk space": "Not built: not enough disk space",
+  "not pushed": "Not pushed to the cache",
+  "not verified": "Pushed, and not verified",
+  unknown: "Could not be checked: a cache did not answer",
+  "needs a build": "Needs a build",
+  built: "Built, and not pushed",
+  "now cached": "Cached now",
+  cached: "Cached",
+};

@@ -20,12 +20,20 @@ export function pushedWords({ pushed }: Pick<Outcome, "pushed">, cache: string):
   return `${count(pushed.length, "store path")} (${formatBytes(bytes)}) ${were} pushed to ${code(cacheHost(cache))}`;
 }
 
-/** `3 built`, `9 store paths (341 MB) pushed`, `4 of 4 targets verified and pinned`. */
-export function doneFigures({
-  outcome,
-  survey,
-}: Pick<Run, "outcome"> & { readonly survey?: Run["survey"] }): string[] {
+/**
+ * `3 built`, `9 store paths (341 MB) pushed`, `3 of 4 targets verified and pinned`, `1 kept out by push-max`.
+ * `keptOut`: whether the headline has said that last one.
+ */
+export function doneFigures(
+  {
+    outcome,
+    result,
+    survey,
+  }: Pick<Run, "outcome" | "result"> & { readonly survey?: Run["survey"] },
+  keptOut: "to be told" | "told" = "to be told",
+): string[] {
   const { substituted, built, pushed, unpushed, verified, pinned } = outcome;
+  const kept = outcome.keptOut.filter((name) => result.states.has(name)).length;
   const bytes = pushed.reduce((sum, one) => sum + one.bytes, 0);
   const good = verified.filter(({ outcome: how }) => how === "verified").length;
   const set = pinned.filter(({ state }) => state !== "failed").length;
@@ -46,8 +54,11 @@ export function doneFigures({
       : []),
     ...(good > 0
       ? [
-          `${number(good)} of ${count(verified.length, "target")} verified${whole ? " and pinned" : ""}`,
+          `${number(good)} of ${count(verified.length + kept, "target")} verified${whole ? " and pinned" : ""}`,
         ]
+      : []),
+    ...(kept > 0 && keptOut === "to be told"
+      ? [`${good > 0 ? number(kept) : count(kept, "target")} kept out by push-max`]
       : []),
     ...(set > 0 && !whole ? [`${count(set, "pin")} set`] : []),
   ];

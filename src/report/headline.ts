@@ -202,7 +202,12 @@ export function shortLine(run: Run): string {
   const others = worst === undefined ? "" : othersWords(result, counted ? worst : "none");
   const rest = others === "" || result.states.size === 1 ? "" : `; ${others.replace(/\.$/, "")}`;
   const said = rest.replace(/^; [AOT](?=f|ll|he)/, (one) => one.toLowerCase());
-  return `${words}${said} in ${formatSeconds((end - begin) / 1000)}`;
+  const { verified } = run.outcome;
+  const isVerified = verified.length > 0 && verified.every(({ outcome }) => outcome === "verified");
+  const proof = worst === "now cached" && said === "" && isVerified ? " and verified" : "";
+  // Of what was not done it would read as if it had been for so long.
+  const behind = worst === "now cached" ? " in " : "; ";
+  return `${words}${proof}${said}${behind}${formatSeconds((end - begin) / 1000)}`;
 }
 
 function figures(run: Run): string[] {

@@ -3,9 +3,9 @@
 import type { PushProgress } from "../domain/cache.ts";
 import type { ErrorCode } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import { formatSeconds } from "../domain/size.ts";
+import { count, formatSeconds } from "../domain/size.ts";
 import type { PostRun } from "../engine/post.ts";
-import { postResult, type Result } from "../engine/result.ts";
+import { countOf, postResult, type Result } from "../engine/result.ts";
 import { errorTitle } from "./annotations.ts";
 import { keptOutSentences } from "./cause.ts";
 import { doneFigures, provedWords, pushedWords } from "./done.ts";
@@ -70,13 +70,17 @@ export function postHeadline(post: PostPage): string {
     if (n === 0) return "nothing new to push";
     return `${n === 1 ? "1 store path was" : `${n} store paths were`} pushed`;
   }
+  if (result.worst === "built" && !result.lead) {
+    const kept = countOf(result, "built");
+    return `push-max kept ${kept} of ${count(result.states.size, "target")} out of the cache`;
+  }
   return resultWords(result, undefined);
 }
 
 /** The last line of post's log. */
 export function postLastLine(post: PostPage): string {
-  const figures = doneFigures({ outcome: postParts(post).outcome });
-  const { result } = postParts(post);
+  const { outcome, result } = postParts(post);
+  const figures = doneFigures({ outcome, result }, "told");
   // Where nothing stands above them, the figures say what the headline does.
   const isSaid = figures.length > 0 && result.worst === undefined && !result.lead;
   const parts = [

@@ -265,14 +265,13 @@ export function rebuildsReport(changes: Changes | undefined, some?: readonly Reb
   const rebuilds = changes?.rebuilds;
   if (!rebuilds) return null;
   const { base, inAll, changed, gone, inputs, download, closure } = rebuilds;
-  const seconds = secondsOf(changed);
   return {
     base: { ...base, taken: new Date(base.taken).toISOString() },
     derivations: inAll,
     changed: changed.length,
     builds: changed.filter(({ needs }) => needs === "a build").length,
     gone: gone.length,
-    minutes: seconds === undefined ? null : minutesOf(seconds),
+    minutes: minutesOf(changed) ?? null,
     download: download ?? null,
     closure: closure ?? null,
     inputs,
@@ -287,13 +286,12 @@ export function rebuildsReport(changes: Changes | undefined, some?: readonly Reb
 /** The output `rebuild-minutes`: empty where nobody knows. */
 export function rebuildMinutes(changes: Changes | undefined): string {
   const rebuilds = changes?.rebuilds;
-  if (!rebuilds) return "";
-  const builds = rebuilds.changed.some(({ needs }) => needs === "a build");
-  const seconds = secondsOf(rebuilds.changed);
-  if (!builds) return "0";
-  return seconds === undefined ? "" : String(minutesOf(seconds));
+  return String((rebuilds && minutesOf(rebuilds.changed)) ?? "");
 }
 
-function minutesOf(seconds: number): number {
-  return Math.round(seconds / 6) / 10;
+/** What needs no build takes none; undefined where nobody knows. */
+function minutesOf(changed: readonly Rebuild[]): number | undefined {
+  if (!changed.some(({ needs }) => needs === "a build")) return 0;
+  const seconds = secondsOf(changed);
+  return seconds === undefined ? undefined : Math.round(seconds / 6) / 10;
 }

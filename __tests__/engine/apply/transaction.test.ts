@@ -27,7 +27,13 @@ test("where Nix does not tell what became of a content-addressed target, that on
   const realised = [{ drvPath: floating.path, outputNames: ["out"] }];
   await transaction.push({ do: "push", cache, roots: { target: "floating", paths: [], realised } });
   await transaction.push({ do: "push", cache, roots: { target: "plain", paths: [out(plain)] } });
-  expect(transaction.notPushed).toEqual(["floating"]);
+  expect(transaction.partlyPushed("failed")).toEqual(["floating"]);
+  const verify = (target: string) =>
+    ({ do: "verify", cache, roots: { target, paths: [] }, onTrouble: "tell" }) as const;
+  expect(["floating", "plain"].map((one) => transaction.passesOver(verify(one)))).toEqual([
+    true,
+    false,
+  ]);
   expect([...transaction.pushed.keys()]).toEqual([out(plain)]);
   expect(transaction.findings.map(({ code, message }) => `${code} ${message}`)).toEqual([
     expect.stringMatching(/^NCP-305 \S+-floating\.drv was not pushed: nix realisation took longer/),

@@ -18,6 +18,7 @@ import {
   type Named,
   parseIndex,
   union,
+  unusable,
 } from "../index-file.ts";
 
 export interface SwappedIndexOptions {
@@ -56,15 +57,16 @@ export class SwappedIndex implements MemberIndex {
 
   constructor(options: SwappedIndexOptions) {
     this.options = options;
-    this.reader = new IndexReader(async (signal) => {
+    this.reader = new IndexReader(options.name, async (signal) => {
       const found = await this.read(signal);
+      if (found.kind === "unusable") throw this.unusable();
       return found.kind === "index" && found.file.state === "whole"
         ? found.file.prefixes
         : undefined;
     });
   }
 
-  has(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent"> {
+  has(path: StorePath, signal: AbortSignal): Promise<"perhaps" | "absent" | UserError> {
     return this.reader.has(path, signal);
   }
 
@@ -190,6 +192,15 @@ export class SwappedIndex implements MemberIndex {
     if (!file || etag === undefined || !etag.startsWith('"')) return { kind: "unusable" };
     this.last = { kind: "index", file, tag: etag };
     return this.last;
+  }
+
+  private unusable(): UserError {
+    const { name, at } = this.options;
+    return unusable(
+      name,
+      `${at(FILE).pathname} is damaged, of another version, or has no strong ETag`,
+      "the next push deletes it; over HTTP an index begins with a cache's first push: leave ?index=yes away for this one",
+    );
   }
 
   private put(

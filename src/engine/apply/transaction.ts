@@ -67,10 +67,8 @@ export class Transaction {
   private readonly poisoned = new Set<StorePath>();
   /** Above `push-max`, or refers to what is. */
   readonly keptOut = new Map<StorePath, KeptOut>();
-  /** Targets of which a part was kept out: neither verified nor pinned. */
-  private readonly partly = new Set<string>();
-  /** Targets whose push failed: neither verified nor pinned. */
-  private readonly broken = new Set<string>();
+  /** What was pushed in part, or not at all: if it is a target, it is neither verified nor pinned. */
+  private readonly partly = new Map<string, "failed" | "kept out">();
   private readonly roots = new Map<string, Extract<Step, { do: "verify" }>>();
   /** The name of the cache that is pushed to, or looked at. */
   private to = "";
@@ -88,13 +86,15 @@ export class Transaction {
     return [...pushFindings(this.parts.job, sent), ...keptOut, ...this.told, ...proofs];
   }
 
-  get notPushed(): readonly string[] {
-    return [...this.broken];
+  /** What failed, or `push-max` keeps out, of the names that its push had. */
+  partlyPushed(why: "failed" | "kept out"): readonly string[] {
+    return [...this.partly].flatMap(([name, of]) => (of === why ? [name] : []));
   }
 
-  /** Targets that `push-max` keeps out, in part or whole. */
-  get keptOutTargets(): readonly string[] {
-    return [...this.partly];
+  /** Whether a step comes to nothing, since what had to be done before it was not. */
+  passesOver(step: Step): boolean {
+    if (step.do === "verify") return this.partly.has(step.roots.target);
+    return step.do === "pin" && this.verified.get(step.target)?.outcome !== "verified";
   }
 
   get unpushed(): readonly StorePath[] {
@@ -118,8 +118,8 @@ export class Transaction {
       const { failed, absent, keptOut } = await this.send(cache, paths, job);
       const isWhole = failed.size + absent.length + keptOut.length === 0;
       if (isWhole) await pushRealisations(cache, now.made, signal);
-      if (keptOut.length > 0) this.partly.add(target);
-      if (failed.size > 0 || absent.length > 0) this.broken.add(target);
+      if (keptOut.length > 0) this.partly.set(target, "kept out");
+      if (failed.size > 0 || absent.length > 0) this.partly.set(target, "failed");
       const lost = this.buildsFailed === "some" ? [] : absent;
       this.fail([...failed, ...lost.map((path) => [path, vanished(path)] as const)]);
     } catch (error) {
@@ -129,7 +129,7 @@ export class Transaction {
   }
 
   private pushFailed(target: string, paths: readonly StorePath[], error: unknown): void {
-    this.broken.add(target);
+    this.partly.set(target, "failed");
     this.fail(paths.map((path) => [path, asError(error)]));
   }
 
@@ -178,7 +178,7 @@ export class Transaction {
     const { target } = step.roots;
     this.to = cache.name;
     this.roots.set(target, step);
-    if (this.broken.has(target) || this.partly.has(target)) return;
+    if (this.passesOver(step)) return;
     const { world } = this.parts;
     const begun = world.clock.now();
     const made = await rootsMade(step.roots, this.parts.nix, this.parts.signal);
@@ -252,7 +252,7 @@ export class Transaction {
   async pin(step: Extract<Step, { do: "pin" }>): Promise<void> {
     const { cache, pin, target } = step;
     const { job, world, signal } = this.parts;
-    if (this.verified.get(target)?.outcome !== "verified") return;
+    if (this.passesOver(step)) return;
     const begun = world.clock.now();
     const done = (state: PinnedTarget["state"], detail?: string) => {
       const seconds = (world.clock.now() - begun) / 1000;

@@ -75,8 +75,23 @@ export function substituterFindings(job: Job, survey: Survey, intent: Intent): F
         ...adviceOf(answers.failure),
       });
     }
-    return [...found, ...refusals(substituter)];
+    return [...found, ...indexFindings(substituter), ...refusals(substituter)];
   });
+}
+
+/** Nothing is wrong for it, but slow; of a cache that stopped answering that is told already. */
+function indexFindings({ name, count: { badIndex, failure } }: SurveyedSubstituter): Finding[] {
+  if (!badIndex || failure) return [];
+  return [
+    {
+      kind: "cache",
+      level: "warning",
+      cause: serverCause(name, "index"),
+      title: `the index of ${cacheHost(name)} is not used`,
+      message: describeError(badIndex),
+      ...adviceOf(badIndex),
+    },
+  ];
 }
 
 function reachable(host: string, role: SurveyedSubstituter["role"]): Pick<Finding, "hint"> {

@@ -1,6 +1,7 @@
 /** What the caches together answer about a path, and how many answers each of them gave. */
 
 import type { Presence } from "../../domain/cache.ts";
+import type { UserError } from "../../domain/errors.ts";
 import type { NarInfo } from "../../domain/narinfo.ts";
 import { signatureKeyName } from "../../domain/signature.ts";
 import type { Holder } from "../../domain/verdict.ts";
@@ -37,6 +38,8 @@ export interface AnswerCount {
   asked: number;
   /** Paths that it was not asked for, since its index does not name them. */
   byIndex: number;
+  /** Why its index says nothing, where somebody should look at it. */
+  badIndex?: UserError;
   hits: number;
   /** What its hits weigh on the way: as compressed, else unpacked. */
   bytes: number;

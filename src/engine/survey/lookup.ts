@@ -1,6 +1,7 @@
 /** Asks for paths: every cache at once, no path twice, the first in order that has it wins. */
 
 import type { BinaryCache, Presence } from "../../domain/cache.ts";
+import { UserError } from "../../domain/errors.ts";
 import type { WorkState } from "../../domain/ports.ts";
 import type { RealisationAnswer, RealisationId } from "../../domain/realisation.ts";
 import type { StorePath } from "../../domain/store-path.ts";
@@ -190,9 +191,10 @@ export class Lookup {
 
   /** What its index does not name, a cache is not asked for. */
   private readonly askOne = async (cache: BinaryCache, path: StorePath): Promise<Presence> => {
-    if (this.indexes !== "not used" && (await cache.mayHave?.(path, this.signal)) === "absent") {
-      return { kind: "miss", by: "index" };
-    }
+    const said = this.indexes === "not used" ? undefined : await cache.mayHave?.(path, this.signal);
+    if (said === "absent") return { kind: "miss", by: "index" };
+    const count = this.counts.get(cache.name);
+    if (said instanceof UserError && count) count.badIndex = said;
     return cache.query(path, this.signal);
   };
 
