@@ -20,7 +20,7 @@ import {
 import { clock, jobEnd } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
-import { type Environment, exposedSecret, secretOf } from "./host/environment.ts";
+import { type Environment, exposedSecret, namedEnvironment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
 import { project } from "./host/project.ts";
@@ -80,7 +80,8 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
     const world = { ...baseOf(request), ...none, notices };
     return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
-  const command = nixCommand(environment, workspace);
+  const named = namedEnvironment(environment, { code: request.code, named: job.passEnv });
+  const command = nixCommand(environment, workspace, named);
   const reading = readMachine(command, environment, request.signal);
   const certificates = reading.then(({ settings }) => settings.certificates);
   const http = new HttpClient(environment, { certificates });

@@ -12,11 +12,12 @@ import { parseStorePath, type StorePath } from "../domain/store-path.ts";
 import { type BashFill, byName, selectOutputs } from "./eval-by-name.ts";
 import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
 import { type EvalFill, named } from "./eval-fill.ts";
-import { indirectName, isIndirect, nearestNames } from "./flake.ts";
+import { isLacking, type KnownNames, nearestNames, ofRegistry, plainNames } from "./flake.ts";
 import {
   type Found,
   filled,
   flatten,
+  Lacks,
   type Member,
   type MemberQuestion,
   meantBy,
@@ -37,6 +38,8 @@ export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | 
   /** Undefined where nothing that was evaluated before may be believed. */
   readonly fill: EvalFill | undefined;
   readonly ofBash: BashFill | undefined;
+  /** Of a set of the flake here. */
+  readonly names: (set: readonly string[], signal: AbortSignal) => Promise<KnownNames>;
   readonly outputs: MemberQuestion["outputs"];
   /** All that the derivation has, in their order. */
   readonly outputsOf: (drvPath: StorePath) => Promise<readonly string[]>;
@@ -46,8 +49,6 @@ export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | 
 const PARALLEL = 2;
 /** As many members that throw are asked for their message, each in an evaluation of its own. */
 const MESSAGES_MOST = 24;
-/** Members that need one and the same import from derivation, and it is not to be had: then no more are tried. */
-const SAME_NEED_MOST = 8;
 
 export async function evaluate(
   evaluator: Evaluator,
@@ -55,25 +56,16 @@ export async function evaluate(
   signal: AbortSignal,
 ): Promise<EvaluationResult> {
   const { flake } = evaluator;
-  const notices: string[] = [];
   if (!flake && request.flake === ".") {
     const attrPath = formatAttrPath(request.attrPath) || ".";
     const message = "there is no flake.nix here (nor above, in this repository)";
     return { ...NOTHING, failures: [{ attrPath, message, nearest: [] }] };
   }
-  if (isIndirect(request.flake) && !flake?.inputs.has(indirectName(request.flake))) {
-    const why = flake
-      ? `this flake's lock has no input "${indirectName(request.flake)}"`
-      : "there is no flake here";
-    notices.push(
-      `${request.flake}: ${why}, so the registry's is used: its store paths may not be those of your own builds`,
-    );
-  }
   const before = new Set(evaluator.door.built);
   const run = new Evaluation(evaluator, request, signal);
   const part = await run.all(meantBy(request));
   const built = [...evaluator.door.built].filter((path) => !before.has(path));
-  return { ...part, notices: [...notices, ...part.notices], built };
+  return { ...part, notices: [...ofRegistry(request.flake, flake), ...part.notices], built };
 }
 
 /** A member that ended its evaluation, and that evaluation's message. */
@@ -98,6 +90,11 @@ class Evaluation {
     const bash = await ofBash?.give(this.request, this.signal);
     if (bash) return { ...NOTHING, derivations: [bash] };
     const isHere = this.request.flake === "." && this.request.system === system;
+    const { absent, look } = this.request;
+    const names = async (set: readonly string[]) =>
+      flake && isHere ? this.evaluator.names(set, this.signal) : undefined;
+    if (absent && (await isLacking(names, segments))) return NOTHING;
+    if (look) return this.names(segments, await names(plainNames(segments)));
     if (!fill || !flake || !isHere) return this.set(segments);
     const given = await byName({ ...this.evaluator, fill }, this.request, segments, this.signal);
     const { derivations, rest, left } = given;
@@ -113,6 +110,16 @@ class Evaluation {
     return { ...asked, derivations: [...derivations, ...others] };
   }
 
+  /** Of a set, none of whose members is evaluated; `known` where Nix's eval cache has its names. */
+  private async names(segments: readonly AttrSegment[], known: KnownNames): Promise<Part> {
+    const apply = "s: if builtins.isAttrs s then builtins.attrNames s else [ ]";
+    const isKnown = typeof known === "object";
+    const answer = isKnown ? { value: known } : await this.ask<string[]>(segments, apply);
+    if (!("value" in answer)) return this.failure(segments, answer);
+    const passedOver = answer.value.map((attrPath) => ({ attrPath, why: "it is not looked at" }));
+    return { ...NOTHING, passedOver };
+  }
+
   /**
    * One evaluation for the whole path, and one more for each member at which it ended: what it told
    * until then is not asked again.
@@ -124,7 +131,7 @@ class Evaluation {
     const found: Found[] = [];
     const ended: Ended[] = [];
     const odd: (string | null)[] = [];
-    const needs = new Map<StorePath, number>();
+    const lacks = new Lacks();
     const mark = `preflight-${randomUUID()}`;
     const { outputs } = this.evaluator;
     for (let after: MemberQuestion["after"]; ; ) {
@@ -161,11 +168,7 @@ class Evaluation {
       }
       ended.push({ segments: this.at(fixed, open, at), matched: at, failure: answer });
       after = progress.after;
-      if (!("needs" in answer) || !answer.needs) continue;
-      const times = (needs.get(answer.needs) ?? 0) + 1;
-      needs.set(answer.needs, times);
-      if (times < SAME_NEED_MOST) continue;
-      // What the rest would say is known, and each would cost an evaluation.
+      if (!lacks.isKnown(answer)) continue;
       ended.push({ segments, matched: [], failure: answer });
       break;
     }
@@ -262,7 +265,7 @@ class Evaluation {
     const near =
       absent && this.request.absent !== "is nothing"
         ? await nearestNames(
-            (flake, path, apply) => this.askIn(flake, path, apply),
+            (flake, path, apply) => this.ask(path, apply, undefined, flake),
             this.request,
             segments,
           )
@@ -281,15 +284,7 @@ class Evaluation {
     segments: readonly AttrSegment[],
     apply: string,
     begin?: () => (message: string) => void,
-  ): Promise<Answer<T>> {
-    return this.askIn(this.request.flake, segments, apply, begin);
-  }
-
-  private askIn<T>(
-    flake: string,
-    segments: readonly AttrSegment[],
-    apply: string,
-    begin?: () => (message: string) => void,
+    flake = this.request.flake,
   ): Promise<Answer<T>> {
     const { system, file } = this.request;
     const { door } = this.evaluator;

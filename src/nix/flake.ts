@@ -75,6 +75,40 @@ export function fromLock(own: Flake, flake: string): string[] {
   ];
 }
 
+/** What a flake's name means that no lock pins. */
+export function ofRegistry(flake: string, own: Flake | undefined): string[] {
+  if (!isIndirect(flake) || own?.inputs.has(indirectName(flake))) return [];
+  const why = own
+    ? `this flake's lock has no input "${indirectName(flake)}"`
+    : "there is no flake here";
+  return [
+    `${flake}: ${why}, so the registry's is used: its store paths may not be those of your own builds`,
+  ];
+}
+
+/** The names of a set, as Nix's eval cache has them; undefined, or why, where it has not. */
+export type KnownNames = readonly string[] | string | undefined;
+
+/** Whether what Nix's eval cache has shows that there is no such path: then nothing needs to be evaluated. */
+export async function isLacking(
+  names: (set: readonly string[]) => Promise<KnownNames>,
+  segments: readonly AttrSegment[],
+): Promise<boolean> {
+  for (const [place, name] of plainNames(segments).entries()) {
+    const known = await names(plainNames(segments.slice(0, place)));
+    if (typeof known !== "object") return false;
+    if (!known.includes(name)) return true;
+  }
+  return false;
+}
+
+/** Those before the first `*`. */
+export function plainNames(segments: readonly AttrSegment[]): string[] {
+  const end = segments.findIndex(({ kind }) => kind !== "name");
+  const plain = end < 0 ? segments : segments.slice(0, end);
+  return plain.flatMap((segment) => (segment.kind === "name" ? [segment.name] : []));
+}
+
 /** Applies a function to what stands at a path of a flake. */
 export type Ask = <T>(
   flake: string,

@@ -278,6 +278,25 @@ export function oddNames(flake: string, odd: readonly (string | null)[]): string
   ];
 }
 
+/** As many members may lack the same: an import from derivation, or a source, which Nix may try to get for minutes. */
+const SAME_MOST = { import: 8, source: 2 };
+/** That it could not get one, in the words of 2.8, 2.26 and 2.34. */
+const SOURCE =
+  /unable to download '[^']*'|git repository ['"][^'"]*['"]|Cannot find Git revision '[^']*'|program 'git' failed[^\n]*/i;
+
+/** Counts what one member after the other lacks. */
+export class Lacks {
+  private readonly times = new Map<string, number>();
+
+  /** Whether so many lacked the same that what the rest would say is known: each costs an evaluation. */
+  isKnown({ message, needs }: { readonly message: string; readonly needs?: string }): boolean {
+    const lack = needs ?? SOURCE.exec(message)?.[0];
+    if (lack === undefined) return false;
+    this.times.set(lack, (this.times.get(lack) ?? 0) + 1);
+    return (this.times.get(lack) ?? 0) >= SAME_MOST[needs === undefined ? "source" : "import"];
+  }
+}
+
 /** What is known of a part of what was asked; what was built on the way belongs to none. */
 export type Part = Omit<EvaluationResult, "built">;
 

@@ -1,9 +1,10 @@
 /** Unpacking an entry of GitHub's cache: looked through to its end before the first file is written. */
 
 import { createReadStream } from "node:fs";
-import { mkdir, open, rm } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createGunzip, createZstdDecompress } from "node:zlib";
+import { makeFolder } from "../../host/atomic.ts";
 
 export type ArchiveForm = "zstd" | "gzip";
 
@@ -70,10 +71,10 @@ function plainName(name: string): string {
 async function write({ name, type, content }: Member, directory: string): Promise<void> {
   const path = join(directory, plainName(name));
   if (type === FOLDER) {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
     return;
   }
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   // Never through something that is there: the folder was empty.
   const file = await open(path, "wx", 0o644);
   try {
