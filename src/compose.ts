@@ -17,13 +17,13 @@ import {
   nameFlake,
   reusesEvaluation,
 } from "./earlier-runs.ts";
-import { clock } from "./host/clock.ts";
+import { clock, jobEnd } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
 import { type Environment, exposedSecret, namedEnvironment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { jobEnd, project } from "./host/project.ts";
+import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";

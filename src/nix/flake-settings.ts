@@ -7,7 +7,7 @@ import { plainAddress, withoutCredentials } from "../domain/location.ts";
 import { parsePublicKey } from "../domain/signature.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
-import { nixConfigOf } from "../host/flake-text.ts";
+import { nixConfigOf } from "../host/project.ts";
 import { isAtLeast } from "./command.ts";
 import { homeOf } from "./configure.ts";
 import { findFlake } from "./flake.ts";

@@ -5,7 +5,6 @@
 
 import type { ErrorCode } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-
 import type { Job } from "../domain/job.ts";
 import type { FinalState } from "../engine/result.ts";
 import { capital } from "./page.ts";
@@ -113,14 +112,14 @@ function cut(text: string, most: number): string {
 
 type Conclusion = "success" | "failure" | "neutral" | "skipped";
 
-/** Whether an error of the run, for which its job is red, is about the target. */
-export type Blame = "blamed" | "not blamed";
-
-/** `skipped`: there was nothing to do for it. A red one stands where the job is red for it. */
+/**
+ * `skipped`: there was nothing to do for it. A red one stands where the job is red for it. `weight`: of
+ * what it needs built, the heaviest.
+ */
 export function conclusionOf(
   state: FinalState,
   { failOn, onPushFailure }: Pick<Job, "failOn" | "onPushFailure">,
-  blame: Blame,
+  weight: "heavy" | "light" = "light",
 ): Conclusion {
   const red = (fails: boolean) => (fails ? "failure" : "neutral");
   switch (state) {
@@ -135,9 +134,9 @@ export function conclusionOf(
     case "not verified":
       return red(failOn.includes("unverified"));
     case "needs a build":
-      return red(failOn.includes("missing") || blame === "blamed");
+      return red(failOn.includes("missing") || (weight === "heavy" && failOn.includes(weight)));
     case "unknown":
-      return red(blame === "blamed");
+      return "neutral";
     case "built":
     case "now cached":
       return "success";

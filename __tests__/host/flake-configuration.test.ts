@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { startMachine } from "../../scripts/machine.ts";
-import { nixConfigOf } from "../../src/host/flake-text.ts";
+import { nixConfigOf } from "../../src/host/project.ts";
 
 const OUTPUTS = "outputs = _: { };";
 
