@@ -112,14 +112,14 @@ function cut(text: string, most: number): string {
 
 type Conclusion = "success" | "failure" | "neutral" | "skipped";
 
-/**
- * `skipped`: there was nothing to do for it. A red one stands where the job is red for it. `weight`: of
- * what it needs built, the heaviest.
- */
+/** Whether an error of the run, for which its job is red, is about the target. */
+export type Blame = "blamed" | "not blamed";
+
+/** `skipped`: there was nothing to do for it. A red one stands where the job is red for it. */
 export function conclusionOf(
   state: FinalState,
   { failOn, onPushFailure }: Pick<Job, "failOn" | "onPushFailure">,
-  weight: "heavy" | "light" = "light",
+  blame: Blame,
 ): Conclusion {
   const red = (fails: boolean) => (fails ? "failure" : "neutral");
   switch (state) {
@@ -134,9 +134,9 @@ export function conclusionOf(
     case "not verified":
       return red(failOn.includes("unverified"));
     case "needs a build":
-      return red(failOn.includes("missing") || (weight === "heavy" && failOn.includes(weight)));
+      return red(failOn.includes("missing") || blame === "blamed");
     case "unknown":
-      return "neutral";
+      return red(blame === "blamed");
     case "built":
     case "now cached":
       return "success";
