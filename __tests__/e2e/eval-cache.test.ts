@@ -1,6 +1,6 @@
 /** Owns the proof that later commands evaluate nothing of what the step evaluated, and are told no lie. */
 
-import { access, appendFile, rename, writeFile } from "node:fs/promises";
+import { access, appendFile, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { nixCommand } from "../../src/nix/command.ts";
@@ -8,6 +8,7 @@ import { EvaluationDoor } from "../../src/nix/eval-command.ts";
 import { EvalFill, type NamedPath } from "../../src/nix/eval-fill.ts";
 import { tellLater } from "../../src/nix/eval-later.ts";
 import { findFlake } from "../../src/nix/flake.ts";
+import { realStoreDir } from "../../src/nix/machine.ts";
 import { generateSecretKey } from "../servers/cachix-state.ts";
 import { SIGNAL } from "../support/world.ts";
 import {
@@ -115,6 +116,37 @@ test(`nix run of what is costly evaluates again, and that is told, on ${NIX}`, a
   expect(await served(job, "run .#ok")).toContain(NOT_ALLOWED);
 });
 
+test(`what nix run reads is asked in the store that the machine is set to, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const { environment, root } = job.machine;
+  const real = join(root, "chroot", "nix", "store");
+  const chroot = `local?root=${join(root, "chroot")}&real=${real}`;
+  const machine = { ...job.machine, environment: { ...environment, NIX_REMOTE: chroot } };
+  const others = await readdir(machine.storeDir);
+  const lines = await toldLater({ ...job, machine }, [["ok"]], 60_000);
+  expect(lines).toContain("later steps need no evaluation for nix run of .#ok");
+  expect(await readdir(machine.storeDir)).toEqual(others);
+  expect(await readdir(real)).toContainEqual(expect.stringMatching(/-ok\.drv$/));
+});
+
+test(`where an app goes before a package nothing is told of the package, on ${NIX}`, async () => {
+  await using job = await startEvaluation();
+  const system = await systemOf(job);
+  const flake = `{ inputs.dep.url = "path:/nowhere"; outputs = { self, dep }: {
+    packages.${system}.tool = dep.lib.mk "tool" // { pname = "true"; };
+    apps.${system}.tool = { type = "app"; program = "/bin/true"; };
+  }; }`;
+  await writeFile(join(job.workspace, "flake.nix"), flake);
+  await commit(job);
+  await toldLater(job, [["tool"]], 0);
+  // By this name Nix reads all of the package that it runs a package by.
+  await served(job, `run .#packages.${system}.tool`, {});
+  expect(await toldLater(job, [["tool"]], 0)).toEqual([
+    expect.stringContaining("nix build and nix shell of .#tool (but for nix run, "),
+  ]);
+  expect(await served(job, "run .#tool")).toContain(NOT_ALLOWED);
+});
+
 /** What is told of these where as much patience is had, in milliseconds. */
 async function toldLater(
   { machine, workspace }: TestJob,
@@ -122,6 +154,7 @@ async function toldLater(
   patience: number,
 ): Promise<readonly string[]> {
   const { environment, storeDir } = machine;
+  const store = environment["NIX_REMOTE"] ?? "auto";
   const nix = nixCommand(environment, workspace);
   const flake = await findFlake(workspace);
   const version = (await machine.nix("nix", ["--version"])).trim().split(" ").at(-1) ?? "";
@@ -132,14 +165,15 @@ async function toldLater(
     isBuilt: async () => false,
   });
   const filling = {
-    ...{ door, nix, version, system, realStoreDir: storeDir, environment, carried: undefined },
+    ...{ door, nix, version, system, environment, carried: undefined },
+    realStoreDir: realStoreDir(store, storeDir),
     found: "believed" as const,
     outputs: MINOR < 9 ? ("by name" as const) : ("by meta" as const),
   };
   const fill = new EvalFill(filling);
   const given = await fill.give(paths, SIGNAL);
   expect(given.size).toBe(paths.length);
-  const later = { ...filling, fill, patience: { evaluation: patience, more: patience } };
+  const later = { ...filling, fill, store, patience: { evaluation: patience, more: patience } };
   return tellLater(later, "kept", SIGNAL);
 }
 

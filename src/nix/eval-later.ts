@@ -22,6 +22,8 @@ export interface LaterParts {
   readonly nix: NixCommand;
   readonly version: string;
   readonly system: string;
+  /** Nix's setting. */
+  readonly store: string;
   readonly outputs: ChosenOutputs;
   readonly patience: Patience;
 }
@@ -71,7 +73,7 @@ export async function tellLater(
   const others = paths.filter(([set]) => set !== "devShells");
   // Below 2.11 it is evaluated three times more.
   const most = isAtLeast(version, 11) ? patience.evaluation : patience.evaluation / 4;
-  const isCheap = spent !== "carried" && spent <= most;
+  const isCheap = spent !== "carried" && spent <= most && OF_THIS_MACHINE.test(parts.store);
   const budget = isCheap && door.imports === "none met" ? patience.more : 0;
   const runs =
     file === undefined ? [] : await keepForRun({ ...parts, file, budget }, paths, signal);
@@ -186,24 +188,29 @@ async function packagesAmong(
   });
 }
 
-/** `nix run` looks among the flake's apps first, and an app need not be built before it is run. */
+/** What is built before it is run. */
 async function withoutApps(
-  { file, outputs, system }: RunParts,
+  parts: RunParts,
   packages: readonly Package[],
 ): Promise<readonly Package[]> {
-  using cache = await EvalCache.open(file, outputs);
-  return packages.filter(({ at, name }) => {
-    const app = cache?.string(["apps", system, ...name]);
-    return app === null && cache?.string([...at, "type"]) === "derivation";
-  });
+  using cache = await EvalCache.open(parts.file, parts.outputs);
+  return packages.filter(
+    (one) =>
+      cache && isNoApp(cache, parts, one) && cache.string([...one.at, "type"]) === "derivation",
+  );
+}
+
+/** `nix run` looks among the flake's apps first, and an app need not be built before it is run. */
+function isNoApp(cache: EvalCache, { system }: RunParts, { name }: Package): boolean {
+  return cache.string(["apps", system, ...name]) === null;
 }
 
 async function keptAmong(
-  { file, outputs }: RunParts,
+  parts: RunParts,
   packages: readonly Package[],
 ): Promise<readonly Package[]> {
-  using cache = await EvalCache.open(file, outputs);
-  return packages.filter(({ at }) => cache && isKept(cache, at));
+  using cache = await EvalCache.open(parts.file, parts.outputs);
+  return packages.filter((one) => cache && isNoApp(cache, parts, one) && isKept(cache, one.at));
 }
 
 /** What it reads: nix/src/nix/app.cc. */
@@ -221,15 +228,19 @@ function isKept(cache: EvalCache, path: NamedPath): boolean {
  */
 const NO_DAEMON = "unix:///dev/null/none";
 
+/** Stores of this machine, whose names are no secrets. */
+const OF_THIS_MACHINE = /^(?:auto$|daemon$|unix:|local\b|\/)/;
+
 /** Throws for the signal alone: that nothing can be built is how it ends. */
 async function readAsRun(
-  { nix }: RunParts,
+  { nix, store: own }: RunParts,
   { name: path }: Package,
   deadline: number,
   signal: AbortSignal,
 ): Promise<void> {
   const name = `.#${encodeFragment(named(path))}`;
-  const store = ["--eval-store", "auto", "--store", NO_DAEMON];
+  // The store in which it was evaluated until now: to Nix, `auto` is the one of a machine without settings.
+  const store = ["--eval-store", own, "--store", NO_DAEMON];
   try {
     await nix.try("nix", ["run", ...store, ...COMMON, ...NO_IMPORT, name], { signal, deadline });
   } catch (error) {

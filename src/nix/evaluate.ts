@@ -155,11 +155,8 @@ class Evaluation {
       const { at } = progress;
       // Not one of its members: the set itself is not there, or cannot be looked at.
       if (!at) {
-        if (ended.length === 0)
-          return this.failure(
-            fixed.length < segments.length && open[0]?.kind === "name" ? segments : fixed,
-            answer,
-          );
+        const isNamed = fixed.length < segments.length && open[0]?.kind === "name";
+        if (ended.length === 0) return this.failure(isNamed ? segments : fixed, answer);
         ended.push({ segments, matched: [], failure: answer });
         break;
       }
@@ -178,10 +175,10 @@ class Evaluation {
       ended.push({ segments, matched: [], failure: answer });
       break;
     }
-    const named = segments.every(({ kind }) => kind !== "every");
+    const how = segments.every(({ kind }) => kind !== "every") ? "named" : "of a set";
     return merge([
-      await this.collect(found, segments, named ? "named" : "of a set"),
-      ...(await Promise.all(ended.map((one) => this.ended(one, named ? "named" : "of a set")))),
+      await this.collect(found, segments, how),
+      ...(await Promise.all(ended.map((one) => this.ended(one, how)))),
       { ...NOTHING, notices: oddNames(this.request.flake, odd) },
     ]);
   }

@@ -23,6 +23,8 @@ import {
 } from "./variants.ts";
 
 export interface NixSettings {
+  /** Which store Nix works on: `auto`, `daemon`, a folder or an address. */
+  readonly store: string;
   readonly substituters: readonly string[];
   readonly trustedPublicKeys: readonly PublicKey[];
   /** What is no key among them, in words: Nix ends at the first signature that it checks. */
@@ -112,6 +114,7 @@ export async function readMachine(
       ...(untrusted ? { untrusted } : {}),
     },
     settings: {
+      store: settings.text("store") || "auto",
       substituters: [...list("substituters")],
       trustedPublicKeys: trusted.keys,
       badKey: trusted.bad,

@@ -168,7 +168,8 @@ export function nixPort(parts: NixParts): Nix {
           refuseOther(result, await evaluateNow(request, signal));
         }
         const bash = (await bashIsKept(signal)) ? "kept" : "evaluated";
-        const later = fill && { ...filling, fill, patience: PATIENCE };
+        const { store } = parts.machine.settings;
+        const later = fill && { ...filling, fill, store, patience: PATIENCE };
         const lines = later ? await tellLater(later, bash, signal) : [];
         const reused = await carried?.hold(ofBash?.names ?? new Map());
         return reused === undefined ? lines : [reused, ...lines];

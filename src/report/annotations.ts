@@ -5,6 +5,7 @@
 
 import type { ErrorCode } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
+
 import type { Job } from "../domain/job.ts";
 import type { FinalState } from "../engine/result.ts";
 import { capital } from "./page.ts";
