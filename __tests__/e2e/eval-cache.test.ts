@@ -147,6 +147,33 @@ test(`where an app goes before a package nothing is told of the package, on ${NI
   expect(await served(job, "run .#tool")).toContain(NOT_ALLOWED);
 });
 
+test.each([
+  ["imports from a derivation", 'import (dep.lib.mk "imported")', /allow-import|imported/],
+  ["fails", 'throw "it fails, on purpose"', /it fails, on purpose/],
+])(
+  `where a set that nobody asked for %s, later commands say so, on ${NIX}`,
+  async (_, set, said) => {
+    await using job = await startEvaluation();
+    const system = await systemOf(job);
+    const flake = `{ inputs.dep.url = "path:/nowhere"; outputs = { self, dep }: {
+    packages.${system}.tool = dep.lib.mk "tool";
+    apps.${system} = ${set};
+    checks = throw "it fails, on purpose";
+  }; }`;
+    await writeFile(join(job.workspace, "flake.nix"), flake);
+    await commit(job);
+    await toldLater(job, [["tool"]], 0);
+    expect(await served(job, "build .#checks.tested", {})).toContain("it fails, on purpose");
+    expect(await toldLater(job, [["tool"]], 60_000)).toEqual([
+      expect.stringContaining("nix build and nix shell of .#tool (but for nix run, "),
+    ]);
+    const built = await readdir(job.machine.storeDir);
+    expect(built).not.toContainEqual(expect.stringMatching(/-imported$/));
+    const run = await served(job, "run .#tool --option allow-import-from-derivation false", {});
+    expect(run).toMatch(said);
+  },
+);
+
 /** What is told of these where as much patience is had, in milliseconds. */
 async function toldLater(
   { machine, workspace }: TestJob,

@@ -206,7 +206,7 @@ export class EvalCache implements Disposable {
     });
   }
 
-  /** What failed is asked for again: below 2.11 Nix would say of it that it is no derivation. */
+  /** What failed is asked for again: Nix would say of it that it is no derivation (2.8), or no set (2.26). */
   forgetFailures(): void {
     this.asked(() =>
       this.database.exec(

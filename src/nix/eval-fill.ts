@@ -254,7 +254,6 @@ export class EvalFill {
   }
 
   private async forgetFailures(): Promise<void> {
-    if (isAtLeast(this.parts.version, 11)) return;
     using cache = await this.open();
     cache?.forgetFailures();
   }

@@ -138,34 +138,42 @@ async function keepForRun(
 ): Promise<readonly NamedPath[]> {
   const { fill, version } = parts;
   const packages = await packagesAmong(parts, paths);
-  const isAnyRead = await fill.alone(() => readAll(parts, packages.slice(0, RUNS_MOST), signal));
-  if (isAnyRead && !isAtLeast(version, 11)) await fill.again(paths, signal);
+  const some = parts.budget > 0 ? packages.slice(0, RUNS_MOST) : [];
+  if (some.length > 0) {
+    await fill.alone(() => readAll(parts, some, signal));
+    if (!isAtLeast(version, 11)) await fill.again(paths, signal);
+  }
   return (await keptAmong(parts, packages)).map(({ name }) => name);
 }
 
-/** Whether any was read. */
 async function readAll(
   parts: RunParts,
   packages: readonly Package[],
   signal: AbortSignal,
-): Promise<boolean> {
-  if (parts.budget === 0 || packages.length === 0) return false;
+): Promise<void> {
   const end = performance.now() + parts.budget;
-  // Nix looks below the apps first: all of their names are to be known.
-  await parts.door.keep([named(["apps", parts.system, NOBODY])], signal);
+  // Nix looks below the apps first: all of their names are to be known. Nobody asked for them: they are neither
+  // waited for longer than that, nor built for.
+  const apps = nameOf(["apps", parts.system, NOBODY]);
+  await asked(parts, ["path-info", "--derivation", apps], parts.budget, signal);
   const sound = await withoutApps(parts, packages);
   // Below 2.11 Nix forgets all it kept, once, when it first looks at all members of a set for this.
   const rounds = isAtLeast(parts.version, 11) ? 1 : 2;
-  let isAnyRead = false;
+  // The store in which it was evaluated until now: to Nix, `auto` is the one of a machine without settings.
+  const run = ["run", "--eval-store", parts.store, "--store", NO_DAEMON];
   for (let round = 0; round < rounds; round++) {
     for (const one of sound) {
       const left = end - performance.now();
       if (left <= 0 || (await keptAmong(parts, [one])).length > 0) continue;
-      await readAsRun(parts, one, left, signal);
-      isAnyRead = true;
+      await asked(parts, [...run, nameOf(one.name)], left, signal);
     }
   }
-  return isAnyRead;
+  using cache = await EvalCache.open(parts.file, parts.outputs);
+  cache?.forgetFailures();
+}
+
+function nameOf(path: NamedPath): string {
+  return `.#${encodeFragment(named(path))}`;
 }
 
 interface Package {
@@ -231,18 +239,15 @@ const NO_DAEMON = "unix:///dev/null/none";
 /** Stores of this machine, whose names are no secrets. */
 const OF_THIS_MACHINE = /^(?:auto$|daemon$|unix:|local\b|\/)/;
 
-/** Throws for the signal alone: that nothing can be built is how it ends. */
-async function readAsRun(
-  { nix, store: own }: RunParts,
-  { name: path }: Package,
+/** Throws for the signal alone: that there is none, or nothing can be built, is how it ends. */
+async function asked(
+  { nix }: RunParts,
+  args: readonly string[],
   deadline: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const name = `.#${encodeFragment(named(path))}`;
-  // The store in which it was evaluated until now: to Nix, `auto` is the one of a machine without settings.
-  const store = ["--eval-store", own, "--store", NO_DAEMON];
   try {
-    await nix.try("nix", ["run", ...store, ...COMMON, ...NO_IMPORT, name], { signal, deadline });
+    await nix.try("nix", [...args, ...COMMON, ...NO_IMPORT], { signal, deadline });
   } catch (error) {
     signal.throwIfAborted();
     // It takes too long.
