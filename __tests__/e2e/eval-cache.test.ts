@@ -51,6 +51,7 @@ test(`what the step evaluated by name, later commands evaluate no more, on ${NIX
     "build --dry-run .#nixosConfigurations.host.config.system.build.toplevel",
     "shell .#ok --command true",
     "print-dev-env",
+    `print-dev-env .#devShells.${system}.default`,
   ]) {
     expect([command, await served(job, command)]).not.toEqual([
       command,

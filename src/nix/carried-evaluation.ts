@@ -63,8 +63,6 @@ interface Begun {
   readonly arrival: Promise<Arrival>;
 }
 
-const NOTHING: Begun["taken"] = { results: [], kept: [], evalCaches: [] };
-
 type Arrival = "nothing" | "derivations" | "eval cache too" | "failed";
 
 export class CarriedEvaluation {
@@ -124,7 +122,9 @@ export class CarriedEvaluation {
     const { flake } = request;
     const isLocked =
       isIndirect(flake) && !flake.includes("/") && this.parts.inputs.has(indirectName(flake));
-    if (failures.length > 0 || built.length > 0 || derivations.length === 0) return;
+    const mayBeNone = request.absent === "is nothing";
+    const failed = failures.filter(({ kind }) => !mayBeNone || kind !== "absent");
+    if (failed.length + built.length > 0 || (derivations.length === 0 && !mayBeNone)) return;
     if ((flake !== "." && !isLocked) || this.parts.takesAway === "something") return;
     this.made.set(keyOf(request), {
       derivations: derivations.map((one) => ({
@@ -171,7 +171,11 @@ export class CarriedEvaluation {
       return [{ flake, name, folder: basename(dirname(file)), content: await readFile(file) }];
     });
     this.held = held.flat();
-    const { length } = this.used;
+    // A set that is not there is no line, nor is the bash of a shell.
+    const { length } = this.used.filter(
+      ({ request: { absent, flake }, result: { derivations } }) =>
+        derivations.length > 0 && (absent === undefined || flake === ITSELF),
+    );
     if (length === 0) return undefined;
     return `an earlier job of this commit evaluated ${count(length, "line")} of the targets: they were not evaluated again`;
   }
@@ -182,15 +186,13 @@ export class CarriedEvaluation {
     const known = new Set(begun?.taken.kept.map(([key]) => key));
     const isNew = this.made.size > 0 || [...kept.keys()].some((key) => !known.has(key));
     if (!begun || !isNew) return;
-    const { log, store } = this.parts;
     try {
       const content = await this.packed(kept, signal);
-      if (content) await store.write(begun.key, content, signal);
+      if (content) await this.parts.store.write(begun.key, content, signal);
     } catch (error) {
       signal.throwIfAborted();
-      log.debug(
-        `the evaluation was not left for other jobs: ${describeError(error).slice(0, 500)}`,
-      );
+      const why = describeError(error).slice(0, 500);
+      this.parts.log.debug(`the evaluation was not left for other jobs: ${why}`);
     }
   }
 
@@ -233,20 +235,19 @@ export class CarriedEvaluation {
     const { key: name, store, storeDir } = this.parts;
     const named = await name(signal);
     if (!named) return undefined;
-    const arrival = Promise.resolve<Arrival>("nothing");
-    const nothing: Begun = { ...named, taken: NOTHING, arrival };
+    const taken = { results: [], kept: [], evalCaches: [] };
+    const nothing: Begun = { ...named, taken, arrival: Promise.resolve("nothing") };
     try {
       const content = await store.read(named.key, signal);
       if (!content) return nothing;
       const carried = unpack(content, storeDir);
-      for (const { storePath, content: text } of carried.paths) {
-        if (isDerivationPath(storePath)) this.texts.set(storePath, text);
-      }
+      const texts = carried.paths.filter(({ storePath }) => isDerivationPath(storePath));
+      for (const { storePath, content: text } of texts) this.texts.set(storePath, text);
       for (const [key, result] of carried.results) this.results.set(key, result);
-      const begun = this.take(carried, named.fingerprint, signal);
-      begun.catch(() => undefined);
+      const arrival = this.take(carried, named.fingerprint, signal);
+      arrival.catch(() => undefined);
       const { results, kept, evalCaches } = carried;
-      return { ...named, taken: { results, kept, evalCaches }, arrival: begun };
+      return { ...named, taken: { results, kept, evalCaches }, arrival };
     } catch (error) {
       signal.throwIfAborted();
       this.ignored(error);
@@ -294,6 +295,6 @@ export class CarriedEvaluation {
 /** The flake of the working directory. */
 const ITSELF = ".";
 
-function keyOf({ flake, attrPath, system, outputs, absent }: EvaluationRequest): string {
-  return JSON.stringify([flake, attrPath, system, outputs, absent ?? ""]);
+function keyOf({ flake, attrPath, system, outputs, absent, look }: EvaluationRequest): string {
+  return JSON.stringify([flake, attrPath, system, outputs, absent ?? "", look ?? ""]);
 }

@@ -119,11 +119,14 @@ export async function settle(file: string): Promise<void> {
 }
 
 /** Whether Nix knows all names of the set already, or that there is no such set. */
-export async function isSealed(file: string, [set]: readonly string[]): Promise<boolean> {
-  if (set === undefined) return false;
+export async function isSealed(file: string, set: readonly string[]): Promise<boolean> {
+  if (set.length === 0) return false;
   using cache = await EvalCache.open(file, "by name");
-  const sets = cache?.names([]);
-  return sets !== undefined && (!sets.includes(set) || cache?.names([set]) !== undefined);
+  for (const [place, name] of set.entries()) {
+    const names = cache?.names(set.slice(0, place));
+    if (!names?.includes(name)) return names !== undefined;
+  }
+  return cache?.names(set) !== undefined;
 }
 
 /** Of which all names are known. */

@@ -86,6 +86,8 @@ export class EvaluationDoor {
   imports: "none met" | "met" = "none met";
   private readonly parts: EvaluationParts;
   private readonly turn = limiter(PARALLEL);
+  /** A download that failed was tried five times, of a host that says 429 for minutes: then once. */
+  private more: readonly string[] = [];
 
   constructor(parts: EvaluationParts) {
     this.parts = parts;
@@ -209,13 +211,12 @@ export class EvaluationDoor {
     environment: Environment = {},
   ): Promise<Heard> {
     return this.turn(async () => {
-      const result = await this.parts.nix.try("nix", args, {
-        signal,
-        deadline: DEADLINES.evaluate,
-        environment,
-        onErrorLine: (line) => listener.read(line),
-      });
-      return listener.heard(result);
+      const onErrorLine = (line: string) => listener.read(line);
+      const how = { signal, deadline: DEADLINES.evaluate, environment, onErrorLine };
+      const heard = listener.heard(await this.parts.nix.try("nix", [...args, ...this.more], how));
+      const isAway = heard.message.includes("unable to download '");
+      if (isAway) this.more = ["--option", "download-attempts", "1"];
+      return heard;
     });
   }
 }

@@ -119,11 +119,16 @@ export class EvalFill {
     if (!isAtLeast(this.parts.version, 11)) return "each apart";
     return this.turn(async () => {
       if (!(await this.begun(signal))) return "not before";
-      await this.parts.door.keep([named([...set, NOBODY])], signal);
-      using cache = await this.open();
-      const names = cache?.names(set);
+      const before = await this.names(set);
+      if (!before) await this.parts.door.keep([named([...set, NOBODY])], signal);
+      const names = before ?? (await this.names(set));
       return names?.includes("drvPath") ? [] : (names ?? "not before");
     });
+  }
+
+  private async names(set: NamedPath): Promise<readonly string[] | undefined> {
+    using cache = await this.open();
+    return cache?.names(set);
   }
 
   /** The same, of what was not come to before. */
@@ -193,7 +198,8 @@ export class EvalFill {
     if (carried && before !== undefined) return before;
     if (before !== undefined && found === "removed") await removeEvalCache(before);
     let file = found === "removed" ? undefined : before;
-    for (const path of SEALS) {
+    // Of devShells.SYSTEM.NAME nix develop looks for devShells.SYSTEM.devShells first.
+    for (const path of [...SEALS, ["devShells", this.parts.system, NOBODY]]) {
       if (file !== undefined && (await isSealed(file, path.slice(0, -1)))) continue;
       await door.keep([named(path)], signal);
       file = await evalCacheFile(name, version, environment);
