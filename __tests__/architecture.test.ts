@@ -83,6 +83,10 @@ describe("every file of src", () => {
     expect(SOURCES.length).toBeLessThanOrEqual(248);
   });
 
+  test("makes folders above a folder by makeFolder alone: Node's own way may ask for ever", () => {
+    expect(SOURCES.filter((file) => /\bmkdir(Sync)?\([^;]*recursive/.test(read(file)))).toEqual([]);
+  });
+
   test("has a base name of its own, unless it is the same thing at another level", () => {
     const byName = Map.groupBy(SOURCES, (file) => basename(file));
     const shared = [...byName.values()].filter(({ length }) => length > 1);

@@ -75,7 +75,7 @@ const GROUPS: readonly (readonly [about: string, phrases: Phrases])[] = [
     "Evaluation and builds",
     {
       "reuse-evaluation": "take over an earlier job's",
-      "pass-env": "variables for builds",
+      "pass-env": "variables for builds and fetches",
       force: "ask, build and push everything again",
     },
   ],

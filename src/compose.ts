@@ -17,13 +17,13 @@ import {
   nameFlake,
   reusesEvaluation,
 } from "./earlier-runs.ts";
-import { clock } from "./host/clock.ts";
+import { clock, jobEnd } from "./host/clock.ts";
 import { decompress } from "./host/compress.ts";
 import { disk } from "./host/disk.ts";
-import { type Environment, exposedSecret, secretOf } from "./host/environment.ts";
+import { type Environment, exposedSecret, namedEnvironment, secretOf } from "./host/environment.ts";
 import { HttpClient } from "./host/http-client.ts";
 import { hashKeyFiles } from "./host/key-files.ts";
-import { jobEnd, project } from "./host/project.ts";
+import { project } from "./host/project.ts";
 import { machineReclaimer, SECOND_DISK, TOOL_FOLDERS, XCODES } from "./host/tool-folders.ts";
 import { type NixCommand, nixCommand } from "./nix/command.ts";
 import { type LaterSteps, withCacheFolder } from "./nix/configure.ts";
@@ -80,7 +80,8 @@ export async function compose(given: ComposeRequest): Promise<Composed> {
     const world = { ...baseOf(request), ...none, notices };
     return { world, storeNames: async () => new Set(), async [Symbol.asyncDispose]() {} };
   }
-  const command = nixCommand(environment, workspace);
+  const named = namedEnvironment(environment, { code: request.code, named: job.passEnv });
+  const command = nixCommand(environment, workspace, named);
   const reading = readMachine(command, environment, request.signal);
   const certificates = reading.then(({ settings }) => settings.certificates);
   const http = new HttpClient(environment, { certificates });
@@ -133,9 +134,10 @@ async function composeWith(
   { command, reading, naming, http, moved, over }: Begun,
 ): Promise<Composed> {
   const { environment, workspace, log, job } = request;
-  const [machine, named] = await Promise.all([reading, naming]);
+  const [read, named] = await Promise.all([reading, naming]);
   const { flake } = named;
-  const { settings, refused } = await settingsHere(request, machine, flake);
+  const { settings, substitution, refused } = await settingsHere(request, read);
+  const machine = { ...read, setup: { ...read.setup, substitution } };
   request.hide?.(credentialsIn(settings.substituters.join("\n")));
   const exposed = exposedSecret(request, machine);
   const secret = secretOf(request.secrets, environment);

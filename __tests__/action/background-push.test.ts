@@ -5,6 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { endBackground, files, startBackground } from "../../src/action/background-push.ts";
+import { awaitFile } from "../../src/host/clock.ts";
 import { processEnvironment } from "../../src/host/environment.ts";
 import { identityOf, type ProcessIdentity } from "../../src/host/processes.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
@@ -123,6 +124,21 @@ describe("the end of the background push", () => {
     expect(end).toEqual({ how: "too slow", pushed: PUSHED, why: undefined });
     await running.ended;
     expect(running.child.signalCode).toBe(signal);
+  });
+
+  test("a job that is cancelled meanwhile ends with the words of that, and waits no longer", async () => {
+    await using folder = await temporaryFolder();
+    await using running = await start(folder, "ready(); forever();");
+    const cancel = new AbortController();
+    const end = endBackground(running.identity, folder.path, cancel.signal, {
+      budget: 3_600_000,
+      grace: 0,
+    });
+    using asked = awaitFile(files(folder.path).stop, 5);
+    await asked.there;
+    const why = new Error("interrupted by SIGINT");
+    cancel.abort(why);
+    await expect(end).rejects.toBe(why);
   });
 
   test("a process that was given its number since is neither waited for nor ended", async () => {

@@ -99,6 +99,16 @@ async function installing(script: string, how: Partial<InstallRequest> = {}) {
   return { error, lines };
 }
 
+test("where the runner's folder for tools cannot be made the download is not kept", async () => {
+  const RUNNER_TOOL_CACHE = "/proc/tools";
+  const { env } = process;
+  Object.assign(env, { RUNNER_TOOL_CACHE });
+  const environment = { PATH: env["PATH"] ?? "", RUNNER_TOOL_CACHE };
+  const { error } = await installing(`echo "$@" > ${root}/installed`, { environment });
+  expect(error).toBeUndefined();
+  expect(await installed()).toContain("--no-daemon --yes");
+});
+
 describe("the machine under it", () => {
   const settings = () => readFile(join(root, "etc/nix/nix.conf"), "utf8");
   /** As in a slim container: what the installer runs, but no sudo. */

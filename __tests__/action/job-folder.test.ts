@@ -4,6 +4,7 @@ import { mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { files } from "../../src/action/background-push.ts";
+import { ourFolder } from "../../src/action/context.ts";
 import { beginUse, endUse } from "../../src/action/job-folder.ts";
 import { identityOf } from "../../src/host/processes.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
@@ -77,5 +78,12 @@ describe("our folder in a runner's temporary folder", () => {
       await writeFile(join(use, name), "");
     await endUse(undefined, job);
     expect(await readdir(use)).toEqual(["job.json", "nix.conf"]);
+  });
+});
+
+test("a RUNNER_TEMP in which the kernel lets nobody make a folder, and calls it absent, is named", async () => {
+  await expect(ourFolder({ RUNNER_TEMP: "/proc/runner" })).rejects.toMatchObject({
+    code: "NCP-359",
+    message: expect.stringMatching(/^\/proc\/runner\/nix-cache-preflight cannot be used: .*ENOENT/),
   });
 });

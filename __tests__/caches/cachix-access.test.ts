@@ -258,7 +258,7 @@ describe("bad input", () => {
   test.each([
     ["cachix:my/cache", /"my\/cache" is not the name of a Cachix cache/],
     ["cachix:my cache", /"my cache" is not the name of a Cachix cache/],
-    ["cachix:", /"" is not the name of a Cachix cache/],
+    ["cachix:", /"cachix:" cannot be used: its name is missing/],
     ["cachix:mycache?hots=http://127.0.0.1", /"hots" is not an option/],
     ["cachix:mycache?host=cachix.example", /"cachix\.example" is not an http\(s\) URL/],
     ["cachix:mycache?host=https://user:secret@cachix.example", /it holds a password/],

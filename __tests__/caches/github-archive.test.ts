@@ -81,6 +81,17 @@ describe("an entry's archive", () => {
     expect(await readFile(folder.at("to/own/empty"), "utf8")).toBe("");
   });
 
+  test("a refusal of the storage in its place is told by its name", async () => {
+    await using folder = await filled();
+    const archive = await pack(folder, "own");
+    const answer =
+      '\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>BlobNotFound</Code><Message>x</Message></Error>';
+    await writeFile(archive, answer);
+    await expect(unpack(archive, "zstd", folder.at("to"), "own")).rejects.toThrow(
+      "the storage answered BlobNotFound",
+    );
+  });
+
   test("damaged, it is refused", async () => {
     await using folder = await filled();
     const archive = await pack(folder, "own");

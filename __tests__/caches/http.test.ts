@@ -128,6 +128,30 @@ test("without a signing key it says so before anything is built", async () => {
   http.close();
 });
 
+test.each(["//", "///", "//HOST", "//HOST//"])(
+  "an address with slashes one after another is asked as Nix asks it: %s",
+  async (path) => {
+    const asked: string[] = [];
+    const elsewhere: string[] = [];
+    const info = { status: 200, body: "StoreDir: /nix/store\n" };
+    const into = (all: string[]) =>
+      listen(async ({ url = "" }) => {
+        all.push(url);
+        return info;
+      });
+    await using server = await into(asked);
+    await using other = await into(elsewhere);
+    const http = new HttpClient({});
+    const base = path.replace("HOST", new URL(other.origin).host);
+    const cache = open(`${server.origin}${base}`, http, undefined);
+    await cache.describe(signal);
+    http.close();
+    expect(asked[0]).toBe(`${base.replace(/\/?$/, "/")}nix-cache-info`);
+    // A token would go to a host that nobody named.
+    expect(elsewhere).toEqual([]);
+  },
+);
+
 test("a realisation is asked for as Nix does, and what is no answer is no miss", async () => {
   const at = (digit: string) => `sha256:${digit.repeat(64)}!out` as RealisationId;
   const outPath = `${"0".repeat(32)}-tool`;

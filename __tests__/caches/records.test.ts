@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import { fileRecords } from "../../src/caches/file/file.ts";
-import { ledgerStore, type MemoryOptions, memory } from "../../src/caches/records.ts";
+import { ledgerStore, type MemoryOptions, memory, sealed } from "../../src/caches/records.ts";
 import type { EvaluationRecord, RecordStore } from "../../src/domain/evaluation-record.ts";
 import type { Log } from "../../src/domain/ports.ts";
 import { compressWhole } from "../../src/host/compress.ts";
@@ -309,4 +309,58 @@ describe("a ledger", () => {
     expect(await alone.base("any targets", SIGNAL)).toBeUndefined();
     expect(await readdir(other.at("memos"))).toHaveLength(1);
   });
+});
+
+describe("an evaluation that is carried", () => {
+  // Nothing that a compressor could make shorter: what is not encrypted stands there as it is.
+  const CONTENT = Buffer.from(createHash("sha512").update("a private source").digest());
+
+  function placed() {
+    const files = new Map<string, Uint8Array>();
+    const store: RecordStore = {
+      read: async (key) => files.get(key),
+      write: async (key, content) => void files.set(key, content),
+    };
+    const file = () => Buffer.from([...files.values()][0] ?? []);
+    return { store, files, file };
+  }
+
+  test("comes back by the secret that it was left with, and says nothing to who lacks it", async () => {
+    const { store, file } = placed();
+    await sealed(store, "ours").write("key", CONTENT, SIGNAL);
+    expect(file().includes(CONTENT)).toBe(false);
+    expect(await sealed(store, "ours").read("key", SIGNAL)).toEqual(CONTENT);
+    for (const secret of [undefined, "theirs"]) {
+      await expect(sealed(store, secret).read("key", SIGNAL)).rejects.toThrow("not ours");
+    }
+  });
+
+  test("without a secret can be read by everybody, and by nobody with one", async () => {
+    const { store, file } = placed();
+    await sealed(store, undefined).write("key", CONTENT, SIGNAL);
+    expect(file().includes(CONTENT)).toBe(true);
+    expect(await sealed(store, undefined).read("key", SIGNAL)).toEqual(CONTENT);
+    await expect(sealed(store, "ours").read("key", SIGNAL)).rejects.toThrow("not ours");
+  });
+
+  test.each([undefined, "ours"])(
+    "changed, cut off or of another key is none, with secret %s",
+    async (secret) => {
+      const { store, files, file } = placed();
+      await sealed(store, secret).write("key", CONTENT, SIGNAL);
+      const good = file();
+      for (const at of [0, 20, good.length - 1]) {
+        const bad = Buffer.from(good);
+        bad[at] = (bad[at] ?? 0) ^ 1;
+        files.set("evaluation-key", bad);
+        await expect(sealed(store, secret).read("key", SIGNAL)).rejects.toThrow("not ours");
+      }
+      for (const cut of [0, 5, 30, good.length - 1]) {
+        files.set("evaluation-key", good.subarray(0, cut));
+        await expect(sealed(store, secret).read("key", SIGNAL)).rejects.toThrow("not ours");
+      }
+      files.set("evaluation-other", good);
+      await expect(sealed(store, secret).read("other", SIGNAL)).rejects.toThrow("not ours");
+    },
+  );
 });

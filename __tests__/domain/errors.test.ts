@@ -1,7 +1,24 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "@jest/globals";
-import { asError, describeError, systemTrouble, UserError } from "../../src/domain/errors.ts";
+import {
+  asError,
+  describeError,
+  reasonOf,
+  systemTrouble,
+  UserError,
+} from "../../src/domain/errors.ts";
+
+test("what Node says of an interruption is told in the words of who interrupted, and nothing else is", async () => {
+  const why = new UserError("NCP-501", "interrupted by SIGINT");
+  const interrupted = AbortSignal.abort(why);
+  const bare = await sleep(1, undefined, { signal: interrupted }).catch((error) => error);
+  expect(reasonOf(bare, interrupted)).toBe(why);
+  const other = new Error("other");
+  expect(reasonOf(other, interrupted)).toBe(other);
+  expect(reasonOf(bare, new AbortController().signal)).toBe(bare);
+});
 
 describe("what was thrown", () => {
   const cause = new Error("connect ECONNREFUSED");

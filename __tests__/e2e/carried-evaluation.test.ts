@@ -22,7 +22,7 @@ import {
   startEvaluation,
   systemOf,
 } from "./evaluated.ts";
-import { FORK, type Inputs, MINOR, NIX, type Step, type TestJob } from "./job.ts";
+import { FORK, type Inputs, MINOR, NIX, type Step, type TestJob, told } from "./job.ts";
 import { evaluations, recordNix } from "./recorder.ts";
 
 const KEY = generateSecretKey("ours-1");
@@ -82,6 +82,33 @@ test(`a second job evaluates nothing, and neither does its nix build, without th
       ),
     ).not.toMatch(/error/);
   }
+});
+
+test.each([
+  ["packages alone", ""],
+  [
+    "configurations besides",
+    `nixosConfigurations.host.config.system.build.toplevel = dep.lib.mk "host";`,
+  ],
+])("without targets, of a flake with %s, nothing is evaluated again", async (_, more) => {
+  await using job = await startEvaluation();
+  const outputs = `builtins.seq dep.lib { packages.\${dep.lib.system}.ok = dep.lib.mk "ok"; ${more} }`;
+  const flake = `{ inputs.dep.url = "path:/nowhere"; outputs = { self, dep }: ${outputs}; }`;
+  await writeFile(join(job.workspace, "flake.nix"), flake);
+  await commit(job);
+  const inputs = { targets: "", "signing-key": KEY, "fail-on": "eval" };
+  const first = await job.main(inputs);
+  expect(found({ step: first })).toEqual(["ok"]);
+  await moveInputsAway(job);
+  const second = await next(job, inputs);
+  expect(found(second)).toEqual(["ok"]);
+  // Of Nix before 2.11 the sets themselves are asked for.
+  if (MINOR < 11) return;
+  expect(second.step.exitCode).toBe(0);
+  expect(second.evaluated).toBe(0);
+  expect(second.step.report().targets).toEqual(first.report().targets);
+  // What was not looked at is told anew.
+  expect(told(second.step)).toEqual(told(first));
 });
 
 test(`a Cachix cache holds no files, so GitHub's has it, on ${NIX}`, async () => {

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { type GithubChecks, githubChecks } from "../servers/github-checks.ts";
+import { listen } from "../servers/http.ts";
 import { payload } from "../support/events.ts";
 import { FORK, type How, NIX, startJob, type TestJob } from "./job.ts";
 
@@ -193,6 +194,18 @@ describe(`a check run for each target, on ${NIX}`, () => {
     github.runs.clear();
     expect((await job.main(inputs, how)).exitCode).toBe(0);
     expect(shown(github)).toMatchObject({ ".#heavy": "neutral: Needs a build" });
+  });
+
+  test("is red for what could not be checked where the job is red for it", async () => {
+    await using started = await start(`good = build "good" "echo good > $out";`);
+    const { job, github, how } = started;
+    await using broken = await listen(async () => ({ status: 500 }));
+    const substituters = broken.origin;
+    const inputs = { ...INPUTS, mode: "warm", targets: ".#good", substituters };
+    const red = await job.main({ ...inputs, "fail-on": "unverified" }, how);
+    expect(red.exitCode).toBe(1);
+    const title = "Could not be checked: a cache did not answer";
+    expect(shown(github)).toEqual({ ".#good": `failure: ${title}` });
   });
 
   test("one that GitHub does not take leaves the others; a server that does not answer ends them", async () => {

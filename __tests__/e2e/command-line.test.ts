@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { listen } from "../servers/http.ts";
 import { openTerminal } from "../servers/terminal.ts";
-import { HOME, NIX, NIXPKGS, startJob, type TestJob } from "./job.ts";
+import { flake, HOME, NIX, NIXPKGS, startJob, type TestJob } from "./job.ts";
 
 const CLI = resolve("dist/cli.js");
 const TARGET = ".#homeConfigurations.alice.activationPackage";
@@ -79,6 +79,12 @@ describe(`in a pipe, ${NIX}`, () => {
     expect(stdout).toContain(`note: flake.nix names caches that Nix does not take from it here`);
     expect(stdout).toContain(`add --substituters "${own}", or write accept-flake-config = true`);
     expect((await cli(job, ["check", ".#a", "--quiet"])).stdout).not.toContain("note:");
+  });
+
+  test("without targets it says what of the flake it did not look at", async () => {
+    await using job = await startJob(flake("sets"));
+    const { stdout } = await cli(job, ["check", "--fail-on", "none"]);
+    expect(stdout).toContain("note: not looked at, as no target is named: .#nixosConfigurations.*");
   });
 
   test("warm says what push-max keeps out", async () => {

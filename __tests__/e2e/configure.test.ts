@@ -250,6 +250,33 @@ describe(`the caches that a flake names, on ${NIX}`, () => {
     },
   );
 
+  test.each(["path:.#good", "./#good", ".?submodules=1#good", "sub#good", "path:FLAKE#good"])(
+    "are read for %s, as Nix reads them",
+    async (line) => {
+      await using site = await named({ configuration: "accept-flake-config = true" });
+      const { job } = site;
+      const isBelow = line.startsWith("sub");
+      const target = isBelow ? "../#good" : line.replace("FLAKE", job.workspace);
+      if (isBelow) await mkdir(join(job.workspace, "sub"));
+      await run("git", ["init", "--quiet"], { cwd: job.workspace });
+      await run("git", ["add", "--all"], { cwd: job.workspace });
+      const how: Record<string, string> = isBelow ? { "working-directory": "sub" } : {};
+      const step = await job.main({ mode: "check", targets: target, ...how });
+      expect(step.outputs["hit"]).toBe("true");
+      const args = ["build", "--no-link", "--option", "max-jobs", "0", target];
+      await job.machine.nix("nix", args, join(job.workspace, isBelow ? "sub" : ""));
+    },
+  );
+
+  test("count for nothing where the flake has Nix fetch nothing", async () => {
+    await using site = await named({ configuration: "accept-flake-config = true" });
+    const file = join(site.job.workspace, "flake.nix");
+    const text = await readFile(file, "utf8");
+    await writeFile(file, text.replace("nixConfig = {", "nixConfig = { substitute = false;"));
+    const step = await site.job.main({ mode: "check" });
+    expect(step.outputs["hit"]).toBe("false");
+  });
+
   test("are named where it does not take them, with the line that has them", async () => {
     await using site = await named();
     const { job, lan, line } = site;

@@ -274,6 +274,28 @@ describe(`cache: github, on ${NIX}`, () => {
     expect(`${main.raw}${post.raw}`).not.toContain("::warning::");
   });
 
+  test.each([
+    ["warn", 0, "warning"],
+    ["error", 1, "error"],
+  ])(
+    "what is not saved is said to be in no cache, with on-push-failure: %s",
+    async (how, exit, level) => {
+      await using here = await site();
+      await here.write(flake("one"));
+      here.server.fail("CreateCacheEntry", twirp(429, "resource_exhausted", "slow").reply);
+      const inputs = { mode: "prefetch", "on-push-failure": how };
+      const { post } = await here.run(inputs, { build: "path:.#program" });
+      expect(post.exitCode).toBe(exit);
+      expect(post.annotations).toMatchObject([
+        { level, message: expect.stringContaining("GitHub limits") },
+      ]);
+      expect(post.log).toMatch(
+        /Nix cache: GitHub's cache did not keep what this job built; 0 of \d+/,
+      );
+      expect(post.summary).not.toMatch(/now cached|were pushed to|verified/);
+    },
+  );
+
   test("a runner without the service runs on with an empty cache", async () => {
     await using here = await site();
     await here.write(flake("one"));

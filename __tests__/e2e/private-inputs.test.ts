@@ -11,7 +11,7 @@ import { describe, expect, test } from "@jest/globals";
 import { type FileServer, fileServer } from "../servers/files.ts";
 import type { Outcome } from "../servers/http.ts";
 import { certificateFor } from "../support/certificate.ts";
-import { NIX, type Step, startJob, type TestJob, told } from "./job.ts";
+import { FORK, NIX, type Step, startJob, type TestJob, told } from "./job.ts";
 
 const run = promisify(execFile);
 const SECRET = "hunter2-of-the-host";
@@ -124,6 +124,25 @@ describe(`private inputs, on ${NIX}`, () => {
     expect(step.raw).not.toContain(BASIC);
   });
 
+  test("by git come by a credential helper that reads a variable, where pass-env names it", async () => {
+    await using job = await startJob(undefined);
+    await using site = await privateRepository(job);
+    await uses(job, `git+${site.origin}/library.git?ref=main&rev=${site.rev}`);
+    const environment = {
+      ...job.machine.environment,
+      LIBRARY_TOKEN: SECRET,
+      GIT_CONFIG_COUNT: "1",
+      GIT_CONFIG_KEY_0: "credential.helper",
+      GIT_CONFIG_VALUE_0: '!f() { echo username=me; echo "password=$LIBRARY_TOKEN"; }; f',
+    };
+    const named = { ...CHECK, "pass-env": "LIBRARY_TOKEN" };
+    expect(codes(await job.main(CHECK, { environment }))).toContain("NCP-137");
+    expect(codes(await job.main(named, { ...FORK, environment }))).toContain("NCP-137");
+    const step = await job.main(named, { environment });
+    expect(step.outputs["missing"]).toContain("made-1");
+    expect(step.raw).not.toContain(SECRET);
+  });
+
   test("by HTTP come with the netrc file that Nix is configured with", async () => {
     await using job = await startJob(undefined);
     await using site = await privateRepository(job);
@@ -157,6 +176,27 @@ describe(`private inputs, on ${NIX}`, () => {
     expect(step.outputs["missing"]).toContain("made-1");
     expect(github.asked).toEqual([`/repos/acme/library/tarball/${site.rev} token ${SECRET}`]);
     expect(step.raw).not.toContain(SECRET);
+  });
+
+  test("that cannot be had are not tried for for each member of a set", async () => {
+    await using job = await startJob(undefined);
+    await using site = await privateRepository(job);
+    const set = `builtins.listToAttrs (builtins.genList (n: { name = "m\${toString n}"; value = library.make "m"; }) 12)`;
+    await writeFile(
+      join(job.workspace, "flake.nix"),
+      `{ inputs.library.url = "${site.origin}/library.tar.gz"; outputs = { library, ... }: { packages.x86_64-linux = ${set}; }; }`,
+    );
+    site.instead = undefined;
+    await job.machine.nix("nix", ["flake", "lock", `path:${job.workspace}`]);
+    await job.machine.forget();
+    let asked = 0;
+    site.instead = () => {
+      asked++;
+      return { status: 404 };
+    };
+    const step = await job.main({ ...CHECK, targets: "path:.#packages.SYSTEM.*" });
+    expect(told(step).join("\n")).toContain("do not evaluate");
+    expect(asked).toBeLessThan(12);
   });
 
   test("a host that limits how often it is asked is called that", async () => {

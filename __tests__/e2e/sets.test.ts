@@ -70,6 +70,13 @@ describe(`sets, on ${NIX}`, () => {
     expect(Object.keys(kinds(step))).toEqual([".#chain.top", ".#chain.top system=aarch64-linux"]);
   });
 
+  test("what is built and what nix develop needs of it are two targets", async () => {
+    await using job = await startJob(SETS);
+    const step = await check(job, ".#chain.top\n.#chain.top develop=yes\n.#chain.top develop=no");
+    expect(Object.keys(kinds(step))).toEqual([".#chain.top", ".#chain.top develop=yes"]);
+    expect(told(step).join("\n")).toContain('".#chain.top develop=no": ".#chain.top" names');
+  });
+
   test("without targets are what the flake has; what was not looked at is told", async () => {
     await using job = await startJob(SETS);
     const step = await check(job, "");

@@ -147,8 +147,49 @@ describe(`a file, on ${NIX}`, () => {
     const words = told(step).join("\n");
     expect(words).toContain("did you mean hello file=default.nix?");
     expect(words).toContain("did you mean more.linter file=default.nix?");
-    expect(words).toContain("where it is a set, write * file=default.nix");
+    expect(words).toContain("not a derivation, but a set; write * file=default.nix");
     expect(words).toContain("no.nix");
+  });
+
+  test.each<[string, string, string]>([
+    ["* file=list.nix", "list.nix", ""],
+    ["1 file=list.nix", "list.nix", "1"],
+    ["list.* file=set.nix", "set.nix", "list"],
+    ["called file=set.nix", "set.nix", "called"],
+    ["functor file=set.nix", "set.nix", "functor"],
+    ["a file=functor.nix", "functor.nix", "a"],
+    ["twice file=set.nix", "set.nix", "twice"],
+    ["any file=set.nix", "set.nix", "any"],
+    ["list.2 file=set.nix", "set.nix", "list.2"],
+  ])("%s is what nix-build builds", async (targets, file, attribute) => {
+    await using job = await startJob(undefined);
+    const d =
+      'd = name: derivation { inherit name; system = builtins.currentSystem; builder = "x"; };';
+    const files = {
+      "list.nix": `let ${d} in { x ? 0 }: [ (d "l0") (d "l1") ]`,
+      "set.nix": `let ${d} in {
+        list = [ (d "l0") (d "l1") ];
+        called = { v ? "1", ... }: d "called-\u0024{v}";
+        functor = { __functor = self: { v ? self.w }: d "functor-\u0024{v}"; w = "2"; };
+        twice = { a ? 0 }: { b ? 0 }: d "twice";
+        any = x: d "any";
+      }`,
+      "functor.nix": `let ${d} in { __functor = self: { x ? "x" }: { a = d "f-\u0024{x}"; }; a = d "not-called"; }`,
+    };
+    for (const [name, text] of Object.entries(files))
+      await writeFile(join(job.workspace, name), text);
+    const step = await job.main({ mode: "check", cache: "none", "fail-on": "none", targets });
+    const args = [file, ...(attribute === "" ? [] : ["-A", attribute])];
+    const build = run("nix-build", ["--dry-run", ...args], {
+      cwd: job.workspace,
+      env: job.machine.environment,
+    });
+    const wanted = await build.then(
+      ({ stderr }) => [...stderr.matchAll(/-([^/\s]+)\.drv/g)].map(([, name]) => name).sort(),
+      () => [],
+    );
+    const missing = JSON.parse(step.outputs["missing"] ?? "[]") as { name: string }[];
+    expect(missing.map(({ name }) => name).sort()).toEqual(wanted);
   });
 
   const secret = "ghs_0123456789";

@@ -3,7 +3,7 @@ import { readdir, readFile, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
-import { stage, sweep, writeStream, writeWhole } from "../../src/host/atomic.ts";
+import { makeFolder, stage, sweep, writeStream, writeWhole } from "../../src/host/atomic.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 const run = promisify(execFile);
@@ -22,6 +22,14 @@ describe("a file that is written whole", () => {
     await writeWhole(file, Buffer.from([0, 1, 2]));
     expect(await readFile(file)).toEqual(Buffer.from([0, 1, 2]));
     expect(await readdir(folder.at("a", "b"))).toEqual(["file"]);
+  });
+
+  test("has folders of the mode that is asked for, all that are made", async () => {
+    await using folder = await temporaryFolder();
+    await makeFolder(folder.at("a", "b"), 0o700);
+    await makeFolder(folder.at("a", "b"), 0o755);
+    const modes = [folder.at("a"), folder.at("a", "b")].map(async (at) => (await stat(at)).mode);
+    expect((await Promise.all(modes)).map((mode) => mode & 0o777)).toEqual([0o700, 0o700]);
   });
 
   test("ends where the kernel lets nobody make a folder, and calls it absent", async () => {

@@ -1,6 +1,6 @@
 import { mkdir, utimes, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
-import { jobEnd } from "../../src/host/project.ts";
+import { jobEnd } from "../../src/host/clock.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 const FILE = ".github/workflows/ci.yml";

@@ -65,7 +65,7 @@ describe("the answer for a set", () => {
     [
       "two stars",
       set({
-        a: set({ x: drv("x"), y: { kind: "other" } }),
+        a: set({ x: drv("x"), y: { kind: "other", is: "int" } }),
         b: { kind: "failed" },
       }),
       "s",
@@ -73,7 +73,7 @@ describe("the answer for a set", () => {
       ["s.a.m.x: derivation [a x]", "s.a.m.y: other [a y]", "s.b.m.*: failed [b]"],
     ],
     ["an empty set", set({}), "s", "*", []],
-    ["a star over what is no set", { kind: "other" }, "s", "*", ["s.*: other"]],
+    ["a star over what is no set", { kind: "other", is: "int" }, "s", "*", ["s.*: other"]],
   ])("with %s", (_, member, before, open, expected) => {
     expect(walked(member, before, open)).toEqual(expected);
   });
@@ -107,8 +107,8 @@ describe("the expression", () => {
       meta: { kind: "derivation", install: ["man"] },
       throws: { kind: "failed" },
       asserts: { kind: "failed" },
-      number: { kind: "other" },
-      set: { kind: "other" },
+      number: { kind: "other", is: "int" },
+      set: { kind: "other", is: "set" },
       "with.dots": { kind: "derivation" },
     });
   });
@@ -160,13 +160,13 @@ describe("the expression", () => {
   test("tells who was done and who ended it, and goes on behind that one", async () => {
     const value = `let ${d}; in { a = { x = d "x"; y = { }.nothing; z = d "z"; }; b = throw "b"; c = { x = abort "no"; }; e = { w = d "w"; }; }`;
     const seen: string[] = [];
-    for (let after: readonly string[] | undefined; ; ) {
+    for (let after: MemberQuestion["after"]; ; ) {
       const { member, progress } = await asked(value, "*.*", { after });
       for (const { matched, member: one } of progress.done)
         seen.push(`${matched.join(".")} ${one.kind}`);
       if (member) break;
       seen.push(`${progress.at?.join(".")} ended`);
-      after = progress.at;
+      after = progress.after;
     }
     expect(seen).toEqual([
       "a.x derivation",
@@ -176,6 +176,24 @@ describe("the expression", () => {
       "c.x ended",
       "e.w derivation",
     ]);
+  });
+
+  test("goes on behind a place in a list by its number, in a file; a flake has no places", async () => {
+    const places = Array.from({ length: 12 }, (_, n) =>
+      [1, 9, 10].includes(n) ? "{ }.no" : 'd "x"',
+    );
+    const value = `let ${d}; in { l = [ ${places.map((one) => `(${one})`).join(" ")} ]; }`;
+    const seen: string[] = [];
+    for (let after: MemberQuestion["after"]; ; ) {
+      const file = { path: "x.nix", as: "nix-build" } as const;
+      const { member, progress } = await asked(value, "*.*", { after, file });
+      seen.push(...progress.done.map(({ matched }) => matched.join(".")));
+      if (member) break;
+      after = progress.after;
+    }
+    expect(seen).toEqual([0, 2, 3, 4, 5, 6, 7, 8, 11].map((n) => `l.${n}`));
+    const { member } = await asked(value, "l.*");
+    expect(member).toMatchObject({ kind: "other", is: "list" });
   });
 
   test("passes over names that nobody can write, and no others", async () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { access, appendFile, chmod, rm } from "node:fs/promises";
+import { access, appendFile, chmod, rename, rm } from "node:fs/promises";
 import { describe, expect, test } from "@jest/globals";
 import type { NixSetup } from "../../src/domain/ports.ts";
 import { parseTargets } from "../../src/domain/target.ts";
@@ -94,9 +94,40 @@ describe("what an evaluation depends on", () => {
     const key = await here.key();
     expect(key).toMatch(/^[0-9a-f]{64}$/);
     expect(await here.key()).toBe(key);
-    // A commit is more than its tree: who made it and when is nothing that is evaluated.
+  });
+
+  test("is the commit and not its tree alone, which self.rev and self.lastModified tell apart", async () => {
+    await using here = await repository();
+    const key = await here.key();
     here.commit();
-    expect(await here.key()).toBe(key);
+    const other = await here.key();
+    expect(other).toBeDefined();
+    expect(other).not.toBe(key);
+  });
+
+  test("is where a shallow clone was cut, which self.revCount counts from", async () => {
+    await using here = await repository();
+    here.commit();
+    const whole = await here.key();
+    const origin = `file://${here.folder.at("top")}`;
+    here.gitIn(here.folder.path, "clone", "--quiet", "--depth=1", origin, "cut");
+    await rename(here.folder.at("top"), here.folder.at("whole"));
+    await rename(here.folder.at("cut"), here.folder.at("top"));
+    const cut = await here.key();
+    expect(cut).toBeDefined();
+    expect(cut).not.toBe(whole);
+  });
+
+  test.each([
+    ["a sparse checkout", ["sparse-checkout", "set", "sub"]],
+    ["a file that git is told not to look at", ["update-index", "--assume-unchanged", "flake.nix"]],
+  ])("has no name in %s: Nix looks", async (_, args) => {
+    await using here = await repository();
+    await here.folder.write("top/other/x", "x");
+    here.commit();
+    here.git(...args);
+    expect(await here.key()).toBeUndefined();
+    expect(await here.key({ directory: "sub" })).toBeUndefined();
   });
 
   test("is not what git does not track", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { byCause, type Finding } from "../../src/domain/finding.ts";
-import { annotations, errorAnnotation } from "../../src/report/annotations.ts";
+import { annotations, conclusionOf, errorAnnotation } from "../../src/report/annotations.ts";
 
 function findings(level: Finding["level"], n: number): Finding[] {
   return Array.from({ length: n }, (_, index) => ({
@@ -10,6 +10,19 @@ function findings(level: Finding["level"], n: number): Finding[] {
     message: `${level} ${index}`,
   }));
 }
+
+describe("a target's check run", () => {
+  test.each([
+    ["unknown", ["unverified"], "blamed", "failure"],
+    ["unknown", ["unverified"], "not blamed", "neutral"],
+    ["needs a build", ["heavy"], "blamed", "failure"],
+    ["needs a build", ["heavy"], "not blamed", "neutral"],
+    ["needs a build", ["missing"], "not blamed", "failure"],
+    ["cached", ["missing"], "blamed", "skipped"],
+  ] as const)("of what ended %s under fail-on %j, %s, is %s", (state, failOn, blame, ends) => {
+    expect(conclusionOf(state, { failOn, onPushFailure: "warn" }, blame)).toBe(ends);
+  });
+});
 
 describe("annotations", () => {
   test.each([

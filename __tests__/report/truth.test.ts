@@ -253,7 +253,8 @@ function terminalSaysTheSame(done: Run, words: string): void {
     told: true,
   });
   // "One cache is down in 1.1s" would be a cache that was down for so long.
-  if (/ in [\d.hm ]+s$/.test(shown)) expect(shown).toMatch(/now cached in [\d.hm ]+s$/);
+  if (/ in [\d.hm ]+s$/.test(shown))
+    expect(shown).toMatch(/now cached(?: and verified)? in [\d.hm ]+s$/);
 }
 
 function allSayTheSame(done: Run): void {

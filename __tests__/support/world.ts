@@ -234,7 +234,6 @@ export function memoryNix(options: NixOptions = {}): MemoryNix {
       });
       return { derivations, failures, passedOver: [], built: [], notices: [] };
     },
-    attributes: async () => undefined,
     derivation: async (path) => {
       read.push(path);
       const error = options.unreadable?.get(path);

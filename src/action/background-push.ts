@@ -16,7 +16,7 @@ import type { Log } from "../domain/ports.ts";
 import type { StorePath } from "../domain/store-path.ts";
 import { maySendAtOnce } from "../engine/step.ts";
 import { writeWhole } from "../host/atomic.ts";
-import { awaitFile } from "../host/clock.ts";
+import { awaitFile, clock } from "../host/clock.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { endProcesses, identityOf, isRunning, type ProcessIdentity } from "../host/processes.ts";
 import { plainLine } from "../report/page.ts";
@@ -147,7 +147,7 @@ export async function endBackground(
   const until = performance.now() + (asked ? patience.budget : 0);
   while ((await isRunning(watcher)) && performance.now() < until) {
     if (await exists(paths.done)) break;
-    await wait(POLL, undefined, { signal });
+    await clock.sleep(POLL, signal);
   }
   const done = await exists(paths.done);
   if (!done && (await isRunning(watcher))) {

@@ -14,7 +14,7 @@ import type { Survey } from "../engine/survey.ts";
 import { serverWords } from "../host/http-body.ts";
 import { HttpClient, type HttpResponse } from "../host/http-client.ts";
 import { isSuccess } from "../host/retry.ts";
-import { CHECK_TITLES, conclusionOf } from "../report/annotations.ts";
+import { type Blame, CHECK_TITLES, conclusionOf } from "../report/annotations.ts";
 import { code, markdown, verbatim } from "../report/page.ts";
 import { verdictWords } from "../report/text.ts";
 import { log, redacted } from "./console.ts";
@@ -58,7 +58,12 @@ export async function makeCheckRuns(
     ];
     const id = await checks.send(
       { name: checkName(name), head_sha: headOf(context) },
-      { state, job, weight: weightOf(survey, verdict), summary: words.join("\n\n") },
+      {
+        state,
+        job,
+        blame: blameOf(name, result.findings, survey, verdict),
+        summary: words.join("\n\n"),
+      },
       inner,
     );
     return { target: redacted(name), id, state };
@@ -67,14 +72,21 @@ export async function makeCheckRuns(
   return made;
 }
 
-/** Heavy ones come first in both lists. */
-function weightOf({ derivations }: Survey, verdict: Verdict | undefined): "heavy" | "light" {
-  if (verdict?.kind !== "missing") return "light";
-  const { source, download } = verdict.missing;
-  const weights = [source, download].map(
-    ({ first: [path] }) => path && derivations.get(path)?.heavy,
-  );
-  return weights.includes("heavy") ? "heavy" : "light";
+/** An error names targets, or the derivations that they need: of each list the heavy ones come first. */
+function blameOf(
+  target: string,
+  findings: readonly Finding[],
+  { derivations }: Survey,
+  verdict: Verdict | undefined,
+): Blame {
+  const needed =
+    verdict?.kind === "missing" ? [verdict.missing.source, verdict.missing.download] : [];
+  const paths = needed.flatMap(({ first }) => first);
+  const names = new Set([target, ...paths.flatMap((path) => derivations.get(path)?.name ?? [])]);
+  const errors = findings.filter(({ level }) => level === "error");
+  return errors.some((error) => error.names?.some((name) => names.has(name)))
+    ? "blamed"
+    : "not blamed";
 }
 
 /** What the end of the job made of main's. */
@@ -161,7 +173,7 @@ function serviceOf(context: Context, trust: Trust): CheckService | undefined {
 interface Told {
   readonly state: FinalState;
   readonly job: Pick<Job, "failOn" | "onPushFailure">;
-  readonly weight?: "heavy" | "light";
+  readonly blame?: Blame;
   /** Markdown. */
   readonly summary: string;
 }
@@ -214,14 +226,14 @@ class CheckService implements AsyncDisposable {
   /** A new one, or by its number one that is there. Its number. */
   async send(
     which: number | { readonly name: string; readonly head_sha: string },
-    { state, job, weight, summary }: Told,
+    { state, job, blame = "not blamed", summary }: Told,
     signal: AbortSignal,
   ): Promise<number> {
     const isNew = typeof which !== "number";
     const body = JSON.stringify({
       ...(isNew ? which : {}),
       status: "completed",
-      conclusion: conclusionOf(state, job, weight),
+      conclusion: conclusionOf(state, job, blame),
       details_url: this.details,
       output: { title: CHECK_TITLES[state], summary: redacted(summary) || CHECK_TITLES[state] },
     });

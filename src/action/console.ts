@@ -1,7 +1,7 @@
 /** The runner's log: groups, annotations, masked secrets, and no line that the runner would take for a command. */
 
 import * as core from "@actions/core";
-import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
+import { describeError, reasonOf, systemTrouble, UserError } from "../domain/errors.ts";
 import { type Secrets, secretTexts } from "../domain/job.ts";
 import { credentialsIn, withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
@@ -141,7 +141,8 @@ export async function guarded(task: (signal: AbortSignal) => Promise<void>): Pro
   process.once("SIGTERM", interrupt);
   try {
     await task(controller.signal);
-  } catch (error) {
+  } catch (thrown) {
+    const error = reasonOf(thrown, controller.signal);
     // What was begun beside it is ended too.
     controller.abort(error);
     const known = error instanceof UserError ? error : systemTrouble(error);

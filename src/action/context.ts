@@ -1,12 +1,13 @@
 /** What the runner tells of the job: event, workspace, folders. */
 
 import { constants } from "node:fs";
-import { access, lstat, mkdir, readFile } from "node:fs/promises";
+import { access, lstat, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeError, UserError } from "../domain/errors.ts";
 import type { Trust } from "../domain/job.ts";
 import { MAY } from "../engine/step.ts";
+import { makeFolder } from "../host/atomic.ts";
 import type { Environment } from "../host/environment.ts";
 import { parseInputs, type Request, readInputs } from "./inputs.ts";
 import { isStrange, trustOf } from "./trust.ts";
@@ -84,7 +85,7 @@ export async function ourFolder(environment: Environment): Promise<string> {
 
 /** What lies in it decides what is pushed: nobody else may have made it. */
 async function makeOurs(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const stats = await lstat(folder);
   if (!stats.isDirectory()) throw new Error("it is no folder");
   const user = process.getuid?.();

@@ -1,12 +1,12 @@
 /** A place in GitHub's cache for what a run leaves beside the paths of its cache, whatever kind that is. */
 
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type GithubClientOptions, restoreEntries, saveEntry } from "../caches/github/client.ts";
 import { restoreNotice, saveNotice } from "../caches/github/trouble.ts";
 import type { RecordStore } from "../domain/evaluation-record.ts";
-import { writeWhole } from "../host/atomic.ts";
+import { makeFolder, writeWhole } from "../host/atomic.ts";
 import { clientOptions, type GithubCache } from "./github-restore.ts";
 import { runOf } from "./github-save.ts";
 
@@ -47,7 +47,7 @@ export function githubRecords(
     async write(key, content, signal) {
       const options = await optionsOf(cache);
       const folder = join(options.directory, FOLDER);
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       try {
         await writeWhole(join(folder, FILE), content);
         const entry = { folder: FOLDER, key: `${key}-${mine}-${runOf(environment)}` };

@@ -1,6 +1,6 @@
 /** The start of `cache: github`: its folder is filled from GitHub's cache, and a record is left for post. */
 
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod/mini";
 import { type GithubClientOptions, restoreEntries } from "../caches/github/client.ts";
@@ -14,7 +14,7 @@ import type { Log } from "../domain/ports.ts";
 import { parseSigningKey } from "../domain/signature.ts";
 import { count } from "../domain/size.ts";
 import type { Survey } from "../engine/survey.ts";
-import { writeWhole } from "../host/atomic.ts";
+import { makeFolder, writeWhole } from "../host/atomic.ts";
 import { readIfThere } from "../host/disk.ts";
 import type { Environment } from "../host/environment.ts";
 import { hashKeyFiles } from "../host/key-files.ts";
@@ -33,7 +33,7 @@ export interface GithubCache {
 
 export async function clientOptions({ environment, folder, client }: GithubCache) {
   const directory = join(folder, "github");
-  await mkdir(directory, { recursive: true });
+  await makeFolder(directory);
   return { environment, directory, ...client } satisfies GithubClientOptions;
 }
 

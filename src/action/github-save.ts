@@ -8,7 +8,7 @@ import { saveNotice, type Trouble } from "../caches/github/trouble.ts";
 import type { Composed } from "../compose.ts";
 import { describeError } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
-import type { Trust } from "../domain/job.ts";
+import type { Job, Trust } from "../domain/job.ts";
 import type { NarInfo } from "../domain/narinfo.ts";
 import type { Nix } from "../domain/ports.ts";
 import { count, formatBytes } from "../domain/size.ts";
@@ -32,36 +32,39 @@ export interface SaveRequest {
   readonly storeNames: { readonly begin: ReadonlySet<string>; readonly end: ReadonlySet<string> };
 }
 
+type Saving = GithubCache & { readonly job: Pick<Job, "onPushFailure"> };
+
+/** What became of what the job pushed: it lies in a folder that goes with the job. */
+export interface Kept {
+  readonly how: "kept" | "lost";
+  readonly findings: readonly Finding[];
+}
+
+const KEPT: Kept = { how: "kept", findings: [] };
+
 /** Never throws but for the signal; what could not be saved is told in what it returns. */
-async function saveGithub(
-  request: SaveRequest,
-  cache: GithubCache,
-  signal: AbortSignal,
-): Promise<readonly Finding[]> {
+async function saveGithub(request: SaveRequest, cache: Saving, signal: AbortSignal): Promise<Kept> {
   try {
     return await saveLayers(request, cache, signal);
   } catch (error) {
     signal.throwIfAborted();
-    return [saveFinding("what is new", { kind: "failed", detail: describeError(error) })];
+    const trouble = { kind: "failed", detail: describeError(error) } as const;
+    return { how: "lost", findings: saveFindings("what is new", trouble, cache) };
   }
 }
 
-async function saveLayers(
-  request: SaveRequest,
-  cache: GithubCache,
-  signal: AbortSignal,
-): Promise<readonly Finding[]> {
+async function saveLayers(request: SaveRequest, cache: Saving, signal: AbortSignal): Promise<Kept> {
   const { record, nix } = request;
   const { folder, log, environment } = cache;
   const directory = githubDirectory(folder);
   const restored = new Set(record.restored);
   const isNew = ({ storePath }: NarInfo) => !restored.has(hashPart(storePath));
   // Names alone tell of most runs that there is nothing to save.
-  if ([...(await namesIn(directory))].every((name) => restored.has(name))) return [];
+  if ([...(await namesIn(directory))].every((name) => restored.has(name))) return KEPT;
   const content = await contentOf(directory, nix.setup.storeDir);
   const reached = await reach(request, content, signal);
   const wanted = [...content.values()].filter(({ storePath }) => reached.has(storePath));
-  if (!wanted.some(isNew)) return [];
+  if (!wanted.some(isNew)) return KEPT;
   const dropped = content.size - wanted.length;
   if (dropped > 0) log.info(`github: ${count(dropped, "path")} not kept: no target reaches them`);
 
@@ -71,6 +74,7 @@ async function saveLayers(
   );
   let rest = without(wanted, shared);
   const told: Finding[] = [];
+  let how: Kept["how"] = "kept";
   for (const layer of record.layers) {
     const due = layer.kind === "shared" ? layer.holds === undefined : rest.some(isNew);
     if (!due || rest.length === 0) continue;
@@ -82,24 +86,31 @@ async function saveLayers(
       rest = [];
       continue;
     }
-    told.push(saveFinding(key, trouble));
+    told.push(...saveFindings(key, trouble, cache));
+    if (trouble.kind === "race") continue;
     // What is refused for one entry is refused for the next one too.
-    if (trouble.kind !== "race") break;
+    how = "lost";
+    break;
   }
-  return told;
+  return { how, findings: told };
 }
 
 /** Expected where the event or the runner has no such cache, and of no harm where somebody else saved it. */
 const EXPECTED: ReadonlySet<Trouble["kind"]> = new Set(["race", "denied", "mode", "unavailable"]);
 
-function saveFinding(key: string, trouble: Trouble): Finding {
-  return {
-    kind: "push",
-    level: EXPECTED.has(trouble.kind) ? "notice" : "warning",
-    cause: "github save",
-    title: "GitHub's cache did not keep what this job built",
-    message: saveNotice(key, trouble),
-  };
+function saveFindings(key: string, trouble: Trouble, { job }: Saving): Finding[] {
+  const isExpected = EXPECTED.has(trouble.kind);
+  if (job.onPushFailure === "ignore" && !isExpected) return [];
+  const level = job.onPushFailure === "error" ? "error" : "warning";
+  return [
+    {
+      kind: "push",
+      level: isExpected ? "notice" : level,
+      cause: "github save",
+      title: "GitHub's cache did not keep what this job built",
+      message: saveNotice(key, trouble),
+    },
+  ];
 }
 
 /**
@@ -147,10 +158,10 @@ export async function keepGithub(
   { world, storeNames }: Composed,
   memory: JobMemory,
   signal: AbortSignal,
-): Promise<readonly Finding[]> {
-  if (context.job.cache?.keeper !== "GitHub" || trust.kind !== "write") return [];
+): Promise<Kept> {
+  if (context.job.cache?.keeper !== "GitHub" || trust.kind !== "write") return KEPT;
   const record = await readRecord(context.folder);
-  if (!record || !world.nix) return [];
+  if (!record || !world.nix) return KEPT;
   return saveGithub(
     {
       record,

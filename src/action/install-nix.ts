@@ -7,6 +7,7 @@ import { delimiter, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { ChosenNix } from "../domain/job.ts";
 import type { Log } from "../domain/ports.ts";
+import { makeFolder } from "../host/atomic.ts";
 import { clock } from "../host/clock.ts";
 import { childEnvironment, type Environment } from "../host/environment.ts";
 import { exec as run } from "../host/exec.ts";
@@ -204,8 +205,10 @@ async function fetchTarball(
   const { version, base } = release;
   const name = `nix-${version}-${system}.tar.xz`;
   const arch = system.split("-")[0] ?? system;
-  // tool-cache throws where the runner has no folder for it; then the download is simply not kept.
-  const keeps = (environment["RUNNER_TOOL_CACHE"] ?? "") !== "";
+  // tool-cache throws where the runner has no folder for it, or tries for ever to make one; then the download
+  // is simply not kept.
+  const folder = environment["RUNNER_TOOL_CACHE"] ?? "";
+  const keeps = folder !== "" && (await canBeMade(folder));
   const kept = keeps ? tools.find(TOOL, version, arch) : "";
   if (kept !== "") return join(kept, name);
   const url = new URL(name, base).href;
@@ -214,6 +217,13 @@ async function fetchTarball(
   // What is not right is kept for nobody.
   const right = (await sha256File(file)) === release.sha256[system];
   return keeps && right ? join(await tools.cacheFile(file, name, TOOL, version, arch), name) : file;
+}
+
+function canBeMade(folder: string): Promise<boolean> {
+  return makeFolder(folder).then(
+    () => true,
+    () => false,
+  );
 }
 
 const UNPACK_DEADLINE = 10 * 60_000;

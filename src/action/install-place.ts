@@ -4,6 +4,7 @@ import { access, constants, mkdir, readFile, stat, writeFile } from "node:fs/pro
 import { dirname, join } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { Log } from "../domain/ports.ts";
+import { makeFolder } from "../host/atomic.ts";
 import type { Environment } from "../host/environment.ts";
 import { folderOf, missingProgram } from "../host/programs.ts";
 import { asRoot } from "../host/tool-folders.ts";
@@ -87,6 +88,6 @@ async function ownSettings(environment: Environment, text: string): Promise<void
   const { XDG_CONFIG_HOME: config, HOME: home = "/" } = environment;
   const file = join(config || join(home, ".config"), "nix/nix.conf");
   if (await stat(file).catch(() => undefined)) return;
-  await mkdir(dirname(file), { recursive: true });
+  await makeFolder(dirname(file));
   await writeFile(file, text);
 }

@@ -1,6 +1,5 @@
 /** What the step does: the run, its report, and what it leaves for post. */
 
-import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
 import type { Composed } from "../compose.ts";
@@ -12,7 +11,7 @@ import { MAY, maySendAtOnce } from "../engine/step.ts";
 import { pinsOf } from "../engine/survey/found.ts";
 import { silentSubstituters } from "../engine/survey/substituters.ts";
 import type { Survey } from "../engine/survey.ts";
-import { writeWhole } from "../host/atomic.ts";
+import { makeFolder, writeWhole } from "../host/atomic.ts";
 import { isHosted, jobPath, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { folderOf } from "../host/programs.ts";
@@ -236,7 +235,7 @@ async function withNix(context: Context, signal: AbortSignal): Promise<Context> 
     tellWhereNixIs(context);
     return context;
   }
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const folders = await installation.installNix({
     release: installation.releaseOf(job.chosenNix),
     environment,

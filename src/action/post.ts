@@ -5,9 +5,12 @@ import { access, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import * as core from "@actions/core";
+import type { PushProgress } from "../domain/cache.ts";
 import { byCause, byImportance } from "../domain/finding.ts";
 import { codeOf, type Trust } from "../domain/job.ts";
 import { count, formatBytes, formatSeconds } from "../domain/size.ts";
+import type { Outcome } from "../engine/outcome.ts";
+import type { PostRun } from "../engine/post.ts";
 import { type Environment, secretOf, takeEnvironment } from "../host/environment.ts";
 import type { ProcessIdentity } from "../host/processes.ts";
 import { annotations } from "../report/annotations.ts";
@@ -108,11 +111,18 @@ async function endJob(
   const { job } = context;
   const memory = { ...state.memory, pushEnded: ended };
   const done = await runPost(job, trust, composed.world, memory, signal);
-  const kept = await keepGithub(context, trust, composed, state.memory, signal);
-  const outcome = { ...done.outcome, findings: [...done.outcome.findings, ...kept] };
+  const { how, findings: ofSaving } = await keepGithub(
+    context,
+    trust,
+    composed,
+    state.memory,
+    signal,
+  );
+  const told = [...done.outcome.findings, ...ofSaving];
+  const outcome = { ...(how === "lost" ? withoutPush(done, ahead) : done.outcome), findings: told };
   const page: PostPage = {
     done: { ...done, outcome },
-    ahead,
+    ahead: how === "lost" ? [] : ahead,
     cacheName: job.cacheName,
     seconds: (performance.now() - begun) / 1000,
     told: new Set(state.told ?? []),
@@ -136,6 +146,13 @@ async function endJob(
   }
   log.info(postLastLine(page));
   conclude(endOf(outcome.findings));
+}
+
+/** What was pushed into a folder that goes with the job is in no cache, nor are the targets. */
+function withoutPush({ outcome, targets }: PostRun, ahead: readonly PushProgress[]): Outcome {
+  const lost = [...ahead, ...outcome.pushed].map(({ path }) => path);
+  const unpushed = [...outcome.unpushed, ...lost];
+  return { ...outcome, pushed: [], unpushed, notPushed: targets, verified: [], pinned: [] };
 }
 
 /** Nix as main found it, whatever a step put before it since. */

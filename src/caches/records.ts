@@ -1,6 +1,13 @@
 /** Evaluation records, ledgers and build figures on their way into a cache and back: compressed, and sealed against change. */
 
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  randomBytes,
+  timingSafeEqual,
+} from "node:crypto";
 import {
   type BuildFigures,
   type FigureStore,
@@ -83,30 +90,67 @@ export function memory({ store, key, storeDir, secret, log }: MemoryOptions): Me
 }
 
 /**
- * Compressed and sealed, and bound to its key: what this secret did not seal is not there. Without a secret
- * the seal is a checksum, and the key has to say whose it is.
+ * Compressed and sealed, and bound to its key: what this secret did not seal is not there. With a secret it is encrypted
+ * as well: it holds the sources that derivations name, a private input's among them, and a cache may have more readers.
+ * Without one the seal is a checksum, and the key has to say whose it is.
  */
 export function sealed(store: RecordStore, secret: string | undefined): RecordStore {
-  const seal = (key: string, content: Uint8Array) =>
-    (secret ? createHmac("sha256", secret) : createHash("sha256"))
-      .update(`evaluation ${key}\n`)
-      .update(content)
-      .digest();
   return {
     async read(key, signal) {
       const file = await store.read(`evaluation-${key}`, signal);
       if (!file) return undefined;
-      const content = file.subarray(SEAL);
-      if (file.length < SEAL || !timingSafeEqual(file.subarray(0, SEAL), seal(key, content))) {
-        throw new Error("its seal is not ours");
-      }
+      const content = secret ? decrypted(file, key, secret) : summed(file, key);
+      if (!content) throw new Error("its seal is not ours");
       return decompressWhole(content, MOST);
     },
     async write(key, content, signal) {
       const packed = await compressWhole({ compression: "zstd" }, content);
-      await store.write(`evaluation-${key}`, Buffer.concat([seal(key, packed), packed]), signal);
+      const file = secret
+        ? encrypted(packed, key, secret)
+        : Buffer.concat([sumOf(packed, key), packed]);
+      await store.write(`evaluation-${key}`, file, signal);
     },
   };
+}
+
+function sumOf(content: Uint8Array, key: string): Buffer {
+  return createHash("sha256").update(`evaluation ${key}\n`).update(content).digest();
+}
+
+function summed(file: Uint8Array, key: string): Uint8Array | undefined {
+  const content = file.subarray(SEAL);
+  const isWhole =
+    file.length >= SEAL && timingSafeEqual(file.subarray(0, SEAL), sumOf(content, key));
+  return isWhole ? content : undefined;
+}
+
+const CIPHER = "aes-256-gcm";
+/** Bytes, of GCM. */
+const NONCE = 12;
+const TAG = 16;
+
+function keyFrom(secret: string): Buffer {
+  return createHmac("sha256", secret).update("encrypts evaluations").digest();
+}
+
+function encrypted(content: Uint8Array, key: string, secret: string): Buffer {
+  const nonce = randomBytes(NONCE);
+  const cipher = createCipheriv(CIPHER, keyFrom(secret), nonce).setAAD(Buffer.from(key));
+  const body = Buffer.concat([cipher.update(content), cipher.final()]);
+  return Buffer.concat([nonce, cipher.getAuthTag(), body]);
+}
+
+function decrypted(file: Uint8Array, key: string, secret: string): Uint8Array | undefined {
+  if (file.length < NONCE + TAG) return undefined;
+  const decipher = createDecipheriv(CIPHER, keyFrom(secret), file.subarray(0, NONCE))
+    .setAAD(Buffer.from(key))
+    .setAuthTag(file.subarray(NONCE, NONCE + TAG));
+  const body = decipher.update(file.subarray(NONCE + TAG));
+  try {
+    return Buffer.concat([body, decipher.final()]);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Not sealed: a figure lets nothing be believed, and a run without secrets needs it just as much. */

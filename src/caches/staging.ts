@@ -13,6 +13,7 @@ import { fileUrl } from "../domain/location.ts";
 import { formatNarInfo, type NarInfo } from "../domain/narinfo.ts";
 import type { Log, Stageable, Staging } from "../domain/ports.ts";
 import { hashPart, type StorePath } from "../domain/store-path.ts";
+import { makeFolder } from "../host/atomic.ts";
 
 const PARALLEL = 128;
 const SMALL = 128 * 1024;
@@ -27,7 +28,7 @@ export function staging(folder: string, storeDir: string, bytes: number, log: Lo
     directory: folder,
     bytes,
     async stage(members, signal) {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       const directory = await mkdtemp(join(folder, "staging-"));
       try {
         await mkdir(join(directory, "nar"));

@@ -1,8 +1,9 @@
 /** The folder of a command on the command line: its own, and gone when it is over. */
 
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeFolder } from "../host/atomic.ts";
 import type { Environment } from "../host/environment.ts";
 
 /**
@@ -12,7 +13,7 @@ import type { Environment } from "../host/environment.ts";
 export async function beginFolder(environment: Environment): Promise<string> {
   const state = stateFolder(environment);
   try {
-    await mkdir(state, { recursive: true, mode: 0o700 });
+    await makeFolder(state, 0o700);
     for (const name of await readdir(state)) {
       const pid = /^run-(\d+)-/.exec(name)?.[1];
       if (pid !== undefined && !isAlive(Number(pid)))

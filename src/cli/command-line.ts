@@ -3,7 +3,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseInputs, type Request } from "../action/inputs.ts";
-import { describeError, systemTrouble, UserError } from "../domain/errors.ts";
+import { describeError, reasonOf, systemTrouble, UserError } from "../domain/errors.ts";
 import { codeOf, secretTexts, type Trust } from "../domain/job.ts";
 import { withoutCredentials } from "../domain/location.ts";
 import type { Log } from "../domain/ports.ts";
@@ -186,7 +186,7 @@ async function work(
     }
     return allFindings(done).some(({ level }) => level === "error") ? 1 : 0;
   } catch (error) {
-    await tell(error, command.format);
+    await tell(reasonOf(error, signal), command.format);
     return interrupted ?? 1;
   } finally {
     await rm(rootsFolder, { recursive: true, force: true });

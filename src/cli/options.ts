@@ -219,8 +219,10 @@ export const INPUT_OPTIONS: Readonly<Record<OptionName, OptionFacts>> = {
   "pass-env": {
     group: "Running",
     takes: "NAMES",
-    means: "variables for builds",
-    values: ["names of environment variables that builds need, besides those that Nix reads"],
+    means: "variables passed on",
+    values: [
+      "names of environment variables that builds or fetches need, besides those that Nix reads",
+    ],
     again: "adds up",
   },
 };

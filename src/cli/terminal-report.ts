@@ -81,11 +81,11 @@ export function runLines(run: Run, sheet: Sheet, how: "all" | "quiet"): string[]
   return led([...body, ...told, ...notes], resultLine(run, sheet, how), sheet);
 }
 
-/** Of what was noticed, what has a page in docs/troubleshooting.md: there is something to do. */
+/** Of what was noticed, where there is something to do: what has a page in docs/troubleshooting.md, and what to name. */
 function noteBlock(notice: string, sheet: Sheet): string[] {
   const [, code, words] = /^(NCP-\d+) (.+)$/.exec(notice) ?? [];
-  if (code === undefined || words === undefined) return [];
-  const text = `${plainLine(typed(words))} (${code})`;
+  if (code === undefined && !notice.startsWith("not looked at")) return [];
+  const text = plainLine(typed(words ?? notice)) + (code === undefined ? "" : ` (${code})`);
   return ["", `${sheet.paint("bold", "note:")} ${hung(text, sheet, 6)}`];
 }
 

@@ -164,6 +164,12 @@ export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
+/** Why something ended: Node's own timers and files tell of an interruption only that there was one. */
+export function reasonOf(thrown: unknown, signal: AbortSignal): unknown {
+  const { name } = (thrown ?? {}) as { readonly name?: unknown };
+  return name === "AbortError" && signal.aborted ? signal.reason : thrown;
+}
+
 export function isFullDisk(message: string): boolean {
   return /No space left on device|ENOSPC|database or disk is full|Disk quota exceeded/i.test(
     message,

@@ -20,6 +20,8 @@ export interface EvaluationRequest {
   readonly outputs: OutputSelection;
   readonly skips?: (attrPath: string) => boolean;
   readonly absent?: "is nothing";
+  /** Of a set, which names it has: none of its members is evaluated, and each comes as passed over. */
+  readonly look?: "at its names";
 }
 
 /** One derivation an evaluation gave. */

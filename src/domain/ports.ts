@@ -96,8 +96,6 @@ export interface Nix {
   evaluate(request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationResult>;
   /** What becomes of what was evaluated. */
   readonly evaluated?: AfterEvaluation;
-  /** How many names a set of a flake has; undefined where it cannot be looked at. */
-  attributes(flake: string, set: string, signal: AbortSignal): Promise<number | undefined>;
   /** Reads the `.drv` file; throws a UserError that names the file and the line. */
   derivation(path: StorePath): Promise<Derivation>;
   /** Those of `paths` that are valid in the store. */

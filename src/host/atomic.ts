@@ -46,19 +46,19 @@ async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
  * Makes a folder and those above it. Node's own way asks for ever where a folder cannot be made in one that is
  * there, and the kernel calls it absent (`/proc`, an automount without a server).
  */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string, mode = 0o777): Promise<void> {
   try {
-    await makeOne(path);
+    await makeOne(path, mode);
   } catch (error) {
     if (!isMissing(error) || dirname(path) === path) throw error;
-    await makeFolder(dirname(path));
-    await makeOne(path);
+    await makeFolder(dirname(path), mode);
+    await makeOne(path, mode);
   }
 }
 
-async function makeOne(path: string): Promise<void> {
+async function makeOne(path: string, mode: number): Promise<void> {
   try {
-    await mkdir(path);
+    await mkdir(path, mode);
   } catch (error) {
     const isThere = await stat(path).then(
       (found) => found.isDirectory(),

@@ -1,9 +1,12 @@
-/** Time: now, and waiting that can be interrupted. */
+/** Time: now, waiting that can be interrupted, and when GitHub ends the job. */
 
 import { existsSync, watch } from "node:fs";
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Clock, Log, WorkState } from "../domain/ports.ts";
+import type { Clock, JobEnd, Log, WorkState } from "../domain/ports.ts";
+import { topOf } from "./disk.ts";
+import { type Environment, isHosted } from "./environment.ts";
 
 export const clock: Clock = {
   // Never backwards: whoever sets the machine's clock back would hold up every deadline by as much.
@@ -143,4 +146,38 @@ export class Deadlines {
     this.current = { signal, opened: now, timer, controller, waiting };
     return this.current;
   }
+}
+
+/** GitHub's own bound on a job of a hosted runner. */
+const HOSTED_MINUTES = 360;
+
+/**
+ * When GitHub ends the job: by `timeout-minutes` in its workflow file, else by its own bound on hosted runners. A job
+ * begins when its event file is written.
+ */
+export async function jobEnd(
+  workspace: string,
+  environment: Environment,
+): Promise<JobEnd | undefined> {
+  const { GITHUB_JOB: job = "", GITHUB_EVENT_PATH: event = "" } = environment;
+  const file = /^[^/]+\/[^/]+\/(\.github\/workflows\/[^/@]+)@/.exec(
+    environment["GITHUB_WORKFLOW_REF"] ?? "",
+  )?.[1];
+  if (job === "" || file === undefined) return undefined;
+  const begun = await stat(event).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => undefined,
+  );
+  if (begun === undefined) return undefined;
+  const { writtenTimeout } = await import("./workflow-files.ts");
+  const written = await writtenTimeout(await topOf(workspace), file, job);
+  if (written === undefined) return undefined;
+  const minutes = written === "" && isHosted(environment) ? HOSTED_MINUTES : Number(written);
+  // An expression is known to GitHub alone.
+  if (!(minutes > 0)) return undefined;
+  const why =
+    written === ""
+      ? "GitHub's bound on hosted jobs"
+      : `timeout-minutes of the job ${job} in ${file}`;
+  return { at: begun + minutes * 60_000, minutes, why };
 }

@@ -181,3 +181,11 @@ export async function folderSize(path: string, signal: AbortSignal): Promise<Fol
   }
   return { bytes, inodes, seen };
 }
+
+/** Where `.github` and git are: on the command line the working folder may be below. */
+export async function topOf(workspace: string): Promise<string> {
+  for (let at = workspace; ; at = dirname(at)) {
+    if ((await readIfThere(join(at, ".git", "HEAD"))) !== undefined) return at;
+    if (at === dirname(at)) return workspace;
+  }
+}

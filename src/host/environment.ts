@@ -76,15 +76,28 @@ const SECRET =
  * secret.
  */
 export function buildEnvironment(from: Environment, needs: BuildNeeds): Environment {
-  const { code, named, declared, hook } = needs;
+  const { code, declared, hook } = needs;
+  const named = namedEnvironment(from, needs);
+  if (code === "strange") return { ...named, ...Object.fromEntries(withoutCredentials(from)) };
   const isDeclared = new Set(declared);
   const found = Object.entries(from).filter(([name]) => {
     if (OWN.test(name)) return false;
-    if (code === "strange") return named.includes(name) && !isSecretName(name);
-    if (hook === "here" || named.includes(name)) return true;
+    if (hook === "here") return true;
     return isDeclared.has(name) && !isSecretName(name) && !RUNNERS.test(name);
   });
-  return Object.fromEntries([...found, ...(code === "strange" ? withoutCredentials(from) : [])]);
+  return { ...Object.fromEntries(found), ...named };
+}
+
+/** What the workflow's author names himself, for whatever Nix starts; for a stranger's code no secret. */
+export function namedEnvironment(
+  from: Environment,
+  { code, named }: Pick<BuildNeeds, "code" | "named">,
+): Environment {
+  const found = Object.entries(from).filter(
+    ([name]) =>
+      named.includes(name) && !OWN.test(name) && (code !== "strange" || !isSecretName(name)),
+  );
+  return Object.fromEntries(found);
 }
 
 /** Whether a variable of this name would hold a secret. */

@@ -1,11 +1,9 @@
 /** Looks at the project: its workflows, where it configures caches, whether its locks are committed. */
 
-import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import type { JobEnd } from "../domain/ports.ts";
+import { join } from "node:path";
 import type { CacheConfiguration, LockFile, Project } from "../domain/workflow.ts";
-import { readIfThere } from "./disk.ts";
-import { childEnvironment, type Environment, isHosted } from "./environment.ts";
+import { readIfThere, topOf } from "./disk.ts";
+import { childEnvironment, type Environment } from "./environment.ts";
 import { runGit } from "./programs.ts";
 
 export interface ProjectOptions {
@@ -42,48 +40,6 @@ export function project(options: ProjectOptions): Project {
       };
     },
   };
-}
-
-/** GitHub's own bound on a job of a hosted runner. */
-const HOSTED_MINUTES = 360;
-
-/**
- * When GitHub ends the job: by `timeout-minutes` in its workflow file, else by its own bound on hosted runners. A job
- * begins when its event file is written.
- */
-export async function jobEnd(
-  workspace: string,
-  environment: Environment,
-): Promise<JobEnd | undefined> {
-  const { GITHUB_JOB: job = "", GITHUB_EVENT_PATH: event = "" } = environment;
-  const file = /^[^/]+\/[^/]+\/(\.github\/workflows\/[^/@]+)@/.exec(
-    environment["GITHUB_WORKFLOW_REF"] ?? "",
-  )?.[1];
-  if (job === "" || file === undefined) return undefined;
-  const begun = await stat(event).then(
-    ({ mtimeMs }) => mtimeMs,
-    () => undefined,
-  );
-  if (begun === undefined) return undefined;
-  const { writtenTimeout } = await import("./workflow-files.ts");
-  const written = await writtenTimeout(await topOf(workspace), file, job);
-  if (written === undefined) return undefined;
-  const minutes = written === "" && isHosted(environment) ? HOSTED_MINUTES : Number(written);
-  // An expression is known to GitHub alone.
-  if (!(minutes > 0)) return undefined;
-  const why =
-    written === ""
-      ? "GitHub's bound on hosted jobs"
-      : `timeout-minutes of the job ${job} in ${file}`;
-  return { at: begun + minutes * 60_000, minutes, why };
-}
-
-/** Where `.github` and git are: on the command line the working folder may be below. */
-async function topOf(workspace: string): Promise<string> {
-  for (let at = workspace; ; at = dirname(at)) {
-    if ((await readIfThere(join(at, ".git", "HEAD"))) !== undefined) return at;
-    if (at === dirname(at)) return workspace;
-  }
 }
 
 /** `owner/name` on GitHub: the runner says it, and at other places git's configuration does. */
@@ -150,22 +106,93 @@ async function trackedFiles(
   }
 }
 
+function flakeConfiguration(source: string): CacheConfiguration[] {
+  const config = nixConfigOf(source);
+  const words = (setting: string) =>
+    [config.get(setting), config.get(`extra-${setting}`)].flatMap((text = "") =>
+      text.split(/\s+/).filter(Boolean),
+    );
+  const substituters = words("substituters");
+  const publicKeys = words("trusted-public-keys");
+  if (substituters.length + publicKeys.length === 0) return [];
+  return [{ where: "flake.nix", substituters, publicKeys }];
+}
+
 const BYTES_MOST = 1024 * 1024;
 
-type Token = { readonly kind: "word" | "text" | "sign"; readonly text: string };
+type Token = {
+  /** `computed`: a string in which something is interpolated. */
+  readonly kind: "word" | "text" | "sign" | "computed";
+  readonly text: string;
+};
 
-/** Nix's words, strings and signs; comments are left out. */
-function tokensOf(source: string): Token[] {
+/** Strings in the interpolations of strings; deeper ones nobody writes. */
+const DEPTH_MOST = 50;
+
+/** Nix's words, strings (an address without quotes is one) and signs; comments are left out. */
+function tokensOf(whole: string): Token[] {
   const tokens: Token[] = [];
+  const source = whole.slice(0, BYTES_MOST);
   const pattern =
-    /\s+|#[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|"((?:[^"\\]|\\[\s\S])*)"|''((?:[^']|'(?!'))*)''|([A-Za-z_][\w'-]*(?:\.[A-Za-z_][\w'-]*)*)|([\s\S])/g;
-  for (const [, quoted, indented, word, sign] of source.slice(0, BYTES_MOST).matchAll(pattern)) {
-    const text = quoted ?? indented;
-    if (text !== undefined) tokens.push({ kind: "text", text });
+    /\s+|#[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|([A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9%/?:@&=+$,_.!~*'-]+)|("|'')|([A-Za-z_][\w'-]*(?:\.[A-Za-z_][\w'-]*)*)|([\s\S])/y;
+  for (let at = 0; at < source.length; at = pattern.lastIndex) {
+    pattern.lastIndex = at;
+    const [, address, quote, word, sign] = pattern.exec(source) ?? [];
+    if (quote !== undefined) {
+      const { end, text } = stringIn(source, pattern.lastIndex, quote, 0);
+      tokens.push(text === undefined ? { kind: "computed", text: "" } : { kind: "text", text });
+      pattern.lastIndex = end;
+    } else if (address !== undefined) tokens.push({ kind: "text", text: address });
     else if (word !== undefined) tokens.push({ kind: "word", text: word });
     else if (sign !== undefined) tokens.push({ kind: "sign", text: sign });
   }
   return tokens;
+}
+
+const ESCAPED: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
+
+/** What stands behind a quote, and where that ends; no text where something is interpolated. */
+function stringIn(
+  source: string,
+  from: number,
+  quote: string,
+  depth: number,
+): { readonly end: number; readonly text?: string } {
+  const pattern =
+    quote === '"'
+      ? /[^"\\$]+|\$[^{"\\]|\\([\s\S])|\$\{|(")|\$/y
+      : /[^'$]+|\$[^{']|'''|''(\$)|''\\([\s\S])|\$\{|('')|['$]/y;
+  let text = "";
+  let isWritten = true;
+  for (let at = from; at < source.length; at = pattern.lastIndex) {
+    pattern.lastIndex = at;
+    const [all = "", ...groups] = pattern.exec(source) ?? [];
+    const end = groups.pop();
+    const escaped = groups.find((one) => one !== undefined);
+    if (end !== undefined) return { end: pattern.lastIndex, ...(isWritten ? { text } : {}) };
+    if (all === "${") {
+      isWritten = false;
+      pattern.lastIndex = afterInterpolation(source, pattern.lastIndex, depth + 1);
+    } else if (escaped !== undefined) text += ESCAPED[escaped] ?? escaped;
+    else text += all === "'''" ? "''" : all;
+  }
+  return { end: source.length };
+}
+
+function afterInterpolation(source: string, from: number, depth: number): number {
+  const pattern =
+    /[A-Za-z_][\w'-]*|#[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|("|'')|([{}])|[^A-Za-z_#/"'{}]+|[\s\S]/y;
+  let open = 1;
+  for (let at = from; at < source.length && depth < DEPTH_MOST; at = pattern.lastIndex) {
+    pattern.lastIndex = at;
+    const [, quote, brace] = pattern.exec(source) ?? [];
+    if (quote !== undefined) {
+      pattern.lastIndex = stringIn(source, pattern.lastIndex, quote, depth).end;
+    }
+    if (brace === "{") open++;
+    if (brace === "}" && --open === 0) return pattern.lastIndex;
+  }
+  return source.length;
 }
 
 const OPEN = new Set(["{", "[", "("]);
@@ -189,7 +216,10 @@ function attributesOf(tokens: readonly Token[], from: number): Attribute[] {
     else if (isSign && CLOSE.has(text)) {
       if (depth === 0) break;
       depth--;
-    } else if (depth === 0 && begin < 0 && kind === "word") name = text;
+    } else if (depth === 0 && begin < 0 && (kind === "word" || kind === "text")) {
+      // nixConfig."extra-substituters"
+      name = name?.endsWith(".") ? name + text : text;
+    } else if (depth === 0 && begin < 0 && isSign && text === ".") name = `${name ?? ""}.`;
     else if (depth === 0 && begin < 0 && isSign && text === "=" && name !== undefined)
       begin = at + 1;
     else if (depth === 0 && isSign && text === ";") {
@@ -213,27 +243,30 @@ function attributesAtTop(source: string): Attribute[] | undefined {
  */
 export function nixConfigOf(source: string): ReadonlyMap<string, string> {
   const settings = (attributesAtTop(source) ?? []).flatMap(({ name, value }): Attribute[] => {
-    if (name === "nixConfig") return value[0]?.text === "{" ? attributesOf(value, 0) : [];
+    const first = value.findIndex(({ text }) => text !== "(");
+    if (name === "nixConfig") return value[first]?.text === "{" ? attributesOf(value, first) : [];
     return name.startsWith("nixConfig.") ? [{ name: name.slice("nixConfig.".length), value }] : [];
   });
   return new Map(
     settings.map(({ name, value }) => {
+      const [only, ...more] = value;
       const texts = value.flatMap(({ kind, text }) => (kind === "text" ? [text] : []));
-      return [name, texts.filter((text) => !text.includes("${")).join(" ")];
+      const isWord = only?.kind === "word" && more.length === 0;
+      return [nowCalled(name), isWord ? only.text : texts.join(" ")];
     }),
   );
 }
 
-function flakeConfiguration(source: string): CacheConfiguration[] {
-  const config = nixConfigOf(source);
-  const words = (setting: string) =>
-    [config.get(setting), config.get(`extra-${setting}`)].flatMap((text = "") =>
-      text.split(/\s+/).filter(Boolean),
-    );
-  const substituters = words("substituters");
-  const publicKeys = words("trusted-public-keys");
-  if (substituters.length + publicKeys.length === 0) return [];
-  return [{ where: "flake.nix", substituters, publicKeys }];
+/** Names that Nix still takes for what is called otherwise now. */
+const ELDER: Readonly<Record<string, string>> = {
+  "binary-caches": "substituters",
+  "binary-cache-public-keys": "trusted-public-keys",
+  "build-use-substitutes": "substitute",
+};
+
+function nowCalled(name: string): string {
+  const [, extra = "", base = name] = /^(extra-)?(.+)$/.exec(name) ?? [];
+  return `${extra}${ELDER[base] ?? base}`;
 }
 
 /** A flake without inputs has no lock: Nix writes none. */

@@ -1,10 +1,11 @@
 /** The tool folders of hosted runners: a fixed list, looked at and deleted with every care. */
 
 import { constants } from "node:fs";
-import { access, lstat, mkdir, readdir, readFile, realpath, stat } from "node:fs/promises";
+import { access, lstat, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { Reclaimer, ToolFolder } from "../domain/ports.ts";
+import { makeFolder } from "./atomic.ts";
 import { disk, folderSize, isOverlay } from "./disk.ts";
 import { type Environment, isHosted } from "./environment.ts";
 import { exec } from "./exec.ts";
@@ -175,7 +176,7 @@ export function machineReclaimer(parts: ReclaimerParts): Reclaimer {
     },
     async makeBuildDirectory(directory, signal) {
       if (directory !== second || (await isWritable(await nearest(directory)))) {
-        await mkdir(directory, { recursive: true, mode: 0o755 });
+        await makeFolder(directory, 0o755);
       } else {
         const owner = `${process.getuid?.() ?? 0}`;
         await asRoot(["install", "-d", "-m", "755", "-o", owner, directory], environment, signal);

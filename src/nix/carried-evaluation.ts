@@ -1,6 +1,6 @@
 /** Takes over what an earlier job evaluated of the same commit, and leaves what this one did. */
 
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { describeError } from "../domain/errors.ts";
 import type { EvaluationRequest, EvaluationResult } from "../domain/evaluation.ts";
@@ -286,9 +286,7 @@ export class CarriedEvaluation {
     // Its user's own may hold more than that.
     if (before !== undefined && found === "believed") return false;
     if (before !== undefined) await removeEvalCache(before);
-    const place = join(cacheFolder(environment), folder);
-    await mkdir(place, { recursive: true });
-    await writeWhole(join(place, `${name}.sqlite`), content);
+    await writeWhole(join(cacheFolder(environment), folder, `${name}.sqlite`), content);
     return true;
   }
 }

@@ -44,9 +44,14 @@ const BUSY_TURNS = 10;
 /** Milliseconds. */
 const BUSY_WAIT = 200;
 
-export function nixCommand(environment: Environment, cwd: string): NixCommand {
+/** `named`: more variables, for what fetches: a credential helper of git's reads whatever it likes. */
+export function nixCommand(
+  environment: Environment,
+  cwd: string,
+  named: Environment = {},
+): NixCommand {
   // Its question would stand behind our display, or wait for nobody.
-  const env = { GIT_TERMINAL_PROMPT: "0", ...childEnvironment(environment) };
+  const env = { GIT_TERMINAL_PROMPT: "0", ...childEnvironment(environment, named) };
   const attempt: NixCommand["try"] = async (program, args, options) => {
     const all =
       program === "nix" ? ["--extra-experimental-features", "nix-command flakes", ...args] : args;

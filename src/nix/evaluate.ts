@@ -12,7 +12,14 @@ import { parseStorePath, type StorePath } from "../domain/store-path.ts";
 import { type BashFill, byName, selectOutputs } from "./eval-by-name.ts";
 import type { Answer, EvaluationDoor, EvaluationParts } from "./eval-command.ts";
 import { type EvalFill, named } from "./eval-fill.ts";
-import { indirectName, isIndirect, nearestNames } from "./flake.ts";
+import {
+  isLacking,
+  type KnownNames,
+  Lacks,
+  nearestNames,
+  ofRegistry,
+  plainNames,
+} from "./flake.ts";
 import {
   type Found,
   filled,
@@ -37,6 +44,8 @@ export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | 
   /** Undefined where nothing that was evaluated before may be believed. */
   readonly fill: EvalFill | undefined;
   readonly ofBash: BashFill | undefined;
+  /** Of a set of the flake here. */
+  readonly names: (set: readonly string[], signal: AbortSignal) => Promise<KnownNames>;
   readonly outputs: MemberQuestion["outputs"];
   /** All that the derivation has, in their order. */
   readonly outputsOf: (drvPath: StorePath) => Promise<readonly string[]>;
@@ -46,8 +55,6 @@ export interface Evaluator extends Pick<EvaluationParts, "storeDir" | "flake" | 
 const PARALLEL = 2;
 /** As many members that throw are asked for their message, each in an evaluation of its own. */
 const MESSAGES_MOST = 24;
-/** Members that need one and the same import from derivation, and it is not to be had: then no more are tried. */
-const SAME_NEED_MOST = 8;
 
 export async function evaluate(
   evaluator: Evaluator,
@@ -55,25 +62,16 @@ export async function evaluate(
   signal: AbortSignal,
 ): Promise<EvaluationResult> {
   const { flake } = evaluator;
-  const notices: string[] = [];
   if (!flake && request.flake === ".") {
     const attrPath = formatAttrPath(request.attrPath) || ".";
     const message = "there is no flake.nix here (nor above, in this repository)";
     return { ...NOTHING, failures: [{ attrPath, message, nearest: [] }] };
   }
-  if (isIndirect(request.flake) && !flake?.inputs.has(indirectName(request.flake))) {
-    const why = flake
-      ? `this flake's lock has no input "${indirectName(request.flake)}"`
-      : "there is no flake here";
-    notices.push(
-      `${request.flake}: ${why}, so the registry's is used: its store paths may not be those of your own builds`,
-    );
-  }
   const before = new Set(evaluator.door.built);
   const run = new Evaluation(evaluator, request, signal);
   const part = await run.all(meantBy(request));
   const built = [...evaluator.door.built].filter((path) => !before.has(path));
-  return { ...part, notices: [...notices, ...part.notices], built };
+  return { ...part, notices: [...ofRegistry(request.flake, flake), ...part.notices], built };
 }
 
 /** A member that ended its evaluation, and that evaluation's message. */
@@ -98,6 +96,11 @@ class Evaluation {
     const bash = await ofBash?.give(this.request, this.signal);
     if (bash) return { ...NOTHING, derivations: [bash] };
     const isHere = this.request.flake === "." && this.request.system === system;
+    const { absent, look } = this.request;
+    const names = async (set: readonly string[]) =>
+      flake && isHere ? this.evaluator.names(set, this.signal) : undefined;
+    if (absent && (await isLacking(names, segments))) return NOTHING;
+    if (look) return this.names(segments, await names(plainNames(segments)));
     if (!fill || !flake || !isHere) return this.set(segments);
     const given = await byName({ ...this.evaluator, fill }, this.request, segments, this.signal);
     const { derivations, rest, left } = given;
@@ -113,6 +116,16 @@ class Evaluation {
     return { ...asked, derivations: [...derivations, ...others] };
   }
 
+  /** Of a set, none of whose members is evaluated; `known` where Nix's eval cache has its names. */
+  private async names(segments: readonly AttrSegment[], known: KnownNames): Promise<Part> {
+    const apply = "s: if builtins.isAttrs s then builtins.attrNames s else [ ]";
+    const isKnown = typeof known === "object";
+    const answer = isKnown ? { value: known } : await this.ask<string[]>(segments, apply);
+    if (!("value" in answer)) return this.failure(segments, answer);
+    const passedOver = answer.value.map((attrPath) => ({ attrPath, why: "it is not looked at" }));
+    return { ...NOTHING, passedOver };
+  }
+
   /**
    * One evaluation for the whole path, and one more for each member at which it ended: what it told
    * until then is not asked again.
@@ -124,10 +137,10 @@ class Evaluation {
     const found: Found[] = [];
     const ended: Ended[] = [];
     const odd: (string | null)[] = [];
-    const needs = new Map<StorePath, number>();
+    const lacks = new Lacks();
     const mark = `preflight-${randomUUID()}`;
     const { outputs } = this.evaluator;
-    for (let after: readonly string[] | undefined; ; ) {
+    for (let after: MemberQuestion["after"]; ; ) {
       let progress = new Progress(mark);
       const question = memberExpression(open, { mark, after, only, outputs, file });
       const answer = await this.ask<Member>(fixed, question, () => {
@@ -142,11 +155,8 @@ class Evaluation {
       const { at } = progress;
       // Not one of its members: the set itself is not there, or cannot be looked at.
       if (!at) {
-        if (ended.length === 0)
-          return this.failure(
-            fixed.length < segments.length && open[0]?.kind === "name" ? segments : fixed,
-            answer,
-          );
+        const isNamed = fixed.length < segments.length && open[0]?.kind === "name";
+        if (ended.length === 0) return this.failure(isNamed ? segments : fixed, answer);
         ended.push({ segments, matched: [], failure: answer });
         break;
       }
@@ -160,19 +170,15 @@ class Evaluation {
         break;
       }
       ended.push({ segments: this.at(fixed, open, at), matched: at, failure: answer });
-      after = at;
-      if (!("needs" in answer) || !answer.needs) continue;
-      const times = (needs.get(answer.needs) ?? 0) + 1;
-      needs.set(answer.needs, times);
-      if (times < SAME_NEED_MOST) continue;
-      // What the rest would say is known, and each would cost an evaluation.
+      after = progress.after;
+      if (!lacks.isKnown(answer)) continue;
       ended.push({ segments, matched: [], failure: answer });
       break;
     }
-    const named = segments.every(({ kind }) => kind !== "every");
+    const how = segments.every(({ kind }) => kind !== "every") ? "named" : "of a set";
     return merge([
-      await this.collect(found, segments, named ? "named" : "of a set"),
-      ...(await Promise.all(ended.map((one) => this.ended(one, named ? "named" : "of a set")))),
+      await this.collect(found, segments, how),
+      ...(await Promise.all(ended.map((one) => this.ended(one, how)))),
       { ...NOTHING, notices: oddNames(this.request.flake, odd) },
     ]);
   }
@@ -231,7 +237,7 @@ class Evaluation {
             : NOTHING;
         case "other":
           if (how === "named")
-            return this.failure(segments, { message: noDerivation(this.request) });
+            return this.failure(segments, { message: noDerivation(this.request, member.is) });
           // What the `*` itself was to look into is no set.
           if (matched.length > 0 || asked.length === 0) return NOTHING;
           return this.failure(segments, {
@@ -262,7 +268,7 @@ class Evaluation {
     const near =
       absent && this.request.absent !== "is nothing"
         ? await nearestNames(
-            (flake, path, apply) => this.askIn(flake, path, apply),
+            (flake, path, apply) => this.ask(path, apply, undefined, flake),
             this.request,
             segments,
           )
@@ -281,15 +287,7 @@ class Evaluation {
     segments: readonly AttrSegment[],
     apply: string,
     begin?: () => (message: string) => void,
-  ): Promise<Answer<T>> {
-    return this.askIn(this.request.flake, segments, apply, begin);
-  }
-
-  private askIn<T>(
-    flake: string,
-    segments: readonly AttrSegment[],
-    apply: string,
-    begin?: () => (message: string) => void,
+    flake = this.request.flake,
   ): Promise<Answer<T>> {
     const { system, file } = this.request;
     const { door } = this.evaluator;

@@ -1,6 +1,7 @@
 /** Which caches a flake's own `nixConfig` adds to Nix's settings, and which Nix does not take from it. */
 
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import type { Substitution } from "../domain/derivation.ts";
 import type { Code, Job } from "../domain/job.ts";
 import { plainAddress, withoutCredentials } from "../domain/location.ts";
 import { parsePublicKey } from "../domain/signature.ts";
@@ -9,7 +10,7 @@ import type { Environment } from "../host/environment.ts";
 import { nixConfigOf } from "../host/project.ts";
 import { isAtLeast } from "./command.ts";
 import { homeOf } from "./configure.ts";
-import type { Flake } from "./flake.ts";
+import { findFlake } from "./flake.ts";
 import type { NixMachine, NixSettings } from "./machine.ts";
 
 export interface FlakeCaches {
@@ -17,15 +18,21 @@ export interface FlakeCaches {
   readonly publicKeys: readonly string[];
 }
 
+interface Here {
+  readonly settings: NixSettings;
+  readonly substitution: Substitution;
+  readonly refused: FlakeCaches;
+}
+
 /**
  * What the flake's own `nixConfig` makes of Nix's settings: `settings` are those of commands on this flake
  * (of no others), `refused` is what Nix ignores, as nobody is there to be asked.
  */
 async function flakeCaches(
-  { directory }: Flake,
+  directory: string,
   machine: NixMachine,
   environment: Environment,
-): Promise<{ readonly settings: NixSettings; readonly refused: FlakeCaches }> {
+): Promise<Here> {
   const { setup, settings } = machine;
   const config = nixConfigOf((await readIfThere(join(directory, "flake.nix"))) ?? "");
   const accepts = settings.flakeConfig === "accepted" ? "all" : await told(environment, setup);
@@ -62,8 +69,20 @@ async function flakeCaches(
         settings.badKey ??
         (bad === undefined ? undefined : `"${bad.split(":")[0]?.slice(0, 40)}" in flake.nix`),
     },
+    substitution: accepts === "all" ? substitutionBy(config, setup) : setup.substitution,
     refused,
   };
+}
+
+function substitutionBy(
+  config: ReadonlyMap<string, string>,
+  { substitution: before, version }: NixMachine["setup"],
+): Substitution {
+  const substitute = config.get("substitute");
+  if (substitute === "false" || (substitute === undefined && before === "never")) return "never";
+  const always = isAtLeast(version, 19) ? config.get("always-allow-substitutes") : undefined;
+  if (always !== undefined) return always === "true" ? "always" : "where allowed";
+  return before === "always" ? before : "where allowed";
 }
 
 type Trusted = Readonly<Record<string, Readonly<Record<string, boolean>> | undefined>>;
@@ -84,26 +103,63 @@ interface Asked {
   readonly job: Job;
   readonly environment: Environment;
   readonly code: Code;
+  readonly workspace: string;
+  /** At the end of a job the checkout may be gone. */
+  readonly needs: "store and checkout" | "store";
 }
 
-/** Nix's settings as they are for commands on the flake that this run is about. */
-export async function settingsHere(
-  { job, environment, code }: Asked,
-  machine: NixMachine,
-  flake: Flake | undefined,
-): Promise<{ readonly settings: NixSettings; readonly refused: FlakeCaches }> {
-  const isMeant =
-    job.targets.length === 0 ||
-    job.targets.some(({ installable: one }) => one.kind === "flake" && one.flake === ".");
-  if (!flake || !isMeant) {
-    return { settings: machine.settings, refused: { substituters: [], publicKeys: [] } };
+/** Nix's settings as they are for commands on the flakes that this run is about. */
+export async function settingsHere(asked: Asked, machine: NixMachine): Promise<Here> {
+  const { environment, code } = asked;
+  let { settings } = machine;
+  let { substitution } = machine.setup;
+  const refused = { substituters: [] as string[], publicKeys: [] as string[] };
+  for (const folder of await foldersOf(asked)) {
+    const setup = { ...machine.setup, substitution };
+    const here = await flakeCaches(folder, { ...machine, setup, settings }, environment);
+    ({ settings, substitution } = here);
+    refused.substituters.push(...here.refused.substituters);
+    refused.publicKeys.push(...here.refused.publicKeys);
   }
-  const { settings, refused } = await flakeCaches(flake, machine, environment);
   const before = machine.settings.substituters;
   // A stranger's flake has us log in nowhere, and read no folder.
   const isRead = (url: string) =>
     code === "ours" || before.includes(url) || /^https?:\/\//.test(url);
-  return { settings: { ...settings, substituters: settings.substituters.filter(isRead) }, refused };
+  const substituters = settings.substituters.filter(isRead);
+  return { settings: { ...settings, substituters }, substitution, refused };
+}
+
+/** Where the flakes of the targets are, those that are on this machine. */
+async function foldersOf({ job, workspace, needs }: Asked): Promise<ReadonlySet<string>> {
+  if (needs === "store") return new Set();
+  const named = job.targets.flatMap(({ installable: one }) =>
+    one.kind === "flake" ? [one.flake] : [],
+  );
+  const flakes = new Set(job.targets.length === 0 ? ["."] : named);
+  const found = await Promise.all([...flakes].map((flake) => folderOf(flake, workspace)));
+  return new Set(found.filter((folder) => folder !== undefined));
+}
+
+/** As Nix reads it: a path is looked for upwards, and what is an address (`path:`) stands where it says. */
+async function folderOf(flake: string, workspace: string): Promise<string | undefined> {
+  const [place = "", query = ""] = flake.split("?", 2);
+  const options = new URLSearchParams(query);
+  // Another commit's is in no folder.
+  if (options.has("ref") || options.has("rev")) return undefined;
+  const dir = options.get("dir") ?? "";
+  const path = /^(?:path|git\+file):(?:\/\/)?(.*)$/.exec(place)?.[1];
+  if (path !== undefined) return join(resolve(workspace, decoded(path)), dir);
+  if (!/^[./]/.test(place)) return undefined;
+  const found = await findFlake(resolve(workspace, place));
+  return found && join(found.directory, dir);
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path; // Nix says that it is no address
+  }
 }
 
 /** What the flake alone names: who runs a command on another one has not accepted it. */

@@ -75,6 +75,40 @@ export function fromLock(own: Flake, flake: string): string[] {
   ];
 }
 
+/** What a flake's name means that no lock pins. */
+export function ofRegistry(flake: string, own: Flake | undefined): string[] {
+  if (!isIndirect(flake) || own?.inputs.has(indirectName(flake))) return [];
+  const why = own
+    ? `this flake's lock has no input "${indirectName(flake)}"`
+    : "there is no flake here";
+  return [
+    `${flake}: ${why}, so the registry's is used: its store paths may not be those of your own builds`,
+  ];
+}
+
+/** The names of a set, as Nix's eval cache has them; undefined, or why, where it has not. */
+export type KnownNames = readonly string[] | string | undefined;
+
+/** Whether what Nix's eval cache has shows that there is no such path: then nothing needs to be evaluated. */
+export async function isLacking(
+  names: (set: readonly string[]) => Promise<KnownNames>,
+  segments: readonly AttrSegment[],
+): Promise<boolean> {
+  for (const [place, name] of plainNames(segments).entries()) {
+    const known = await names(plainNames(segments.slice(0, place)));
+    if (typeof known !== "object") return false;
+    if (!known.includes(name)) return true;
+  }
+  return false;
+}
+
+/** Those before the first `*`. */
+export function plainNames(segments: readonly AttrSegment[]): string[] {
+  const end = segments.findIndex(({ kind }) => kind !== "name");
+  const plain = end < 0 ? segments : segments.slice(0, end);
+  return plain.flatMap((segment) => (segment.kind === "name" ? [segment.name] : []));
+}
+
 /** Applies a function to what stands at a path of a flake. */
 export type Ask = <T>(
   flake: string,
@@ -131,4 +165,23 @@ async function nearestIn(
     const whole = formatAttrPath(path);
     return file ? formatInFile(whole, { kind: "default" }, file.path) : `${flake}#${whole}`;
   });
+}
+
+/** As many members may lack the same: an import from derivation, or a source, which Nix may try to get for minutes. */
+const SAME_MOST = { import: 8, source: 2 };
+/** That it could not get one, in the words of 2.8, 2.26 and 2.34. */
+const SOURCE =
+  /unable to download '[^']*'|git repository ['"][^'"]*['"]|Cannot find Git revision '[^']*'|program 'git' failed[^\n]*/i;
+
+/** Counts what one member after the other lacks. */
+export class Lacks {
+  private readonly times = new Map<string, number>();
+
+  /** Whether so many lacked the same that what the rest would say is known: each costs an evaluation. */
+  isKnown({ message, needs }: { readonly message: string; readonly needs?: string }): boolean {
+    const lack = needs ?? SOURCE.exec(message)?.[0];
+    if (lack === undefined) return false;
+    this.times.set(lack, (this.times.get(lack) ?? 0) + 1);
+    return (this.times.get(lack) ?? 0) >= SAME_MOST[needs === undefined ? "source" : "import"];
+  }
 }

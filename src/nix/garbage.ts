@@ -1,10 +1,11 @@
 /** Garbage in the store: how much there is, collecting so much of it, and what a run keeps from it. */
 
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError } from "../domain/errors.ts";
 import type { Log } from "../domain/ports.ts";
 import { isDerivationPath, parseStorePath, type StorePath } from "../domain/store-path.ts";
+import { makeFolder } from "../host/atomic.ts";
 import { disk } from "../host/disk.ts";
 import { DEADLINES, type NixCommand } from "./command.ts";
 import { closureOf, pathInfos, validPaths } from "./store.ts";
@@ -54,7 +55,7 @@ export async function collect(
 ): Promise<number> {
   const roots = join(folder, `gc-roots-${process.pid}`);
   const options = { signal, deadline: DEADLINES.evaluate };
-  await mkdir(roots, { recursive: true });
+  await makeFolder(roots);
   try {
     await root(nix, [...(await validPaths(nix, keep, signal))], join(roots, "keep"), signal);
     const before = await disk.fileSystem(realStoreDir);
@@ -132,7 +133,7 @@ export class Roots {
     const paths = [...waiting];
     waiting.clear();
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       const valid = [...(await validPaths(this.nix, paths, signal))];
       await root(this.nix, valid, join(folder, String(++this.batches)), signal);
       for (const path of valid) kept.add(path);

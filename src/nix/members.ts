@@ -3,7 +3,7 @@
 import type { EvaluationRequest, EvaluationResult, NixFile } from "../domain/evaluation.ts";
 import { type AttrSegment, isNameable } from "../domain/installable.ts";
 import type { ChosenOutputs } from "./eval-cache.ts";
-import { autoCall, nixString } from "./nix-file.ts";
+import { autoCall, nixString, stepInto } from "./nix-file.ts";
 
 /** What the expression gives for each name it reached. */
 export type Member =
@@ -17,7 +17,8 @@ export type Member =
   /** It threw; its message has to be asked for by itself. `why`: what its own meta says against it. */
   | { readonly kind: "failed"; readonly why?: readonly string[] }
   | { readonly kind: "absent" }
-  | { readonly kind: "other" }
+  /** Neither; `is`: what the language calls it. */
+  | { readonly kind: "other"; readonly is: string }
   /** As a list: JSON of a set with an `outPath` in it is that path alone. */
   | {
       readonly kind: "set";
@@ -26,11 +27,14 @@ export type Member =
       readonly unnamed: readonly (string | null)[];
     };
 
+/** A name that a `*` matched, or a place in a list, whose order is that of numbers. */
+export type Place = string | number;
+
 export interface MemberQuestion {
   /** Begins each line of the progress that the evaluation tells; no evaluated code knows it. */
   readonly mark: string;
-  /** What the `*`s matched of the last member that was dealt with: it goes on behind that. */
-  readonly after: readonly string[] | undefined;
+  /** Of the last member that was dealt with: it goes on behind that. */
+  readonly after: readonly Place[] | undefined;
   /** Of the first `*`: where only these are meant. */
   readonly only?: readonly string[] | undefined;
   /** How this version of Nix chooses outputs where none is named. */
@@ -48,10 +52,11 @@ export function memberExpression(
   { mark, after, only, outputs, file }: MemberQuestion,
 ): string {
   return `root: let
-  inherit (builtins) all attrNames deepSeq elem filter foldl' genList getAttr hasAttr head isAttrs isList map match replaceStrings seq stringLength substring tail toJSON trace tryEval;
+  inherit (builtins) all attrNames deepSeq elem elemAt filter foldl' genList getAttr head isAttrs isList length map match replaceStrings seq stringLength substring tail toJSON trace tryEval typeOf;
   ${UTF8}
   isNameable = n: replaceStrings [ "\\"" ] [ "" ] n == n && (match "[ -~]*" n != null || isUtf8 n);
-  auto = ${autoCall(file, "a member")};
+  auto = ${autoCall(file)};
+  into = ${stepInto(file)};
   guard = v: let t = tryEval (deepSeq v v); in if t.success then t.value else { kind = "failed"; why = [ ]; };
   against = p: let
     m = p.meta or { };
@@ -74,7 +79,7 @@ export function memberExpression(
       };
       t = tryEval (deepSeq d d);
     in if t.success then t.value else { kind = "failed"; why = against p; })
-    else { kind = "other"; };
+    else { kind = "other"; is = typeOf p; };
   isBehind = p: a: if a == [ ] then false else if p == [ ] then true
     else if head p == head a then isBehind (tail p) (tail a) else head a < head p;
   isOpen = p: ${after === undefined ? "true" : `isBehind p ${nixList(after)}`};
@@ -85,14 +90,23 @@ export function memberExpression(
       unnamed = map (n: if isUtf8 n then n else null) (filter (n: !(isNameable n)) (attrNames s));
       members = map (n: [ n (told f (path ++ [ n ]) (getAttr n s)) ])
         (filter (n: isNameable n && isMeant path n && isOpen (path ++ [ n ])) (attrNames s));
-    }
-    else { kind = "other"; };
+    }${file ? EVERY_PLACE : ""}
+    else { kind = "other"; is = typeOf s; };
   told = f: path: v: trace "${mark}>\${toJSON path}" (let
     r = guard (f path (auto v));
   in deepSeq r (if r.kind == "set" then r else trace "${mark}<\${toJSON [ path r ]}" r));
-  at = n: f: path: s: if isAttrs s && hasAttr n s then f path (auto (getAttr n s)) else { kind = "absent"; };
-in guard (${nest(segments)} [ ] (${autoCall(file, "the file")} root))`;
+  at = n: f: path: s: let found = into s n; in if found == null then { kind = "absent"; } else f path (auto found.value);
+in guard (${nest(segments)} [ ] root)`;
 }
+
+/** What a file gives may be a list, as of nix-build; a flake's attribute path knows none. */
+const EVERY_PLACE = `
+    else if isList s then {
+      kind = "set";
+      unnamed = [ ];
+      members = map (i: [ (toString i) (told f (path ++ [ i ]) (elemAt s i)) ])
+        (filter (i: isOpen (path ++ [ i ])) (genList (i: i) (length s)));
+    }`;
 
 /** nix/src/libcmd/installable-flake.cc; before 2.9, and for nix-build, `outputName` alone counts. */
 const INSTALL: Readonly<Record<MemberQuestion["outputs"], string>> = {
@@ -131,8 +145,8 @@ function nest(segments: readonly AttrSegment[]): string {
   return `(at ${nixString(first.kind === "name" ? first.name : "SYSTEM")} ${nest(rest)})`;
 }
 
-function nixList(names: readonly string[]): string {
-  return `[ ${names.map(nixString).join(" ")} ]`;
+function nixList(places: readonly Place[]): string {
+  return `[ ${places.map((one) => (typeof one === "number" ? one : nixString(one))).join(" ")} ]`;
 }
 
 /** What is to be built of each configuration in a set of them. */
@@ -211,6 +225,8 @@ export function filled(
 export class Progress {
   readonly done: { readonly matched: readonly string[]; readonly member: Member }[] = [];
   at: readonly string[] | undefined;
+  /** The same, to go on behind it. */
+  after: readonly Place[] | undefined;
   private readonly mark: string;
 
   constructor(mark: string) {
@@ -223,10 +239,12 @@ export class Progress {
     if (!line.startsWith(this.mark)) return;
     const what = line[this.mark.length];
     const value: unknown = JSON.parse(line.slice(this.mark.length + 1));
-    if (what === ">") this.at = value as string[];
-    else {
-      const [matched, member] = value as [string[], Member];
-      this.done.push({ matched, member });
+    if (what === ">") {
+      this.after = value as Place[];
+      this.at = this.after.map(String);
+    } else {
+      const [matched, member] = value as [Place[], Member];
+      this.done.push({ matched: matched.map(String), member });
     }
   }
 }

@@ -15,26 +15,50 @@ export function fileEnvironment({ as }: NixFile): Environment {
 }
 
 /**
- * A function of the language: Nix calls what is a function all of whose arguments have a default
- * (EvalState::autoCallFunction), in a file at every step, in a flake never. nix-shell has one argument more.
- * `x: …` and `{ }: …` look alike from here: the file itself is called for both, a member for neither.
+ * A function of the language: Nix calls what is a function of a set (`{ … }: …`, not `x: …`) all of whose
+ * arguments have a default, and first what `__functor` makes of a set (EvalState::autoCallFunction), in a file
+ * at every step, in a flake never. nix-shell has one argument more. Only as XML does a function show its form.
  */
-export function autoCall(file: NixFile | undefined, what: "the file" | "a member"): string {
+export function autoCall(file: NixFile | undefined): string {
   if (!file) return "(v: v)";
   const isShell = file.as === "nix-shell";
-  return `(v: let
-    has = builtins.functionArgs v;
-    isSet = n: has.\${n}${isShell ? ' || n == "inNixShell"' : ""};
-    more = ${isShell ? "if has ? inNixShell then { inNixShell = true; } else { }" : "{ }"};
-    isMeant = ${what === "the file" ? "true" : "has != { }"};
-  in if builtins.isFunction v && isMeant && builtins.all isSet (builtins.attrNames has) then v more else v)`;
+  return `(let
+    ofSet = ${nixString(FUNCTION_OF_SET)};
+    isOfSet = f: builtins.substring 0 (builtins.stringLength ofSet) (builtins.toXML f) == ofSet;
+    call = v: let
+      has = builtins.functionArgs v;
+      isSet = n: has.\${n}${isShell ? ' || n == "inNixShell"' : ""};
+      more = ${isShell ? "if has ? inNixShell then { inNixShell = true; } else { }" : "{ }"};
+    in if builtins.isAttrs v && v ? __functor then call (v.__functor v)
+      else if builtins.isFunction v && isOfSet v && builtins.all isSet (builtins.attrNames has) then v more
+      else v;
+  in call)`;
+}
+
+/** The same from Nix 2.8 to 2.34. */
+const FUNCTION_OF_SET =
+  "<?xml version='1.0' encoding='utf-8'?>\n<expr>\n  <function>\n    <attrspat";
+
+/**
+ * A function of the language: what stands at a step of an attribute path, as `{ value }`, or null. A number is a
+ * place in a list to what reads files, and never to a flake (`findAlongAttrPath`, `AttrCursor::findAlongAttrPath`).
+ */
+export function stepInto(file: NixFile | undefined): string {
+  const inSet = `if builtins.isAttrs v && builtins.hasAttr n v then { value = builtins.getAttr n v; } else null`;
+  if (!file) return `(v: n: ${inSet})`;
+  return `(v: n: if !(builtins.isList v) then (${inSet})
+    else if builtins.match "[0-9]{1,9}" n == null then null
+    else let i = builtins.fromJSON (builtins.head (builtins.match "0*([0-9]+)" n));
+    in if i < builtins.length v then { value = builtins.elemAt v i; } else null)`;
 }
 
 /** The function applied to what stands at the path in the file. */
 export function applyIn(file: NixFile, segments: readonly AttrSegment[], apply: string): string {
   const names = segments.map((one) => (one.kind === "name" ? nixString(one.name) : '"*"'));
-  return `root: let at = v: n: ${autoCall(file, "a member")} (builtins.getAttr n v); in
-    (${apply}) (builtins.foldl' at (${autoCall(file, "the file")} root) [ ${names.join(" ")} ])`;
+  return `root: let
+    into = ${stepInto(file)};
+    at = v: n: let found = into v n; in ${autoCall(file)} (if found == null then builtins.getAttr n v else found.value);
+  in (${apply}) (builtins.foldl' at (${autoCall(file)} root) [ ${names.join(" ")} ])`;
 }
 
 /** The command that shows what we were not shown. */
@@ -43,11 +67,15 @@ export function askedBy({ file, flake }: EvaluationRequest, attrPath: string): s
   return `nix-instantiate ${file.path}${attrPath === "" ? "" : ` -A '${attrPath}'`}`;
 }
 
-/** nix-build builds whatever derivations are in a set; a target is one of them, or all by `*`. */
-export function noDerivation({ file, attrPath }: EvaluationRequest): string {
+/** nix-build builds whatever derivations are in a set or a list; a target is one of them, or all by `*`. */
+export function noDerivation({ file, attrPath }: EvaluationRequest, is: string): string {
   const message = "it is not a derivation";
   if (!file) return message;
-  return `${message}; where it is a set, write ${formatAttrPath([...attrPath, { kind: "every" }])} file=${file.path}`;
+  if (is === "lambda") {
+    return `${message}, but a function that Nix does not call; call it in a file beside it (import ${file.path} { … }), and name that file`;
+  }
+  if (is !== "set" && is !== "list") return `${message}, but a ${is}`;
+  return `${message}, but a ${is}; write ${formatAttrPath([...attrPath, { kind: "every" }])} file=${file.path} for what is in it`;
 }
 
 /** A string literal in which nothing is interpolated. */

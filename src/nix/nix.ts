@@ -17,8 +17,8 @@ import type { ChosenOutputs } from "./eval-cache.ts";
 import { EvaluationDoor } from "./eval-command.ts";
 import { EvalFill } from "./eval-fill.ts";
 import { PATIENCE, tellLater } from "./eval-later.ts";
-import { evaluate } from "./evaluate.ts";
-import type { Flake } from "./flake.ts";
+import { type Evaluator, evaluate } from "./evaluate.ts";
+import type { Flake, KnownNames } from "./flake.ts";
 import { FlakeInputs } from "./flake-inputs.ts";
 import { collect, garbageBytes, Roots } from "./garbage.ts";
 import { fileAddress, KnownCaches, type KnownCachesParts } from "./known-caches.ts";
@@ -109,8 +109,14 @@ export function nixPort(parts: NixParts): Nix {
   const fill = reuses && new EvalFill({ ...reuses, carried });
   const ofBash =
     reuses && flake && new BashFill({ ...reuses, flake, storeDir, outputsOf: namesOf });
+  const sets = new Map<string, Promise<KnownNames>>();
+  const names: Evaluator["names"] = async (set, signal) => {
+    const known = sets.get(JSON.stringify(set)) ?? fill?.members(set, signal);
+    if (known) sets.set(JSON.stringify(set), known);
+    return known;
+  };
   const evaluator = {
-    ...{ door, fill, ofBash, storeDir, system, flake, outputs, outputsOf: namesOf },
+    ...{ door, fill, ofBash, names, storeDir, system, flake, outputs, outputsOf: namesOf },
   };
   const fetched = new Set<string>();
   const valid = async (paths: readonly StorePath[], signal: AbortSignal) =>
@@ -171,13 +177,6 @@ export function nixPort(parts: NixParts): Nix {
       ...(carried
         ? { leave: (signal: AbortSignal) => carried.keep(fill?.kept() ?? new Map(), signal) }
         : {}),
-    },
-    attributes: async (flakeRef, set, signal) => {
-      await inputs.fetch(signal);
-      const segments = [{ kind: "name" as const, name: set }];
-      const apply = "s: if builtins.isAttrs s then builtins.length (builtins.attrNames s) else 0";
-      const answer = await door.ask<number>({ flake: flakeRef, segments, apply, system }, signal);
-      return "value" in answer ? answer.value : undefined;
     },
     derivation,
     valid,

@@ -1,7 +1,7 @@
-/** What an evaluation depends on, as one hash: the git tree, the lock, the lines, the Nix. */
+/** What an evaluation depends on, as one hash: the commit, the lock, the lines, the Nix. */
 
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Memory } from "../domain/evaluation-record.ts";
 import type { NixSetup } from "../domain/ports.ts";
 import type { Target } from "../domain/target.ts";
@@ -14,8 +14,8 @@ import { type Flake, indirectName, isIndirect } from "./flake.ts";
 
 /** What keys are made of and nobody need know this Nix for: asked while it says how it is set up. */
 export interface Naming {
-  /** Names every tracked byte of the flake; undefined where any was changed. */
-  readonly tree: Promise<string | undefined>;
+  /** Names every tracked byte of the flake, and what it knows of its commit; undefined where any was changed. */
+  readonly commit: Promise<string | undefined>;
   readonly metadata: Promise<FlakeMetadata | undefined>;
   /** Lix and Determinate Nix say here which they are. */
   readonly kind: Promise<string>;
@@ -28,7 +28,7 @@ export function beginNaming(
   signal: AbortSignal,
 ): Naming {
   const naming = {
-    tree: gitTree(flake.directory, { environment, signal }),
+    commit: gitCommit(flake.directory, { environment, signal }),
     metadata: flakeMetadata(nix, signal),
     kind: nix.run("nix", ["--version"], { signal, deadline: DEADLINES.query }),
   };
@@ -58,7 +58,7 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
   const { setup, flake, targets } = request;
   const parts: string[] = [setup.version, setup.system, setup.storeDir, ...request.also];
   parts.push(JSON.stringify(request.without));
-  let tree: Promise<string | undefined> | undefined;
+  let commit: Promise<string | undefined> | undefined;
   let lock: Promise<string | undefined> | undefined;
   const flakes = targets.length > 0 ? targets : [undefined];
   for (const target of flakes) {
@@ -68,8 +68,8 @@ export async function recordKey(request: RecordKeyRequest): Promise<string | und
     if (installable?.kind === "derivation" || installable?.kind === "file") return undefined;
     const reference = installable?.flake ?? ".";
     if (reference === "." && flake) {
-      tree ??= request.naming?.tree ?? gitTree(flake.directory, request);
-      const id = await tree;
+      commit ??= request.naming?.commit ?? gitCommit(flake.directory, request);
+      const id = await commit;
       if (id === undefined) return undefined;
       parts.push(id);
     } else if (isLocked(reference, flake)) {
@@ -115,16 +115,16 @@ export async function evaluationKey(
   request: EvaluationKeyRequest,
 ): Promise<{ readonly key: string; readonly fingerprint: string } | undefined> {
   const { setup, settings, flake, also, naming } = request;
-  const [kind, metadata, tree, isOpen] = await Promise.all([
+  const [kind, metadata, commit, isOpen] = await Promise.all([
     naming.kind,
     naming.metadata,
-    naming.tree,
+    naming.commit,
     leavesOpen(flake),
   ]);
   const name = fingerprintIn(metadata, setup.version);
-  if (name === undefined || tree === undefined || isOpen) return undefined;
+  if (name === undefined || commit === undefined || isOpen) return undefined;
   const { version, system, storeDir } = setup;
-  const parts = [kind, version, system, storeDir, name, tree, ...settings, "", ...also];
+  const parts = [kind, version, system, storeDir, name, commit, ...settings, "", ...also];
   return { key: sum(parts), fingerprint: name };
 }
 
@@ -145,7 +145,7 @@ interface LockNode {
 }
 
 /**
- * Whether the lock says what every input is, so that the git tree names all that was evaluated. Nix
+ * Whether the lock says what every input is, so that the commit names all that was evaluated. Nix
  * itself knows which inputs there are; it would fetch and lock the others in its memory alone.
  */
 export async function isLockWhole(
@@ -175,8 +175,12 @@ function isBelow({ type, path = "" }: NonNullable<LockNode["locked"]>): boolean 
 
 const DEADLINE = 20_000;
 
-/** The id of the commit's tree, which names every tracked byte; undefined where any was changed. */
-async function gitTree(
+/**
+ * The commit, and not its tree alone: a flake may say which it is of (`self.rev`, `self.lastModified`), and how many
+ * there are (`self.revCount`), which in a shallow clone are those down to where it was cut. Undefined where a tracked
+ * byte was changed, or git was told not to look (a sparse checkout), which Nix does from 2.20 on.
+ */
+async function gitCommit(
   directory: string,
   { environment, signal }: Pick<RecordKeyRequest, "environment" | "signal">,
 ): Promise<string | undefined> {
@@ -184,15 +188,20 @@ async function gitTree(
   const git = (args: readonly string[]) =>
     runGit(args, { cwd: directory, env, signal, deadline: DEADLINE });
   try {
-    const [tree, prefix, status] = await Promise.all([
-      git(["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]),
+    const [commit, prefix, status, files, shallow] = await Promise.all([
+      git(["rev-parse", "--verify", "--quiet", "HEAD"]),
       git(["rev-parse", "--show-prefix"]),
       // Files that git does not track are no part of a flake.
       git(["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none"]),
+      git(["ls-files", "-v", ":/"]),
+      git(["rev-parse", "--git-path", "shallow"]),
     ]);
-    const clean = status.code === 0 && status.stdout === "";
-    if (!clean || tree.code !== 0 || prefix.code !== 0) return undefined;
-    return `${tree.stdout.trim()} ${prefix.stdout.trim()}`;
+    const all = [commit, prefix, status, files, shallow];
+    if (all.some(({ code }) => code !== 0)) return undefined;
+    const isUnseen = /^[a-zS] /m.test(files.stdout);
+    if (status.stdout !== "" || isUnseen) return undefined;
+    const cut = await readIfThere(resolve(directory, shallow.stdout.trim()));
+    return [commit.stdout.trim(), prefix.stdout.trim(), cut ?? ""].join(" ");
   } catch {
     signal.throwIfAborted();
     return undefined;

@@ -5,8 +5,10 @@
 
 import type { ErrorCode } from "../domain/errors.ts";
 import type { Finding } from "../domain/finding.ts";
+
 import type { Job } from "../domain/job.ts";
 import type { FinalState } from "../engine/result.ts";
+import { capital } from "./page.ts";
 
 /** A list that is longer is read by nobody. */
 const MOST = 3;
@@ -109,20 +111,16 @@ function cut(text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1)).trimEnd()}…`;
 }
 
-function capital(text: string): string {
-  return /^[a-z]+[ ,]/.test(text) ? `${text.charAt(0).toUpperCase()}${text.slice(1)}` : text;
-}
-
 type Conclusion = "success" | "failure" | "neutral" | "skipped";
 
-/**
- * `skipped`: there was nothing to do for it. A red one stands where the job is red for it. `weight`: of
- * what it needs built, the heaviest.
- */
+/** Whether an error of the run, for which its job is red, is about the target. */
+export type Blame = "blamed" | "not blamed";
+
+/** `skipped`: there was nothing to do for it. A red one stands where the job is red for it. */
 export function conclusionOf(
   state: FinalState,
   { failOn, onPushFailure }: Pick<Job, "failOn" | "onPushFailure">,
-  weight: "heavy" | "light" = "light",
+  blame: Blame,
 ): Conclusion {
   const red = (fails: boolean) => (fails ? "failure" : "neutral");
   switch (state) {
@@ -137,9 +135,9 @@ export function conclusionOf(
     case "not verified":
       return red(failOn.includes("unverified"));
     case "needs a build":
-      return red(failOn.includes("missing") || (weight === "heavy" && failOn.includes(weight)));
+      return red(failOn.includes("missing") || blame === "blamed");
     case "unknown":
-      return "neutral";
+      return red(blame === "blamed");
     case "built":
     case "now cached":
       return "success";

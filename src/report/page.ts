@@ -176,6 +176,8 @@ export function sentence(text: string): string {
 }
 
 export function capital(text: string): string {
-  // A command, an address or an attribute begins as it does.
-  return /^[a-z]+[ ,]/.test(text) ? `${text.charAt(0).toUpperCase()}${text.slice(1)}` : text;
+  // A command, an address or an attribute begins as it does, and so does one in a file.
+  return /^[a-z]+[ ,](?!file=)/.test(text)
+    ? `${text.charAt(0).toUpperCase()}${text.slice(1)}`
+    : text;
 }

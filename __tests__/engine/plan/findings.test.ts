@@ -148,6 +148,15 @@ describe("what a finding says", () => {
     const failures = [{ attrPath: "", message, nearest: [] }];
     const [found] = await findings({ targets: "myapp" }, { nix: { failures } });
     expect(found?.hint).toBe("an output of the flake here begins with .#: write .#myapp");
+    const absent = { failures, setup: { flake: "absent" as const } };
+    const [file] = await findings({ targets: "myapp" }, { nix: absent });
+    expect(file?.hint).toContain("name the file, too: myapp file=default.nix");
+  });
+
+  test("what a name begins with is no capital", async () => {
+    const failures = [{ attrPath: "hello", message: "it does not exist", nearest: [] }];
+    const [found] = await findings({ targets: "hello file=default.nix" }, { nix: { failures } });
+    expect(found?.title).toBe('"hello file=default.nix" does not evaluate');
   });
 
   test("no flake has a code of its own", async () => {
@@ -165,13 +174,31 @@ describe("what a finding says", () => {
       "NCP-135",
       "access-tokens = github.com=TOKEN",
     ],
+    [
+      "the limit of a token",
+      `${API}/tarball/0': HTTP error 403\n\nresponse body:\n\n{"message":"API rate limit exceeded for installation ID 1."}`,
+      "NCP-135",
+      "this token",
+    ],
     ["a limit by its status", `${API}/tarball/0': HTTP error 429 ('')`, "NCP-135", "github.com"],
+    [
+      "a token that is over",
+      `${API}/tarball/0': HTTP error 401\n\nresponse body:\n\n{"message":"Bad credentials"}`,
+      "NCP-137",
+      "replace it in access-tokens",
+    ],
     ["a private repository", `${API}/tarball/0': HTTP error 404`, "NCP-137", "github.com=TOKEN"],
     [
       "a host that refuses",
       "unable to download 'https://git.example.org/api/v4/projects/o%2Fr': HTTP error 401",
       "NCP-137",
-      "git.example.org=TOKEN",
+      "git.example.org=PAT:TOKEN",
+    ],
+    [
+      "a project of GitLab's that it does not show",
+      "unable to download 'https://git.example.org/api/v4/projects/o%2Fr/repository/archive.tar.gz?sha=0': HTTP error 404",
+      "NCP-137",
+      "git.example.org=PAT:TOKEN (or OAuth2:TOKEN)",
     ],
     [
       "a file that is not there",

@@ -1,9 +1,10 @@
 /** Unpacking an entry of GitHub's cache: looked through to its end before the first file is written. */
 
 import { createReadStream } from "node:fs";
-import { mkdir, open, rm } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createGunzip, createZstdDecompress } from "node:zlib";
+import { makeFolder } from "../../host/atomic.ts";
 
 export type ArchiveForm = "zstd" | "gzip";
 
@@ -18,11 +19,24 @@ export async function unpack(
   directory: string,
   folder: string,
 ): Promise<void> {
+  await refuseAnswer(archive);
   for await (const member of members(archive, form)) check(member, folder);
   await rm(join(directory, folder), { recursive: true, force: true });
   for await (const member of members(archive, form)) {
     check(member, folder);
     await write(member, directory);
+  }
+}
+
+/** The client writes whatever the storage sends into the archive's place, its refusals as well. */
+async function refuseAnswer(archive: string): Promise<void> {
+  const file = await open(archive);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(BLOCK), 0, BLOCK, 0);
+    const code = /<Error>.*<Code>(\w{1,80})<\/Code>/s.exec(buffer.toString("latin1", 0, bytesRead));
+    if (code) throw new Error(`the storage answered ${code[1]} in place of the archive`);
+  } finally {
+    await file.close();
   }
 }
 
@@ -57,10 +71,10 @@ function plainName(name: string): string {
 async function write({ name, type, content }: Member, directory: string): Promise<void> {
   const path = join(directory, plainName(name));
   if (type === FOLDER) {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
     return;
   }
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   // Never through something that is there: the folder was empty.
   const file = await open(path, "wx", 0o644);
   try {

@@ -1,10 +1,11 @@
 /** Calls GitHub's cache client: in a process for each call, ended where it does not answer in time. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { makeFolder } from "../../host/atomic.ts";
 import { childEnvironment, type Environment } from "../../host/environment.ts";
 import type {
   Asked,
@@ -83,7 +84,7 @@ async function call(
   signal.throwIfAborted();
   const { directory } = options;
   const temporary = join(directory, "tmp");
-  await mkdir(temporary, { recursive: true });
+  await makeFolder(temporary);
   try {
     return await run(request, { ...options, temporary }, signal);
   } catch (error) {

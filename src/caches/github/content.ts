@@ -1,11 +1,12 @@
 /** Moves the files of our cache into GitHub's entries and back: by layer, and only what is reached. */
 
-import { link, lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { link, lstat, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { mapLimited } from "../../domain/limit.ts";
 import { type NarInfo, parseNarInfo } from "../../domain/narinfo.ts";
 import type { PublicKey } from "../../domain/signature.ts";
 import { hashPart, namePart, type StorePath } from "../../domain/store-path.ts";
+import { makeFolder } from "../../host/atomic.ts";
 import { isMissing, readIfThere } from "../../host/disk.ts";
 import { judge, type SignaturePolicy } from "../accept.ts";
 
@@ -97,7 +98,7 @@ export async function takeIn(
       if (!there) fresh.push(`${hashPart(storePath)}${SUFFIX}`);
     }
   });
-  for (const name of FOLDERS) await mkdir(join(directory, name), { recursive: true });
+  for (const name of FOLDERS) await makeFolder(join(directory, name));
   const move = async (file: string) => {
     const stats = await lstat(join(folder, file)).catch(() => undefined);
     if (stats?.isFile()) await rename(join(folder, file), join(directory, file));
@@ -131,7 +132,7 @@ export async function layOut(
   paths: readonly NarInfo[],
 ): Promise<number> {
   await rm(folder, { recursive: true, force: true });
-  for (const name of FOLDERS) await mkdir(join(folder, name), { recursive: true });
+  for (const name of FOLDERS) await makeFolder(join(folder, name));
   const records = await listed(join(directory, "memos"));
   const put = (file: string) => link(join(directory, file), join(folder, file));
   // A narinfo without its NAR serves nobody.

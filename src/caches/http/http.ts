@@ -227,7 +227,9 @@ export const httpKind: CacheKind<URL> = {
   open(url, request) {
     const { name, role, token, http, storeDir } = request;
     const { policy, publicKeys, signingKey, canWrite, readAt } = signingOf(url, request);
-    const base = new URL(url.pathname, url.origin);
+    // Not resolved against the origin: a path that begins with two slashes would be another host.
+    const base = new URL(url.origin);
+    base.pathname = url.pathname;
     const headers = authorization(
       role === "own" ? token : undefined,
       request.netrc?.get(url.hostname),

@@ -1,7 +1,7 @@
 /** Pushes to a plain HTTP cache: NAR, then narinfo, each by PUT, as Nix's own client does. */
 
 import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type CacheClient, formatCacheInfo, type NarSource } from "../../domain/cache.ts";
 import { UserError } from "../../domain/errors.ts";
@@ -11,6 +11,7 @@ import { formatNarInfo, type PathInfo } from "../../domain/narinfo.ts";
 import { realisationFile } from "../../domain/realisation.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { hashPart } from "../../domain/store-path.ts";
+import { makeFolder } from "../../host/atomic.ts";
 import { EXTENSIONS, type Packing } from "../../host/compress.ts";
 import { disk } from "../../host/disk.ts";
 import { keepGarbageSmall } from "../../host/environment.ts";
@@ -118,11 +119,8 @@ async function writeInfo(options: HttpPushOptions, signal: AbortSignal): Promise
     ...put(options, "nix-cache-info", "text/x-nix-cache-info", signal),
     body: formatCacheInfo(options.storeDir, PRIORITY),
   };
-  accepted(
-    options,
-    request,
-    await retry(() => options.http.request(request), signal, options.policy),
-  );
+  const attempt = () => options.http.request(request);
+  accepted(options, request, await retry(attempt, signal, options.policy));
 }
 
 /** Compressed in memory first: its name is its hash, as in Nix's own caches. */
@@ -138,11 +136,8 @@ async function putWhole(
   const sealed = file.seal();
   const narInfo = narInfoFor(info, sealed, options.compression, options.signingKey);
   const request = { ...put(options, narInfo.url, NAR, signal), body: chunks };
-  accepted(
-    options,
-    request,
-    await retry(() => options.http.request(request), signal, options.policy),
-  );
+  const attempt = () => options.http.request(request);
+  accepted(options, request, await retry(attempt, signal, options.policy));
   return uploaded(options, info, narInfo, signal);
 }
 
@@ -159,7 +154,7 @@ async function putFile(
 ): Promise<Uploaded> {
   const { compression, http, policy, folder } = options;
   const most = info.narSize + Math.ceil(info.narSize / 64);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   // A disk that builds have filled has no space to prepare a push in.
   if ((disk.freeNow(folder)?.freeBytes ?? most) < most)
     return putStream(options, info, nar, signal);

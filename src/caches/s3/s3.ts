@@ -22,8 +22,13 @@ import { HEAD_MOST, INDEX_FOLDER, INDEX_MOST } from "../index-file.ts";
 import { SegmentedIndex, type SegmentStore } from "../index-segments.ts";
 import type { CacheKind, OpenRequest } from "../kind.ts";
 import { PartMemory } from "../parts.ts";
-import { explainS3, parseBucket, signedHttp } from "./client.ts";
-import { type AwsCredentials, awsCredentials } from "./credentials.ts";
+import {
+  type AwsCredentials,
+  awsCredentials,
+  explainS3,
+  parseBucket,
+  signedHttp,
+} from "./client.ts";
 import { putParts } from "./push.ts";
 
 /** Bytes of all parts together: two large parts under way. The rest of 256 MB is Node's. */

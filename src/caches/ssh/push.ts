@@ -3,7 +3,7 @@
  * hashed and signed, and Nix copies them from there, references first.
  */
 
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { CacheClient, PushProgress, RemoteStore } from "../../domain/cache.ts";
@@ -11,6 +11,7 @@ import { asError, UserError } from "../../domain/errors.ts";
 import { dependencies, type PathInfo } from "../../domain/narinfo.ts";
 import type { SigningKey } from "../../domain/signature.ts";
 import { baseName, type StorePath } from "../../domain/store-path.ts";
+import { makeFolder } from "../../host/atomic.ts";
 import { writableFileCache } from "../file/file.ts";
 import { referencesFirst } from "../nar-file.ts";
 
@@ -81,7 +82,7 @@ async function sendBatch(
   nar: Parameters<NonNullable<CacheClient["push"]>>[1],
   signal: AbortSignal,
 ): Promise<{ readonly failed: ReadonlyMap<StorePath, Error> }> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const directory = await mkdtemp(join(folder, "store-push-"));
   try {
     const staged = writableFileCache({

@@ -9,6 +9,7 @@ import {
   known,
   LABELS_STAY,
   named,
+  STRANGER_ACTS,
   unknown,
   type Value,
 } from "./value.ts";
@@ -59,7 +60,8 @@ export function fillsSharedCache({ event, who, source }: Start): boolean {
 
 /** Runs after which a binary cache has what the default branch needs. */
 export function warms(start: Start): boolean {
-  return fillsSharedCache(start) || start.event === "merge_group" || start.event === "release";
+  const isMerged = start.who === "us" && start.trigger.types.includes("closed");
+  return fillsSharedCache(start) || isMerged || /^(?:merge_group|release)$/.test(start.event);
 }
 
 export function startsOf(workflow: Workflow, all: readonly Workflow[]): Start[] {
@@ -89,13 +91,25 @@ function followers(trigger: Trigger, all: readonly Workflow[]): Start[] {
   return starts;
 }
 
-const DEFAULT_TYPES: Readonly<Record<string, readonly string[]>> = {
-  pull_request: ["opened", "synchronize", "reopened"],
-  pull_request_target: ["opened", "synchronize", "reopened"],
-};
-
 function typesOf({ event, trigger }: Start): readonly string[] {
-  return trigger.types.length > 0 ? trigger.types : (DEFAULT_TYPES[event] ?? []);
+  if (trigger.types.length > 0 || !/^pull_request(?:_target)?$/.test(event)) return trigger.types;
+  return ["opened", "synchronize", "reopened"];
+}
+
+/** What one kind of event tells, and for others is null. */
+const ONLY_OF: readonly (readonly [part: RegExp, events: RegExp])[] = [
+  [/^event\.(?:pull_request|number)\b/, /^pull_request/],
+  [/^event\.issue\b/, /^issue/],
+  [/^event\.comment\b/, /comment$/],
+  [/^event\.workflow_run\b/, /^workflow_run$/],
+  [/^event\.discussion\b/, /^discussion/],
+];
+
+/** Whoever may act in this way is not one of ours alone: labels and reviewers are set by us. */
+function isHisAct(start: Start): boolean {
+  const types = typesOf(start);
+  const isOurs = types.length > 0 && types.every((type) => /label|assign|request/.test(type));
+  return start.who === "stranger" && !isOurs;
 }
 
 /** What `github.…` is in a run that begins so; `repository` is ours, where its name is known. */
@@ -143,28 +157,26 @@ export function contextOf(start: Start, repository: string | undefined): Lookup 
       .slice(1)
       .map((part) => part?.toLowerCase() ?? "*")
       .join(".");
+    if (ONLY_OF.some(([part, of]) => part.test(name) && !of.test(start.event))) return known(null);
     const pull = /^event\.(?:pull_request|workflow_run\.pull_requests\.[^.]+)\.head\.(.+)$/.exec(
       name,
     )?.[1];
     if (pull !== undefined) return head(pull);
     const run = /^event\.workflow_run\.(.+)$/.exec(name)?.[1];
     if (run !== undefined) return followed(run, start, head);
-    switch (name) {
+    switch (name.replace(/^event\.(?:pull_request\.base\.repo|repository)\./, "repository.")) {
       case "event_name":
         return known(start.event);
       case "repository":
-      case "event.repository.full_name":
-      case "event.pull_request.base.repo.full_name":
+      case "repository.full_name":
         return ourRepository;
       case "repository_owner":
-      case "event.repository.owner.login":
-      case "event.pull_request.base.repo.owner.login":
+      case "repository.owner.login":
         return ourOwner;
       case "repository_id":
-      case "event.repository.id":
-      case "event.pull_request.base.repo.id":
+      case "repository.id":
         return ourNumber;
-      case "event.repository.fork":
+      case "repository.fork":
         return known(false);
       case "head_ref":
         return start.event.startsWith("pull_request") ? head("ref") : EMPTY;
@@ -184,7 +196,7 @@ export function contextOf(start: Start, repository: string | undefined): Lookup 
       case "ref":
       case "ref_name":
         return refOf(start, name);
-      case "event.repository.default_branch":
+      case "repository.default_branch":
         return named(DEFAULT_BRANCH);
       case "event.number":
       case "event.pull_request.number":
@@ -200,18 +212,18 @@ export function contextOf(start: Start, repository: string | undefined): Lookup 
       case "event.issue.pull_request":
       case "event.issue.pull_request.url":
       case "event.pull_request":
-        return start.event === "push" ? EMPTY : named("the pull request");
+        return named("the pull request");
       case "event.label.name":
         return unknown("whether whoever sets the label has read that very commit");
       case "token":
         return named("GITHUB_TOKEN", { secrets: ["GITHUB_TOKEN"] });
       case "actor":
       case "triggering_actor":
-        return unknown("who started the run");
+        return unknown("who started the run", isHisAct(start) ? { symbol: STRANGER_ACTS } : {});
     }
-    if (
-      /^event\.(?:comment|issue|pull_request|review|discussion)\.author_association$/.test(name)
-    ) {
+    const [, said] =
+      /^event\.(?:comment|issue|pull_request|review|discussion)\.(\w+)$/.exec(name) ?? [];
+    if (said === "author_association") {
       return stranger
         ? known("NONE", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "CONTRIBUTOR", "MANNEQUIN")
         : known("OWNER", "MEMBER", "COLLABORATOR");
@@ -220,13 +232,10 @@ export function contextOf(start: Start, repository: string | undefined): Lookup 
       /^event\.(?:comment|issue|pull_request|review|sender|discussion)(?:\.user)?\.login$/.test(
         name,
       )
-    ) {
+    )
       return stranger ? named("stranger's name") : unknown("who it is");
-    }
     if (/^event\.(?:pull_request|issue)\.labels\b/.test(name)) return labels(start);
-    if (/^event\.(?:comment|issue|pull_request|review|discussion)\.(?:body|title)$/.test(name)) {
-      return free("what is written there");
-    }
+    if (said === "body" || said === "title") return free("what is written there");
     return unknown(`github.${name}`);
   };
 }
@@ -242,6 +251,7 @@ function labels(start: Start): Value {
 function followed(name: string, start: Start, head: (name: string) => Value): Value {
   // The target of a pull request is our branch, and so is its commit.
   const foreign = start.source !== "pull_request_target";
+  if (name.startsWith("head_repository.")) return head(name.replace("head_repository", "repo"));
   switch (name) {
     case "event":
       if (start.source !== "") return known(start.source);
@@ -249,14 +259,6 @@ function followed(name: string, start: Start, head: (name: string) => Value): Va
       return start.who === "stranger"
         ? known(...STRANGERS)
         : unknown("which event started the other workflow");
-    case "head_repository.full_name":
-      return head("repo.full_name");
-    case "head_repository.fork":
-      return head("repo.fork");
-    case "head_repository.id":
-      return head("repo.id");
-    case "head_repository.owner.login":
-      return head("repo.owner.login");
     case "head_branch":
       return head("ref");
     case "head_sha":

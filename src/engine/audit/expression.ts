@@ -11,6 +11,7 @@ import {
   type Literal,
   not,
   type Runs,
+  STRANGER_ACTS,
   textOf,
   texts,
   type Value,
@@ -239,10 +240,16 @@ function binary(operator: string, left: Value, right: Value): Value {
     case "==":
       return isEqual(left, right);
     case "!=":
-      return not(isEqual(left, right));
+      return isNotNamed(left, right) ? known(true) : not(isEqual(left, right));
     default:
       return compare(operator, left, right);
   }
+}
+
+function isNotNamed(...sides: readonly Value[]): boolean {
+  return (
+    sides.some(({ symbol }) => symbol === STRANGER_ACTS) && sides.some(({ literals }) => literals)
+  );
 }
 
 function called(name: string, args: readonly Value[]): Value {

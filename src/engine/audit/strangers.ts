@@ -31,7 +31,9 @@ export function takesStrangers(job: AuditedJob): Taken | undefined {
 
 function takes(step: AuditedStep): Taken | undefined {
   if (step.known?.role === "checkout") return byCheckout(step);
-  const byHand = step.commands.some((command) => fetches(step, command));
+  const byHand =
+    step.commands.some((command) => fetches(step, command)) ||
+    (step.commands.some(readsPatch) && step.commands.some(applies));
   return byHand ? { step, is: "yes", why: "", folder: "" } : undefined;
 }
 
@@ -82,7 +84,7 @@ function refuses({ step, job }: AuditedStep): string | undefined {
 /** `gh pr checkout`, `git fetch origin pull/1/head`, a clone of the fork. */
 function fetches(step: AuditedStep, { words }: Command): boolean {
   const [program, verb, noun] = words;
-  if (program === "gh")
+  if (program === "gh" || program === "hub")
     return (
       (verb === "pr" && noun === "checkout") ||
       (verb === "repo" && noun === "clone" && his(step, words))
@@ -90,7 +92,9 @@ function fetches(step: AuditedStep, { words }: Command): boolean {
   if (program !== "git") return false;
   if (
     !words.some((word) =>
-      /^(?:fetch|pull|clone|checkout|switch|remote|reset|merge|worktree)$/.test(word),
+      /^(?:fetch|pull|clone|checkout|switch|remote|reset|rebase|merge|cherry-pick|worktree)$/.test(
+        word,
+      ),
     )
   )
     return false;
@@ -98,6 +102,22 @@ function fetches(step: AuditedStep, { words }: Command): boolean {
     words.some((word) =>
       /(?:^|[:+/])(?:refs\/)?pull\/[^/]*\/(?:head|merge)|^(?:refs\/)?pull\//.test(word),
     ) || his(step, words)
+  );
+}
+
+/** His changes as a text, from GitHub. */
+function readsPatch({ words }: Command): boolean {
+  const [program, verb, noun] = words;
+  if (program === "gh") return verb === "pr" && noun === "diff";
+  return words.some((word) =>
+    /pull\/.*\.(?:patch|diff)|pull_request\.(?:patch|diff)_url/.test(word),
+  );
+}
+
+function applies({ words }: Command): boolean {
+  const [program] = words;
+  return (
+    program === "patch" || (program === "git" && words.some((word) => /^(?:apply|am)$/.test(word)))
   );
 }
 

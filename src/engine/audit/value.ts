@@ -122,6 +122,9 @@ export const DEFAULT_BRANCH = "our default branch";
 /** Labels that were set before: they stay when the pull request changes. */
 export const LABELS_STAY = "labels that stay";
 
+/** He is nobody whom a file names; it may be a bot that he has act. */
+export const STRANGER_ACTS = "the stranger who acts";
+
 /** A text may double with each level of variables: beyond this it is not followed. */
 const TEXT_MOST = 20_000;
 
@@ -179,7 +182,7 @@ export function isEqual(one: Value, two: Value): Value {
   ] as const) {
     if (value.literals || !other.literals) continue;
     // Who writes his repository's name into a condition means this one.
-    if (value.symbol?.startsWith("our repository")) return known(true);
+    if (value.symbol?.startsWith("our repository") && other.truth === "yes") return known(true);
     if (value.symbol === DEFAULT_BRANCH) {
       const main = /(?:^|\/)(?:main|master|trunk)$/i;
       if (other.literals.every((text) => main.test(String(text)))) return known(true);

@@ -45,8 +45,14 @@ export function evaluationFindings(
       ];
     }
     const place = PLACE.exec(message);
+    // A title begins with a capital, where it begins with a word: a name is none.
+    const called = /^[a-z]+( |$)/.test(short) ? `"${short}"` : short;
     const many = rest.length === 0 ? " does" : ` and ${count(rest.length, "more target")} do`;
-    const { code, hint = builtOf(first.name, message) } = adviceOn(first.name, first.verdict);
+    const { code, hint = builtOf(first.name, message) } = adviceOn(
+      first.name,
+      first.verdict,
+      survey.flake,
+    );
     return [
       {
         ...common,
@@ -55,7 +61,7 @@ export function evaluationFindings(
         code,
         title:
           rest.length === 0
-            ? `${short} does not evaluate`
+            ? `${called} does not evaluate`
             : `${names.length} targets do not evaluate`,
         message: `${first.name}${many} not evaluate: ${message}`,
         ...(hint === undefined ? {} : { hint }),
@@ -88,7 +94,7 @@ interface Advice {
 const LIMITED = /API rate limit exceeded|secondary rate limit|HTTP error 429\b/i;
 /** GitHub and GitLab call a repository that one may not see absent. */
 const REFUSED =
-  /unable to download '(?:[a-z+]+:\/\/)(?:[^'/]*@)?([^'/:]+)[^']*': HTTP error (?:401|403)\b|unable to download 'https:\/\/((?:api\.)?github\.com|codeload\.github\.com|[^'/]*gitlab[^'/]*)\/[^']*': HTTP error 404\b/i;
+  /unable to download '(?:[a-z+]+:\/\/)(?:[^'/]*@)?([^'/:]+)[^']*': HTTP error (?:401|403)\b|unable to download 'https:\/\/((?:api\.)?github\.com|codeload\.github\.com|[^'/]*gitlab[^'/]*|[^'/]+(?=\/api\/v4\/projects\/))\/[^']*': HTTP error 404\b/i;
 /** What git and ssh say, who are asked for inputs by `git+https:` and `git+ssh:`. */
 const NO_LOGIN =
   /could not read (?:Username|Password) for|Authentication failed for|Permission denied \(publickey|Host key verification failed|remote: Repository not found|The requested URL returned error: 40[13]/i;
@@ -99,25 +105,39 @@ const NO_REGISTRY = /unable to download '[^']*flake-registry[^']*'/;
 function adviceOn(
   name: string,
   { message, nearest }: { message: string; nearest: readonly string[] },
+  flake: Survey["flake"],
 ): Advice {
   if (message.startsWith("there is no flake")) return { code: "NCP-204", hint: undefined };
   if (nearest.length > 0) {
     return { code: "NCP-205", hint: `did you mean ${nearest.join(" or ")}?` };
   }
   const [, id] = /cannot find flake 'flake:([\w-]+)' in the flake registries/.exec(message) ?? [];
-  if (id !== undefined) return { code: "NCP-205", hint: outputHere(id) };
+  if (id !== undefined) return { code: "NCP-205", hint: outputHere(id, flake) };
+  if (/rate limit exceeded for (?:user|installation) ID/i.test(message)) {
+    return {
+      code: "NCP-135",
+      hint: "what GitHub answers this token in an hour is used up: have the inputs pushed to a cache (push-inputs), or give Nix another token (docs/private-inputs.md)",
+    };
+  }
   if (LIMITED.test(message)) {
     return {
       code: "NCP-135",
       hint: "without a token GitHub answers 60 requests an hour for all who share an address: give Nix the job's own, access-tokens = github.com=TOKEN in NIX_CONFIG (docs/private-inputs.md)",
     };
   }
+  if (/"Bad credentials"/.test(message)) {
+    const hint =
+      "GitHub does not know the token that Nix has for it, or no more: replace it in access-tokens; a public input needs none (docs/private-inputs.md)";
+    return { code: "NCP-137", hint };
+  }
   const refused = REFUSED.exec(message);
   if (refused) {
     const host = (refused[1] ?? refused[2] ?? "").replace(/^(?:api|codeload)\./, "");
+    // Of what is not called one or the other, Nix sends GitLab nothing.
+    const token = /\/api\/v4\/projects\//.test(message) ? "PAT:TOKEN (or OAuth2:TOKEN)" : "TOKEN";
     return {
       code: "NCP-137",
-      hint: `where it is private, Nix needs a token: access-tokens = ${host}=TOKEN for an input by github:, gitlab: or sourcehut:, else an entry for ${host} in the netrc file (docs/private-inputs.md)`,
+      hint: `where it is private, Nix needs a token: access-tokens = ${host}=${token} for an input by github:, gitlab: or sourcehut:, else an entry for ${host} in the netrc file (docs/private-inputs.md)`,
     };
   }
   if (NO_LOGIN.test(message)) {
@@ -134,15 +154,18 @@ function adviceOn(
     return { code: "NCP-205", hint: `git sees no repository here, as where ${OTHER_OWNER}` };
   }
   if (NO_REGISTRY.test(message) && /^[\w-]+$/.test(name)) {
-    return { code: "NCP-205", hint: outputHere(name) };
+    return { code: "NCP-205", hint: outputHere(name, flake) };
   }
   return { code: "NCP-205", hint: UNTRACKED.test(message) ? ADD_IT : undefined };
 }
 
-function outputHere(name: string): string {
+function outputHere(name: string, flake: Survey["flake"]): string {
+  if (flake === "absent")
+    return `where there is no flake, name the file, too: ${name} file=default.nix`;
   return `an output of the flake here begins with .#: write .#${name}`;
 }
 
-const ADD_IT = "of a git repository Nix sees only the files that git knows: git add it";
+const ADD_IT =
+  "of a git repository Nix sees only the files that git knows: git add it; those of a submodule it sees where the target says .?submodules=1#NAME";
 const OTHER_OWNER =
   'the checkout belongs to another user than the one of this step, as in a container: git config --global --add safe.directory "$GITHUB_WORKSPACE", in a step before this one';

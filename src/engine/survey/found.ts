@@ -5,8 +5,10 @@ import { hindrance } from "../../domain/builders.ts";
 import type { Pin } from "../../domain/cache.ts";
 import { type Derivation, outputPaths } from "../../domain/derivation.ts";
 import { UserError } from "../../domain/errors.ts";
+import type { EvaluationResult } from "../../domain/evaluation.ts";
 import type { Job } from "../../domain/job.ts";
 import type { DerivationOutputs, Nix } from "../../domain/ports.ts";
+import { count } from "../../domain/size.ts";
 import type { StorePath } from "../../domain/store-path.ts";
 import type { Target } from "../../domain/target.ts";
 import type { Wanted } from "./judge.ts";
@@ -188,17 +190,19 @@ export function pinsOf({
 }
 
 /**
- * A target is its installable, its system and its outputs. The first line that names it keeps it:
- * its attributes are the ones meant. Whatever else is dropped for that is told.
+ * A target is its installable, its system, its outputs, and whether what `nix develop` needs of it is meant. The
+ * first line that names it keeps it: its attributes are the ones meant. Whatever else is dropped for that is told.
  */
 export function eachOnce(lines: readonly FoundLine[], here: string): FoundTargets {
   const found = new Map<string, FoundTarget>();
   const dropped = new Map<string, string[]>();
-  const names = new Map<string, Set<string>>();
+  const systems = new Map<string, Set<string>>();
+  const kinds = new Map<string, Set<string>>();
   for (const { line, targets } of lines) {
     for (const target of targets) {
       const asked = target.target.system ?? here;
-      const id = `${asked} ${target.written}`;
+      const kind = target.wanted?.kind ?? "";
+      const id = `${asked} ${kind} ${target.written}`;
       const first = found.get(id);
       if (first) {
         const what = `"${line}": ${first.target.line === line ? "an earlier line that is the same" : `"${first.target.line}"`} names`;
@@ -206,23 +210,48 @@ export function eachOnce(lines: readonly FoundLine[], here: string): FoundTarget
         continue;
       }
       found.set(id, target);
-      names.set(target.written, (names.get(target.written) ?? new Set()).add(asked));
+      for (const [all, one] of [
+        [systems, asked],
+        [kinds, kind],
+      ] as const) {
+        all.set(target.written, (all.get(target.written) ?? new Set()).add(one));
+      }
     }
   }
   return {
     targets: [...found.values()].map((target): FoundTarget => {
       const { written } = target;
-      const { system } = target.target;
-      const several = (names.get(written)?.size ?? 0) > 1;
-      return several && system !== undefined
-        ? { ...target, name: `${written} system=${system}` }
-        : target;
+      const { system, develop } = target.target;
+      const several = (of: typeof systems) => (of.get(written)?.size ?? 0) > 1;
+      const words = [
+        ...(several(systems) && system !== undefined ? [`system=${system}`] : []),
+        ...(several(kinds) && develop !== undefined
+          ? [`develop=${develop === "shell" ? "yes" : "no"}`]
+          : []),
+      ];
+      return { ...target, name: [target.name, ...words].join(" ") };
     }),
     notices: [...dropped].map(
       ([what, [first, ...rest]]) =>
         `${what} ${first}${rest.length > 0 ? ` and ${rest.length} more` : ""} already, and its attributes count`,
     ),
   };
+}
+
+export function passedOverNotice(
+  of: { readonly flake: string } | { readonly file: string },
+  members: EvaluationResult["passedOver"],
+): string[] {
+  if (members.length === 0) return [];
+  const byWhy = new Map<string, string[]>();
+  for (const { attrPath, why } of members) byWhy.set(why, [...(byWhy.get(why) ?? []), attrPath]);
+  const words = [...byWhy].map(([why, paths]) => {
+    const shown = paths.slice(0, 5).join(", ");
+    return `${why}: ${shown}${paths.length > 5 ? ` and ${paths.length - 5} more` : ""}`;
+  });
+  return [
+    `${count(members.length, "member")} of ${"file" in of ? of.file : of.flake} skipped, as they cannot be evaluated here (${words.join("; ")})`,
+  ];
 }
 
 /**

@@ -1,6 +1,5 @@
 /** Turns the job's target lines into targets: one evaluation for a whole set, each target once. */
 
-import type { EvaluationResult } from "../../domain/evaluation.ts";
 import {
   everyOutput,
   formatInFile,
@@ -10,7 +9,6 @@ import {
 import type { Job } from "../../domain/job.ts";
 import { mapLimited } from "../../domain/limit.ts";
 import type { DerivationOutputs, Nix, World } from "../../domain/ports.ts";
-import { count } from "../../domain/size.ts";
 import { derivationName, type StorePath } from "../../domain/store-path.ts";
 import { parseTarget, type Target } from "../../domain/target.ts";
 import { within } from "./below.ts";
@@ -20,6 +18,7 @@ import {
   type FoundTarget,
   type FoundTargets,
   failedTarget,
+  passedOverNotice,
   pinName,
   pinOf,
   withDerivation,
@@ -78,7 +77,7 @@ class Search {
     const sets = STANDARD.map((name) => `.#${name}.SYSTEM.*`);
     const [parts, sizes] = await Promise.all([
       mapLimited(sets, AT_ONCE, (line) => this.line(parseTarget(line), "may be absent")),
-      mapLimited(CONFIGURATIONS, 1, (name) => this.nix.attributes(".", name, this.signal)),
+      mapLimited(CONFIGURATIONS, 1, (name) => this.sizeOf(name)),
     ]);
     const there = CONFIGURATIONS.filter((_, index) => (sizes[index] ?? 0) > 0);
     if (parts.some(({ targets }) => targets.length > 0)) {
@@ -87,6 +86,15 @@ class Search {
       return [...parts, { line: "", targets: [], notices: left }];
     }
     return mapLimited(there, 2, (name) => this.line(parseTarget(`.#${name}.*`), "may be absent"));
+  }
+
+  /** None of its members is evaluated. */
+  private async sizeOf(set: string): Promise<number> {
+    const attrPath = [{ kind: "name" as const, name: set }];
+    const how = { absent: "is nothing", look: "at its names" } as const;
+    const request = { flake: ".", attrPath, outputs: { kind: "default" } as const, ...how };
+    const { system } = this.nix.setup;
+    return (await this.nix.evaluate({ ...request, system }, this.signal)).passedOver.length;
   }
 
   async line(target: Target, how: "has to be there" | "may be absent"): Promise<FoundLine> {
@@ -242,22 +250,6 @@ function wholly(drvPaths: readonly StorePath[], nix: Nix): Promise<DerivationOut
       outputNames: [...(await nix.derivation(drvPath)).outputs.keys()],
     })),
   );
-}
-
-function passedOverNotice(
-  of: { readonly flake: string } | { readonly file: string },
-  members: EvaluationResult["passedOver"],
-): string[] {
-  if (members.length === 0) return [];
-  const byWhy = new Map<string, string[]>();
-  for (const { attrPath, why } of members) byWhy.set(why, [...(byWhy.get(why) ?? []), attrPath]);
-  const words = [...byWhy].map(([why, paths]) => {
-    const shown = paths.slice(0, 5).join(", ");
-    return `${why}: ${shown}${paths.length > 5 ? ` and ${paths.length - 5} more` : ""}`;
-  });
-  return [
-    `${count(members.length, "member")} of ${"file" in of ? of.file : of.flake} skipped, as they cannot be evaluated here (${words.join("; ")})`,
-  ];
 }
 
 function fromStorePath(target: Target, path: StorePath, nix: Nix): FoundTarget {
