@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
@@ -73,7 +73,14 @@ describe(`in a pipe, ${NIX}`, () => {
     const flake = `{ nixConfig.extra-substituters = "${own}"; outputs = _: { packages.x86_64-linux.a = derivation {
       name = "a"; system = "x86_64-linux"; builder = "/bin/sh"; }; }; }`;
     await writeFile(join(job.workspace, "flake.nix"), flake);
-    const told = await cli(job, ["check", "path:.#a"]);
+    // Another flake, which names none.
+    await mkdir(join(job.workspace, "other"));
+    await writeFile(
+      join(job.workspace, "other", "flake.nix"),
+      flake.replace(/nixConfig[^;]*;/, ""),
+    );
+    const told = await cli(job, ["check", "path:./other#a"]);
+    expect(told.stdout).toContain("needs a build");
     expect(told.stdout + told.stderr).not.toContain("note:");
     const { stdout } = await cli(job, ["check", ".#a"]);
     expect(stdout).toContain(`note: flake.nix names caches that Nix does not take from it here`);
