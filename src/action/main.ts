@@ -116,9 +116,10 @@ export function main(): Promise<void> {
       () => true,
       () => false,
     );
-    // A cache that hangs, or fails whatever it is sent, does no better in the background.
+    // A cache that hangs, fails whatever it is sent or refuses the token does no better in the background.
+    const isRefused = done.result.findings.some(({ code }) => code === "NCP-303");
     const watcher =
-      isThere && !ended && maySendAtOnce(job, trust, composed.world)
+      isThere && !ended && !isRefused && maySendAtOnce(job, trust, composed.world)
         ? await startBackground(
             {
               environment: context.environment,
