@@ -1,2 +1,2 @@
 import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);
-import{b as t}from"./chunk-NPI4O4VM.js";import"./chunk-25ONR23F.js";await t("main",()=>import("./action-46YUNSMS.js").then(({main:a})=>a()));
+import{b as t}from"./chunk-NPI4O4VM.js";import"./chunk-25ONR23F.js";await t("main",()=>import("./action-3HP3OBSX.js").then(({main:a})=>a()));
